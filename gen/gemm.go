@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/lockstep-go/lockstep/gen/vec"
+)
+
+// tile is the shape of a micro-kernel: rows × vecs vectors of C stay in
+// registers while k runs. In an edge tile, the last vector has 1 to Lanes
+// columns.
+type tile struct {
+	rows, vecs int
+	edge       bool
+}
+
+func (t tile) name() string {
+	s := fmt.Sprintf("gemm%dx%d", t.rows, t.vecs)
+	if t.edge {
+		s += "edge"
+	}
+	return s
+}
+
+// heights are the greatest numbers of rows for each width in vectors. The
+// accumulators, a row of B and one element of A have to fit into the vector
+// registers: 16 on AVX2, 32 on NEON.
+var heights = map[*vec.Target]map[int]int{
+	vec.AVX2: {1: 12, 2: 6, 3: 4},
+	vec.NEON: {1: 8, 2: 8, 3: 8},
+}
+
+// tiles lists the micro-kernels of a target: all heights of each width, with and
+// without an edge, so that rows can be split evenly.
+func tiles(t *vec.Target) []tile {
+	var list []tile
+	for vecs := range 16 {
+		for rows := 1; rows <= heights[t][vecs]; rows++ {
+			list = append(list, tile{rows, vecs, false}, tile{rows, vecs, true})
+		}
+	}
+	return list
+}
+
+// gemmFields are the arguments of a micro-kernel, 8 bytes each.
+var gemmFields = []struct{ name, typ, doc string }{
+	{"A", "*float32", "the first row's first element"},
+	{"B", "*float32", "the panel"},
+	{"C", "*float32", ""},
+	{"Bias", "*float32", "for Start = StartBias"},
+	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
+	{"AStride", "int", "from one row of A to the next, in bytes"},
+	{"AStep", "int", "from one k to the next in A, in bytes"},
+	{"BStep", "int", "from one k to the next in B, in bytes"},
+	{"CStride", "int", "from one row of C to the next, in bytes"},
+	{"YStride", "int", "from one row of Y to the next, in bytes"},
+	{"K", "int", ""},
+	{"Tiles", "int", "how many tiles to do, one below the other; at least 1"},
+	{"Cols", "int", "columns of an edge tile's last vector, 1 to a whole one"},
+	{"Start", "int", "where the accumulators start"},
+	{"End", "int", "what is done to them at the end"},
+}
+
+// The values of the fields Start and End.
+var (
+	gemmStarts = []string{"StartZero", "StartC", "StartBias"}
+	gemmEnds   = []string{"EndNone", "EndReLU", "EndDeriveReLU", "EndDeriveSigmoid", "EndDeriveTanh"}
+)
+
+func indexOf(list []string, name string) int {
+	for i, s := range list {
+		if s == name {
+			return i
+		}
+	}
+	panic("no " + name)
+}
+
+// gemmProgram describes a micro-kernel:
+//
+//	c = 0, C or the bias
+//	c = fma(A[i,p], B[p,j], c)  for p = 0 … K-1
+//	C = c, through the activation or times the derivative
+func gemmProgram(target *vec.Target, t tile) *vec.Program {
+	doc := fmt.Sprintf("%s is the micro-kernel for tiles of %d rows and %d vectors", t.name(), t.rows, t.vecs)
+	if t.edge {
+		doc += ", the last of them of args.Cols columns"
+	}
+	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}}, doc+".")
+	g := p.Param("args")
+	field := func(name string) vec.Mem {
+		for i, f := range gemmFields {
+			if f.name == name {
+				return g.At(8 * i)
+			}
+		}
+		panic("no field " + name)
+	}
+	width := p.Lanes * 4
+	each := func(row vec.R, f func(j int, m vec.Mem)) {
+		for j := range t.vecs {
+			f(j, row.At(j*width))
+		}
+	}
+	// vectors calls f for the vectors of a row, the edge as a tail.
+	var edge *vec.Tail
+	if t.edge {
+		edge = p.NewTail(p.LoadR(field("Cols")))
+	}
+	vectors := func(row vec.R, f func(j int, m vec.Mem)) {
+		each(row, func(j int, m vec.Mem) {
+			if edge != nil && j == t.vecs-1 {
+				p.InTail(edge, func() { f(j, m) })
+			} else {
+				f(j, m)
+			}
+		})
+	}
+	acc := make([][]vec.V, t.rows)
+	for i := range acc {
+		acc[i] = make([]vec.V, t.vecs)
+		for j := range acc[i] {
+			acc[i][j] = p.Vec(32)
+		}
+	}
+	// rowsOf calls f for each row of a tile of C or Y.
+	rowsOf := func(first vec.R, stride vec.Mem, f func(i int, row vec.R)) {
+		row, by := p.Copy(first), p.LoadR(stride)
+		for i := range t.rows {
+			if i > 0 {
+				p.AddR(row, by)
+			}
+			f(i, row)
+		}
+	}
+
+	// The current tile's places in A, C and Y, in the frame: the registers are
+	// needed for k.
+	local := func(i int) vec.Mem { return p.Local(128).At(8 * i) }
+	const atA, atC, atY, left = 0, 1, 2, 3
+	p.StoreR(local(atA), p.LoadR(field("A")))
+	p.StoreR(local(atC), p.LoadR(field("C")))
+	p.StoreR(local(atY), p.LoadR(field("Y")))
+	p.StoreR(local(left), p.LoadR(field("Tiles")))
+
+	next := p.NewLabel()
+	p.Here(next)
+
+	fromC, fromBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel()
+	start := p.LoadR(field("Start"))
+	p.JumpEqual(start, indexOf(gemmStarts, "StartC"), fromC)
+	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), fromBias)
+	for i := range acc {
+		for j := range acc[i] {
+			p.Zero(acc[i][j])
+		}
+	}
+	p.Jump(started)
+	p.Here(fromC)
+	rowsOf(p.LoadR(local(atC)), field("CStride"), func(i int, row vec.R) {
+		vectors(row, func(j int, m vec.Mem) { p.LoadTo(acc[i][j], m) })
+	})
+	p.Jump(started)
+	p.Here(fromBias)
+	vectors(p.LoadR(field("Bias")), func(j int, m vec.Mem) {
+		p.LoadTo(acc[0][j], m)
+		for i := 1; i < t.rows; i++ {
+			p.Set(acc[i][j], acc[0][j])
+		}
+	})
+	p.Here(started)
+
+	finish := p.NewLabel()
+	k := p.LoadR(field("K"))
+	p.JumpZero(k, finish)
+	b, bStep := p.LoadR(field("B")), p.LoadR(field("BStep"))
+	rows := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
+	aStep := p.LoadR(field("AStep"))
+	step := func() {
+		row := make([]vec.V, t.vecs)
+		vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+		p.AddR(b, bStep)
+		for i := range t.rows {
+			a := p.LoadSplat(32, rows.At(i))
+			for j := range row {
+				p.FMA(acc[i][j], a, row[j])
+			}
+		}
+		rows.Advance(aStep)
+	}
+	p.Loop(k, step)
+	p.Here(finish)
+
+	store := p.NewLabel()
+	end := p.LoadR(field("End"))
+	p.JumpZero(end, store)
+	relu := p.NewLabel()
+	p.JumpEqual(end, indexOf(gemmEnds, "EndReLU"), relu)
+	sigmoid, tanh := p.NewLabel(), p.NewLabel()
+	p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveSigmoid"), sigmoid)
+	p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveTanh"), tanh)
+	derive := func(f func(p *vec.Program, grad, y vec.V) vec.V) {
+		rowsOf(p.LoadR(local(atY)), field("YStride"), func(i int, row vec.R) {
+			vectors(row, func(j int, m vec.Mem) { p.Set(acc[i][j], f(p, acc[i][j], p.Load(32, m))) })
+		})
+		p.Jump(store)
+	}
+	derive(deriveReLU)
+	p.Here(sigmoid)
+	derive(deriveSigmoid)
+	p.Here(tanh)
+	derive(deriveTanh)
+	p.Here(relu)
+	for i := range acc {
+		for j := range acc[i] {
+			p.Set(acc[i][j], p.Max(p.F32(0), acc[i][j]))
+		}
+	}
+	p.Here(store)
+	rowsOf(p.LoadR(local(atC)), field("CStride"), func(i int, row vec.R) {
+		vectors(row, func(j int, m vec.Mem) { p.Store(m, acc[i][j]) })
+	})
+
+	done := p.NewLabel()
+	n := p.LoadR(local(left))
+	p.AddI(n, -1)
+	p.JumpZero(n, done)
+	p.StoreR(local(left), n)
+	for _, x := range []struct {
+		at     int
+		stride string
+	}{{atA, "AStride"}, {atC, "CStride"}, {atY, "YStride"}} {
+		at, by := p.LoadR(local(x.at)), p.LoadR(field(x.stride))
+		for range t.rows {
+			p.AddR(at, by)
+		}
+		p.StoreR(local(x.at), at)
+	}
+	p.Jump(next)
+	p.Here(done)
+	p.Return()
+	return p
+}
+
+// gemmTypes writes the arguments' type and the constants.
+func gemmTypes() []byte {
+	var b bytes.Buffer
+	b.WriteString(vec.Header + "\npackage asm\n\n// Gemm holds the arguments of a GEMM micro-kernel.\ntype Gemm struct {\n")
+	for _, f := range gemmFields {
+		fmt.Fprintf(&b, "%s %s // %s\n", f.name, f.typ, f.doc)
+	}
+	b.WriteString("}\n\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
+	b.WriteString("\n// What is done to the accumulators at the end: nothing, the activation, or the\n// product with an activation's derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
+	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
+	s = strings.Replace(s, gemmEnds[0]+"\n", gemmEnds[0]+" = iota\n", 1)
+	return []byte(strings.ReplaceAll(s, " // \n", "\n"))
+}
+
+// gemmDispatch writes GemmWidths and GemmTile for an architecture.
+func gemmDispatch(arch string) string {
+	var b strings.Builder
+	b.WriteString(`
+// GemmTile runs the micro-kernel for tiles of the given number of rows and
+// vectors, with or without an edge.
+func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
+	t := (vecs*16 + rows) * 2
+	if edge {
+		t++
+	}
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH != arch {
+			continue
+		}
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch t {\n", t.isa)
+		for _, q := range tiles(t.Target) {
+			n := (q.vecs*16 + q.rows) * 2
+			if q.edge {
+				n++
+			}
+			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", n, q.name(), t.Name)
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString(`}
+}
+
+// GemmShape tells what micro-kernels there are: the lanes of a vector, and the
+// greatest number of rows for each width in vectors (zero for none).
+func GemmShape(isa cpu.ISA) (lanes int, heights [4]int) {
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH != arch {
+			continue
+		}
+		fmt.Fprintf(&b, "case cpu.%s:\nreturn %d, [4]int{", t.isa, t.Bytes/4)
+		for w := 1; w < 4; w++ {
+			if h := heights[t.Target][w]; h != 0 {
+				fmt.Fprintf(&b, "%d: %d,", w, h)
+			}
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString("}\nreturn\n}\n")
+	return b.String()
+}

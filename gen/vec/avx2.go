@@ -1,0 +1,349 @@
+package vec
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/ir"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+	"github.com/mmcloughlin/avo/x86"
+)
+
+// avx2 lowers a program to AVX2 and FMA through avo's instructions. A vector of
+// the program's widest type is a Y register; in a program with 64-bit elements
+// those of 32 bits are X registers. Constants are memory operands.
+type avx2 struct {
+	*lowering
+	data map[string]*ir.Global
+	list []*ir.Global
+}
+
+func lowerAVX2(p *Program) (*assembly, error) {
+	base, err := newLowering(p)
+	if err != nil {
+		return nil, err
+	}
+	l := &avx2{lowering: base, data: map[string]*ir.Global{}}
+	for _, bits := range p.vecs {
+		if bits*p.Lanes == 256 {
+			l.vecs = append(l.vecs, l.pool.YMM())
+		} else {
+			l.vecs = append(l.vecs, l.pool.XMM())
+		}
+	}
+	for _, i := range p.code {
+		l.inst(i)
+	}
+	return &assembly{l.fn, l.list}, nil
+}
+
+// do appends an instruction made by one of avo's constructors.
+func (l *avx2) do(i *ir.Instruction, err error) {
+	if err != nil {
+		panic(fmt.Sprintf("vec: %s: %v", l.fn.Name, err))
+	}
+	l.fn.AddInstruction(i)
+}
+
+// two picks the constructor for 32-bit or 64-bit elements.
+func two[F any](bits int, f32, f64 F) F {
+	if bits == 32 {
+		return f32
+	}
+	return f64
+}
+
+// global returns a read-only symbol with the given words.
+func (l *avx2) global(name string, words []uint32) operand.Mem {
+	g := l.data[name]
+	if g == nil {
+		g = ir.NewStaticGlobal(name)
+		g.Attributes = attr.RODATA | attr.NOPTR
+		for i, w := range words {
+			g.AddDatum(ir.NewDatum(4*i, operand.U32(w)))
+		}
+		l.data[name] = g
+		l.list = append(l.list, g)
+	}
+	return g.Base()
+}
+
+// constant returns the memory that holds a constant in all lanes.
+func (l *avx2) constant(c constant) operand.Mem {
+	words := make([]uint32, l.p.Lanes*c.v.bits/32)
+	for i := range words {
+		words[i] = uint32(c.bits >> (32 * i % c.v.bits))
+	}
+	name := fmt.Sprintf("c%d_%0*x", c.v.bits*l.p.Lanes, c.v.bits/4, c.bits)
+	return l.global(name, words)
+}
+
+// src returns a vector operand that may be in memory.
+func (l *avx2) src(v int) operand.Op {
+	if c, ok := l.p.isConst(v); ok {
+		return l.constant(c)
+	}
+	return l.vecs[v]
+}
+
+// reg returns a vector operand in a register.
+func (l *avx2) reg(v int) reg.VecVirtual {
+	c, ok := l.p.isConst(v)
+	if !ok {
+		return l.vecs[v]
+	}
+	r := l.like(v)
+	l.do(x86.VMOVUPS(l.constant(c), r))
+	return r
+}
+
+// like returns a new register of v's width.
+func (l *avx2) like(v int) reg.VecVirtual {
+	if l.p.vecs[v]*l.p.Lanes == 256 {
+		return l.pool.YMM()
+	}
+	return l.pool.XMM()
+}
+
+func (l *avx2) mem(m Mem) operand.Mem {
+	o := operand.Mem{Base: l.regs[m.Base.id], Disp: m.Off}
+	if m.Scale != 0 {
+		o.Index, o.Scale = l.regs[m.Index.id], uint8(m.Scale)
+	}
+	return o
+}
+
+func (l *avx2) inst(i inst) {
+	type ternary = func(...operand.Op) (*ir.Instruction, error)
+	lanewise := map[op][2]ternary{
+		opAdd: {x86.VADDPS, x86.VADDPD}, opSub: {x86.VSUBPS, x86.VSUBPD},
+		opMul: {x86.VMULPS, x86.VMULPD}, opDiv: {x86.VDIVPS, x86.VDIVPD},
+		opMin: {x86.VMINPS, x86.VMINPD}, opMax: {x86.VMAXPS, x86.VMAXPD},
+		opAnd: {x86.VANDPS, x86.VANDPD}, opOr: {x86.VORPS, x86.VORPD}, opXor: {x86.VXORPS, x86.VXORPD},
+		opIAdd: {x86.VPADDD, x86.VPADDQ}, opISub: {x86.VPSUBD, x86.VPSUBQ},
+	}
+	commutes := map[op]bool{opAdd: true, opMul: true, opAnd: true, opOr: true, opXor: true, opIAdd: true}
+	if f, ok := lanewise[i.op]; ok {
+		a, b := i.args[0], i.args[1]
+		if _, ok := l.p.isConst(a); ok && commutes[i.op] {
+			a, b = b, a
+		}
+		x := l.reg(a)
+		l.do(two(i.bits, f[0], f[1])(l.src(b), x, l.vecs[i.dst]))
+		return
+	}
+	switch i.op {
+	case opSqrt:
+		l.do(two(i.bits, x86.VSQRTPS, x86.VSQRTPD)(l.src(i.args[0]), l.vecs[i.dst]))
+	case opFMA:
+		l.do(two(i.bits, x86.VFMADD231PS, x86.VFMADD231PD)(l.src(i.args[2]), l.reg(i.args[1]), l.vecs[i.dst]))
+	case opShl:
+		l.do(two(i.bits, x86.VPSLLD, x86.VPSLLQ)(operand.U8(i.imm), l.reg(i.args[0]), l.vecs[i.dst]))
+	case opShr:
+		l.do(two(i.bits, x86.VPSRLD, x86.VPSRLQ)(operand.U8(i.imm), l.reg(i.args[0]), l.vecs[i.dst]))
+	case opGt:
+		const greaterOrderedQuiet = 0x1e
+		l.do(two(i.bits, x86.VCMPPS, x86.VCMPPD)(operand.U8(greaterOrderedQuiet), l.src(i.args[1]), l.reg(i.args[0]), l.vecs[i.dst]))
+	case opSelect:
+		l.do(two(i.bits, x86.VBLENDVPS, x86.VBLENDVPD)(l.vecs[i.args[0]], l.src(i.args[1]), l.reg(i.args[2]), l.vecs[i.dst]))
+	case opWiden:
+		l.do(x86.VCVTPS2PD(l.src(i.args[0]), l.vecs[i.dst]))
+	case opNarrow:
+		l.do(x86.VCVTPD2PSY(l.reg(i.args[0]), l.vecs[i.dst]))
+	case opZero:
+		d := l.vecs[i.dst]
+		l.do(x86.VXORPS(d, d, d))
+	case opCopy:
+		l.do(x86.VMOVUPS(l.src(i.args[0]), l.vecs[i.dst]))
+	case opFoldAdd, opFoldMax:
+		l.fold(i)
+	case opLoad:
+		l.load(i)
+	case opLoadElse:
+		m := l.like(i.dst)
+		l.mask(i.tail, i.bits, m)
+		l.do(two(i.bits, x86.VMASKMOVPS, x86.VMASKMOVPD)(l.mem(i.mem), m, l.vecs[i.dst]))
+		l.do(two(i.bits, x86.VBLENDVPS, x86.VBLENDVPD)(m, l.vecs[i.dst], l.reg(i.args[0]), l.vecs[i.dst]))
+	case opStore:
+		l.store(i)
+	case opLoadSplat:
+		l.splat(i.bits, l.mem(i.mem), l.vecs[i.dst])
+	case opParamSplat:
+		l.splat(i.bits, l.arg(i.text), l.vecs[i.dst])
+	case opStoreLane:
+		l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(l.reg(i.args[0]).AsX(), l.mem(i.mem)))
+	default:
+		l.general(i)
+	}
+}
+
+// splat loads an element to all lanes. Four float64 come from memory as such;
+// there is no form for two, and a program has no use for it.
+func (l *avx2) splat(bits int, m operand.Mem, d reg.VecVirtual) {
+	l.do(two(bits, x86.VBROADCASTSS, x86.VBROADCASTSD)(m, d))
+}
+
+func (l *avx2) fold(i inst) {
+	a, d := l.reg(i.args[0]), l.vecs[i.dst]
+	if i.op == opFoldAdd && i.bits == 64 {
+		x, y := l.pool.XMM(), l.pool.XMM()
+		l.do(x86.VEXTRACTF128(operand.U8(1), a, x))
+		l.do(x86.VADDPD(x, a.AsX(), x))
+		l.do(x86.VPERMILPD(operand.U8(1), x, y))
+		l.do(x86.VADDPD(y, x, x))
+		l.do(x86.VBROADCASTSD(x, d))
+		return
+	}
+	if i.op == opFoldMax && i.bits == 32 && l.p.Lanes == 4 {
+		const swapPairs, swapNeighbours = 0x4e, 0xb1
+		x, y := l.pool.XMM(), l.pool.XMM()
+		l.do(x86.VPERMILPS(operand.U8(swapPairs), a, x))
+		l.do(x86.VMAXPS(x, a, y))
+		l.do(x86.VPERMILPS(operand.U8(swapNeighbours), y, x))
+		l.do(x86.VMAXPS(x, y, d))
+		return
+	}
+	panic(fmt.Sprintf("vec: %s: no %s of %d-bit elements", l.fn.Name, i.op, i.bits))
+}
+
+// mask loads the mask of a tail for elements of the given size into r.
+func (l *avx2) mask(t *Tail, bits int, r reg.VecVirtual) {
+	l.do(x86.VMOVUPS(operand.Mem{Base: l.regs[two(bits, t.p4, t.p8).id]}, r))
+}
+
+func (l *avx2) load(i inst) {
+	d := l.vecs[i.dst]
+	if i.tail == nil {
+		l.do(x86.VMOVUPS(l.mem(i.mem), d))
+		return
+	}
+	m := l.like(i.dst)
+	l.mask(i.tail, i.bits, m)
+	l.do(two(i.bits, x86.VMASKMOVPS, x86.VMASKMOVPD)(l.mem(i.mem), m, d))
+}
+
+// store writes a tail in parts of 4, 2 and 1 words of 8 bytes or of 4: a masked
+// store takes longer than all of them.
+func (l *avx2) store(i inst) {
+	a, m := l.reg(i.args[0]), l.mem(i.mem)
+	if i.tail == nil {
+		l.do(x86.VMOVUPS(a, m))
+		return
+	}
+	n, end, whole := l.regs[i.tail.n.id], l.own(), l.own()
+	l.do(x86.CMPQ(n, operand.U32(l.p.Lanes)))
+	l.do(x86.JEQ(whole))
+	at := l.pool.GP64()
+	l.do(x86.LEAQ(m, at))
+	m = operand.Mem{Base: at}
+	x := l.pool.XMM()
+	l.do(x86.VMOVAPS(a.AsX(), x))
+	if i.bits*l.p.Lanes == 256 {
+		lower := l.own()
+		l.do(x86.TESTQ(operand.U32(128/i.bits), n))
+		l.do(x86.JEQ(lower))
+		l.do(x86.VMOVUPS(x, m))
+		l.do(x86.VEXTRACTF128(operand.U8(1), a, x))
+		l.do(x86.ADDQ(operand.I32(16), at))
+		l.here(lower)
+	}
+	if i.bits == 32 {
+		lower := l.own()
+		l.do(x86.TESTQ(operand.U32(2), n))
+		l.do(x86.JEQ(lower))
+		l.do(x86.VMOVSD(x, m))
+		l.do(x86.VPERMILPD(operand.U8(1), x, x))
+		l.do(x86.ADDQ(operand.I32(8), at))
+		l.here(lower)
+	}
+	l.do(x86.TESTQ(operand.U32(1), n))
+	l.do(x86.JEQ(end))
+	l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(x, m))
+	l.do(x86.JMP(end))
+	l.here(whole)
+	l.do(x86.VMOVUPS(a, l.mem(i.mem)))
+	l.here(end)
+}
+
+func (l *avx2) general(i inst) {
+	var d, s reg.GPVirtual
+	if i.dst < len(l.regs) && len(l.regs) > 0 {
+		d = l.regs[i.dst]
+	}
+	if len(i.args) > 0 {
+		s = l.regs[i.args[len(i.args)-1]]
+	}
+	switch i.op {
+	case opParam:
+		l.do(x86.MOVQ(l.arg(i.text), d))
+	case opMov:
+		l.do(x86.MOVQ(s, d))
+	case opAddR:
+		l.do(x86.ADDQ(s, d))
+	case opSubR:
+		l.do(x86.SUBQ(s, d))
+	case opAddI:
+		l.do(x86.ADDQ(operand.I32(i.imm), d))
+	case opAndI:
+		l.do(x86.ANDQ(operand.I32(i.imm), d))
+	case opShlI:
+		l.do(x86.SHLQ(operand.U8(i.imm), d))
+	case opShrI:
+		l.do(x86.SHRQ(operand.U8(i.imm), d))
+	case opLoadR:
+		l.do(x86.MOVQ(l.mem(i.mem), d))
+	case opLoadR32:
+		l.do(x86.MOVLQSX(l.mem(i.mem), d))
+	case opStoreR:
+		l.do(x86.MOVQ(s, l.mem(i.mem)))
+	case opLocal:
+		l.do(x86.LEAQ(frame(i.imm), d))
+	case opTail:
+		l.tail(i.tail)
+	case opLabel:
+		l.here(label(i.label))
+	case opJump:
+		l.do(x86.JMP(label(i.label)))
+	case opJZ:
+		l.do(x86.TESTQ(s, s))
+		l.do(x86.JEQ(label(i.label)))
+	case opJEq:
+		l.do(x86.CMPQ(s, operand.U32(i.imm)))
+		l.do(x86.JEQ(label(i.label)))
+	case opLoop:
+		l.do(x86.DECQ(d))
+		l.do(x86.JNE(label(i.label)))
+	case opReturn:
+		l.do(x86.VZEROUPPER())
+		l.do(x86.RET())
+	case opComment:
+		l.fn.AddComment(i.text)
+	default:
+		panic(fmt.Sprintf("vec: %s: no %s", l.fn.Name, i.op))
+	}
+}
+
+// tail works out where the masks lie: in a row of eight words of ones and eight
+// of zeros, those of n elements begin n elements before the zeros.
+func (l *avx2) tail(t *Tail) {
+	words := make([]uint32, 16)
+	for i := range 8 {
+		words[i] = 1<<32 - 1
+	}
+	table := l.global("tailmask", words)
+	for _, m := range []struct {
+		p     R
+		bytes int
+	}{{t.p4, 4}, {t.p8, 8}} {
+		n := l.pool.GP64()
+		l.do(x86.MOVQ(l.regs[t.n.id], n))
+		l.do(x86.SHLQ(operand.U8(bits.TrailingZeros(uint(m.bytes))), n))
+		l.do(x86.LEAQ(table.Offset(32), l.regs[m.p.id]))
+		l.do(x86.SUBQ(n, l.regs[m.p.id]))
+		if l.p.Lanes == 8 {
+			break // no 8-byte elements
+		}
+	}
+}

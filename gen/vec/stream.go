@@ -1,0 +1,61 @@
+package vec
+
+import "math/bits"
+
+// Stream walks along a vector in memory, Lanes elements at a time.
+type Stream struct {
+	p    R
+	bits int
+
+	// An accumulator's place goes round in a circle of round elements from
+	// base on, by way of its offset.
+	base, off R
+	round     int
+}
+
+// Stream starts at the element that ptr points to.
+func (p *Program) Stream(bits int, ptr R) *Stream { return &Stream{p: ptr, bits: bits} }
+
+// Circle is a stream over n float64 from base on that starts again at the end:
+// element i of a vector goes with element i mod n of it.
+func (p *Program) Circle(base R, n int) *Stream {
+	s := &Stream{p: p.Copy(base), bits: 64, base: base, off: p.Reg(), round: n}
+	p.Mov(s.off, s.p)
+	p.SubR(s.off, base)
+	return s
+}
+
+// At is where the stream stands.
+func (s *Stream) At() Mem { return s.p.At(0) }
+
+func (p *Program) advance(s *Stream) {
+	step := p.Lanes * s.bits / 8
+	if s.round == 0 {
+		p.AddI(s.p, step)
+		return
+	}
+	p.AddI(s.off, step)
+	p.AndI(s.off, s.round*s.bits/8-1)
+	p.Mov(s.p, s.base)
+	p.AddR(s.p, s.off)
+}
+
+// Each runs body for n elements, a vector at a time, and then, if elements are
+// left, once in their tail. n is used up; the streams advance.
+func (p *Program) Each(n R, streams []*Stream, body func()) {
+	rest, end := p.NewLabel(), p.NewLabel()
+	vectors := p.Copy(n)
+	p.ShrI(vectors, bits.TrailingZeros(uint(p.Lanes)))
+	p.JumpZero(vectors, rest)
+	p.Loop(vectors, func() {
+		body()
+		for _, s := range streams {
+			p.advance(s)
+		}
+	})
+	p.Here(rest)
+	p.AndI(n, p.Lanes-1)
+	p.JumpZero(n, end)
+	p.InTail(p.NewTail(n), body)
+	p.Here(end)
+}

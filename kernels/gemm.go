@@ -1,0 +1,136 @@
+package kernels
+
+import (
+	"fmt"
+)
+
+// Transpose says whether an operand of [Gemm] is used as it is stored.
+type Transpose bool
+
+const (
+	NoTrans Transpose = false
+	Trans   Transpose = true
+)
+
+// Epilogue is what [GemmFused] does with a product besides adding it up. The
+// zero value does nothing.
+type Epilogue struct {
+	// Bias, if not nil, is where each row of C starts from: len n.
+	Bias []float32
+
+	// Act is applied to each finished element.
+	Act Activation
+
+	// Deriv, if not Identity, multiplies each finished element by the
+	// derivative of that activation, which gave the results Y: m×n with
+	// stride LdY >= n. See [Derive].
+	Deriv Activation
+	Y     []float32
+	LdY   int
+}
+
+// Gemm computes C = alpha·op(A)·op(B) + beta·C for row-major matrices, op being
+// the transpose where tA or tB says Trans.
+//
+// Numerics: each element of C is one chain of fused multiply-adds (each rounded
+// once) over all of k, from 0 up:
+//
+//	c = 0 if beta = 0, c if beta = 1, else beta·c
+//	c = fma(a', op(B)[p,j], c) for p = 0 … k-1, with a' = alpha·op(A)[i,p]
+//
+// so a row of the result does not depend on the other rows. With beta = 0, C is
+// not read. With alpha = 0 or k = 0, A and B are not read. With alpha = 1
+// nothing is multiplied.
+//
+// Shapes: op(A): m×k, op(B): k×n, C: m×n, each stored with a stride of lda, ldb,
+// ldc elements, at least the width of the stored matrix and at least 1.
+// Aliasing: C shares no element with A or B; A and B may overlap.
+// Panics if a size is negative, a stride too small, a slice too short, or C
+// overlaps.
+func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, limit ...Threads) {
+	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}}
+	g.check("Gemm")
+	g.run(threads("Gemm", limit))
+}
+
+// GemmFused is [Gemm] with an epilogue. A bias takes the place of the start
+// value: it is refused unless beta = 0. The activation and the derivative come
+// once, after the last step of k; only one of them may be given.
+//
+// Shapes: those of Gemm; see [Epilogue]. Aliasing: C shares no element with any
+// other argument.
+func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, ep Epilogue, limit ...Threads) {
+	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep}
+	g.check("GemmFused")
+	g.run(threads("GemmFused", limit))
+}
+
+// SumRows adds up the rows of x, in order: dst[j] = ((0 + x[0][j]) + x[1][j]) + …
+//
+// Shapes: dst: cols; x: rows×cols, ldx >= cols. Aliasing: none.
+func SumRows(rows, cols int, dst, x []float32, ldx int, limit ...Threads) {
+	wantSize("SumRows", "rows", rows)
+	wantSize("SumRows", "cols", cols)
+	wantLen("SumRows", "dst", len(dst), "cols", cols)
+	wantMatrix("SumRows", "x", len(x), rows, cols, "ldx", ldx)
+	wantMatricesApart("SumRows", matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
+	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
+	// makes the row from a single one.
+	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, 0, dst, max(1, cols), Epilogue{}}
+	g.run(threads("SumRows", limit))
+}
+
+var one = [1]float32{1}
+
+// gemm is a product with its arguments.
+type gemm struct {
+	tA, tB  Transpose
+	m, n, k int
+	alpha   float32
+	a       []float32
+	lda     int
+	b       []float32
+	ldb     int
+	beta    float32
+	c       []float32
+	ldc     int
+	ep      Epilogue
+}
+
+func (g *gemm) check(fn string) {
+	wantSize(fn, "m", g.m)
+	wantSize(fn, "n", g.n)
+	wantSize(fn, "k", g.k)
+	ma, mb := matrixOf("a", g.a, g.m, g.k, g.lda), matrixOf("b", g.b, g.k, g.n, g.ldb)
+	if g.tA {
+		ma.rows, ma.cols = g.k, g.m
+	}
+	if g.tB {
+		mb.rows, mb.cols = g.n, g.k
+	}
+	mc := matrixOf("c", g.c, g.m, g.n, g.ldc)
+	wantMatrix(fn, "a", len(g.a), ma.rows, ma.cols, "lda", g.lda)
+	wantMatrix(fn, "b", len(g.b), mb.rows, mb.cols, "ldb", g.ldb)
+	wantMatrix(fn, "c", len(g.c), mc.rows, mc.cols, "ldc", g.ldc)
+	wantMatricesApart(fn, mc, ma)
+	wantMatricesApart(fn, mc, mb)
+
+	ep := &g.ep
+	if ep.Bias != nil {
+		wantLen(fn, "ep.Bias", len(ep.Bias), "n", g.n)
+		wantMatricesApart(fn, mc, matrixOf("ep.Bias", ep.Bias, 1, g.n, g.n))
+		if g.beta != 0 {
+			panic(fmt.Sprintf("kernels.%s: beta = %v, want 0 with a bias (len(ep.Bias) = %d)", fn, g.beta, len(ep.Bias)))
+		}
+	}
+	wantActivation(fn, "ep.Act", ep.Act)
+	wantActivation(fn, "ep.Deriv", ep.Deriv)
+	if ep.Deriv != Identity {
+		if ep.Act != Identity {
+			panic(fmt.Sprintf("kernels.%s: ep.Act = %d and ep.Deriv = %d, want at most one of them", fn, ep.Act, ep.Deriv))
+		}
+		wantMatrix(fn, "ep.Y", len(ep.Y), g.m, g.n, "ep.LdY", ep.LdY)
+		wantMatricesApart(fn, mc, matrixOf("ep.Y", ep.Y, g.m, g.n, ep.LdY))
+	}
+}
+

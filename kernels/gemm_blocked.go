@@ -1,0 +1,293 @@
+package kernels
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
+	"github.com/lockstep-go/lockstep/internal/parallel"
+)
+
+// The loops around the micro-kernel, from the outside in. All of them may be
+// cut anywhere without changing a bit: k goes on where it stopped, since C holds
+// the exact accumulators.
+//
+//  5. columns of C, blocks of gemmNC: a packed block of B stays in L3
+//  4. k, blocks of at most gemmKC: a packed panel of B stays in L1
+//  3. rows of C, blocks of at most gemmMC: a block of A stays in L2
+//  2. columns, panels as wide as a tile
+//  1. rows, tiles: in assembly
+const (
+	gemmNC = 512
+	gemmKC = 384
+	gemmMC = 192
+)
+
+// gemmTask is a product cut into blocks of C, rows by columns.
+type gemmTask struct {
+	gemm
+	isa        cpu.ISA
+	rows, cols int // of a block
+}
+
+var gemmTasks tasks[gemmTask, *gemmTask]
+
+// run does the product.
+func (g *gemm) run(threads int) {
+	if g.m == 0 || g.n == 0 {
+		return
+	}
+	if g.alpha == 0 {
+		g.k = 0
+	}
+	t := gemmTask{gemm: *g, isa: cpu.Active(), rows: g.m, cols: g.n}
+	if threads > 1 {
+		t.cut(threads)
+	}
+	blocks := ceil(t.m, t.rows) * ceil(t.n, t.cols)
+	if blocks == 1 {
+		t.Range(0, 1)
+		return
+	}
+	gemmTasks.run(threads, blocks, 1, t)
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// minBlock is the number of multiply-adds below which a block is not worth
+// handing to another thread.
+const minBlock = 1 << 17
+
+// cut chooses blocks for threads: strips of rows or of columns, whichever
+// there are more of.
+func (t *gemmTask) cut(threads int) {
+	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
+	parts := min(2*threads, int(work/minBlock))
+	if parts < 2 {
+		return
+	}
+	if t.n >= 2*t.m {
+		t.cols = ceil(ceil(t.n, parts), 16) * 16
+	} else {
+		t.rows = ceil(ceil(t.m, parts), 6) * 6
+	}
+}
+
+// Range does the blocks lo to hi.
+func (t *gemmTask) Range(lo, hi int) {
+	down := ceil(t.m, t.rows)
+	for b := lo; b < hi; b++ {
+		i, j := b%down*t.rows, b/down*t.cols
+		g := t.gemm
+		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
+		if lanes, _ := asm.GemmShape(t.isa); lanes == 0 {
+			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
+		} else {
+			g.blocked(t.isa)
+		}
+	}
+}
+
+// slice makes g the product that gives rows i0 to i1 and columns j0 to j1 of C.
+func (g *gemm) slice(i0, i1, j0, j1 int) {
+	g.m, g.n = i1-i0, j1-j0
+	if g.k > 0 {
+		g.a = g.a[g.atA(i0, 0):]
+		g.b = g.b[g.atB(0, j0):]
+	}
+	g.c = g.c[i0*g.ldc+j0:]
+	if g.ep.Bias != nil {
+		g.ep.Bias = g.ep.Bias[j0:j1]
+	}
+	if g.ep.Deriv != Identity {
+		g.ep.Y = g.ep.Y[i0*g.ep.LdY+j0:]
+	}
+}
+
+// atA and atB are the places of op(A)[i,p] and op(B)[p,j].
+func (g *gemm) atA(i, p int) int {
+	if g.tA {
+		return p*g.lda + i
+	}
+	return i*g.lda + p
+}
+
+func (g *gemm) atB(p, j int) int {
+	if g.tB {
+		return j*g.ldb + p
+	}
+	return p*g.ldb + j
+}
+
+// gemmScratch holds the packed blocks between calls.
+var gemmScratch sync.Pool
+
+type scratch struct{ a, b []float32 }
+
+// room returns x with the length n, allocated if it has to be.
+func room(x *[]float32, n int) []float32 {
+	if cap(*x) < n {
+		*x = make([]float32, n)
+	}
+	return (*x)[:n]
+}
+
+// blocked does the product with the micro-kernels of isa.
+func (g *gemm) blocked(isa cpu.ISA) {
+	if g.beta != 0 && g.beta != 1 {
+		for i := range g.m {
+			row := g.c[i*g.ldc:][:g.n]
+			for j, c := range row {
+				row[j] = g.beta * c
+			}
+		}
+	}
+	lanes, heights := asm.GemmShape(isa)
+	vecs := 1
+	for v, h := range heights {
+		if h*v >= heights[vecs]*vecs {
+			vecs = v
+		}
+	}
+	if isa == cpu.AVX2 {
+		vecs = 2
+	}
+	s, _ := gemmScratch.Get().(*scratch)
+	if s == nil {
+		s = new(scratch)
+	}
+	width := lanes * vecs
+	packB := bool(g.tB) || g.m > 32 && (g.n*g.k > 1<<15 || g.ldb%256 == 0)
+	packA := g.alpha != 1
+
+	for j0 := 0; j0 < g.n; j0 += gemmNC {
+		j1 := min(g.n, j0+gemmNC)
+		for p0 := 0; p0 == 0 || p0 < g.k; {
+			kc := ceil(g.k-p0, max(1, ceil(g.k-p0, gemmKC)))
+			var b []float32
+			if packB && kc > 0 {
+				b = room(&s.b, ceil(j1-j0, width)*width*kc)
+				g.packB(b, p0, kc, j0, j1, width)
+			}
+			for i0 := 0; i0 < g.m; {
+				mc := ceil(g.m-i0, ceil(g.m-i0, gemmMC))
+				var a []float32
+				if packA && kc > 0 {
+					a = room(&s.a, mc*kc)
+					g.packA(a, i0, mc, p0, kc)
+				}
+				for j := j0; j < j1; j += width {
+					args := asm.Gemm{CStride: 4 * g.ldc, K: kc}
+					switch {
+					case kc == 0:
+					case packB:
+						args.B, args.BStep = &b[(j-j0)*kc], 4*width
+					default:
+						args.B, args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
+					}
+					switch {
+					case kc == 0:
+					case packA:
+						args.A, args.AStride, args.AStep = &a[0], 4, 4*mc
+					case bool(g.tA):
+						args.A, args.AStride, args.AStep = &g.a[g.atA(i0, p0)], 4, 4*g.lda
+					default:
+						args.A, args.AStride, args.AStep = &g.a[g.atA(i0, p0)], 4*g.lda, 4
+					}
+					switch {
+					case p0 > 0 || g.beta != 0:
+						args.Start = asm.StartC
+					case g.ep.Bias != nil:
+						args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
+					}
+					if p0+kc == g.k {
+						g.end(&args, i0, j)
+					}
+					args.C = &g.c[i0*g.ldc+j]
+					g.panel(isa, &args, mc, min(width, j1-j), lanes, heights)
+				}
+				i0 += mc
+			}
+			p0 += max(1, kc)
+		}
+	}
+	gemmScratch.Put(s)
+	if g.ep.Act > ActReLU {
+		for i := range g.m {
+			row := g.c[i*g.ldc:][:g.n]
+			for len(row) > block {
+				activate(g.ep.Act, row[:block], row[:block])
+				row = row[block:]
+			}
+			activate(g.ep.Act, row, row)
+		}
+	}
+}
+
+// end sets what becomes of finished elements, from row i and column j on.
+func (g *gemm) end(args *asm.Gemm, i, j int) {
+	if g.ep.Act == ActReLU {
+		args.End = asm.EndReLU
+	}
+	if g.ep.Deriv != Identity {
+		args.End = [...]int{ActReLU: asm.EndDeriveReLU, ActSigmoid: asm.EndDeriveSigmoid, ActTanh: asm.EndDeriveTanh}[g.ep.Deriv]
+		args.Y, args.YStride = &g.ep.Y[i*g.ep.LdY+j], 4*g.ep.LdY
+	}
+}
+
+// panel does rows × cols elements of C, as tiles one below the other. The rows
+// are split evenly over the fewest tiles.
+func (g *gemm) panel(isa cpu.ISA, args *asm.Gemm, rows, cols, lanes int, heights [4]int) {
+	vecs := ceil(cols, lanes)
+	args.Cols = cols - (vecs-1)*lanes
+	tiles := ceil(rows, heights[vecs])
+	low, more := rows/tiles, rows%tiles
+	run := func(height, tiles int) {
+		args.Tiles = tiles
+		asm.GemmTile(isa, height, vecs, args.Cols != lanes, args)
+	}
+	if more > 0 {
+		run(low+1, more)
+	}
+	if more < tiles {
+		// Only now, so that no pointer ever leaves its slice.
+		above := (low + 1) * more
+		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), above*args.AStride))
+		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), above*args.CStride))
+		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), above*args.YStride))
+		run(low, tiles-more)
+	}
+}
+
+// packB copies rows p0 to p0+kc of op(B), columns j0 to j1, panel by panel: of
+// a panel, width columns of one row lie together, then those of the next.
+func (g *gemm) packB(dst []float32, p0, kc, j0, j1, width int) {
+	for j := j0; j < j1; j += width {
+		panel := dst[(j-j0)*kc:][:kc*width]
+		cols := min(width, j1-j)
+		if g.tB {
+			for c := range cols {
+				for p, x := range g.b[g.atB(p0, j+c):][:kc] {
+					panel[p*width+c] = x
+				}
+			}
+			continue
+		}
+		for p := range kc {
+			copy(panel[p*width:][:cols], g.b[g.atB(p0+p, j):])
+		}
+	}
+}
+
+// packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, transposed and
+// times alpha.
+func (g *gemm) packA(dst []float32, i0, mc, p0, kc int) {
+	for p := range kc {
+		for i := range mc {
+			dst[p*mc+i] = g.alpha * g.a[g.atA(i0+i, p0+p)]
+		}
+	}
+}
+
+var _ parallel.Ranger = (*gemmTask)(nil)

@@ -1,0 +1,147 @@
+package kernels
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
+	"github.com/lockstep-go/lockstep/internal/f32"
+)
+
+// Exp is the exponential function, dst[i] = e^x[i], within 0.51 ulp. NaN gives
+// NaN, -Inf gives 0, a result too large gives +Inf.
+//
+// Numerics: float64 inside, rounded once. With n = x/ln 2 rounded to an integer
+// and r = x - n·ln 2, e^x = 2ⁿ·(1 + (r + r²·P(r))).
+//
+// Shapes: dst and x have the same length. Aliasing: dst may be x.
+func Exp(dst, x []float32, limit ...Threads) {
+	wantMap("Exp", dst, x)
+	task := expTask{dst, x}
+	if len(dst) <= block {
+		task.Range(0, len(dst))
+		return
+	}
+	expTasks.run(threads("Exp", limit), len(dst), block, task)
+}
+
+// wantMap checks the vectors of a function of one vector.
+func wantMap(fn string, dst, x []float32) {
+	wantLen(fn, "x", len(x), "len(dst)", len(dst))
+	wantSameOrApart(fn, "dst", dst, "x", x)
+}
+
+type expTask struct{ dst, x []float32 }
+
+var expTasks tasks[expTask, *expTask]
+
+// Range does the elements lo to hi.
+func (t *expTask) Range(lo, hi int) {
+	dst, x := t.dst[lo:hi], t.x[lo:hi]
+	if asm.Exp(cpu.Active(), len(dst), unsafe.SliceData(dst), unsafe.SliceData(x)) {
+		return
+	}
+	for i, x := range x {
+		dst[i] = float32(exp(float64(clamp(x, -105, 89))))
+	}
+}
+
+// clamp limits x to [lo, hi] and lets NaN through.
+func clamp(x, lo, hi float32) float32 {
+	if x > hi {
+		x = hi
+	}
+	if lo > x {
+		x = lo
+	}
+	return x
+}
+
+// reduce splits x into n·ln 2 + r with an integer n, and returns r and a number
+// with n in its low bits.
+func reduce(x float64) (r, t float64) {
+	t = float64(x*f32.Log2E) + f32.Shift
+	return x - float64((t-f32.Shift)*f32.Ln2), t
+}
+
+// expm1r is e^r - 1 for a reduced r: r + r²·P(r).
+func expm1r(r float64) float64 {
+	p := float64(f32.Exp5*r) + f32.Exp4
+	p = float64(p*r) + f32.Exp3
+	p = float64(p*r) + f32.Exp2
+	p = float64(p*r) + f32.Exp1
+	p = float64(p*r) + f32.Exp0
+	return r + float64(float64(r*r)*p)
+}
+
+// exp is e^x for |x| < 700 or NaN: the integer in t goes into the exponent.
+func exp(x float64) float64 {
+	r, t := reduce(x)
+	return math.Float64frombits(math.Float64bits(1+expm1r(r)) + math.Float64bits(t)<<52)
+}
+
+// expm1 is e^x - 1 for |x| < 700 or NaN: with s = 2ⁿ, s·(e^r - 1) + (s - 1).
+func expm1(x float64) float64 {
+	r, t := reduce(x)
+	s := math.Float64frombits(math.Float64bits(1) + math.Float64bits(t)<<52)
+	return float64(s*expm1r(r)) + (s - 1)
+}
+
+// Log is the natural logarithm, dst[i] = ln x[i], within 0.51 ulp. ±0 gives
+// -Inf, less gives NaN, +Inf and NaN stay.
+//
+// Numerics: float64 inside, rounded once. With x = 2ᵏ·m, √½ <= m < √2, and
+// s = (m-1)/(m+1), ln x = k·ln 2 + (2s + s³·P(s²)).
+//
+// Shapes: dst and x have the same length. Aliasing: dst may be x.
+func Log(dst, x []float32, limit ...Threads) {
+	wantMap("Log", dst, x)
+	task := logTask{dst, x}
+	if len(dst) <= block {
+		task.Range(0, len(dst))
+		return
+	}
+	logTasks.run(threads("Log", limit), len(dst), block, task)
+}
+
+type logTask struct{ dst, x []float32 }
+
+var logTasks tasks[logTask, *logTask]
+
+// Range does the elements lo to hi.
+func (t *logTask) Range(lo, hi int) {
+	dst, x := t.dst[lo:hi], t.x[lo:hi]
+	if asm.Log(cpu.Active(), len(dst), unsafe.SliceData(dst), unsafe.SliceData(x)) {
+		return
+	}
+	inf := float32(math.Inf(1))
+	for i, x := range x {
+		y := float32(log(float64(x)))
+		if x > math.MaxFloat32 {
+			y = x
+		}
+		if !(x > 0) {
+			y = x
+			if 0 > x {
+				y = float32(math.NaN())
+			}
+			y -= inf
+		}
+		dst[i] = y
+	}
+}
+
+// log is ln x for a positive, normal, finite x.
+func log(x float64) float64 {
+	u := math.Float64bits(x) - f32.SqrtHalf + 1024<<52 // biased, so that it is positive
+	k := math.Float64frombits(u>>52|0x433<<52) - (1<<52 + 1024)
+	m := math.Float64frombits(u&(1<<52-1) + f32.SqrtHalf)
+	f := m - 1
+	s := f / (f + 2)
+	z := s * s
+	p := float64(f32.Log3*z) + f32.Log2
+	p = float64(p*z) + f32.Log1
+	p = float64(p*z) + f32.Log0
+	return float64(k*f32.Ln2) + ((s + s) + float64(float64(s*z)*p))
+}

@@ -1,0 +1,91 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
+)
+
+// NesterovCoef are the scalars of [Nesterov] and [NesterovVelocityFirst].
+type NesterovCoef struct {
+	LR        float32 // the learning rate η
+	Momentum  float32 // μ
+	Momentum2 float32 // μ²
+	LookAhead float32 // (1+μ)·η
+}
+
+// Nesterov is one step of Nesterov's accelerated gradient, the parameters
+// standing for the point looked ahead to:
+//
+//	p = p + (Momentum2·v - LookAhead·g)
+//	v = Momentum·v - LR·g
+//
+// Shapes: p, v and grad have the same length. Aliasing: none. Source: Bengio,
+// Boulanger-Lewandowski and Pascanu, Advances in optimizing recurrent networks,
+// 2012, equations 6 and 7, in the form of Deep Learning from Scratch since
+// January 2021.
+func Nesterov(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
+	wantUpdate("Nesterov", p, "v", v, grad)
+	task := nesterovTask{p, v, grad, c}
+	if len(p) <= block {
+		task.Range(0, len(p))
+		return
+	}
+	nesterovTasks.run(threads("Nesterov", limit), len(p), block, task)
+}
+
+type nesterovTask struct {
+	p, v, grad []float32
+	c          NesterovCoef
+}
+
+var nesterovTasks tasks[nesterovTask, *nesterovTask]
+
+// Range does the elements lo to hi.
+func (t *nesterovTask) Range(lo, hi int) {
+	p, v, grad, c := t.p[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
+	if asm.Nesterov(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad),
+		c.LR, c.Momentum, c.Momentum2, c.LookAhead) {
+		return
+	}
+	for i, g := range grad {
+		p[i] += float32(c.Momentum2*v[i]) - float32(c.LookAhead*g)
+		v[i] = float32(c.Momentum*v[i]) - float32(c.LR*g)
+	}
+}
+
+// NesterovVelocityFirst is the variant of [Nesterov] that updates the velocity
+// first and steps by the new one:
+//
+//	v = Momentum·v - LR·g
+//	p = p + (Momentum2·v - LookAhead·g)
+//
+// Shapes and aliasing are those of Nesterov. Source: a common write-up of Deep
+// Learning from Scratch, section 6.1.
+func NesterovVelocityFirst(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
+	wantUpdate("NesterovVelocityFirst", p, "v", v, grad)
+	task := nesterovVelocityFirstTask{p, v, grad, c}
+	if len(p) <= block {
+		task.Range(0, len(p))
+		return
+	}
+	nesterovVelocityFirstTasks.run(threads("NesterovVelocityFirst", limit), len(p), block, task)
+}
+
+type nesterovVelocityFirstTask nesterovTask
+
+var nesterovVelocityFirstTasks tasks[nesterovVelocityFirstTask, *nesterovVelocityFirstTask]
+
+// Range does the elements lo to hi.
+func (t *nesterovVelocityFirstTask) Range(lo, hi int) {
+	p, v, grad, c := t.p[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
+	if asm.NesterovVelocityFirst(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad),
+		c.LR, c.Momentum, c.Momentum2, c.LookAhead) {
+		return
+	}
+	for i, g := range grad {
+		v[i] = float32(c.Momentum*v[i]) - float32(c.LR*g)
+		p[i] += float32(c.Momentum2*v[i]) - float32(c.LookAhead*g)
+	}
+}

@@ -1,0 +1,47 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
+)
+
+// SGDCoef are the scalars of [SGD].
+type SGDCoef struct {
+	LR float32 // the learning rate η
+}
+
+// SGD is one step of stochastic gradient descent:
+//
+//	p = p - LR·g
+//
+// Shapes: p and grad have the same length. Aliasing: none.
+func SGD(p, grad []float32, c SGDCoef, limit ...Threads) {
+	wantLen("SGD", "grad", len(grad), "len(p)", len(p))
+	wantApart("SGD", "p", p, "grad", grad)
+	task := sgdTask{p, grad, c}
+	if len(p) <= block {
+		task.Range(0, len(p))
+		return
+	}
+	sgdTasks.run(threads("SGD", limit), len(p), block, task)
+}
+
+type sgdTask struct {
+	p, grad []float32
+	c       SGDCoef
+}
+
+var sgdTasks tasks[sgdTask, *sgdTask]
+
+// Range does the elements lo to hi.
+func (t *sgdTask) Range(lo, hi int) {
+	p, grad, c := t.p[lo:hi], t.grad[lo:hi], t.c
+	if asm.SGD(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(grad), c.LR) {
+		return
+	}
+	for i, g := range grad {
+		p[i] -= float32(c.LR * g)
+	}
+}
