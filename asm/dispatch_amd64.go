@@ -269,6 +269,19 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return true
 }
 
+// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
+// is element p of row q. The rows are stride bytes apart; there are rows of
+// them, and the last stands in for those beyond.
+func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
+	switch isa {
+	case cpu.AVX2:
+		packTransAVX2(dst, step, src, stride, rows, k)
+	default:
+		return false
+	}
+	return true
+}
+
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
 // vectors, with or without an edge.
 func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
@@ -367,6 +380,22 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 			gemm4x3AVX2(args)
 		case 105:
 			gemm4x3edgeAVX2(args)
+		}
+	}
+}
+
+// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
+// apart, to a panel in which they lie together.
+func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
+	switch isa {
+	case cpu.AVX2:
+		switch vecs {
+		case 1:
+			packRows1AVX2(dst, src, stride, cols, k)
+		case 2:
+			packRows2AVX2(dst, src, stride, cols, k)
+		case 3:
+			packRows3AVX2(dst, src, stride, cols, k)
 		}
 	}
 }

@@ -149,6 +149,13 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return false
 }
 
+// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
+// is element p of row q. The rows are stride bytes apart; there are rows of
+// them, and the last stands in for those beyond.
+func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
+	return false
+}
+
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
 // vectors, with or without an edge.
 func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
@@ -156,6 +163,13 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 	if edge {
 		t++
 	}
+	switch isa {
+	}
+}
+
+// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
+// apart, to a panel in which they lie together.
+func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
 	switch isa {
 	}
 }

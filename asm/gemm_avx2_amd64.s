@@ -16478,6 +16478,90 @@ l10:
 	VZEROUPPER
 	RET
 
+// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows1AVX2(dst *float32, src *float32, stride int, cols int, k int)
+// Requires: AVX
+TEXT ·packRows1AVX2(SB), $128-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ cols+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x02, SI
+	LEAQ tailmask<>+32(SB), BX
+	SUBQ SI, BX
+	MOVQ k+32(FP), SI
+
+l0:
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS (CX), Y0, Y0
+	VMOVUPS    Y0, (AX)
+	ADDQ       DX, CX
+	ADDQ       $+32, AX
+	DECQ       SI
+	JNE        l0
+	VZEROUPPER
+	RET
+
+// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows2AVX2(dst *float32, src *float32, stride int, cols int, k int)
+// Requires: AVX
+TEXT ·packRows2AVX2(SB), $128-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ cols+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x02, SI
+	LEAQ tailmask<>+32(SB), BX
+	SUBQ SI, BX
+	MOVQ k+32(FP), SI
+
+l0:
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(CX), Y0, Y0
+	VMOVUPS    Y0, 32(AX)
+	ADDQ       DX, CX
+	ADDQ       $+64, AX
+	DECQ       SI
+	JNE        l0
+	VZEROUPPER
+	RET
+
+// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows3AVX2(dst *float32, src *float32, stride int, cols int, k int)
+// Requires: AVX
+TEXT ·packRows3AVX2(SB), $128-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ cols+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x02, SI
+	LEAQ tailmask<>+32(SB), BX
+	SUBQ SI, BX
+	MOVQ k+32(FP), SI
+
+l0:
+	VMOVUPS    (CX), Y0
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    32(CX), Y0
+	VMOVUPS    Y0, 32(AX)
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 64(CX), Y0, Y0
+	VMOVUPS    Y0, 64(AX)
+	ADDQ       DX, CX
+	ADDQ       $+96, AX
+	DECQ       SI
+	JNE        l0
+	VZEROUPPER
+	RET
+
 DATA c256_00000000<>+0(SB)/4, $0x00000000
 DATA c256_00000000<>+4(SB)/4, $0x00000000
 DATA c256_00000000<>+8(SB)/4, $0x00000000

@@ -26991,3 +26991,111 @@ part125:
 
 l10:
 	RET
+
+// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows1NEON(dst *float32, src *float32, stride int, cols int, k int)
+TEXT ·packRows1NEON(SB), $128-40
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD cols+24(FP), R3
+	MOVD k+32(FP), R6
+
+l0:
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS (R1), F0
+	B part2
+
+part3:
+	FMOVD (R1), F0
+	TBZ $0x00, R3, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F0
+
+part2:
+	FMOVQ F0, (R0)
+	ADD R2, R1
+	ADD $+16, R0
+	SUB $+1, R6
+	CBNZ R6, l0
+	RET
+
+// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows2NEON(dst *float32, src *float32, stride int, cols int, k int)
+TEXT ·packRows2NEON(SB), $128-40
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD cols+24(FP), R3
+	MOVD k+32(FP), R6
+
+l0:
+	FMOVQ (R1), F0
+	FMOVQ F0, (R0)
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS 16(R1), F0
+	B part2
+
+part3:
+	FMOVD 16(R1), F0
+	TBZ $0x00, R3, part2
+	ADD $+24, R1, R7
+	VLD1 (R7), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ 16(R1), F0
+
+part2:
+	FMOVQ F0, 16(R0)
+	ADD R2, R1
+	ADD $+32, R0
+	SUB $+1, R6
+	CBNZ R6, l0
+	RET
+
+// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+// func packRows3NEON(dst *float32, src *float32, stride int, cols int, k int)
+TEXT ·packRows3NEON(SB), $128-40
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD cols+24(FP), R3
+	MOVD k+32(FP), R6
+
+l0:
+	FMOVQ (R1), F0
+	FMOVQ F0, (R0)
+	FMOVQ 16(R1), F0
+	FMOVQ F0, 16(R0)
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS 32(R1), F0
+	B part2
+
+part3:
+	FMOVD 32(R1), F0
+	TBZ $0x00, R3, part2
+	ADD $+40, R1, R7
+	VLD1 (R7), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ 32(R1), F0
+
+part2:
+	FMOVQ F0, 32(R0)
+	ADD R2, R1
+	ADD $+48, R0
+	SUB $+1, R6
+	CBNZ R6, l0
+	RET

@@ -147,6 +147,13 @@ func squaredErrorAVX2(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
 
+// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
+// is element p of row q. The rows are stride bytes apart; there are rows of
+// them, and the last stands in for those beyond.
+//
+//go:noescape
+func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
+
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
 //go:noescape
@@ -366,3 +373,18 @@ func gemm4x3AVX2(args *Gemm)
 //
 //go:noescape
 func gemm4x3edgeAVX2(args *Gemm)
+
+// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows1AVX2(dst, src *float32, stride, cols, k int)
+
+// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows2AVX2(dst, src *float32, stride, cols, k int)
+
+// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows3AVX2(dst, src *float32, stride, cols, k int)

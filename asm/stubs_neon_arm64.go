@@ -147,6 +147,13 @@ func squaredErrorNEON(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradNEON(n int, grad, y, target *float32, scale float32, acc *float64)
 
+// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
+// is element p of row q. The rows are stride bytes apart; there are rows of
+// them, and the last stands in for those beyond.
+//
+//go:noescape
+func packTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
+
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
 //go:noescape
@@ -386,3 +393,18 @@ func gemm8x3NEON(args *Gemm)
 //
 //go:noescape
 func gemm8x3edgeNEON(args *Gemm)
+
+// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows1NEON(dst, src *float32, stride, cols, k int)
+
+// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows2NEON(dst, src *float32, stride, cols, k int)
+
+// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
+//
+//go:noescape
+func packRows3NEON(dst, src *float32, stride, cols, k int)

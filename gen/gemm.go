@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
@@ -36,12 +39,17 @@ var heights = map[*vec.Target]map[int]int{
 // without an edge, so that rows can be split evenly.
 func tiles(t *vec.Target) []tile {
 	var list []tile
-	for vecs := range 16 {
+	for _, vecs := range widths(t) {
 		for rows := 1; rows <= heights[t][vecs]; rows++ {
 			list = append(list, tile{rows, vecs, false}, tile{rows, vecs, true})
 		}
 	}
 	return list
+}
+
+// widths lists the widths of a target's tiles in vectors.
+func widths(t *vec.Target) []int {
+	return slices.Sorted(maps.Keys(heights[t]))
 }
 
 // gemmFields are the arguments of a micro-kernel, 8 bytes each.
@@ -244,6 +252,93 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	return p
 }
 
+// packRowsProgram describes the copy of k rows, vecs vectors wide, the last of
+// cols columns, to a panel in which they lie together. The lanes beyond cols
+// become zero.
+func packRowsProgram(target *vec.Target, vecs int) *vec.Program {
+	p := vec.New(target, fmt.Sprintf("packRows%d", vecs), false, packRowsParams,
+		fmt.Sprintf("packRows%d copies k rows of %d vectors, the last of cols columns, stride bytes apart, to a panel.", vecs, vecs))
+	dst, src, stride := p.Param("dst"), p.Param("src"), p.Param("stride")
+	edge := p.NewTail(p.Param("cols"))
+	width := 4 * p.Lanes
+	p.Loop(p.Param("k"), func() {
+		for j := range vecs - 1 {
+			p.Store(dst.At(j*width), p.Load(32, src.At(j*width)))
+		}
+		var last vec.V
+		p.InTail(edge, func() { last = p.Load(32, src.At((vecs-1)*width)) })
+		p.Store(dst.At((vecs-1)*width), last)
+		p.AddR(src, stride)
+		p.AddI(dst, vecs*width)
+	})
+	p.Return()
+	return p
+}
+
+var packRowsParams = vec.Params("dst, src *float32, stride, cols, k int")
+
+// packTrans describes the transposition of a strip: row q of it becomes column
+// q of a panel. Where the strip has fewer rows than a vector has lanes, the last
+// one stands in for those that are missing: what becomes of it is never used.
+var packTrans = kernel{
+	name: "PackTrans",
+	doc: []string{
+		"PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p",
+		"is element p of row q. The rows are stride bytes apart; there are rows of",
+		"them, and the last stands in for those beyond.",
+	},
+	params: vec.Params("dst *float32, step int, src *float32, stride, rows, k int"),
+	body: func(p *vec.Program) {
+		rows, stride := p.Param("rows"), p.Param("stride")
+		at := []vec.R{p.Param("src")}
+		for q := 1; q < p.Lanes; q++ {
+			last, on := p.NewLabel(), p.NewLabel()
+			p.JumpEqual(rows, q, last)
+			p.Jump(on)
+			p.Here(last)
+			p.SubR(stride, stride)
+			p.Here(on)
+			next := p.Copy(at[q-1])
+			p.AddR(next, stride)
+			at = append(at, next)
+		}
+		dst, step := p.Param("dst"), p.Param("step")
+		square := func() []vec.V {
+			var v []vec.V
+			for _, r := range at {
+				v = append(v, p.Load(32, r.At(0)))
+			}
+			return p.Transpose(v)
+		}
+		rest, end := p.NewLabel(), p.NewLabel()
+		whole := p.Param("k")
+		p.ShrI(whole, bits.TrailingZeros(uint(p.Lanes)))
+		p.JumpZero(whole, rest)
+		p.Loop(whole, func() {
+			for _, v := range square() {
+				p.Store(dst.At(0), v)
+				p.AddR(dst, step)
+			}
+			for _, r := range at {
+				p.AddI(r, 4*p.Lanes)
+			}
+		})
+		p.Here(rest)
+		k := p.Param("k")
+		p.AndI(k, p.Lanes-1)
+		p.JumpZero(k, end)
+		var last []vec.V
+		p.InTail(p.NewTail(k), func() { last = square() })
+		for _, v := range last[:p.Lanes-1] {
+			p.Store(dst.At(0), v)
+			p.AddR(dst, step)
+			p.AddI(k, -1)
+			p.JumpZero(k, end)
+		}
+		p.Here(end)
+	},
+}
+
 // gemmTypes writes the arguments' type and the constants.
 func gemmTypes() []byte {
 	var b bytes.Buffer
@@ -282,6 +377,24 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 				n++
 			}
 			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", n, q.name(), t.Name)
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString(`}
+}
+
+// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
+// apart, to a panel in which they lie together.
+func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH != arch {
+			continue
+		}
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch vecs {\n", t.isa)
+		for _, v := range widths(t.Target) {
+			fmt.Fprintf(&b, "case %d:\npackRows%d%s(dst, src, stride, cols, k)\n", v, v, t.Name)
 		}
 		b.WriteString("}\n")
 	}

@@ -57,6 +57,7 @@ var families = []struct {
 	{"update", updates},
 	{"math", maths},
 	{"softmax", softmaxes},
+	{"pack", []kernel{packTrans}},
 }
 
 var targets = []struct {
@@ -134,6 +135,9 @@ func build() (map[string][]byte, error) {
 		var programs []*vec.Program
 		for _, q := range tiles(t.Target) {
 			programs = append(programs, gemmProgram(t.Target, q))
+		}
+		for _, v := range widths(t.Target) {
+			programs = append(programs, packRowsProgram(t.Target, v))
 		}
 		text, err := vec.Assemble(t.Target, programs)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/lockstep-go/lockstep/asm"
 	"github.com/lockstep-go/lockstep/internal/cpu"
-	"github.com/lockstep-go/lockstep/internal/parallel"
 )
 
 // The loops around the micro-kernel, from the outside in. All of them may be
@@ -19,7 +18,7 @@ import (
 //  2. columns, panels as wide as a tile
 //  1. rows, tiles: in assembly
 const (
-	gemmNC = 512
+	gemmNC = 504
 	gemmKC = 384
 	gemmMC = 192
 )
@@ -144,56 +143,43 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		}
 	}
 	lanes, heights := asm.GemmShape(isa)
-	vecs := 1
-	for v, h := range heights {
-		if h*v >= heights[vecs]*vecs {
-			vecs = v
-		}
-	}
-	if isa == cpu.AVX2 {
-		vecs = 2
-	}
 	s, _ := gemmScratch.Get().(*scratch)
 	if s == nil {
 		s = new(scratch)
 	}
-	width := lanes * vecs
-	packB := bool(g.tB) || g.m > 32 && (g.n*g.k > 1<<15 || g.ldb%256 == 0)
-	packA := g.alpha != 1
-
+	packA, packB := g.packs()
 	for j0 := 0; j0 < g.n; j0 += gemmNC {
 		j1 := min(g.n, j0+gemmNC)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
 			kc := ceil(g.k-p0, max(1, ceil(g.k-p0, gemmKC)))
-			var b []float32
-			if packB && kc > 0 {
-				b = room(&s.b, ceil(j1-j0, width)*width*kc)
-				g.packB(b, p0, kc, j0, j1, width)
+			if packB {
+				g.packB(isa, s, lanes, p0, kc, j0, j1)
 			}
 			for i0 := 0; i0 < g.m; {
 				mc := ceil(g.m-i0, ceil(g.m-i0, gemmMC))
-				var a []float32
-				if packA && kc > 0 {
-					a = room(&s.a, mc*kc)
-					g.packA(a, i0, mc, p0, kc)
+				var a operand
+				switch {
+				case kc == 0:
+				case packA:
+					a = g.packA(s, i0, mc, p0, kc)
+				case bool(g.tA):
+					a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
+				default:
+					a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
 				}
-				for j := j0; j < j1; j += width {
-					args := asm.Gemm{CStride: 4 * g.ldc, K: kc}
-					switch {
-					case kc == 0:
-					case packB:
-						args.B, args.BStep = &b[(j-j0)*kc], 4*width
-					default:
-						args.B, args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
+				for j := j0; j < j1; {
+					vecs := panelVecs(ceil(j1-j, lanes))
+					cols := min(vecs*lanes, j1-j)
+					args := asm.Gemm{
+						A: a.at, AStride: a.stride, AStep: a.step, K: kc,
+						C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
 					}
 					switch {
 					case kc == 0:
-					case packA:
-						args.A, args.AStride, args.AStep = &a[0], 4, 4*mc
-					case bool(g.tA):
-						args.A, args.AStride, args.AStep = &g.a[g.atA(i0, p0)], 4, 4*g.lda
+					case packB:
+						args.B, args.BStep = &s.b[(j-j0)*kc], 4*vecs*lanes
 					default:
-						args.A, args.AStride, args.AStep = &g.a[g.atA(i0, p0)], 4*g.lda, 4
+						args.B, args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
 					}
 					switch {
 					case p0 > 0 || g.beta != 0:
@@ -204,8 +190,8 @@ func (g *gemm) blocked(isa cpu.ISA) {
 					if p0+kc == g.k {
 						g.end(&args, i0, j)
 					}
-					args.C = &g.c[i0*g.ldc+j]
-					g.panel(isa, &args, mc, min(width, j1-j), lanes, heights)
+					rows(isa, &args, mc, heights[vecs], vecs, args.Cols != lanes)
+					j += cols
 				}
 				i0 += mc
 			}
@@ -225,6 +211,39 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	}
 }
 
+// operand is how the micro-kernel walks A, in bytes: from a row to the next, and
+// from one k to the next.
+type operand struct {
+	at           *float32
+	stride, step int
+}
+
+// packs says which operands are copied to where they lie close together.
+//
+// B always if it is transposed, since the kernel wants it along a row. Else if
+// enough rows of A share the copy and B is too large for L1, or its stride maps
+// its rows to few sets of the cache.
+//
+// A if its stride, too, would make its rows collide, or if alpha has to be
+// multiplied in.
+func (g *gemm) packs() (a, b bool) {
+	a = g.alpha != 1 || g.lda >= 1024 && g.n > 64
+	b = bool(g.tB) || g.m > 32 && (g.n*g.k > 1<<13 || g.ldb%256 == 0)
+	return a, b
+}
+
+// panelVecs is how many vectors the next panel takes if so many are left: three,
+// and two where a single one would be left over.
+func panelVecs(left int) int {
+	switch left {
+	case 1, 2, 3:
+		return left
+	case 4:
+		return 2
+	}
+	return 3
+}
+
 // end sets what becomes of finished elements, from row i and column j on.
 func (g *gemm) end(args *asm.Gemm, i, j int) {
 	if g.ep.Act == ActReLU {
@@ -236,58 +255,69 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 	}
 }
 
-// panel does rows × cols elements of C, as tiles one below the other. The rows
-// are split evenly over the fewest tiles.
-func (g *gemm) panel(isa cpu.ISA, args *asm.Gemm, rows, cols, lanes int, heights [4]int) {
-	vecs := ceil(cols, lanes)
-	args.Cols = cols - (vecs-1)*lanes
-	tiles := ceil(rows, heights[vecs])
-	low, more := rows/tiles, rows%tiles
-	run := func(height, tiles int) {
-		args.Tiles = tiles
-		asm.GemmTile(isa, height, vecs, args.Cols != lanes, args)
-	}
+// rows does the tiles of a panel, one below the other: n rows split evenly over
+// the fewest tiles of at most height rows.
+func rows(isa cpu.ISA, args *asm.Gemm, n, height, vecs int, edge bool) {
+	tiles := ceil(n, height)
+	low, more := n/tiles, n%tiles
 	if more > 0 {
-		run(low+1, more)
+		args.Tiles = more
+		asm.GemmTile(isa, low+1, vecs, edge, args)
 	}
 	if more < tiles {
-		// Only now, so that no pointer ever leaves its slice.
+		// The places move on only now, so that no pointer leaves its slice.
 		above := (low + 1) * more
 		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), above*args.AStride))
 		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), above*args.CStride))
 		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), above*args.YStride))
-		run(low, tiles-more)
+		args.Tiles = tiles - more
+		asm.GemmTile(isa, low, vecs, edge, args)
 	}
 }
 
-// packB copies rows p0 to p0+kc of op(B), columns j0 to j1, panel by panel: of
-// a panel, width columns of one row lie together, then those of the next.
-func (g *gemm) packB(dst []float32, p0, kc, j0, j1, width int) {
-	for j := j0; j < j1; j += width {
-		panel := dst[(j-j0)*kc:][:kc*width]
-		cols := min(width, j1-j)
-		if g.tB {
-			for c := range cols {
-				for p, x := range g.b[g.atB(p0, j+c):][:kc] {
-					panel[p*width+c] = x
-				}
+// packB copies rows p0 to p0+kc of op(B), columns j0 to j1, to s.b, panel by
+// panel: of a panel, the vectors of one row lie together, then those of the
+// next.
+func (g *gemm) packB(isa cpu.ISA, s *scratch, lanes, p0, kc, j0, j1 int) {
+	dst := room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
+	for j := j0; j < j1 && kc > 0; {
+		vecs := panelVecs(ceil(j1-j, lanes))
+		cols := min(vecs*lanes, j1-j)
+		panel := dst[(j-j0)*kc:]
+		if !g.tB {
+			asm.PackRows(isa, vecs, &panel[0], &g.b[g.atB(p0, j)], 4*g.ldb, cols-(vecs-1)*lanes, kc)
+		} else {
+			for c := 0; c < cols; c += lanes {
+				asm.PackTrans(isa, &panel[c], 4*vecs*lanes, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
 			}
-			continue
 		}
-		for p := range kc {
-			copy(panel[p*width:][:cols], g.b[g.atB(p0+p, j):])
-		}
+		j += cols
 	}
 }
 
-// packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, transposed and
-// times alpha.
-func (g *gemm) packA(dst []float32, i0, mc, p0, kc int) {
-	for p := range kc {
-		for i := range mc {
-			dst[p*mc+i] = g.alpha * g.a[g.atA(i0+i, p0+p)]
+// packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to
+// s.a in the order in which A has them.
+func (g *gemm) packA(s *scratch, i0, mc, p0, kc int) operand {
+	lines, length := mc, kc
+	if g.tA {
+		lines, length = kc, mc
+	}
+	// 16 floats more than whole cache lines: the lines of one column fall into
+	// different sets.
+	pitch := ceil(length, 16)*16 + 16
+	dst := room(&s.a, lines*pitch)
+	first := g.atA(i0, p0)
+	for l := range lines {
+		row := dst[l*pitch:][:length]
+		copy(row, g.a[first+l*g.lda:])
+		if g.alpha != 1 {
+			for i, a := range row {
+				row[i] = g.alpha * a
+			}
 		}
 	}
+	if g.tA {
+		return operand{&dst[0], 4, 4 * pitch}
+	}
+	return operand{&dst[0], 4 * pitch, 4}
 }
-
-var _ parallel.Ranger = (*gemmTask)(nil)

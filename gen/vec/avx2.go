@@ -159,6 +159,8 @@ func (l *avx2) inst(i inst) {
 		l.do(x86.VMOVUPS(l.src(i.args[0]), l.vecs[i.dst]))
 	case opFoldAdd, opFoldMax:
 		l.fold(i)
+	case opTranspose:
+		l.transpose(i)
 	case opLoad:
 		l.load(i)
 	case opLoadElse:
@@ -206,6 +208,36 @@ func (l *avx2) fold(i inst) {
 		return
 	}
 	panic(fmt.Sprintf("vec: %s: no %s of %d-bit elements", l.fn.Name, i.op, i.bits))
+}
+
+// transpose interleaves neighbouring rows, then pairs of them, then halves of the
+// registers.
+func (l *avx2) transpose(i inst) {
+	var r [8]operand.Op
+	for k := range r {
+		r[k] = l.vecs[i.args[k]]
+	}
+	// After the first step, quarter h of the registers 2k and 2k+1 holds rows
+	// 2k and 2k+1 of columns 4h to 4h+3; after the second, of 4 rows.
+	var s, t [8]operand.Op
+	for k := range s {
+		s[k], t[k] = l.pool.YMM(), l.pool.YMM()
+	}
+	for k := 0; k < 8; k += 2 {
+		l.do(x86.VUNPCKLPS(r[k+1], r[k], s[k]))
+		l.do(x86.VUNPCKHPS(r[k+1], r[k], s[k+1]))
+	}
+	for k := 0; k < 8; k += 4 {
+		for h := range 2 {
+			l.do(x86.VUNPCKLPD(s[k+2+h], s[k+h], t[k+2*h]))
+			l.do(x86.VUNPCKHPD(s[k+2+h], s[k+h], t[k+2*h+1]))
+		}
+	}
+	const lowHalves, highHalves = 0x20, 0x31
+	for k := range 4 {
+		l.do(x86.VPERM2F128(operand.U8(lowHalves), t[k+4], t[k], l.vecs[i.outs[k]]))
+		l.do(x86.VPERM2F128(operand.U8(highHalves), t[k+4], t[k], l.vecs[i.outs[k+4]]))
+	}
 }
 
 // mask loads the mask of a tail for elements of the given size into r.

@@ -172,6 +172,20 @@ func (l *neon) inst(i inst) {
 		l.set("VREV64.S2", swapped, v(0))
 		l.set("fcmgt.2s", d, swapped, v(0))
 		l.update("VBSL.B8", d, swapped, v(0))
+	case opTranspose:
+		// Interleave neighbouring rows, then the pairs.
+		var t [4]reg.VecVirtual
+		for k := range t {
+			t[k] = l.pool.XMM()
+		}
+		l.set("VTRN1.S4", t[0], v(1), v(0))
+		l.set("VTRN2.S4", t[1], v(1), v(0))
+		l.set("VTRN1.S4", t[2], v(3), v(2))
+		l.set("VTRN2.S4", t[3], v(3), v(2))
+		for k := range 2 {
+			l.set("VTRN1.D2", l.vecs[i.outs[k]], t[k+2], t[k])
+			l.set("VTRN2.D2", l.vecs[i.outs[k+2]], t[k+2], t[k])
+		}
 	case opLoad:
 		l.load(i, d)
 	case opLoadElse:

@@ -111,6 +111,7 @@ const (
 	opCopy
 	opFoldAdd
 	opFoldMax
+	opTranspose
 
 	opLoad
 	opLoadElse
@@ -145,7 +146,7 @@ const (
 var opNames = map[op]string{
 	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma",
 	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
-	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax",
+	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax", opTranspose: "transpose",
 	opLoad: "load", opLoadElse: "loadelse", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
 	opParam: "param", opMov: "mov", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
@@ -160,6 +161,7 @@ type inst struct {
 	op    op
 	bits  int // of the elements
 	dst   int
+	outs  []int // the destinations of opTranspose
 	args  []int
 	mem   Mem
 	imm   int
@@ -314,6 +316,21 @@ func (p *Program) Splat(name string) V {
 	d := p.Vec(32)
 	p.emit(inst{op: opParamSplat, bits: 32, dst: d.id, text: name})
 	return d
+}
+
+// Transpose takes Lanes vectors of 32-bit elements for the rows of a square, and
+// gives its columns.
+func (p *Program) Transpose(rows []V) []V {
+	i := inst{op: opTranspose, bits: 32}
+	var columns []V
+	for _, r := range rows {
+		i.args = append(i.args, r.id)
+		c := p.Vec(32)
+		i.outs = append(i.outs, c.id)
+		columns = append(columns, c)
+	}
+	p.emit(i)
+	return columns
 }
 
 // Load reads a vector. Inside of InTail, it reads the tail alone, and the other

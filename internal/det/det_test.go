@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -38,7 +37,7 @@ func series(first, x *big.Float, den func(i int) float64) *big.Float {
 	return sum
 }
 
-// atanh and arctan of 1/q come from their power series in 1/q².
+// atanh returns atanh q for sign = 1, arctan q for sign = -1: q ± q³/3 + q⁵/5 ± ….
 func atanh(q *big.Float, sign float64) *big.Float {
 	z, sum, t := mul(mul(q, q), bf(sign)), q, q
 	for i := 3.0; !negligible(t, sum); i += 2 {
@@ -80,12 +79,11 @@ func bigSin(x *big.Float, quarter int) *big.Float {
 	r := sub(x, mul(halfPi, bf(float64(n))))
 	z := mul(mul(r, r), bf(-1))
 	var v *big.Float
-	if q := (n + int64(quarter)) & 3; q&1 == 0 {
+	n = (n + int64(quarter)) & 3
+	if n&1 == 0 {
 		v = series(r, z, func(i int) float64 { return float64(2*i) * float64(2*i+1) })
-		n = q
 	} else {
 		v = series(bf(1), z, func(i int) float64 { return float64(2*i-1) * float64(2*i) })
-		n = q
 	}
 	if n&2 != 0 {
 		v.Neg(v)
@@ -455,7 +453,7 @@ func Benchmark(b *testing.B) {
 				sink += f.f(xs[i&1023])
 			}
 			if sink == 0 {
-				b.Fatal(fmt.Sprint("all results are zero"))
+				b.Fatal("all results are zero")
 			}
 		})
 	}
