@@ -269,13 +269,24 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return true
 }
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
 	switch isa {
 	case cpu.NEON:
 		packTransNEON(dst, step, src, stride, rows, k)
+	default:
+		return false
+	}
+	return true
+}
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
+	switch isa {
+	case cpu.NEON:
+		copyTransNEON(dst, step, src, stride, rows, k)
 	default:
 		return false
 	}
@@ -388,6 +399,39 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 			gemm8x3NEON(args)
 		case 113:
 			gemm8x3edgeNEON(args)
+		}
+	}
+}
+
+// RowSteps is the number of steps of k that a call of GemmRow does if left are
+// left.
+func RowSteps(isa cpu.ISA, left int) int {
+	switch isa {
+	case cpu.NEON:
+		switch {
+		case left >= 4:
+			return 4
+		case left >= 2:
+			return 2
+		case left >= 1:
+			return 1
+		}
+	}
+	return 0
+}
+
+// GemmRow does a number of steps of k that RowSteps has named, for args.Cols
+// columns of one row of C.
+func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
+	switch isa {
+	case cpu.NEON:
+		switch steps {
+		case 4:
+			gemv4NEON(args)
+		case 2:
+			gemv2NEON(args)
+		case 1:
+			gemv1NEON(args)
 		}
 	}
 }

@@ -149,10 +149,15 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return false
 }
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
+	return false
+}
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
 	return false
 }
 
@@ -163,6 +168,21 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 	if edge {
 		t++
 	}
+	switch isa {
+	}
+}
+
+// RowSteps is the number of steps of k that a call of GemmRow does if left are
+// left.
+func RowSteps(isa cpu.ISA, left int) int {
+	switch isa {
+	}
+	return 0
+}
+
+// GemmRow does a number of steps of k that RowSteps has named, for args.Cols
+// columns of one row of C.
+func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 	}
 }

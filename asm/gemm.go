@@ -7,7 +7,7 @@ type Gemm struct {
 	A       *float32 // the first row's first element
 	B       *float32 // the panel
 	C       *float32
-	Bias    *float32 // for Start = StartBias
+	Bias    *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y       *float32 // for End >= EndDeriveReLU: the results of the activation
 	AStride int      // from one row of A to the next, in bytes
 	AStep   int      // from one k to the next in A, in bytes
@@ -26,6 +26,7 @@ const (
 	StartZero = iota
 	StartC
 	StartBias
+	StartRowBias
 )
 
 // What is done to the accumulators at the end: nothing, the activation, or the

@@ -20,8 +20,11 @@ TEXT ·gemm1x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -29,24 +32,35 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
 	VMOVUPS (CX), Y0
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
 	VMOVUPS (CX), Y0
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	ADDQ         $+4, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -54,34 +68,34 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), DI
 
-l5:
+l6:
 	VMOVUPS      (DX), Y1
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         DI, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y1
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS  Y0, Y1, Y0
-	JMP     l6
+	JMP     l7
 
-l8:
+l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -90,9 +104,9 @@ l8:
 	VSUBPS  Y1, Y2, Y2
 	VMULPS  Y2, Y1, Y1
 	VMULPS  Y1, Y0, Y0
-	JMP     l6
+	JMP     l7
 
-l9:
+l10:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -101,24 +115,24 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y2
 	VSUBPS  Y1, Y2, Y1
 	VMULPS  Y1, Y0, Y0
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
 	VMOVUPS Y0, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -139,7 +153,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -164,8 +178,11 @@ TEXT ·gemm1x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -173,8 +190,10 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -182,17 +201,26 @@ l1:
 	MOVQ       64(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -200,7 +228,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y1
 	VMASKMOVPS   (SI), Y1, Y1
 	ADDQ         DI, SI
@@ -208,18 +236,18 @@ l5:
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         R9, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -227,9 +255,9 @@ l4:
 	VMASKMOVPS (BX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l6
+	JMP        l7
 
-l8:
+l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -239,9 +267,9 @@ l8:
 	VSUBPS     Y1, Y2, Y2
 	VMULPS     Y2, Y1, Y1
 	VMULPS     Y1, Y0, Y0
-	JMP        l6
+	JMP        l7
 
-l9:
+l10:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -251,13 +279,13 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y2
 	VSUBPS     Y1, Y2, Y1
 	VMULPS     Y1, Y0, Y0
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -289,12 +317,12 @@ part2:
 
 part1:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -315,7 +343,7 @@ part1:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -335,8 +363,11 @@ TEXT ·gemm2x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -344,9 +375,11 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -355,17 +388,27 @@ l1:
 	VMOVUPS (CX), Y0
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y1
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS Y0, Y1
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	ADDQ         $+8, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -373,7 +416,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y2
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y3
@@ -382,18 +425,18 @@ l5:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -404,30 +447,30 @@ l4:
 	VMOVUPS (CX), Y2
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS  Y1, Y2, Y1
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y2
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y2
 	VMULPS  Y2, Y2, Y2
 	VMOVUPS c256_3f800000<>+0(SB), Y3
 	VSUBPS  Y2, Y3, Y2
@@ -438,15 +481,15 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y3
 	VSUBPS  Y2, Y3, Y2
 	VMULPS  Y2, Y1, Y1
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -454,12 +497,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -483,7 +526,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -508,8 +551,11 @@ TEXT ·gemm2x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -517,9 +563,11 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -530,18 +578,28 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -549,7 +607,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (DX), Y2
 	VMASKMOVPS   (SI), Y2, Y2
 	ADDQ         DI, SI
@@ -559,18 +617,18 @@ l5:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -583,26 +641,7 @@ l4:
 	VMASKMOVPS (BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -610,6 +649,25 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
 	VMULPS     Y2, Y2, Y2
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
@@ -621,15 +679,15 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -689,12 +747,12 @@ part6:
 
 part5:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -718,7 +776,7 @@ part5:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -738,8 +796,11 @@ TEXT ·gemm3x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -747,10 +808,12 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -761,18 +824,29 @@ l1:
 	VMOVUPS (CX), Y1
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y2
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS Y0, Y1
 	VMOVUPS Y0, Y2
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	ADDQ         $+12, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -780,7 +854,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y3
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y4
@@ -791,18 +865,18 @@ l5:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -817,36 +891,36 @@ l4:
 	VMOVUPS (CX), Y3
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS  Y2, Y3, Y2
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y3
 	VMULPS  Y3, Y3, Y3
 	VMOVUPS c256_3f800000<>+0(SB), Y4
 	VSUBPS  Y3, Y4, Y3
@@ -863,9 +937,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y4
 	VSUBPS  Y3, Y4, Y3
 	VMULPS  Y3, Y2, Y2
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -873,7 +947,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -883,12 +957,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -915,7 +989,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -940,8 +1014,11 @@ TEXT ·gemm3x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -949,10 +1026,12 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -966,7 +1045,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -974,11 +1053,22 @@ l2:
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	ADDQ         $+12, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -986,7 +1076,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (DX), Y3
 	VMASKMOVPS   (SI), Y3, Y3
 	ADDQ         DI, SI
@@ -998,18 +1088,18 @@ l5:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -1027,33 +1117,7 @@ l4:
 	VMASKMOVPS (BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -1061,6 +1125,32 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
 	VMULPS     Y3, Y3, Y3
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
@@ -1079,9 +1169,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -1089,7 +1179,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -1177,12 +1267,12 @@ part10:
 
 part9:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -1209,7 +1299,7 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1229,8 +1319,11 @@ TEXT ·gemm4x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -1238,11 +1331,13 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -1255,7 +1350,7 @@ l1:
 	VMOVUPS (CX), Y2
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y3
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -1263,11 +1358,23 @@ l2:
 	VMOVUPS Y0, Y1
 	VMOVUPS Y0, Y2
 	VMOVUPS Y0, Y3
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	ADDQ         $+16, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -1279,7 +1386,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y4
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y5
@@ -1293,18 +1400,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -1323,42 +1430,42 @@ l4:
 	VMOVUPS (CX), Y4
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS  Y3, Y4, Y3
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y4
 	VMULPS  Y4, Y4, Y4
 	VMOVUPS c256_3f800000<>+0(SB), Y5
 	VSUBPS  Y4, Y5, Y4
@@ -1381,9 +1488,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y5
 	VSUBPS  Y4, Y5, Y4
 	VMULPS  Y4, Y3, Y3
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -1393,7 +1500,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -1405,12 +1512,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -1440,7 +1547,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1465,8 +1572,11 @@ TEXT ·gemm4x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -1474,11 +1584,13 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -1495,7 +1607,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -1504,11 +1616,23 @@ l2:
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	ADDQ         $+16, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -1520,7 +1644,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y4
 	VMASKMOVPS   (SI), Y4, Y4
 	ADDQ         DI, SI
@@ -1535,18 +1659,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -1569,40 +1693,7 @@ l4:
 	VMASKMOVPS (BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -1610,6 +1701,39 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
 	VMULPS     Y4, Y4, Y4
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
@@ -1635,9 +1759,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -1647,7 +1771,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -1763,12 +1887,12 @@ part14:
 
 part13:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -1798,7 +1922,7 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1818,8 +1942,11 @@ TEXT ·gemm5x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -1827,12 +1954,14 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -1847,7 +1976,7 @@ l1:
 	VMOVUPS (CX), Y3
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y4
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -1856,11 +1985,24 @@ l2:
 	VMOVUPS Y0, Y2
 	VMOVUPS Y0, Y3
 	VMOVUPS Y0, Y4
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	ADDQ         $+20, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -1872,7 +2014,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y5
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y6
@@ -1888,18 +2030,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -1922,48 +2064,48 @@ l4:
 	VMOVUPS (CX), Y5
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
 	VANDPS  Y4, Y5, Y4
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y5
 	VMULPS  Y5, Y5, Y5
 	VMOVUPS c256_3f800000<>+0(SB), Y6
 	VSUBPS  Y5, Y6, Y5
@@ -1992,9 +2134,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y6
 	VSUBPS  Y5, Y6, Y5
 	VMULPS  Y5, Y4, Y4
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -2006,7 +2148,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -2020,12 +2162,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -2058,7 +2200,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -2083,8 +2225,11 @@ TEXT ·gemm5x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -2092,12 +2237,14 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -2117,7 +2264,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -2127,11 +2274,24 @@ l2:
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y4
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	ADDQ         $+20, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -2143,7 +2303,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y5
 	VMASKMOVPS   (SI), Y5, Y5
 	ADDQ         DI, SI
@@ -2160,18 +2320,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -2199,47 +2359,7 @@ l4:
 	VMASKMOVPS (BX), Y5, Y5
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
 	VANDPS     Y4, Y5, Y4
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -2247,6 +2367,46 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
 	VMULPS     Y5, Y5, Y5
 	VMOVUPS    c256_3f800000<>+0(SB), Y6
 	VSUBPS     Y5, Y6, Y5
@@ -2279,9 +2439,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y6
 	VSUBPS     Y5, Y6, Y5
 	VMULPS     Y5, Y4, Y4
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -2293,7 +2453,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -2437,12 +2597,12 @@ part18:
 
 part17:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -2475,7 +2635,7 @@ part17:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -2495,8 +2655,11 @@ TEXT ·gemm6x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -2504,13 +2667,15 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -2527,7 +2692,7 @@ l1:
 	VMOVUPS (CX), Y4
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y5
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -2537,11 +2702,25 @@ l2:
 	VMOVUPS Y0, Y3
 	VMOVUPS Y0, Y4
 	VMOVUPS Y0, Y5
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	ADDQ         $+24, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -2553,7 +2732,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y6
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y7
@@ -2571,18 +2750,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -2609,54 +2788,54 @@ l4:
 	VMOVUPS (CX), Y6
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS  Y5, Y6, Y5
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y6
 	VMULPS  Y6, Y6, Y6
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
@@ -2691,9 +2870,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
 	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -2707,7 +2886,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -2723,12 +2902,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y5, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -2764,7 +2943,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -2789,8 +2968,11 @@ TEXT ·gemm6x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -2798,13 +2980,15 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -2827,7 +3011,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS (BX), Y5, Y5
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -2838,11 +3022,25 @@ l2:
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y5
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	ADDQ         $+24, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -2854,7 +3052,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y6
 	VMASKMOVPS   (SI), Y6, Y6
 	ADDQ         DI, SI
@@ -2873,18 +3071,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -2917,54 +3115,7 @@ l4:
 	VMASKMOVPS (BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -2972,6 +3123,53 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
 	VMULPS     Y6, Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
@@ -3011,9 +3209,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -3027,7 +3225,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -3199,12 +3397,12 @@ part22:
 
 part21:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -3240,7 +3438,7 @@ part21:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -3260,8 +3458,11 @@ TEXT ·gemm7x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -3269,6 +3470,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3276,7 +3479,7 @@ l0:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -3295,7 +3498,7 @@ l1:
 	VMOVUPS (CX), Y5
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y6
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -3306,11 +3509,26 @@ l2:
 	VMOVUPS Y0, Y4
 	VMOVUPS Y0, Y5
 	VMOVUPS Y0, Y6
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	ADDQ         $+28, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -3326,7 +3544,7 @@ l3:
 	ADDQ  DI, R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (DX), Y7
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y8
@@ -3347,18 +3565,18 @@ l5:
 	ADDQ         R10, R8
 	ADDQ         R10, R9
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -3389,60 +3607,60 @@ l4:
 	VMOVUPS (CX), Y7
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
 	VANDPS  Y6, Y7, Y6
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y7
+	VMOVUPS c256_3f800000<>+0(SB), Y8
+	VSUBPS  Y7, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y7
 	VMULPS  Y7, Y7, Y7
 	VMOVUPS c256_3f800000<>+0(SB), Y8
 	VSUBPS  Y7, Y8, Y7
@@ -3483,9 +3701,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y8
 	VSUBPS  Y7, Y8, Y7
 	VMULPS  Y7, Y6, Y6
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y0, Y7, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y7
@@ -3501,7 +3719,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y6, Y7, Y6
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -3519,12 +3737,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -3563,7 +3781,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -3588,8 +3806,11 @@ TEXT ·gemm7x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -3597,6 +3818,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -3604,7 +3827,7 @@ l0:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -3630,7 +3853,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS (BX), Y6, Y6
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -3642,11 +3865,26 @@ l2:
 	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y5
 	VMOVUPS    Y0, Y6
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	ADDQ         $+28, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -3662,7 +3900,7 @@ l3:
 	ADDQ  R9, R11
 	MOVQ  48(AX), R12
 
-l5:
+l6:
 	VMOVUPS      (DX), Y7
 	VMASKMOVPS   (SI), Y7, Y7
 	ADDQ         DI, SI
@@ -3684,18 +3922,18 @@ l5:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -3733,61 +3971,7 @@ l4:
 	VMASKMOVPS (BX), Y7, Y7
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
 	VANDPS     Y6, Y7, Y6
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -3795,6 +3979,60 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
 	VMULPS     Y7, Y7, Y7
 	VMOVUPS    c256_3f800000<>+0(SB), Y8
 	VSUBPS     Y7, Y8, Y7
@@ -3841,9 +4079,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y8
 	VSUBPS     Y7, Y8, Y7
 	VMULPS     Y7, Y6, Y6
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y0, Y7, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y7
@@ -3859,7 +4097,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y6, Y7, Y6
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -4059,12 +4297,12 @@ part26:
 
 part25:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -4103,7 +4341,7 @@ part25:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -4123,8 +4361,11 @@ TEXT ·gemm8x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -4132,6 +4373,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4140,7 +4383,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -4161,7 +4404,7 @@ l1:
 	VMOVUPS (CX), Y6
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y7
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -4173,11 +4416,27 @@ l2:
 	VMOVUPS Y0, Y5
 	VMOVUPS Y0, Y6
 	VMOVUPS Y0, Y7
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VBROADCASTSS 28(CX), Y7
+	ADDQ         $+32, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -4193,7 +4452,7 @@ l3:
 	ADDQ  DI, R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (DX), Y8
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y9
@@ -4216,18 +4475,18 @@ l5:
 	ADDQ         R10, R8
 	ADDQ         R10, R9
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -4262,66 +4521,66 @@ l4:
 	VMOVUPS (CX), Y8
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS  Y7, Y8, Y7
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y6, Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y8
 	VMULPS  Y8, Y8, Y8
 	VMOVUPS c256_3f800000<>+0(SB), Y9
 	VSUBPS  Y8, Y9, Y8
@@ -4368,9 +4627,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y9
 	VSUBPS  Y8, Y9, Y8
 	VMULPS  Y8, Y7, Y7
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -4388,7 +4647,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -4408,12 +4667,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y7, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -4455,7 +4714,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -4480,8 +4739,11 @@ TEXT ·gemm8x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -4489,6 +4751,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4497,7 +4761,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -4526,7 +4790,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -4539,11 +4803,27 @@ l2:
 	VMOVUPS    Y0, Y5
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y7
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	ADDQ         $+32, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -4559,7 +4839,7 @@ l3:
 	ADDQ  R9, R11
 	MOVQ  48(AX), R12
 
-l5:
+l6:
 	VMOVUPS      (DX), Y8
 	VMASKMOVPS   (SI), Y8, Y8
 	ADDQ         DI, SI
@@ -4583,18 +4863,18 @@ l5:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -4637,68 +4917,7 @@ l4:
 	VMASKMOVPS (BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -4706,6 +4925,67 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
 	VMULPS     Y8, Y8, Y8
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
@@ -4759,9 +5039,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -4779,7 +5059,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -5007,12 +5287,12 @@ part30:
 
 part29:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -5054,7 +5334,7 @@ part29:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -5074,8 +5354,11 @@ TEXT ·gemm9x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -5083,6 +5366,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -5092,7 +5377,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -5115,7 +5400,7 @@ l1:
 	VMOVUPS (CX), Y7
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y8
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -5128,11 +5413,28 @@ l2:
 	VMOVUPS Y0, Y6
 	VMOVUPS Y0, Y7
 	VMOVUPS Y0, Y8
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VBROADCASTSS 28(CX), Y7
+	VBROADCASTSS 32(CX), Y8
+	ADDQ         $+36, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -5148,7 +5450,7 @@ l3:
 	ADDQ  DI, R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (DX), Y9
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y10
@@ -5173,18 +5475,18 @@ l5:
 	ADDQ         R10, R8
 	ADDQ         R10, R9
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -5223,72 +5525,72 @@ l4:
 	VMOVUPS (CX), Y9
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS  Y8, Y9, Y8
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y6, Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y9
 	VMULPS  Y9, Y9, Y9
 	VMOVUPS c256_3f800000<>+0(SB), Y10
 	VSUBPS  Y9, Y10, Y9
@@ -5341,9 +5643,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y10
 	VSUBPS  Y9, Y10, Y9
 	VMULPS  Y9, Y8, Y8
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -5363,7 +5665,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -5385,12 +5687,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -5435,7 +5737,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -5460,8 +5762,11 @@ TEXT ·gemm9x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -5469,6 +5774,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -5478,7 +5785,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -5510,7 +5817,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -5524,11 +5831,28 @@ l2:
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y7
 	VMOVUPS    Y0, Y8
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	ADDQ         $+36, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -5544,7 +5868,7 @@ l3:
 	ADDQ  R9, R11
 	MOVQ  48(AX), R12
 
-l5:
+l6:
 	VMOVUPS      (DX), Y9
 	VMASKMOVPS   (SI), Y9, Y9
 	ADDQ         DI, SI
@@ -5570,18 +5894,18 @@ l5:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -5629,75 +5953,7 @@ l4:
 	VMASKMOVPS (BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -5705,6 +5961,74 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
 	VMULPS     Y9, Y9, Y9
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
@@ -5765,9 +6089,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -5787,7 +6111,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -6043,12 +6367,12 @@ part34:
 
 part33:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -6093,7 +6417,7 @@ part33:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -6113,8 +6437,11 @@ TEXT ·gemm10x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -6122,6 +6449,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -6132,7 +6461,7 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -6157,7 +6486,7 @@ l1:
 	VMOVUPS (CX), Y8
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y9
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -6171,11 +6500,29 @@ l2:
 	VMOVUPS Y0, Y7
 	VMOVUPS Y0, Y8
 	VMOVUPS Y0, Y9
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VBROADCASTSS 28(CX), Y7
+	VBROADCASTSS 32(CX), Y8
+	VBROADCASTSS 36(CX), Y9
+	ADDQ         $+40, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -6195,7 +6542,7 @@ l3:
 	ADDQ  DI, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y10
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y11
@@ -6223,18 +6570,18 @@ l5:
 	ADDQ         R11, R9
 	ADDQ         R11, R10
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -6277,78 +6624,78 @@ l4:
 	VMOVUPS (CX), Y10
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS  Y9, Y10, Y9
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y6, Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y8, Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y10
 	VMULPS  Y10, Y10, Y10
 	VMOVUPS c256_3f800000<>+0(SB), Y11
 	VSUBPS  Y10, Y11, Y10
@@ -6407,9 +6754,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y11
 	VSUBPS  Y10, Y11, Y10
 	VMULPS  Y10, Y9, Y9
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -6431,7 +6778,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -6455,12 +6802,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y9, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -6508,7 +6855,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -6533,8 +6880,11 @@ TEXT ·gemm10x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -6542,6 +6892,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -6552,7 +6904,7 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -6587,7 +6939,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS (BX), Y9, Y9
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -6602,11 +6954,29 @@ l2:
 	VMOVUPS    Y0, Y7
 	VMOVUPS    Y0, Y8
 	VMOVUPS    Y0, Y9
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	VBROADCASTSS 36(BX), Y9
+	ADDQ         $+40, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -6626,7 +6996,7 @@ l3:
 	ADDQ  R9, R12
 	MOVQ  48(AX), R13
 
-l5:
+l6:
 	VMOVUPS      (DX), Y10
 	VMASKMOVPS   (SI), Y10, Y10
 	ADDQ         DI, SI
@@ -6655,18 +7025,18 @@ l5:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -6719,82 +7089,7 @@ l4:
 	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -6802,6 +7097,81 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y10
 	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
@@ -6869,9 +7239,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -6893,7 +7263,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -7177,12 +7547,12 @@ part38:
 
 part37:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -7230,7 +7600,7 @@ part37:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -7250,8 +7620,11 @@ TEXT ·gemm11x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -7259,6 +7632,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -7270,7 +7645,7 @@ l0:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -7297,7 +7672,7 @@ l1:
 	VMOVUPS (CX), Y9
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y10
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -7312,11 +7687,30 @@ l2:
 	VMOVUPS Y0, Y8
 	VMOVUPS Y0, Y9
 	VMOVUPS Y0, Y10
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VBROADCASTSS 28(CX), Y7
+	VBROADCASTSS 32(CX), Y8
+	VBROADCASTSS 36(CX), Y9
+	VBROADCASTSS 40(CX), Y10
+	ADDQ         $+44, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -7336,7 +7730,7 @@ l3:
 	ADDQ  DI, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y11
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y12
@@ -7366,18 +7760,18 @@ l5:
 	ADDQ         R11, R9
 	ADDQ         R11, R10
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -7424,84 +7818,84 @@ l4:
 	VMOVUPS (CX), Y11
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
 	VANDPS  Y10, Y11, Y10
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y6, Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y8, Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y9, Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS c256_3f800000<>+0(SB), Y12
+	VSUBPS  Y11, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y11
 	VMULPS  Y11, Y11, Y11
 	VMOVUPS c256_3f800000<>+0(SB), Y12
 	VSUBPS  Y11, Y12, Y11
@@ -7566,9 +7960,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y12
 	VSUBPS  Y11, Y12, Y11
 	VMULPS  Y11, Y10, Y10
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y0, Y11, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y11
@@ -7592,7 +7986,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y10, Y11, Y10
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -7618,12 +8012,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -7674,7 +8068,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -7699,8 +8093,11 @@ TEXT ·gemm11x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -7708,6 +8105,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -7719,7 +8118,7 @@ l0:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -7757,7 +8156,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
 	VMASKMOVPS (BX), Y10, Y10
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -7773,11 +8172,30 @@ l2:
 	VMOVUPS    Y0, Y8
 	VMOVUPS    Y0, Y9
 	VMOVUPS    Y0, Y10
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	VBROADCASTSS 36(BX), Y9
+	VBROADCASTSS 40(BX), Y10
+	ADDQ         $+44, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -7797,7 +8215,7 @@ l3:
 	ADDQ  R9, R12
 	MOVQ  48(AX), R13
 
-l5:
+l6:
 	VMOVUPS      (DX), Y11
 	VMASKMOVPS   (SI), Y11, Y11
 	ADDQ         DI, SI
@@ -7828,18 +8246,18 @@ l5:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -7897,89 +8315,7 @@ l4:
 	VMASKMOVPS (BX), Y11, Y11
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
 	VANDPS     Y10, Y11, Y10
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -7987,6 +8323,88 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
 	VMULPS     Y11, Y11, Y11
 	VMOVUPS    c256_3f800000<>+0(SB), Y12
 	VSUBPS     Y11, Y12, Y11
@@ -8061,9 +8479,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y12
 	VSUBPS     Y11, Y12, Y11
 	VMULPS     Y11, Y10, Y10
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y0, Y11, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y11
@@ -8087,7 +8505,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y10, Y11, Y10
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -8399,12 +8817,12 @@ part42:
 
 part41:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -8455,7 +8873,7 @@ part41:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -8475,8 +8893,11 @@ TEXT ·gemm12x1AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -8484,6 +8905,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -8496,7 +8919,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -8525,7 +8948,7 @@ l1:
 	VMOVUPS (CX), Y10
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y11
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -8541,11 +8964,31 @@ l2:
 	VMOVUPS Y0, Y9
 	VMOVUPS Y0, Y10
 	VMOVUPS Y0, Y11
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y0
+	VBROADCASTSS 4(CX), Y1
+	VBROADCASTSS 8(CX), Y2
+	VBROADCASTSS 12(CX), Y3
+	VBROADCASTSS 16(CX), Y4
+	VBROADCASTSS 20(CX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VBROADCASTSS 28(CX), Y7
+	VBROADCASTSS 32(CX), Y8
+	VBROADCASTSS 36(CX), Y9
+	VBROADCASTSS 40(CX), Y10
+	VBROADCASTSS 44(CX), Y11
+	ADDQ         $+48, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -8565,7 +9008,7 @@ l3:
 	ADDQ  DI, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (DX), Y12
 	ADDQ         BX, DX
 	VBROADCASTSS (SI), Y13
@@ -8597,18 +9040,18 @@ l5:
 	ADDQ         R11, R9
 	ADDQ         R11, R10
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -8659,90 +9102,90 @@ l4:
 	VMOVUPS (CX), Y12
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS  Y11, Y12, Y11
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y0, Y0
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y4, Y4
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y6, Y6
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y8, Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y9, Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y10, Y10
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y12
 	VMULPS  Y12, Y12, Y12
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
@@ -8813,9 +9256,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
 	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -8841,7 +9284,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -8869,12 +9312,12 @@ l6:
 	ADDQ    DX, CX
 	VMOVUPS Y11, (CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -8928,7 +9371,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -8953,8 +9396,11 @@ TEXT ·gemm12x1edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -8962,6 +9408,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -8974,7 +9422,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -9015,7 +9463,7 @@ l1:
 	ADDQ       SI, BX
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -9032,11 +9480,31 @@ l2:
 	VMOVUPS    Y0, Y9
 	VMOVUPS    Y0, Y10
 	VMOVUPS    Y0, Y11
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	VBROADCASTSS 36(BX), Y9
+	VBROADCASTSS 40(BX), Y10
+	VBROADCASTSS 44(BX), Y11
+	ADDQ         $+48, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -9056,7 +9524,7 @@ l3:
 	ADDQ  R9, R12
 	MOVQ  48(AX), R13
 
-l5:
+l6:
 	VMOVUPS      (DX), Y12
 	VMASKMOVPS   (SI), Y12, Y12
 	ADDQ         DI, SI
@@ -9089,18 +9557,18 @@ l5:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -9163,96 +9631,7 @@ l4:
 	VMASKMOVPS (BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
@@ -9260,6 +9639,95 @@ l9:
 	MOVQ       72(AX), SI
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y10, Y10
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS (BX), Y12, Y12
 	VMULPS     Y12, Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
@@ -9341,9 +9809,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -9369,7 +9837,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -9709,12 +10177,12 @@ part46:
 
 part45:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -9768,7 +10236,7 @@ part45:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -9788,8 +10256,11 @@ TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -9797,9 +10268,11 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -9807,17 +10280,27 @@ l1:
 	MOVQ    64(AX), DX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	ADDQ         $+4, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -9825,7 +10308,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), DI
 
-l5:
+l6:
 	VMOVUPS      (DX), Y2
 	VMOVUPS      32(DX), Y3
 	ADDQ         BX, DX
@@ -9834,18 +10317,18 @@ l5:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         DI, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -9855,29 +10338,29 @@ l4:
 	VMOVUPS 32(CX), Y2
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS  Y1, Y2, Y1
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS 32(CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y2
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS 32(CX), Y2
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y2
 	VMULPS  Y2, Y2, Y2
 	VMOVUPS c256_3f800000<>+0(SB), Y3
 	VSUBPS  Y2, Y3, Y2
@@ -9887,27 +10370,27 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y3
 	VSUBPS  Y2, Y3, Y2
 	VMULPS  Y2, Y1, Y1
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -9928,7 +10411,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -9953,8 +10436,11 @@ TEXT ·gemm1x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -9962,9 +10448,11 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -9973,18 +10461,28 @@ l1:
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -9992,7 +10490,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (SI), Y2
 	VMOVUPS      (DX), Y3
 	VMASKMOVPS   32(SI), Y3, Y3
@@ -10002,18 +10500,18 @@ l5:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         R9, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -10024,30 +10522,30 @@ l4:
 	VMASKMOVPS 32(BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y0, Y0
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y2
 	VMULPS     Y2, Y2, Y2
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
@@ -10058,15 +10556,15 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -10099,12 +10597,12 @@ part2:
 
 part1:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -10125,7 +10623,7 @@ part1:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -10145,8 +10643,11 @@ TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -10154,11 +10655,13 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -10169,7 +10672,7 @@ l1:
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y2
 	VMOVUPS 32(CX), Y3
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -10177,11 +10680,23 @@ l2:
 	VMOVUPS Y0, Y2
 	VMOVUPS 32(CX), Y1
 	VMOVUPS Y1, Y3
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMOVUPS      Y3, Y2
+	ADDQ         $+8, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -10189,7 +10704,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	ADDQ         BX, DX
@@ -10201,18 +10716,18 @@ l5:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -10229,40 +10744,40 @@ l4:
 	VMOVUPS 32(CX), Y4
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS  Y3, Y4, Y3
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y0, Y0
-	VMOVUPS 32(CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	VMOVUPS 32(CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS 32(CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y2, Y2
+	VMOVUPS 32(CX), Y4
+	VMOVUPS c256_3f800000<>+0(SB), Y5
+	VSUBPS  Y4, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y4
 	VMULPS  Y4, Y4, Y4
 	VMOVUPS c256_3f800000<>+0(SB), Y5
 	VSUBPS  Y4, Y5, Y4
@@ -10283,9 +10798,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y5
 	VSUBPS  Y4, Y5, Y4
 	VMULPS  Y4, Y3, Y3
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -10295,7 +10810,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -10305,12 +10820,12 @@ l6:
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -10334,7 +10849,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -10359,8 +10874,11 @@ TEXT ·gemm2x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -10368,11 +10886,13 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -10385,7 +10905,7 @@ l1:
 	VMOVUPS    (BX), Y2
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -10394,11 +10914,23 @@ l2:
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
 	VMOVUPS    Y1, Y3
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -10406,7 +10938,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (SI), Y4
 	VMOVUPS      (DX), Y5
 	VMASKMOVPS   32(SI), Y5, Y5
@@ -10419,18 +10951,18 @@ l5:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -10449,42 +10981,42 @@ l4:
 	VMASKMOVPS 32(BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y0, Y0
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y4
 	VMULPS     Y4, Y4, Y4
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
@@ -10507,9 +11039,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -10519,7 +11051,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -10581,12 +11113,12 @@ part6:
 
 part5:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -10610,7 +11142,7 @@ part5:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -10630,8 +11162,11 @@ TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -10639,13 +11174,15 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -10659,7 +11196,7 @@ l1:
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y4
 	VMOVUPS 32(CX), Y5
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -10669,11 +11206,25 @@ l2:
 	VMOVUPS 32(CX), Y1
 	VMOVUPS Y1, Y3
 	VMOVUPS Y1, Y5
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(CX), Y5
+	VMOVUPS      Y5, Y4
+	ADDQ         $+12, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -10681,7 +11232,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	ADDQ         BX, DX
@@ -10696,18 +11247,18 @@ l5:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -10731,51 +11282,51 @@ l4:
 	VMOVUPS 32(CX), Y6
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS  Y5, Y6, Y5
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y0, Y0
+	VMOVUPS 32(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y2, Y2
+	VMOVUPS 32(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y4, Y4
+	VMOVUPS 32(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y6
 	VMULPS  Y6, Y6, Y6
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
@@ -10807,9 +11358,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
 	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -10823,7 +11374,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -10836,12 +11387,12 @@ l6:
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -10868,7 +11419,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -10893,8 +11444,11 @@ TEXT ·gemm3x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -10902,13 +11456,15 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -10925,7 +11481,7 @@ l1:
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 32(BX), Y5, Y5
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -10936,11 +11492,25 @@ l2:
 	VMASKMOVPS 32(BX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
+	ADDQ         $+12, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -10948,7 +11518,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      (DX), Y7
 	VMASKMOVPS   32(SI), Y7, Y7
@@ -10964,18 +11534,18 @@ l5:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -11002,54 +11572,54 @@ l4:
 	VMASKMOVPS 32(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y6
 	VMULPS     Y6, Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
@@ -11084,9 +11654,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -11100,7 +11670,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -11191,12 +11761,12 @@ part10:
 
 part9:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -11223,7 +11793,7 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -11243,8 +11813,11 @@ TEXT ·gemm4x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -11252,6 +11825,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -11260,7 +11835,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -11277,7 +11852,7 @@ l1:
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y6
 	VMOVUPS 32(CX), Y7
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -11289,11 +11864,27 @@ l2:
 	VMOVUPS Y1, Y3
 	VMOVUPS Y1, Y5
 	VMOVUPS Y1, Y7
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(CX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(CX), Y7
+	VMOVUPS      Y7, Y6
+	ADDQ         $+16, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -11305,7 +11896,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
 	ADDQ         BX, DX
@@ -11324,18 +11915,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -11366,62 +11957,62 @@ l4:
 	VMOVUPS 32(CX), Y8
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS  Y7, Y8, Y7
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y0, Y0
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y2, Y2
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y4, Y4
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y6, Y6
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y2, Y2
+	VMOVUPS 32(CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y4, Y4
+	VMOVUPS 32(CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y6, Y6
+	VMOVUPS 32(CX), Y8
+	VMOVUPS c256_3f800000<>+0(SB), Y9
+	VSUBPS  Y8, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	VMULPS  Y8, Y7, Y7
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y8
 	VMULPS  Y8, Y8, Y8
 	VMOVUPS c256_3f800000<>+0(SB), Y9
 	VSUBPS  Y8, Y9, Y8
@@ -11464,9 +12055,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y9
 	VSUBPS  Y8, Y9, Y8
 	VMULPS  Y8, Y7, Y7
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -11484,7 +12075,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -11500,12 +12091,12 @@ l6:
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -11535,7 +12126,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -11560,8 +12151,11 @@ TEXT ·gemm4x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -11569,6 +12163,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -11577,7 +12173,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -11598,7 +12194,7 @@ l1:
 	VMOVUPS    (BX), Y6
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS 32(BX), Y7, Y7
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -11611,11 +12207,27 @@ l2:
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(BX), Y7
+	VMOVUPS      Y7, Y6
+	ADDQ         $+16, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -11627,7 +12239,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (SI), Y8
 	VMOVUPS      (DX), Y9
 	VMASKMOVPS   32(SI), Y9, Y9
@@ -11647,18 +12259,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -11693,66 +12305,66 @@ l4:
 	VMASKMOVPS 32(BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y0, Y0
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y2, Y2
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y4, Y4
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y6, Y6
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y8
 	VMULPS     Y8, Y8, Y8
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
@@ -11799,9 +12411,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -11819,7 +12431,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -11939,12 +12551,12 @@ part14:
 
 part13:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -11974,7 +12586,7 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -11994,8 +12606,11 @@ TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -12003,6 +12618,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12013,7 +12630,7 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -12033,7 +12650,7 @@ l1:
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y8
 	VMOVUPS 32(CX), Y9
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -12047,11 +12664,29 @@ l2:
 	VMOVUPS Y1, Y5
 	VMOVUPS Y1, Y7
 	VMOVUPS Y1, Y9
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(CX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(CX), Y7
+	VMOVUPS      Y7, Y6
+	VBROADCASTSS 16(CX), Y9
+	VMOVUPS      Y9, Y8
+	ADDQ         $+20, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -12063,7 +12698,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	ADDQ         BX, DX
@@ -12085,18 +12720,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -12134,73 +12769,73 @@ l4:
 	VMOVUPS 32(CX), Y10
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS  Y9, Y10, Y9
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y0, Y0
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y2, Y2
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y4, Y4
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y6, Y6
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y8, Y8
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y0, Y0
+	VMOVUPS 32(CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y2, Y2
+	VMOVUPS 32(CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y4, Y4
+	VMOVUPS 32(CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y6, Y6
+	VMOVUPS 32(CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y8, Y8
+	VMOVUPS 32(CX), Y10
+	VMOVUPS c256_3f800000<>+0(SB), Y11
+	VSUBPS  Y10, Y11, Y11
+	VMULPS  Y11, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y10
 	VMULPS  Y10, Y10, Y10
 	VMOVUPS c256_3f800000<>+0(SB), Y11
 	VSUBPS  Y10, Y11, Y10
@@ -12254,9 +12889,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y11
 	VSUBPS  Y10, Y11, Y10
 	VMULPS  Y10, Y9, Y9
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -12278,7 +12913,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -12297,12 +12932,12 @@ l6:
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -12335,7 +12970,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -12360,8 +12995,11 @@ TEXT ·gemm5x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -12369,6 +13007,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12379,7 +13019,7 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -12404,7 +13044,7 @@ l1:
 	VMOVUPS    (BX), Y8
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS 32(BX), Y9, Y9
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -12419,11 +13059,29 @@ l2:
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(BX), Y7
+	VMOVUPS      Y7, Y6
+	VBROADCASTSS 16(BX), Y9
+	VMOVUPS      Y9, Y8
+	ADDQ         $+20, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -12435,7 +13093,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (SI), Y10
 	VMOVUPS      (DX), Y11
 	VMASKMOVPS   32(SI), Y11, Y11
@@ -12458,18 +13116,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -12512,78 +13170,78 @@ l4:
 	VMASKMOVPS 32(BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y0, Y0
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y2, Y2
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y4, Y4
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y6, Y6
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y8, Y8
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y0, Y0
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y2, Y2
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y4, Y4
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y6, Y6
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y8, Y8
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
@@ -12642,9 +13300,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -12666,7 +13324,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -12815,12 +13473,12 @@ part18:
 
 part17:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -12853,7 +13511,7 @@ part17:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -12873,8 +13531,11 @@ TEXT ·gemm6x2AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -12882,6 +13543,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -12894,7 +13557,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -12917,7 +13580,7 @@ l1:
 	ADDQ    DX, CX
 	VMOVUPS (CX), Y10
 	VMOVUPS 32(CX), Y11
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -12933,11 +13596,31 @@ l2:
 	VMOVUPS Y1, Y7
 	VMOVUPS Y1, Y9
 	VMOVUPS Y1, Y11
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(CX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(CX), Y7
+	VMOVUPS      Y7, Y6
+	VBROADCASTSS 16(CX), Y9
+	VMOVUPS      Y9, Y8
+	VBROADCASTSS 20(CX), Y11
+	VMOVUPS      Y11, Y10
+	ADDQ         $+24, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -12949,7 +13632,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	ADDQ         BX, DX
@@ -12974,18 +13657,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -13030,84 +13713,84 @@ l4:
 	VMOVUPS 32(CX), Y12
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS  Y11, Y12, Y11
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y0, Y0
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y1, Y1
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y2, Y2
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y3, Y3
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y4, Y4
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y6, Y6
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y7, Y7
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y8, Y8
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y9, Y9
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y10, Y10
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y12
 	VMULPS  Y12, Y12, Y12
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
@@ -13172,9 +13855,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
 	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -13200,7 +13883,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -13222,12 +13905,12 @@ l6:
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -13263,7 +13946,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -13288,8 +13971,11 @@ TEXT ·gemm6x2edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -13297,6 +13983,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -13309,7 +13997,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -13338,7 +14026,7 @@ l1:
 	VMOVUPS    (BX), Y10
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS 32(BX), Y11, Y11
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -13355,11 +14043,31 @@ l2:
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
 	VMOVUPS    Y1, Y11
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(BX), Y7
+	VMOVUPS      Y7, Y6
+	VBROADCASTSS 16(BX), Y9
+	VMOVUPS      Y9, Y8
+	VBROADCASTSS 20(BX), Y11
+	VMOVUPS      Y11, Y10
+	ADDQ         $+24, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -13371,7 +14079,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      (DX), Y13
 	VMASKMOVPS   32(SI), Y13, Y13
@@ -13397,18 +14105,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -13459,90 +14167,90 @@ l4:
 	VMASKMOVPS 32(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y0, Y0
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y2, Y2
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y4, Y4
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y6, Y6
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y8, Y8
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y10, Y10
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y12
 	VMULPS     Y12, Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
@@ -13613,9 +14321,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -13641,7 +14349,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -13819,12 +14527,12 @@ part22:
 
 part21:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -13860,7 +14568,7 @@ part21:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -13880,8 +14588,11 @@ TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -13889,10 +14600,12 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -13901,18 +14614,29 @@ l1:
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
 	VMOVUPS 64(CX), Y2
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
 	VMOVUPS 64(CX), Y2
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	ADDQ         $+4, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -13920,7 +14644,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), DI
 
-l5:
+l6:
 	VMOVUPS      (DX), Y3
 	VMOVUPS      32(DX), Y4
 	VMOVUPS      64(DX), Y5
@@ -13931,18 +14655,18 @@ l5:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         DI, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -13955,34 +14679,34 @@ l4:
 	VMOVUPS 64(CX), Y3
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS  Y2, Y3, Y2
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y0, Y0
-	VMOVUPS 32(CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y1, Y1
-	VMOVUPS 64(CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y0, Y0
+	VMOVUPS 32(CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y1, Y1
+	VMOVUPS 64(CX), Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y3
 	VMULPS  Y3, Y3, Y3
 	VMOVUPS c256_3f800000<>+0(SB), Y4
 	VSUBPS  Y3, Y4, Y3
@@ -13997,9 +14721,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y4
 	VSUBPS  Y3, Y4, Y3
 	VMULPS  Y3, Y2, Y2
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -14007,7 +14731,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -14015,12 +14739,12 @@ l6:
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -14041,7 +14765,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -14066,8 +14790,11 @@ TEXT ·gemm1x3edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -14075,10 +14802,12 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -14088,7 +14817,7 @@ l1:
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 64(BX), Y2, Y2
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -14096,11 +14825,22 @@ l2:
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 64(BX), Y2, Y2
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -14108,7 +14848,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (SI), Y3
 	VMOVUPS      32(SI), Y4
 	VMOVUPS      (DX), Y5
@@ -14120,18 +14860,18 @@ l5:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         R9, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -14145,35 +14885,35 @@ l4:
 	VMASKMOVPS 64(BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	VMOVUPS    32(BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y0, Y0
+	VMOVUPS    32(BX), Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y1, Y1
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 64(BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y3
 	VMULPS     Y3, Y3, Y3
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
@@ -14189,9 +14929,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -14199,7 +14939,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -14233,12 +14973,12 @@ part2:
 
 part1:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -14259,7 +14999,7 @@ part1:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -14279,8 +15019,11 @@ TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -14288,13 +15031,15 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -14307,7 +15052,7 @@ l1:
 	VMOVUPS (CX), Y3
 	VMOVUPS 32(CX), Y4
 	VMOVUPS 64(CX), Y5
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -14317,11 +15062,25 @@ l2:
 	VMOVUPS Y1, Y4
 	VMOVUPS 64(CX), Y2
 	VMOVUPS Y2, Y5
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(CX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	ADDQ         $+8, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -14329,7 +15088,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	VMOVUPS      64(DX), Y8
@@ -14344,18 +15103,18 @@ l5:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -14378,50 +15137,50 @@ l4:
 	VMOVUPS 64(CX), Y6
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS  Y5, Y6, Y5
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	VMOVUPS 64(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 64(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y0, Y0
+	VMOVUPS 32(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y1, Y1
+	VMOVUPS 64(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y3, Y3
+	VMOVUPS 32(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y4, Y4
+	VMOVUPS 64(CX), Y6
+	VMOVUPS c256_3f800000<>+0(SB), Y7
+	VSUBPS  Y6, Y7, Y7
+	VMULPS  Y7, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y6
 	VMULPS  Y6, Y6, Y6
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
@@ -14452,9 +15211,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y7
 	VSUBPS  Y6, Y7, Y6
 	VMULPS  Y6, Y5, Y5
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -14468,7 +15227,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -14480,12 +15239,12 @@ l6:
 	VMOVUPS Y4, 32(CX)
 	VMOVUPS Y5, 64(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -14509,7 +15268,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -14534,8 +15293,11 @@ TEXT ·gemm2x3edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -14543,13 +15305,15 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -14564,7 +15328,7 @@ l1:
 	VMOVUPS    32(BX), Y4
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 64(BX), Y5, Y5
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -14575,11 +15339,25 @@ l2:
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 64(BX), Y2, Y2
 	VMOVUPS    Y2, Y5
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(BX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -14587,7 +15365,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      32(SI), Y7
 	VMOVUPS      (DX), Y8
@@ -14603,18 +15381,18 @@ l5:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -14639,52 +15417,52 @@ l4:
 	VMASKMOVPS 64(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    32(BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
+	VMOVUPS    32(BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y6
 	VMULPS     Y6, Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
@@ -14717,9 +15495,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -14733,7 +15511,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -14797,12 +15575,12 @@ part6:
 
 part5:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -14826,7 +15604,7 @@ part5:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -14846,8 +15624,11 @@ TEXT ·gemm3x3AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -14855,6 +15636,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -14864,7 +15647,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -14881,7 +15664,7 @@ l1:
 	VMOVUPS (CX), Y6
 	VMOVUPS 32(CX), Y7
 	VMOVUPS 64(CX), Y8
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -14894,11 +15677,28 @@ l2:
 	VMOVUPS 64(CX), Y2
 	VMOVUPS Y2, Y5
 	VMOVUPS Y2, Y8
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(CX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 8(CX), Y8
+	VMOVUPS      Y8, Y6
+	VMOVUPS      Y8, Y7
+	ADDQ         $+12, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -14906,7 +15706,7 @@ l3:
 	MOVQ  40(AX), DI
 	MOVQ  48(AX), R8
 
-l5:
+l6:
 	VMOVUPS      (DX), Y9
 	VMOVUPS      32(DX), Y10
 	VMOVUPS      64(DX), Y11
@@ -14925,18 +15725,18 @@ l5:
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         R8, SI
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -14969,66 +15769,66 @@ l4:
 	VMOVUPS 64(CX), Y9
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS  Y8, Y9, Y8
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y0, Y0
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y1, Y1
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y3, Y3
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y4, Y4
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y6, Y6
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y7, Y7
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y0, Y0
+	VMOVUPS 32(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y1, Y1
+	VMOVUPS 64(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y3, Y3
+	VMOVUPS 32(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y4, Y4
+	VMOVUPS 64(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y6, Y6
+	VMOVUPS 32(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y7, Y7
+	VMOVUPS 64(CX), Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y9
 	VMULPS  Y9, Y9, Y9
 	VMOVUPS c256_3f800000<>+0(SB), Y10
 	VSUBPS  Y9, Y10, Y9
@@ -15075,9 +15875,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y10
 	VSUBPS  Y9, Y10, Y9
 	VMULPS  Y9, Y8, Y8
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -15097,7 +15897,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -15113,12 +15913,12 @@ l6:
 	VMOVUPS Y7, 32(CX)
 	VMOVUPS Y8, 64(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -15145,7 +15945,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -15170,8 +15970,11 @@ TEXT ·gemm3x3edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -15179,6 +15982,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -15188,7 +15993,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -15208,7 +16013,7 @@ l1:
 	VMOVUPS    32(BX), Y7
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS 64(BX), Y8, Y8
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -15222,11 +16027,28 @@ l2:
 	VMASKMOVPS 64(BX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(BX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 8(BX), Y8
+	VMOVUPS      Y8, Y6
+	VMOVUPS      Y8, Y7
+	ADDQ         $+12, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -15234,7 +16056,7 @@ l3:
 	MOVQ  40(AX), R9
 	MOVQ  48(AX), R10
 
-l5:
+l6:
 	VMOVUPS      (SI), Y9
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      (DX), Y11
@@ -15254,18 +16076,18 @@ l5:
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -15301,69 +16123,69 @@ l4:
 	VMASKMOVPS 64(BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y0, Y0
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y1, Y1
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y3, Y3
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y4, Y4
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y6, Y6
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y7, Y7
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y9
 	VMULPS     Y9, Y9, Y9
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
@@ -15413,9 +16235,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -15435,7 +16257,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -15529,12 +16351,12 @@ part10:
 
 part9:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -15561,7 +16383,7 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -15581,8 +16403,11 @@ TEXT ·gemm4x3AVX2(SB), $128-8
 	MOVQ 32(AX), DX
 	MOVQ DX, 16(CX)
 	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
+	MOVQ 24(AX), DX
 	MOVQ DX, 24(CX)
+	LEAQ local-128(SP), CX
+	MOVQ 88(AX), DX
+	MOVQ DX, 32(CX)
 
 l0:
 	MOVQ   104(AX), CX
@@ -15590,6 +16415,8 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
+	CMPQ   CX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -15602,7 +16429,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ    local-128(SP), CX
@@ -15623,7 +16450,7 @@ l1:
 	VMOVUPS (CX), Y9
 	VMOVUPS 32(CX), Y10
 	VMOVUPS 64(CX), Y11
-	JMP     l3
+	JMP     l4
 
 l2:
 	MOVQ    24(AX), CX
@@ -15639,11 +16466,31 @@ l2:
 	VMOVUPS Y2, Y5
 	VMOVUPS Y2, Y8
 	VMOVUPS Y2, Y11
+	JMP     l4
 
 l3:
+	LEAQ         local-128(SP), CX
+	MOVQ         24(CX), CX
+	VBROADCASTSS (CX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(CX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 8(CX), Y8
+	VMOVUPS      Y8, Y6
+	VMOVUPS      Y8, Y7
+	VBROADCASTSS 12(CX), Y11
+	VMOVUPS      Y11, Y9
+	VMOVUPS      Y11, Y10
+	ADDQ         $+16, CX
+	LEAQ         local-128(SP), DX
+	MOVQ         CX, 24(DX)
+
+l4:
 	MOVQ  80(AX), CX
 	TESTQ CX, CX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), DX
 	MOVQ  56(AX), BX
 	LEAQ  local-128(SP), SI
@@ -15655,7 +16502,7 @@ l3:
 	ADDQ  DI, R8
 	MOVQ  48(AX), R9
 
-l5:
+l6:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	VMOVUPS      64(DX), Y14
@@ -15679,18 +16526,18 @@ l5:
 	ADDQ         R9, SI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ    112(AX), CX
 	TESTQ   CX, CX
-	JEQ     l6
-	CMPQ    CX, $0x00000001
 	JEQ     l7
-	CMPQ    CX, $0x00000003
+	CMPQ    CX, $0x00000001
 	JEQ     l8
-	CMPQ    CX, $0x00000004
+	CMPQ    CX, $0x00000003
 	JEQ     l9
+	CMPQ    CX, $0x00000004
+	JEQ     l10
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
@@ -15733,82 +16580,82 @@ l4:
 	VMOVUPS 64(CX), Y12
 	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS  Y11, Y12, Y11
-	JMP     l6
-
-l8:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
 l9:
 	LEAQ    local-128(SP), CX
 	MOVQ    16(CX), CX
 	MOVQ    72(AX), DX
 	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y0, Y0
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y1, Y1
+	VMOVUPS 64(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y2, Y2
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y3, Y3
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y4, Y4
+	VMOVUPS 64(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y5, Y5
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y6, Y6
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y7, Y7
+	VMOVUPS 64(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y8, Y8
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y9, Y9
+	VMOVUPS 32(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y10, Y10
+	VMOVUPS 64(CX), Y12
+	VMOVUPS c256_3f800000<>+0(SB), Y13
+	VSUBPS  Y12, Y13, Y13
+	VMULPS  Y13, Y12, Y12
+	VMULPS  Y12, Y11, Y11
+	JMP     l7
+
+l10:
+	LEAQ    local-128(SP), CX
+	MOVQ    16(CX), CX
+	MOVQ    72(AX), DX
+	VMOVUPS (CX), Y12
 	VMULPS  Y12, Y12, Y12
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
@@ -15871,9 +16718,9 @@ l9:
 	VMOVUPS c256_3f800000<>+0(SB), Y13
 	VSUBPS  Y12, Y13, Y12
 	VMULPS  Y12, Y11, Y11
-	JMP     l6
+	JMP     l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -15899,7 +16746,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ    local-128(SP), CX
 	MOVQ    8(CX), CX
 	MOVQ    64(AX), DX
@@ -15919,12 +16766,12 @@ l6:
 	VMOVUPS Y10, 32(CX)
 	VMOVUPS Y11, 64(CX)
 	LEAQ    local-128(SP), CX
-	MOVQ    24(CX), CX
+	MOVQ    32(CX), CX
 	ADDQ    $-1, CX
 	TESTQ   CX, CX
-	JEQ     l10
+	JEQ     l11
 	LEAQ    local-128(SP), DX
-	MOVQ    CX, 24(DX)
+	MOVQ    CX, 32(DX)
 	LEAQ    local-128(SP), CX
 	MOVQ    (CX), CX
 	MOVQ    40(AX), DX
@@ -15954,7 +16801,7 @@ l6:
 	MOVQ    CX, 16(DX)
 	JMP     l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -15979,8 +16826,11 @@ TEXT ·gemm4x3edgeAVX2(SB), $128-8
 	MOVQ 32(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 88(AX), SI
+	MOVQ SI, 32(BX)
 
 l0:
 	MOVQ   104(AX), BX
@@ -15988,6 +16838,8 @@ l0:
 	JEQ    l1
 	CMPQ   BX, $0x00000002
 	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -16000,7 +16852,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l3
+	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
@@ -16025,7 +16877,7 @@ l1:
 	VMOVUPS    32(BX), Y10
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS 64(BX), Y11, Y11
-	JMP        l3
+	JMP        l4
 
 l2:
 	MOVQ       24(AX), BX
@@ -16042,11 +16894,31 @@ l2:
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
 	VMOVUPS    Y2, Y11
+	JMP        l4
 
 l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(BX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 8(BX), Y8
+	VMOVUPS      Y8, Y6
+	VMOVUPS      Y8, Y7
+	VBROADCASTSS 12(BX), Y11
+	VMOVUPS      Y11, Y9
+	VMOVUPS      Y11, Y10
+	ADDQ         $+16, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
 	MOVQ  80(AX), BX
 	TESTQ BX, BX
-	JEQ   l4
+	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  56(AX), DI
 	LEAQ  local-128(SP), R8
@@ -16058,7 +16930,7 @@ l3:
 	ADDQ  R9, R10
 	MOVQ  48(AX), R11
 
-l5:
+l6:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VMOVUPS      (DX), Y14
@@ -16083,18 +16955,18 @@ l5:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l5
+	JNE          l6
 
-l4:
+l5:
 	MOVQ       112(AX), BX
 	TESTQ      BX, BX
-	JEQ        l6
-	CMPQ       BX, $0x00000001
 	JEQ        l7
-	CMPQ       BX, $0x00000003
+	CMPQ       BX, $0x00000001
 	JEQ        l8
-	CMPQ       BX, $0x00000004
+	CMPQ       BX, $0x00000003
 	JEQ        l9
+	CMPQ       BX, $0x00000004
+	JEQ        l10
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
@@ -16141,86 +17013,86 @@ l4:
 	VMASKMOVPS 64(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l6
-
-l8:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
 l9:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       72(AX), SI
 	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y0, Y0
+	VMOVUPS    32(BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y1, Y1
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y3, Y3
+	VMOVUPS    32(BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y4, Y4
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y6, Y6
+	VMOVUPS    32(BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y7, Y7
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y9, Y9
+	VMOVUPS    32(BX), Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y10, Y10
+	VMOVUPS    (DX), Y12
+	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    c256_3f800000<>+0(SB), Y13
+	VSUBPS     Y12, Y13, Y13
+	VMULPS     Y13, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	JMP        l7
+
+l10:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       72(AX), SI
+	VMOVUPS    (BX), Y12
 	VMULPS     Y12, Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
@@ -16287,9 +17159,9 @@ l9:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l6
+	JMP        l7
 
-l7:
+l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -16315,7 +17187,7 @@ l7:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l6:
+l7:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
 	MOVQ         64(AX), SI
@@ -16439,12 +17311,12 @@ part14:
 
 part13:
 	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  32(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l10
+	JEQ   l11
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
+	MOVQ  BX, 32(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
 	MOVQ  40(AX), SI
@@ -16474,7 +17346,7 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l10:
+l11:
 	VZEROUPPER
 	RET
 
@@ -16559,6 +17431,766 @@ l0:
 	ADDQ       $+96, AX
 	DECQ       SI
 	JNE        l0
+	VZEROUPPER
+	RET
+
+// gemv8 does 8 steps of k for args.Cols columns of one row of C.
+//
+// func gemv8AVX2(args *Gemm)
+// Requires: AVX, FMA3
+TEXT ·gemv8AVX2(SB), $128-8
+	MOVQ         args+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         48(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y3
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y4
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y5
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y6
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y7
+	ADDQ         DX, CX
+	MOVQ         8(AX), CX
+	MOVQ         56(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	ADDQ         DX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	ADDQ         DX, SI
+	MOVQ         $+32, DI
+	MOVQ         16(AX), R8
+	MOVQ         16(AX), R9
+	MOVQ         32(AX), R10
+	MOVQ         104(AX), R11
+	CMPQ         R11, $0x00000002
+	JEQ          l0
+	JMP          l1
+
+l0:
+	MOVQ 24(AX), R9
+
+l1:
+	MOVQ  112(AX), R12
+	MOVQ  96(AX), R13
+	SHRQ  $0x03, R13
+	TESTQ R13, R13
+	JEQ   l2
+
+l4:
+	VXORPS  Y8, Y8, Y8
+	TESTQ   R11, R11
+	JEQ     l5
+	VMOVUPS (R9), Y8
+
+l5:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     (CX)(DX*1), Y9
+	VFMADD231PS Y9, Y1, Y8
+	VMOVUPS     (CX)(DX*2), Y9
+	VFMADD231PS Y9, Y2, Y8
+	VMOVUPS     (BX), Y9
+	VFMADD231PS Y9, Y3, Y8
+	VMOVUPS     (BX)(DX*1), Y9
+	VFMADD231PS Y9, Y4, Y8
+	VMOVUPS     (BX)(DX*2), Y9
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y9, Y6, Y8
+	VMOVUPS     (SI)(DX*1), Y9
+	VFMADD231PS Y9, Y7, Y8
+	TESTQ       R12, R12
+	JEQ         l6
+	CMPQ        R12, $0x00000001
+	JEQ         l7
+	VMOVUPS     (R10), Y9
+	CMPQ        R12, $0x00000003
+	JEQ         l8
+	CMPQ        R12, $0x00000004
+	JEQ         l9
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS      Y8, Y9, Y8
+	JMP         l6
+
+l8:
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y10
+	VMULPS  Y10, Y9, Y9
+	VMULPS  Y9, Y8, Y8
+	JMP     l6
+
+l9:
+	VMULPS  Y9, Y9, Y9
+	VMOVUPS c256_3f800000<>+0(SB), Y10
+	VSUBPS  Y9, Y10, Y9
+	VMULPS  Y9, Y8, Y8
+	JMP     l6
+
+l7:
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y8, Y9, Y8
+
+l6:
+	VMOVUPS Y8, (R8)
+	ADDQ    DI, R8
+	ADDQ    DI, R9
+	ADDQ    DI, R10
+	ADDQ    DI, CX
+	ADDQ    DI, BX
+	ADDQ    DI, SI
+	DECQ    R13
+	JNE     l4
+
+l2:
+	MOVQ       96(AX), AX
+	ANDQ       $+7, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, R13
+	SHLQ       $0x02, R13
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R13, DI
+	VXORPS     Y8, Y8, Y8
+	TESTQ      R11, R11
+	JEQ        l10
+	VMOVUPS    (DI), Y8
+	VMASKMOVPS (R9), Y8, Y8
+
+l10:
+	VMOVUPS     (DI), Y9
+	VMASKMOVPS  (CX), Y9, Y9
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (CX)(DX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (CX)(DX*2), Y0, Y0
+	VFMADD231PS Y0, Y2, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (BX), Y0, Y0
+	VFMADD231PS Y0, Y3, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (BX)(DX*1), Y0, Y0
+	VFMADD231PS Y0, Y4, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (BX)(DX*2), Y0, Y0
+	VFMADD231PS Y0, Y5, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (SI), Y0, Y0
+	VFMADD231PS Y0, Y6, Y8
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (SI)(DX*1), Y0, Y0
+	VFMADD231PS Y0, Y7, Y8
+	TESTQ       R12, R12
+	JEQ         l11
+	CMPQ        R12, $0x00000001
+	JEQ         l12
+	VMOVUPS     (DI), Y0
+	VMASKMOVPS  (R10), Y0, Y0
+	CMPQ        R12, $0x00000003
+	JEQ         l13
+	CMPQ        R12, $0x00000004
+	JEQ         l14
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
+	VANDPS      Y8, Y0, Y0
+	VMOVUPS     Y0, Y8
+	JMP         l11
+
+l13:
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	VMULPS  Y0, Y8, Y0
+	VMOVUPS Y0, Y8
+	JMP     l11
+
+l14:
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMULPS  Y0, Y8, Y0
+	VMOVUPS Y0, Y8
+	JMP     l11
+
+l12:
+	VMOVUPS c256_00000000<>+0(SB), Y0
+	VMAXPS  Y8, Y0, Y0
+	VMOVUPS Y0, Y8
+
+l11:
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (R8), CX
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y8, (R8)
+
+part1:
+l3:
+	VZEROUPPER
+	RET
+
+// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+//
+// func gemv4AVX2(args *Gemm)
+// Requires: AVX, FMA3
+TEXT ·gemv4AVX2(SB), $128-8
+	MOVQ         args+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         48(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y3
+	ADDQ         DX, CX
+	MOVQ         8(AX), CX
+	MOVQ         56(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	ADDQ         DX, BX
+	ADDQ         DX, BX
+	MOVQ         $+32, SI
+	MOVQ         16(AX), DI
+	MOVQ         16(AX), R8
+	MOVQ         32(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         R10, $0x00000002
+	JEQ          l0
+	JMP          l1
+
+l0:
+	MOVQ 24(AX), R8
+
+l1:
+	MOVQ  112(AX), R11
+	MOVQ  96(AX), R12
+	SHRQ  $0x03, R12
+	TESTQ R12, R12
+	JEQ   l2
+
+l4:
+	VXORPS  Y4, Y4, Y4
+	TESTQ   R10, R10
+	JEQ     l5
+	VMOVUPS (R8), Y4
+
+l5:
+	VMOVUPS     (CX), Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     (CX)(DX*1), Y5
+	VFMADD231PS Y5, Y1, Y4
+	VMOVUPS     (CX)(DX*2), Y5
+	VFMADD231PS Y5, Y2, Y4
+	VMOVUPS     (BX), Y5
+	VFMADD231PS Y5, Y3, Y4
+	TESTQ       R11, R11
+	JEQ         l6
+	CMPQ        R11, $0x00000001
+	JEQ         l7
+	VMOVUPS     (R9), Y5
+	CMPQ        R11, $0x00000003
+	JEQ         l8
+	CMPQ        R11, $0x00000004
+	JEQ         l9
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS      Y4, Y5, Y4
+	JMP         l6
+
+l8:
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y6
+	VMULPS  Y6, Y5, Y5
+	VMULPS  Y5, Y4, Y4
+	JMP     l6
+
+l9:
+	VMULPS  Y5, Y5, Y5
+	VMOVUPS c256_3f800000<>+0(SB), Y6
+	VSUBPS  Y5, Y6, Y5
+	VMULPS  Y5, Y4, Y4
+	JMP     l6
+
+l7:
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y4, Y5, Y4
+
+l6:
+	VMOVUPS Y4, (DI)
+	ADDQ    SI, DI
+	ADDQ    SI, R8
+	ADDQ    SI, R9
+	ADDQ    SI, CX
+	ADDQ    SI, BX
+	DECQ    R12
+	JNE     l4
+
+l2:
+	MOVQ       96(AX), AX
+	ANDQ       $+7, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, R12
+	SHLQ       $0x02, R12
+	LEAQ       tailmask<>+32(SB), SI
+	SUBQ       R12, SI
+	VXORPS     Y4, Y4, Y4
+	TESTQ      R10, R10
+	JEQ        l10
+	VMOVUPS    (SI), Y4
+	VMASKMOVPS (R8), Y4, Y4
+
+l10:
+	VMOVUPS     (SI), Y5
+	VMASKMOVPS  (CX), Y5, Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     (SI), Y0
+	VMASKMOVPS  (CX)(DX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y4
+	VMOVUPS     (SI), Y0
+	VMASKMOVPS  (CX)(DX*2), Y0, Y0
+	VFMADD231PS Y0, Y2, Y4
+	VMOVUPS     (SI), Y0
+	VMASKMOVPS  (BX), Y0, Y0
+	VFMADD231PS Y0, Y3, Y4
+	TESTQ       R11, R11
+	JEQ         l11
+	CMPQ        R11, $0x00000001
+	JEQ         l12
+	VMOVUPS     (SI), Y0
+	VMASKMOVPS  (R9), Y0, Y0
+	CMPQ        R11, $0x00000003
+	JEQ         l13
+	CMPQ        R11, $0x00000004
+	JEQ         l14
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
+	VANDPS      Y4, Y0, Y0
+	VMOVUPS     Y0, Y4
+	JMP         l11
+
+l13:
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	VMULPS  Y0, Y4, Y0
+	VMOVUPS Y0, Y4
+	JMP     l11
+
+l14:
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMULPS  Y0, Y4, Y0
+	VMOVUPS Y0, Y4
+	JMP     l11
+
+l12:
+	VMOVUPS c256_00000000<>+0(SB), Y0
+	VMAXPS  Y4, Y0, Y0
+	VMOVUPS Y0, Y4
+
+l11:
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (DI), CX
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y4, (DI)
+
+part1:
+l3:
+	VZEROUPPER
+	RET
+
+// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+//
+// func gemv2AVX2(args *Gemm)
+// Requires: AVX, FMA3
+TEXT ·gemv2AVX2(SB), $128-8
+	MOVQ         args+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         48(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	MOVQ         8(AX), CX
+	MOVQ         56(AX), DX
+	MOVQ         $+32, BX
+	MOVQ         16(AX), SI
+	MOVQ         16(AX), DI
+	MOVQ         32(AX), R8
+	MOVQ         104(AX), R9
+	CMPQ         R9, $0x00000002
+	JEQ          l0
+	JMP          l1
+
+l0:
+	MOVQ 24(AX), DI
+
+l1:
+	MOVQ  112(AX), R10
+	MOVQ  96(AX), R11
+	SHRQ  $0x03, R11
+	TESTQ R11, R11
+	JEQ   l2
+
+l4:
+	VXORPS  Y2, Y2, Y2
+	TESTQ   R9, R9
+	JEQ     l5
+	VMOVUPS (DI), Y2
+
+l5:
+	VMOVUPS     (CX), Y3
+	VFMADD231PS Y3, Y0, Y2
+	VMOVUPS     (CX)(DX*1), Y3
+	VFMADD231PS Y3, Y1, Y2
+	TESTQ       R10, R10
+	JEQ         l6
+	CMPQ        R10, $0x00000001
+	JEQ         l7
+	VMOVUPS     (R8), Y3
+	CMPQ        R10, $0x00000003
+	JEQ         l8
+	CMPQ        R10, $0x00000004
+	JEQ         l9
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS      Y2, Y3, Y2
+	JMP         l6
+
+l8:
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	JMP     l6
+
+l9:
+	VMULPS  Y3, Y3, Y3
+	VMOVUPS c256_3f800000<>+0(SB), Y4
+	VSUBPS  Y3, Y4, Y3
+	VMULPS  Y3, Y2, Y2
+	JMP     l6
+
+l7:
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y2, Y3, Y2
+
+l6:
+	VMOVUPS Y2, (SI)
+	ADDQ    BX, SI
+	ADDQ    BX, DI
+	ADDQ    BX, R8
+	ADDQ    BX, CX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	MOVQ       96(AX), AX
+	ANDQ       $+7, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, R11
+	SHLQ       $0x02, R11
+	LEAQ       tailmask<>+32(SB), BX
+	SUBQ       R11, BX
+	VXORPS     Y2, Y2, Y2
+	TESTQ      R9, R9
+	JEQ        l10
+	VMOVUPS    (BX), Y2
+	VMASKMOVPS (DI), Y2, Y2
+
+l10:
+	VMOVUPS     (BX), Y3
+	VMASKMOVPS  (CX), Y3, Y3
+	VFMADD231PS Y3, Y0, Y2
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  (CX)(DX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y2
+	TESTQ       R10, R10
+	JEQ         l11
+	CMPQ        R10, $0x00000001
+	JEQ         l12
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  (R8), Y0, Y0
+	CMPQ        R10, $0x00000003
+	JEQ         l13
+	CMPQ        R10, $0x00000004
+	JEQ         l14
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
+	VANDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, Y2
+	JMP         l11
+
+l13:
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	VMULPS  Y0, Y2, Y0
+	VMOVUPS Y0, Y2
+	JMP     l11
+
+l14:
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS c256_3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMULPS  Y0, Y2, Y0
+	VMOVUPS Y0, Y2
+	JMP     l11
+
+l12:
+	VMOVUPS c256_00000000<>+0(SB), Y0
+	VMAXPS  Y2, Y0, Y0
+	VMOVUPS Y0, Y2
+
+l11:
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), CX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y2, (SI)
+
+part1:
+l3:
+	VZEROUPPER
+	RET
+
+// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+//
+// func gemv1AVX2(args *Gemm)
+// Requires: AVX, FMA3
+TEXT ·gemv1AVX2(SB), $128-8
+	MOVQ         args+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         48(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	MOVQ         8(AX), CX
+	MOVQ         56(AX), DX
+	MOVQ         $+32, DX
+	MOVQ         16(AX), BX
+	MOVQ         16(AX), SI
+	MOVQ         32(AX), DI
+	MOVQ         104(AX), R8
+	CMPQ         R8, $0x00000002
+	JEQ          l0
+	JMP          l1
+
+l0:
+	MOVQ 24(AX), SI
+
+l1:
+	MOVQ  112(AX), R9
+	MOVQ  96(AX), R10
+	SHRQ  $0x03, R10
+	TESTQ R10, R10
+	JEQ   l2
+
+l4:
+	VXORPS  Y1, Y1, Y1
+	TESTQ   R8, R8
+	JEQ     l5
+	VMOVUPS (SI), Y1
+
+l5:
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y2, Y0, Y1
+	TESTQ       R9, R9
+	JEQ         l6
+	CMPQ        R9, $0x00000001
+	JEQ         l7
+	VMOVUPS     (DI), Y2
+	CMPQ        R9, $0x00000003
+	JEQ         l8
+	CMPQ        R9, $0x00000004
+	JEQ         l9
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS      Y1, Y2, Y1
+	JMP         l6
+
+l8:
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	JMP     l6
+
+l9:
+	VMULPS  Y2, Y2, Y2
+	VMOVUPS c256_3f800000<>+0(SB), Y3
+	VSUBPS  Y2, Y3, Y2
+	VMULPS  Y2, Y1, Y1
+	JMP     l6
+
+l7:
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y1, Y2, Y1
+
+l6:
+	VMOVUPS Y1, (BX)
+	ADDQ    DX, BX
+	ADDQ    DX, SI
+	ADDQ    DX, DI
+	ADDQ    DX, CX
+	DECQ    R10
+	JNE     l4
+
+l2:
+	MOVQ       96(AX), AX
+	ANDQ       $+7, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, R10
+	SHLQ       $0x02, R10
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       R10, DX
+	VXORPS     Y1, Y1, Y1
+	TESTQ      R8, R8
+	JEQ        l10
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (SI), Y1, Y1
+
+l10:
+	VMOVUPS     (DX), Y2
+	VMASKMOVPS  (CX), Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	TESTQ       R9, R9
+	JEQ         l11
+	CMPQ        R9, $0x00000001
+	JEQ         l12
+	VMOVUPS     (DX), Y0
+	VMASKMOVPS  (DI), Y0, Y0
+	CMPQ        R9, $0x00000003
+	JEQ         l13
+	CMPQ        R9, $0x00000004
+	JEQ         l14
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
+	VANDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, Y1
+	JMP         l11
+
+l13:
+	VMOVUPS c256_3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, Y1
+	JMP     l11
+
+l14:
+	VMULPS  Y0, Y0, Y0
+	VMOVUPS c256_3f800000<>+0(SB), Y2
+	VSUBPS  Y0, Y2, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, Y1
+	JMP     l11
+
+l12:
+	VMOVUPS c256_00000000<>+0(SB), Y0
+	VMAXPS  Y1, Y0, Y0
+	VMOVUPS Y0, Y1
+
+l11:
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), CX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, (BX)
+
+part1:
+l3:
 	VZEROUPPER
 	RET
 

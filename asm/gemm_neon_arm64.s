@@ -19,8 +19,11 @@ TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -28,8 +31,10 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -37,15 +42,24 @@ l1:
 	MOVD R1, R1
 	MOVD 64(R0), R2
 	FMOVQ (R1), F0
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
 	FMOVQ (R1), F0
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -53,24 +67,24 @@ l3:
 	MOVD 40(R0), R7
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F1
 	ADD R3, R2
 	VLD1R (R6), [V2.S4]
 	VFMLA V1.S4, V2.S4, V0.S4
 	ADD R7, R6
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -79,9 +93,9 @@ l4:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -92,9 +106,9 @@ l8:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -105,25 +119,25 @@ l9:
 	VDUP R1, V2.S4
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
 	MOVD 64(R0), R2
 	FMOVQ F0, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -144,7 +158,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns.
@@ -163,8 +177,11 @@ TEXT ·gemm1x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -172,8 +189,10 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -196,7 +215,7 @@ part1:
 	FMOVQ (R2), F0
 
 part2:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -216,10 +235,19 @@ part4:
 	FMOVQ (R2), F0
 
 part5:
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -227,7 +255,7 @@ l3:
 	MOVD 40(R0), R8
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R3), F1
@@ -249,17 +277,17 @@ part8:
 	VFMLA V1.S4, V2.S4, V0.S4
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -283,9 +311,9 @@ part11:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -311,9 +339,9 @@ part14:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -339,14 +367,14 @@ part17:
 	VDUP R2, V2.S4
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -368,11 +396,11 @@ part19:
 
 part20:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -393,7 +421,7 @@ part20:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -411,8 +439,11 @@ TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -420,9 +451,11 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -432,16 +465,27 @@ l1:
 	FMOVQ (R1), F0
 	ADD R2, R1
 	FMOVQ (R1), F1
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
 	FMOVQ (R1), F0
 	VMOV V0.B16, V1.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -451,7 +495,7 @@ l3:
 	ADD R7, R8
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F2
 	ADD R3, R2
 	VLD1R (R6), [V3.S4]
@@ -461,17 +505,17 @@ l5:
 	ADD R7, R6
 	ADD R7, R8
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -485,27 +529,7 @@ l4:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R2, R1
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -513,6 +537,26 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F2
+	MOVD $0x3f800000, R3
+	VDUP R3, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	ADD R2, R1
+	FMOVQ (R1), F2
+	MOVD $0x3f800000, R1
+	VDUP R1, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F2
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
@@ -525,9 +569,9 @@ l9:
 	VDUP R1, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -535,7 +579,7 @@ l7:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -544,11 +588,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F1, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -572,7 +616,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns.
@@ -591,8 +635,11 @@ TEXT ·gemm2x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -600,9 +647,11 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -642,7 +691,7 @@ part4:
 	FMOVQ (R2), F1
 
 part5:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -663,10 +712,21 @@ part7:
 
 part8:
 	VMOV V0.B16, V1.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -676,7 +736,7 @@ l3:
 	ADD R8, R9
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R3), F2
@@ -701,17 +761,17 @@ part11:
 	ADD R8, R7
 	ADD R8, R9
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -755,9 +815,9 @@ part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -805,9 +865,9 @@ part23:
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -855,9 +915,9 @@ part29:
 	VDUP R2, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -865,7 +925,7 @@ l7:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -904,11 +964,11 @@ part34:
 
 part35:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -932,7 +992,7 @@ part35:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
@@ -950,8 +1010,11 @@ TEXT ·gemm3x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -959,10 +1022,12 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -974,17 +1039,30 @@ l1:
 	FMOVQ (R1), F1
 	ADD R2, R1
 	FMOVQ (R1), F2
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
 	FMOVQ (R1), F0
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -996,7 +1074,7 @@ l3:
 	ADD R7, R9
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F3
 	ADD R3, R2
 	VLD1R (R6), [V4.S4]
@@ -1009,17 +1087,17 @@ l5:
 	ADD R7, R8
 	ADD R7, R9
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -1038,34 +1116,7 @@ l4:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -1073,6 +1124,33 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F3
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	ADD R2, R1
+	FMOVQ (R1), F3
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	ADD R2, R1
+	FMOVQ (R1), F3
+	MOVD $0x3f800000, R1
+	VDUP R1, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F3
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V4.S4
@@ -1092,9 +1170,9 @@ l9:
 	VDUP R1, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -1105,7 +1183,7 @@ l7:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -1116,11 +1194,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F2, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -1147,7 +1225,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns.
@@ -1166,8 +1244,11 @@ TEXT ·gemm3x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -1175,10 +1256,12 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -1235,7 +1318,7 @@ part7:
 	FMOVQ (R2), F2
 
 part8:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -1257,10 +1340,23 @@ part10:
 part11:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -1272,7 +1368,7 @@ l3:
 	ADD R8, R10
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R3), F3
@@ -1300,17 +1396,17 @@ part14:
 	ADD R8, R9
 	ADD R8, R10
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -1374,9 +1470,9 @@ part23:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -1446,9 +1542,9 @@ part32:
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -1518,9 +1614,9 @@ part41:
 	VDUP R2, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -1531,7 +1627,7 @@ l7:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -1587,11 +1683,11 @@ part49:
 
 part50:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -1618,7 +1714,7 @@ part50:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -1636,8 +1732,11 @@ TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -1645,11 +1744,13 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -1663,7 +1764,7 @@ l1:
 	FMOVQ (R1), F2
 	ADD R2, R1
 	FMOVQ (R1), F3
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -1671,10 +1772,25 @@ l2:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1, R2
+	VLD1R (R2), [V3.S4]
+	ADD $+16, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -1688,7 +1804,7 @@ l3:
 	ADD R7, R10
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F4
 	ADD R3, R2
 	VLD1R (R6), [V5.S4]
@@ -1704,17 +1820,17 @@ l5:
 	ADD R7, R9
 	ADD R7, R10
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -1738,41 +1854,7 @@ l4:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -1780,6 +1862,40 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	ADD R2, R1
+	FMOVQ (R1), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	ADD R2, R1
+	FMOVQ (R1), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	ADD R2, R1
+	FMOVQ (R1), F4
+	MOVD $0x3f800000, R1
+	VDUP R1, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F4
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V5.S4
@@ -1806,9 +1922,9 @@ l9:
 	VDUP R1, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -1822,7 +1938,7 @@ l7:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -1835,11 +1951,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F3, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -1869,7 +1985,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns.
@@ -1888,8 +2004,11 @@ TEXT ·gemm4x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -1897,11 +2016,13 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -1975,7 +2096,7 @@ part10:
 	FMOVQ (R2), F3
 
 part11:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -1998,10 +2119,25 @@ part14:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
+	VLD1R (R3), [V3.S4]
+	ADD $+16, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -2015,7 +2151,7 @@ l3:
 	ADD R8, R11
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R3), F4
@@ -2046,17 +2182,17 @@ part17:
 	ADD R8, R10
 	ADD R8, R11
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -2140,9 +2276,9 @@ part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -2234,9 +2370,9 @@ part41:
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -2328,9 +2464,9 @@ part53:
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -2344,7 +2480,7 @@ l7:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -2417,11 +2553,11 @@ part64:
 
 part65:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -2451,7 +2587,7 @@ part65:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
@@ -2469,8 +2605,11 @@ TEXT ·gemm5x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -2478,12 +2617,14 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -2499,7 +2640,7 @@ l1:
 	FMOVQ (R1), F3
 	ADD R2, R1
 	FMOVQ (R1), F4
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -2508,10 +2649,27 @@ l2:
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V4.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1, R2
+	VLD1R (R2), [V3.S4]
+	ADD $+16, R1, R2
+	VLD1R (R2), [V4.S4]
+	ADD $+20, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -2527,7 +2685,7 @@ l3:
 	ADD R7, R11
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F5
 	ADD R3, R2
 	VLD1R (R6), [V6.S4]
@@ -2546,17 +2704,17 @@ l5:
 	ADD R7, R10
 	ADD R7, R11
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -2585,48 +2743,7 @@ l4:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R1
-	VDUP R1, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -2634,6 +2751,47 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F5
+	MOVD $0x3f800000, R3
+	VDUP R3, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	ADD R2, R1
+	FMOVQ (R1), F5
+	MOVD $0x3f800000, R3
+	VDUP R3, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	ADD R2, R1
+	FMOVQ (R1), F5
+	MOVD $0x3f800000, R3
+	VDUP R3, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	ADD R2, R1
+	FMOVQ (R1), F5
+	MOVD $0x3f800000, R3
+	VDUP R3, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	ADD R2, R1
+	FMOVQ (R1), F5
+	MOVD $0x3f800000, R1
+	VDUP R1, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F5
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V6.S4
@@ -2667,9 +2825,9 @@ l9:
 	VDUP R1, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
 	WORD $0x4e651c05 // bic v5.16b, v0.16b, v5.16b
 	VMOV V5.B16, V0.B16
@@ -2686,7 +2844,7 @@ l7:
 	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
 	VMOV V5.B16, V4.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -2701,11 +2859,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F4, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -2738,7 +2896,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns.
@@ -2757,8 +2915,11 @@ TEXT ·gemm5x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -2766,12 +2927,14 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -2862,7 +3025,7 @@ part13:
 	FMOVQ (R2), F4
 
 part14:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -2886,10 +3049,27 @@ part17:
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V4.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
+	VLD1R (R3), [V3.S4]
+	ADD $+16, R2, R3
+	VLD1R (R3), [V4.S4]
+	ADD $+20, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -2905,7 +3085,7 @@ l3:
 	ADD R8, R12
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R3), F5
@@ -2939,17 +3119,17 @@ part20:
 	ADD R8, R11
 	ADD R8, R12
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -3053,9 +3233,9 @@ part35:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -3169,9 +3349,9 @@ part50:
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -3285,9 +3465,9 @@ part65:
 	VDUP R2, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
 	WORD $0x4e651c05 // bic v5.16b, v0.16b, v5.16b
 	VMOV V5.B16, V0.B16
@@ -3304,7 +3484,7 @@ l7:
 	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
 	VMOV V5.B16, V4.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -3394,11 +3574,11 @@ part79:
 
 part80:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -3431,7 +3611,7 @@ part80:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
@@ -3449,8 +3629,11 @@ TEXT ·gemm6x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -3458,13 +3641,15 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -3482,7 +3667,7 @@ l1:
 	FMOVQ (R1), F4
 	ADD R2, R1
 	FMOVQ (R1), F5
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -3492,10 +3677,29 @@ l2:
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V4.B16
 	VMOV V0.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1, R2
+	VLD1R (R2), [V3.S4]
+	ADD $+16, R1, R2
+	VLD1R (R2), [V4.S4]
+	ADD $+20, R1, R2
+	VLD1R (R2), [V5.S4]
+	ADD $+24, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -3513,7 +3717,7 @@ l3:
 	ADD R7, R12
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F6
 	ADD R3, R2
 	VLD1R (R6), [V7.S4]
@@ -3535,17 +3739,17 @@ l5:
 	ADD R7, R11
 	ADD R7, R12
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -3579,55 +3783,7 @@ l4:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -3635,6 +3791,54 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R1
+	VDUP R1, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V7.S4
@@ -3675,9 +3879,9 @@ l9:
 	VDUP R1, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -3697,7 +3901,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -3714,11 +3918,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F5, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -3754,7 +3958,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns.
@@ -3773,8 +3977,11 @@ TEXT ·gemm6x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -3782,13 +3989,15 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -3896,7 +4105,7 @@ part16:
 	FMOVQ (R2), F5
 
 part17:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -3921,10 +4130,29 @@ part20:
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V4.B16
 	VMOV V0.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
+	VLD1R (R3), [V3.S4]
+	ADD $+16, R2, R3
+	VLD1R (R3), [V4.S4]
+	ADD $+20, R2, R3
+	VLD1R (R3), [V5.S4]
+	ADD $+24, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -3942,7 +4170,7 @@ l3:
 	ADD R8, R13
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R3), F6
@@ -3979,17 +4207,17 @@ part23:
 	ADD R8, R12
 	ADD R8, R13
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -4113,9 +4341,9 @@ part41:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -4251,9 +4479,9 @@ part59:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -4389,9 +4617,9 @@ part77:
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -4411,7 +4639,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -4518,11 +4746,11 @@ part94:
 
 part95:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -4558,7 +4786,7 @@ part95:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
@@ -4576,8 +4804,11 @@ TEXT ·gemm7x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -4585,6 +4816,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4592,7 +4825,7 @@ l0:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -4612,7 +4845,7 @@ l1:
 	FMOVQ (R1), F5
 	ADD R2, R1
 	FMOVQ (R1), F6
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -4623,10 +4856,31 @@ l2:
 	VMOV V0.B16, V4.B16
 	VMOV V0.B16, V5.B16
 	VMOV V0.B16, V6.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1, R2
+	VLD1R (R2), [V3.S4]
+	ADD $+16, R1, R2
+	VLD1R (R2), [V4.S4]
+	ADD $+20, R1, R2
+	VLD1R (R2), [V5.S4]
+	ADD $+24, R1, R2
+	VLD1R (R2), [V6.S4]
+	ADD $+28, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -4646,7 +4900,7 @@ l3:
 	ADD R7, R13
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F7
 	ADD R3, R2
 	VLD1R (R6), [V8.S4]
@@ -4671,17 +4925,17 @@ l5:
 	ADD R7, R12
 	ADD R7, R13
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -4720,62 +4974,7 @@ l4:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
 	VAND V6.B16, V7.B16, V6.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R1
-	VDUP R1, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -4783,6 +4982,61 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	ADD R2, R1
+	FMOVQ (R1), F7
+	MOVD $0x3f800000, R1
+	VDUP R1, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F7
 	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V8.S4
@@ -4830,9 +5084,9 @@ l9:
 	VDUP R1, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e807 // fcmlt v7.4s, v0.4s, #0.0
 	WORD $0x4e671c07 // bic v7.16b, v0.16b, v7.16b
 	VMOV V7.B16, V0.B16
@@ -4855,7 +5109,7 @@ l7:
 	WORD $0x4e671cc7 // bic v7.16b, v6.16b, v7.16b
 	VMOV V7.B16, V6.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -4874,11 +5128,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F6, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -4917,7 +5171,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns.
@@ -4936,8 +5190,11 @@ TEXT ·gemm7x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -4945,6 +5202,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -4952,7 +5211,7 @@ l0:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -5077,7 +5336,7 @@ part19:
 	FMOVQ (R2), F6
 
 part20:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -5103,10 +5362,31 @@ part23:
 	VMOV V0.B16, V4.B16
 	VMOV V0.B16, V5.B16
 	VMOV V0.B16, V6.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
+	VLD1R (R3), [V3.S4]
+	ADD $+16, R2, R3
+	VLD1R (R3), [V4.S4]
+	ADD $+20, R2, R3
+	VLD1R (R3), [V5.S4]
+	ADD $+24, R2, R3
+	VLD1R (R3), [V6.S4]
+	ADD $+28, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -5126,7 +5406,7 @@ l3:
 	ADD R8, R14
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R3), F7
@@ -5166,17 +5446,17 @@ part26:
 	ADD R8, R13
 	ADD R8, R14
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -5320,9 +5600,9 @@ part47:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
 	VAND V6.B16, V7.B16, V6.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -5480,9 +5760,9 @@ part68:
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -5640,9 +5920,9 @@ part89:
 	VDUP R2, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e807 // fcmlt v7.4s, v0.4s, #0.0
 	WORD $0x4e671c07 // bic v7.16b, v0.16b, v7.16b
 	VMOV V7.B16, V0.B16
@@ -5665,7 +5945,7 @@ l7:
 	WORD $0x4e671cc7 // bic v7.16b, v6.16b, v7.16b
 	VMOV V7.B16, V6.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -5789,11 +6069,11 @@ part109:
 
 part110:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -5832,7 +6112,7 @@ part110:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
@@ -5850,8 +6130,11 @@ TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -5859,6 +6142,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -5867,7 +6152,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -5889,7 +6174,7 @@ l1:
 	FMOVQ (R1), F6
 	ADD R2, R1
 	FMOVQ (R1), F7
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -5901,10 +6186,33 @@ l2:
 	VMOV V0.B16, V5.B16
 	VMOV V0.B16, V6.B16
 	VMOV V0.B16, V7.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V0.S4]
+	ADD $+4, R1, R2
+	VLD1R (R2), [V1.S4]
+	ADD $+8, R1, R2
+	VLD1R (R2), [V2.S4]
+	ADD $+12, R1, R2
+	VLD1R (R2), [V3.S4]
+	ADD $+16, R1, R2
+	VLD1R (R2), [V4.S4]
+	ADD $+20, R1, R2
+	VLD1R (R2), [V5.S4]
+	ADD $+24, R1, R2
+	VLD1R (R2), [V6.S4]
+	ADD $+28, R1, R2
+	VLD1R (R2), [V7.S4]
+	ADD $+32, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -5926,7 +6234,7 @@ l3:
 	ADD R7, R14
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F8
 	ADD R3, R2
 	VLD1R (R6), [V9.S4]
@@ -5954,17 +6262,17 @@ l5:
 	ADD R7, R13
 	ADD R7, R14
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -6008,69 +6316,7 @@ l4:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -6078,6 +6324,68 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R1
+	VDUP R1, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V9.S4
@@ -6132,9 +6440,9 @@ l9:
 	VDUP R1, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -6160,7 +6468,7 @@ l7:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -6181,11 +6489,11 @@ l6:
 	ADD R2, R1
 	FMOVQ F7, (R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -6227,7 +6535,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns.
@@ -6246,8 +6554,11 @@ TEXT ·gemm8x1edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -6255,6 +6566,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -6263,7 +6576,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -6405,7 +6718,7 @@ part22:
 	FMOVQ (R2), F7
 
 part23:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -6432,10 +6745,33 @@ part26:
 	VMOV V0.B16, V5.B16
 	VMOV V0.B16, V6.B16
 	VMOV V0.B16, V7.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
+	VLD1R (R3), [V3.S4]
+	ADD $+16, R2, R3
+	VLD1R (R3), [V4.S4]
+	ADD $+20, R2, R3
+	VLD1R (R3), [V5.S4]
+	ADD $+24, R2, R3
+	VLD1R (R3), [V6.S4]
+	ADD $+28, R2, R3
+	VLD1R (R3), [V7.S4]
+	ADD $+32, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -6457,7 +6793,7 @@ l3:
 	ADD R8, R15
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R3), F8
@@ -6500,17 +6836,17 @@ part29:
 	ADD R8, R14
 	ADD R8, R15
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -6674,9 +7010,9 @@ part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -6856,9 +7192,9 @@ part77:
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -7038,9 +7374,9 @@ part101:
 	VDUP R2, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -7066,7 +7402,7 @@ l7:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -7207,11 +7543,11 @@ part124:
 
 part125:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -7253,7 +7589,7 @@ part125:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -7271,8 +7607,11 @@ TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -7280,9 +7619,11 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -7291,16 +7632,26 @@ l1:
 	MOVD 64(R0), R2
 	FMOVQ (R1), F0
 	FMOVQ 16(R1), F1
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
 	FMOVQ (R1), F0
 	FMOVQ 16(R1), F1
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -7308,7 +7659,7 @@ l3:
 	MOVD 40(R0), R7
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F2
 	FMOVQ 16(R2), F3
 	ADD R3, R2
@@ -7317,17 +7668,17 @@ l5:
 	VFMLA V3.S4, V4.S4, V1.S4
 	ADD R7, R6
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -7340,26 +7691,7 @@ l4:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	FMOVQ 16(R1), F2
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -7367,6 +7699,25 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F2
+	MOVD $0x3f800000, R2
+	VDUP R2, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	FMOVQ 16(R1), F2
+	MOVD $0x3f800000, R1
+	VDUP R1, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F2
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
@@ -7378,9 +7729,9 @@ l9:
 	VDUP R1, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -7388,7 +7739,7 @@ l7:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -7396,11 +7747,11 @@ l6:
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -7421,7 +7772,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns.
@@ -7440,8 +7791,11 @@ TEXT ·gemm1x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -7449,9 +7803,11 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -7475,7 +7831,7 @@ part1:
 	FMOVQ 16(R2), F1
 
 part2:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -7496,10 +7852,20 @@ part4:
 	FMOVQ 16(R2), F1
 
 part5:
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -7507,7 +7873,7 @@ l3:
 	MOVD 40(R0), R8
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
@@ -7531,17 +7897,17 @@ part8:
 	VFMLA V3.S4, V4.S4, V1.S4
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -7569,9 +7935,9 @@ part11:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -7603,9 +7969,9 @@ part14:
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -7637,9 +8003,9 @@ part17:
 	VDUP R2, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -7647,7 +8013,7 @@ l7:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -7670,11 +8036,11 @@ part19:
 
 part20:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -7695,7 +8061,7 @@ part20:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -7713,8 +8079,11 @@ TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -7722,11 +8091,13 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -7738,7 +8109,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F2
 	FMOVQ 16(R1), F3
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -7746,10 +8117,23 @@ l2:
 	VMOV V0.B16, V2.B16
 	FMOVQ 16(R1), F1
 	VMOV V1.B16, V3.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -7759,7 +8143,7 @@ l3:
 	ADD R7, R8
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F4
 	FMOVQ 16(R2), F5
 	ADD R3, R2
@@ -7772,17 +8156,17 @@ l5:
 	ADD R7, R6
 	ADD R7, R8
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -7804,39 +8188,7 @@ l4:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	FMOVQ 16(R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	FMOVQ 16(R1), F4
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -7844,6 +8196,38 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	FMOVQ 16(R1), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	ADD R2, R1
+	FMOVQ (R1), F4
+	MOVD $0x3f800000, R2
+	VDUP R2, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	FMOVQ 16(R1), F4
+	MOVD $0x3f800000, R1
+	VDUP R1, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F4
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V5.S4
@@ -7868,9 +8252,9 @@ l9:
 	VDUP R1, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -7884,7 +8268,7 @@ l7:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -7895,11 +8279,11 @@ l6:
 	FMOVQ F2, (R1)
 	FMOVQ F3, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -7923,7 +8307,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns.
@@ -7942,8 +8326,11 @@ TEXT ·gemm2x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -7951,11 +8338,13 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -7997,7 +8386,7 @@ part4:
 	FMOVQ 16(R2), F3
 
 part5:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -8020,10 +8409,23 @@ part7:
 
 part8:
 	VMOV V1.B16, V3.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -8033,7 +8435,7 @@ l3:
 	ADD R8, R9
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F4
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
@@ -8061,17 +8463,17 @@ part11:
 	ADD R8, R7
 	ADD R8, R9
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -8123,9 +8525,9 @@ part17:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -8185,9 +8587,9 @@ part23:
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -8247,9 +8649,9 @@ part29:
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -8263,7 +8665,7 @@ l7:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -8304,11 +8706,11 @@ part34:
 
 part35:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -8332,7 +8734,7 @@ part35:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
@@ -8350,8 +8752,11 @@ TEXT ·gemm3x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -8359,13 +8764,15 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -8380,7 +8787,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F4
 	FMOVQ 16(R1), F5
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -8390,10 +8797,26 @@ l2:
 	FMOVQ 16(R1), F1
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -8405,7 +8828,7 @@ l3:
 	ADD R7, R9
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F6
 	FMOVQ 16(R2), F7
 	ADD R3, R2
@@ -8422,17 +8845,17 @@ l5:
 	ADD R7, R8
 	ADD R7, R9
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -8463,52 +8886,7 @@ l4:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -8516,6 +8894,51 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	FMOVQ 16(R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	FMOVQ 16(R1), F6
+	MOVD $0x3f800000, R1
+	VDUP R1, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V7.S4
@@ -8553,9 +8976,9 @@ l9:
 	VDUP R1, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -8575,7 +8998,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -8589,11 +9012,11 @@ l6:
 	FMOVQ F4, (R1)
 	FMOVQ F5, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -8620,7 +9043,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns.
@@ -8639,8 +9062,11 @@ TEXT ·gemm3x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -8648,13 +9074,15 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -8714,7 +9142,7 @@ part7:
 	FMOVQ 16(R2), F5
 
 part8:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -8739,10 +9167,26 @@ part10:
 part11:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -8754,7 +9198,7 @@ l3:
 	ADD R8, R10
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F6
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -8786,17 +9230,17 @@ part14:
 	ADD R8, R9
 	ADD R8, R10
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -8872,9 +9316,9 @@ part23:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -8962,9 +9406,9 @@ part32:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -9052,9 +9496,9 @@ part41:
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -9074,7 +9518,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -9133,11 +9577,11 @@ part49:
 
 part50:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -9164,7 +9608,7 @@ part50:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -9182,8 +9626,11 @@ TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -9191,6 +9638,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -9199,7 +9648,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -9217,7 +9666,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F6
 	FMOVQ 16(R1), F7
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -9229,10 +9678,29 @@ l2:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -9246,7 +9714,7 @@ l3:
 	ADD R7, R10
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F8
 	FMOVQ 16(R2), F9
 	ADD R3, R2
@@ -9267,17 +9735,17 @@ l5:
 	ADD R7, R9
 	ADD R7, R10
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -9317,65 +9785,7 @@ l4:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -9383,6 +9793,64 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	FMOVQ 16(R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	FMOVQ 16(R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	FMOVQ 16(R1), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R2, R1
+	FMOVQ (R1), F8
+	MOVD $0x3f800000, R2
+	VDUP R2, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	FMOVQ 16(R1), F8
+	MOVD $0x3f800000, R1
+	VDUP R1, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V9.S4
@@ -9433,9 +9901,9 @@ l9:
 	VDUP R1, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -9461,7 +9929,7 @@ l7:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -9478,11 +9946,11 @@ l6:
 	FMOVQ F6, (R1)
 	FMOVQ F7, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -9512,7 +9980,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns.
@@ -9531,8 +9999,11 @@ TEXT ·gemm4x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -9540,6 +10011,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -9548,7 +10021,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -9626,7 +10099,7 @@ part10:
 	FMOVQ 16(R2), F7
 
 part11:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -9653,10 +10126,29 @@ part14:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -9670,7 +10162,7 @@ l3:
 	ADD R8, R11
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
@@ -9706,17 +10198,17 @@ part17:
 	ADD R8, R10
 	ADD R8, R11
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -9816,9 +10308,9 @@ part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -9934,9 +10426,9 @@ part41:
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -10052,9 +10544,9 @@ part53:
 	VDUP R2, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -10080,7 +10572,7 @@ l7:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -10157,11 +10649,11 @@ part64:
 
 part65:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -10191,7 +10683,7 @@ part65:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
@@ -10209,8 +10701,11 @@ TEXT ·gemm5x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -10218,6 +10713,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -10228,7 +10725,7 @@ l0:
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -10249,7 +10746,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F8
 	FMOVQ 16(R1), F9
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -10263,10 +10760,32 @@ l2:
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
 	VMOV V1.B16, V9.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -10282,7 +10801,7 @@ l3:
 	ADD R7, R11
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F10
 	FMOVQ 16(R2), F11
 	ADD R3, R2
@@ -10307,17 +10826,17 @@ l5:
 	ADD R7, R10
 	ADD R7, R11
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -10366,78 +10885,7 @@ l4:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
 	VAND V9.B16, V10.B16, V9.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R1
-	VDUP R1, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -10445,6 +10893,77 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	FMOVQ 16(R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	ADD R2, R1
+	FMOVQ (R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	FMOVQ 16(R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	ADD R2, R1
+	FMOVQ (R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	FMOVQ 16(R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
+	ADD R2, R1
+	FMOVQ (R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
+	FMOVQ 16(R1), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	ADD R2, R1
+	FMOVQ (R1), F10
+	MOVD $0x3f800000, R2
+	VDUP R2, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	FMOVQ 16(R1), F10
+	MOVD $0x3f800000, R1
+	VDUP R1, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V11.S4
@@ -10508,9 +11027,9 @@ l9:
 	VDUP R1, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
 	WORD $0x4e6a1c0a // bic v10.16b, v0.16b, v10.16b
 	VMOV V10.B16, V0.B16
@@ -10542,7 +11061,7 @@ l7:
 	WORD $0x4e6a1d2a // bic v10.16b, v9.16b, v10.16b
 	VMOV V10.B16, V9.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -10562,11 +11081,11 @@ l6:
 	FMOVQ F8, (R1)
 	FMOVQ F9, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -10599,7 +11118,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns.
@@ -10618,8 +11137,11 @@ TEXT ·gemm5x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -10627,6 +11149,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -10637,7 +11161,7 @@ l0:
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -10733,7 +11257,7 @@ part13:
 	FMOVQ 16(R2), F9
 
 part14:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -10762,10 +11286,32 @@ part17:
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
 	VMOV V1.B16, V9.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -10781,7 +11327,7 @@ l3:
 	ADD R8, R12
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F10
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -10821,17 +11367,17 @@ part20:
 	ADD R8, R11
 	ADD R8, R12
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -10955,9 +11501,9 @@ part35:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
 	VAND V9.B16, V10.B16, V9.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -11101,9 +11647,9 @@ part50:
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -11247,9 +11793,9 @@ part65:
 	VDUP R2, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
 	WORD $0x4e6a1c0a // bic v10.16b, v0.16b, v10.16b
 	VMOV V10.B16, V0.B16
@@ -11281,7 +11827,7 @@ l7:
 	WORD $0x4e6a1d2a // bic v10.16b, v9.16b, v10.16b
 	VMOV V10.B16, V9.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -11376,11 +11922,11 @@ part79:
 
 part80:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -11413,7 +11959,7 @@ part80:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
@@ -11431,8 +11977,11 @@ TEXT ·gemm6x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -11440,6 +11989,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -11452,7 +12003,7 @@ l0:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -11476,7 +12027,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F10
 	FMOVQ 16(R1), F11
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -11492,10 +12043,35 @@ l2:
 	VMOV V1.B16, V7.B16
 	VMOV V1.B16, V9.B16
 	VMOV V1.B16, V11.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -11513,7 +12089,7 @@ l3:
 	ADD R7, R12
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F12
 	FMOVQ 16(R2), F13
 	ADD R3, R2
@@ -11542,17 +12118,17 @@ l5:
 	ADD R7, R11
 	ADD R7, R12
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -11610,91 +12186,7 @@ l4:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -11702,6 +12194,90 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R1
+	VDUP R1, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V13.S4
@@ -11778,9 +12354,9 @@ l9:
 	VDUP R1, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -11818,7 +12394,7 @@ l7:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -11841,11 +12417,11 @@ l6:
 	FMOVQ F10, (R1)
 	FMOVQ F11, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -11881,7 +12457,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns.
@@ -11900,8 +12476,11 @@ TEXT ·gemm6x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -11909,6 +12488,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -11921,7 +12502,7 @@ l0:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -12035,7 +12616,7 @@ part16:
 	FMOVQ 16(R2), F11
 
 part17:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -12066,10 +12647,35 @@ part20:
 	VMOV V1.B16, V7.B16
 	VMOV V1.B16, V9.B16
 	VMOV V1.B16, V11.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -12087,7 +12693,7 @@ l3:
 	ADD R8, R13
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F12
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
@@ -12131,17 +12737,17 @@ part23:
 	ADD R8, R12
 	ADD R8, R13
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -12289,9 +12895,9 @@ part41:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -12463,9 +13069,9 @@ part59:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -12637,9 +13243,9 @@ part77:
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -12677,7 +13283,7 @@ l7:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -12790,11 +13396,11 @@ part94:
 
 part95:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -12830,7 +13436,7 @@ part95:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x2 is the micro-kernel for tiles of 7 rows and 2 vectors.
@@ -12848,8 +13454,11 @@ TEXT ·gemm7x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -12857,6 +13466,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -12871,7 +13482,7 @@ l0:
 	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -12898,7 +13509,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F12
 	FMOVQ 16(R1), F13
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -12916,10 +13527,38 @@ l2:
 	VMOV V1.B16, V9.B16
 	VMOV V1.B16, V11.B16
 	VMOV V1.B16, V13.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R1, R2
+	VLD1R (R2), [V13.S4]
+	VMOV V13.B16, V12.B16
+	ADD $+28, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -12939,7 +13578,7 @@ l3:
 	ADD R7, R13
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F14
 	FMOVQ 16(R2), F15
 	ADD R3, R2
@@ -12972,17 +13611,17 @@ l5:
 	ADD R7, R12
 	ADD R7, R13
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -13049,104 +13688,7 @@ l4:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
 	VAND V13.B16, V14.B16, V13.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R1
-	VDUP R1, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -13154,6 +13696,103 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
+	ADD R2, R1
+	FMOVQ (R1), F14
+	MOVD $0x3f800000, R2
+	VDUP R2, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	FMOVQ 16(R1), F14
+	MOVD $0x3f800000, R1
+	VDUP R1, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V15.S4
@@ -13243,9 +13882,9 @@ l9:
 	VDUP R1, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80e // fcmlt v14.4s, v0.4s, #0.0
 	WORD $0x4e6e1c0e // bic v14.16b, v0.16b, v14.16b
 	VMOV V14.B16, V0.B16
@@ -13289,7 +13928,7 @@ l7:
 	WORD $0x4e6e1dae // bic v14.16b, v13.16b, v14.16b
 	VMOV V14.B16, V13.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -13315,11 +13954,11 @@ l6:
 	FMOVQ F12, (R1)
 	FMOVQ F13, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -13358,7 +13997,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns.
@@ -13377,8 +14016,11 @@ TEXT ·gemm7x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -13386,6 +14028,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -13400,7 +14044,7 @@ l0:
 	VEOR V11.B16, V11.B16, V11.B16
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -13532,7 +14176,7 @@ part19:
 	FMOVQ 16(R2), F13
 
 part20:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -13565,10 +14209,38 @@ part23:
 	VMOV V1.B16, V9.B16
 	VMOV V1.B16, V11.B16
 	VMOV V1.B16, V13.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R2, R3
+	VLD1R (R3), [V13.S4]
+	VMOV V13.B16, V12.B16
+	ADD $+28, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -13588,7 +14260,7 @@ l3:
 	ADD R8, R14
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F14
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -13636,17 +14308,17 @@ part26:
 	ADD R8, R13
 	ADD R8, R14
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -13818,9 +14490,9 @@ part47:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
 	VAND V13.B16, V14.B16, V13.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -14020,9 +14692,9 @@ part68:
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
 	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -14222,9 +14894,9 @@ part89:
 	VDUP R2, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80e // fcmlt v14.4s, v0.4s, #0.0
 	WORD $0x4e6e1c0e // bic v14.16b, v0.16b, v14.16b
 	VMOV V14.B16, V0.B16
@@ -14268,7 +14940,7 @@ l7:
 	WORD $0x4e6e1dae // bic v14.16b, v13.16b, v14.16b
 	VMOV V14.B16, V13.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -14399,11 +15071,11 @@ part109:
 
 part110:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -14442,7 +15114,7 @@ part110:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -14460,8 +15132,11 @@ TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -14469,6 +15144,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -14485,7 +15162,7 @@ l0:
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -14515,7 +15192,7 @@ l1:
 	ADD R2, R1
 	FMOVQ (R1), F14
 	FMOVQ 16(R1), F15
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -14535,10 +15212,41 @@ l2:
 	VMOV V1.B16, V11.B16
 	VMOV V1.B16, V13.B16
 	VMOV V1.B16, V15.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R1, R2
+	VLD1R (R2), [V13.S4]
+	VMOV V13.B16, V12.B16
+	ADD $+28, R1, R2
+	VLD1R (R2), [V15.S4]
+	VMOV V15.B16, V14.B16
+	ADD $+32, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -14560,7 +15268,7 @@ l3:
 	ADD R7, R14
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F16
 	FMOVQ 16(R2), F17
 	ADD R3, R2
@@ -14597,17 +15305,17 @@ l5:
 	ADD R7, R13
 	ADD R7, R14
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -14683,117 +15391,7 @@ l4:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R1
-	VDUP R1, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -14801,6 +15399,116 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
+	ADD R2, R1
+	FMOVQ (R1), F16
+	MOVD $0x3f800000, R2
+	VDUP R2, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	FMOVQ 16(R1), F16
+	MOVD $0x3f800000, R1
+	VDUP R1, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V17.S4
@@ -14903,9 +15611,9 @@ l9:
 	VDUP R1, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -14955,7 +15663,7 @@ l7:
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -14984,11 +15692,11 @@ l6:
 	FMOVQ F14, (R1)
 	FMOVQ F15, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -15030,7 +15738,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns.
@@ -15049,8 +15757,11 @@ TEXT ·gemm8x2edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -15058,6 +15769,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -15074,7 +15787,7 @@ l0:
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -15224,7 +15937,7 @@ part22:
 	FMOVQ 16(R2), F15
 
 part23:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -15259,10 +15972,41 @@ part26:
 	VMOV V1.B16, V11.B16
 	VMOV V1.B16, V13.B16
 	VMOV V1.B16, V15.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V4.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V9.S4]
+	VMOV V9.B16, V8.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V10.B16
+	ADD $+24, R2, R3
+	VLD1R (R3), [V13.S4]
+	VMOV V13.B16, V12.B16
+	ADD $+28, R2, R3
+	VLD1R (R3), [V15.S4]
+	VMOV V15.B16, V14.B16
+	ADD $+32, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -15284,7 +16028,7 @@ l3:
 	ADD R8, R15
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -15336,17 +16080,17 @@ part29:
 	ADD R8, R14
 	ADD R8, R15
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -15542,9 +16286,9 @@ part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -15772,9 +16516,9 @@ part77:
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -16002,9 +16746,9 @@ part101:
 	VDUP R2, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -16054,7 +16798,7 @@ l7:
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -16203,11 +16947,11 @@ part124:
 
 part125:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -16249,7 +16993,7 @@ part125:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -16267,8 +17011,11 @@ TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -16276,10 +17023,12 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -16289,17 +17038,28 @@ l1:
 	FMOVQ (R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
 	FMOVQ (R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -16307,7 +17067,7 @@ l3:
 	MOVD 40(R0), R7
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F3
 	FMOVQ 16(R2), F4
 	FMOVQ 32(R2), F5
@@ -16318,17 +17078,17 @@ l5:
 	VFMLA V5.S4, V6.S4, V2.S4
 	ADD R7, R6
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -16345,32 +17105,7 @@ l4:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R1), F3
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 32(R1), F3
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -16378,6 +17113,31 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F3
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	FMOVQ 16(R1), F3
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	FMOVQ 32(R1), F3
+	MOVD $0x3f800000, R1
+	VDUP R1, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F3
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
@@ -16395,9 +17155,9 @@ l9:
 	VDUP R1, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -16408,7 +17168,7 @@ l7:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -16417,11 +17177,11 @@ l6:
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -16442,7 +17202,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns.
@@ -16461,8 +17221,11 @@ TEXT ·gemm1x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -16470,10 +17233,12 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -16498,7 +17263,7 @@ part1:
 	FMOVQ 32(R2), F2
 
 part2:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -16520,10 +17285,21 @@ part4:
 	FMOVQ 32(R2), F2
 
 part5:
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -16531,7 +17307,7 @@ l3:
 	MOVD 40(R0), R8
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F3
 	FMOVQ 16(R3), F4
 	TBNZ $0x02, R1, part7
@@ -16557,17 +17333,17 @@ part8:
 	VFMLA V5.S4, V6.S4, V2.S4
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -16599,9 +17375,9 @@ part11:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -16639,9 +17415,9 @@ part14:
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -16679,9 +17455,9 @@ part17:
 	VDUP R2, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -16692,7 +17468,7 @@ l7:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -16716,11 +17492,11 @@ part19:
 
 part20:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -16741,7 +17517,7 @@ part20:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -16759,8 +17535,11 @@ TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -16768,13 +17547,15 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -16788,7 +17569,7 @@ l1:
 	FMOVQ (R1), F3
 	FMOVQ 16(R1), F4
 	FMOVQ 32(R1), F5
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -16798,10 +17579,25 @@ l2:
 	VMOV V1.B16, V4.B16
 	FMOVQ 32(R1), F2
 	VMOV V2.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -16811,7 +17607,7 @@ l3:
 	ADD R7, R8
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F6
 	FMOVQ 16(R2), F7
 	FMOVQ 32(R2), F8
@@ -16827,17 +17623,17 @@ l5:
 	ADD R7, R6
 	ADD R7, R8
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -16867,51 +17663,7 @@ l4:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	FMOVQ 32(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 32(R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -16919,6 +17671,50 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	FMOVQ 32(R1), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	ADD R2, R1
+	FMOVQ (R1), F6
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	FMOVQ 16(R1), F6
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	FMOVQ 32(R1), F6
+	MOVD $0x3f800000, R1
+	VDUP R1, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V7.S4
@@ -16955,9 +17751,9 @@ l9:
 	VDUP R1, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -16977,7 +17773,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -16990,11 +17786,11 @@ l6:
 	FMOVQ F4, 16(R1)
 	FMOVQ F5, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -17018,7 +17814,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns.
@@ -17037,8 +17833,11 @@ TEXT ·gemm2x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -17046,13 +17845,15 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -17096,7 +17897,7 @@ part4:
 	FMOVQ 32(R2), F5
 
 part5:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -17121,10 +17922,25 @@ part7:
 
 part8:
 	VMOV V2.B16, V5.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -17134,7 +17950,7 @@ l3:
 	ADD R8, R9
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F6
 	FMOVQ 16(R3), F7
 	TBNZ $0x02, R1, part10
@@ -17165,17 +17981,17 @@ part11:
 	ADD R8, R7
 	ADD R8, R9
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -17235,9 +18051,9 @@ part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -17309,9 +18125,9 @@ part23:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -17383,9 +18199,9 @@ part29:
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -17405,7 +18221,7 @@ l7:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -17448,11 +18264,11 @@ part34:
 
 part35:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -17476,7 +18292,7 @@ part35:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
@@ -17494,8 +18310,11 @@ TEXT ·gemm3x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -17503,6 +18322,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -17512,7 +18333,7 @@ l0:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -17530,7 +18351,7 @@ l1:
 	FMOVQ (R1), F6
 	FMOVQ 16(R1), F7
 	FMOVQ 32(R1), F8
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -17543,10 +18364,29 @@ l2:
 	FMOVQ 32(R1), F2
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -17558,7 +18398,7 @@ l3:
 	ADD R7, R9
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F9
 	FMOVQ 16(R2), F10
 	FMOVQ 32(R2), F11
@@ -17579,17 +18419,17 @@ l5:
 	ADD R7, R8
 	ADD R7, R9
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -17632,70 +18472,7 @@ l4:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V8.B16, V9.B16, V8.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R1
-	VDUP R1, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -17703,6 +18480,69 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
+	FMOVQ 16(R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	FMOVQ 32(R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	ADD R2, R1
+	FMOVQ (R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	FMOVQ 32(R1), F9
+	MOVD $0x3f800000, R3
+	VDUP R3, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
+	ADD R2, R1
+	FMOVQ (R1), F9
+	MOVD $0x3f800000, R2
+	VDUP R2, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
+	FMOVQ 16(R1), F9
+	MOVD $0x3f800000, R2
+	VDUP R2, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	FMOVQ 32(R1), F9
+	MOVD $0x3f800000, R1
+	VDUP R1, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F9
 	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V10.S4
@@ -17758,9 +18598,9 @@ l9:
 	VDUP R1, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
 	WORD $0x4e691c09 // bic v9.16b, v0.16b, v9.16b
 	VMOV V9.B16, V0.B16
@@ -17789,7 +18629,7 @@ l7:
 	WORD $0x4e691d09 // bic v9.16b, v8.16b, v9.16b
 	VMOV V9.B16, V8.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -17806,11 +18646,11 @@ l6:
 	FMOVQ F7, 16(R1)
 	FMOVQ F8, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -17837,7 +18677,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns.
@@ -17856,8 +18696,11 @@ TEXT ·gemm3x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -17865,6 +18708,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -17874,7 +18719,7 @@ l0:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -17937,7 +18782,7 @@ part7:
 	FMOVQ 32(R2), F8
 
 part8:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -17965,10 +18810,29 @@ part10:
 part11:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -17980,7 +18844,7 @@ l3:
 	ADD R8, R10
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F9
 	FMOVQ 16(R3), F10
 	TBNZ $0x02, R1, part13
@@ -18016,17 +18880,17 @@ part14:
 	ADD R8, R9
 	ADD R8, R10
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -18114,9 +18978,9 @@ part23:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V8.B16, V9.B16, V8.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -18222,9 +19086,9 @@ part32:
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -18330,9 +19194,9 @@ part41:
 	VDUP R2, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
 	WORD $0x4e691c09 // bic v9.16b, v0.16b, v9.16b
 	VMOV V9.B16, V0.B16
@@ -18361,7 +19225,7 @@ l7:
 	WORD $0x4e691d09 // bic v9.16b, v8.16b, v9.16b
 	VMOV V9.B16, V8.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -18423,11 +19287,11 @@ part49:
 
 part50:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -18454,7 +19318,7 @@ part50:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -18472,8 +19336,11 @@ TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -18481,6 +19348,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -18493,7 +19362,7 @@ l0:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -18515,7 +19384,7 @@ l1:
 	FMOVQ (R1), F9
 	FMOVQ 16(R1), F10
 	FMOVQ 32(R1), F11
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -18531,10 +19400,33 @@ l2:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -18548,7 +19440,7 @@ l3:
 	ADD R7, R10
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F12
 	FMOVQ 16(R2), F13
 	FMOVQ 32(R2), F14
@@ -18574,17 +19466,17 @@ l5:
 	ADD R7, R9
 	ADD R7, R10
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -18640,89 +19532,7 @@ l4:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -18730,6 +19540,88 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	FMOVQ 32(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	FMOVQ 32(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	FMOVQ 32(R1), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	ADD R2, R1
+	FMOVQ (R1), F12
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	FMOVQ 16(R1), F12
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	FMOVQ 32(R1), F12
+	MOVD $0x3f800000, R1
+	VDUP R1, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V13.S4
@@ -18804,9 +19696,9 @@ l9:
 	VDUP R1, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -18844,7 +19736,7 @@ l7:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -18865,11 +19757,11 @@ l6:
 	FMOVQ F10, 16(R1)
 	FMOVQ F11, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -18899,7 +19791,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns.
@@ -18918,8 +19810,11 @@ TEXT ·gemm4x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -18927,6 +19822,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -18939,7 +19836,7 @@ l0:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -19021,7 +19918,7 @@ part10:
 	FMOVQ 32(R2), F11
 
 part11:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -19052,10 +19949,33 @@ part14:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -19069,7 +19989,7 @@ l3:
 	ADD R8, R11
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F12
 	FMOVQ 16(R3), F13
 	TBNZ $0x02, R1, part16
@@ -19110,17 +20030,17 @@ part17:
 	ADD R8, R10
 	ADD R8, R11
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -19236,9 +20156,9 @@ part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -19378,9 +20298,9 @@ part41:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -19520,9 +20440,9 @@ part53:
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -19560,7 +20480,7 @@ l7:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -19641,11 +20561,11 @@ part64:
 
 part65:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -19675,7 +20595,7 @@ part65:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x3 is the micro-kernel for tiles of 5 rows and 3 vectors.
@@ -19693,8 +20613,11 @@ TEXT ·gemm5x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -19702,6 +20625,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -19717,7 +20642,7 @@ l0:
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -19743,7 +20668,7 @@ l1:
 	FMOVQ (R1), F12
 	FMOVQ 16(R1), F13
 	FMOVQ 32(R1), F14
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -19762,10 +20687,37 @@ l2:
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
 	VMOV V2.B16, V14.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -19781,7 +20733,7 @@ l3:
 	ADD R7, R11
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F15
 	FMOVQ 16(R2), F16
 	FMOVQ 32(R2), F17
@@ -19812,17 +20764,17 @@ l5:
 	ADD R7, R10
 	ADD R7, R11
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -19891,108 +20843,7 @@ l4:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V14.B16, V15.B16, V14.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R1
-	VDUP R1, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -20000,6 +20851,107 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
+	FMOVQ 16(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	FMOVQ 32(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	ADD R2, R1
+	FMOVQ (R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	FMOVQ 16(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	FMOVQ 32(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	ADD R2, R1
+	FMOVQ (R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	FMOVQ 16(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	FMOVQ 32(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	ADD R2, R1
+	FMOVQ (R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	FMOVQ 16(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
+	FMOVQ 32(R1), F15
+	MOVD $0x3f800000, R3
+	VDUP R3, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
+	ADD R2, R1
+	FMOVQ (R1), F15
+	MOVD $0x3f800000, R2
+	VDUP R2, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
+	FMOVQ 16(R1), F15
+	MOVD $0x3f800000, R2
+	VDUP R2, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	FMOVQ 32(R1), F15
+	MOVD $0x3f800000, R1
+	VDUP R1, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V16.S4
@@ -20093,9 +21045,9 @@ l9:
 	VDUP R1, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80f // fcmlt v15.4s, v0.4s, #0.0
 	WORD $0x4e6f1c0f // bic v15.16b, v0.16b, v15.16b
 	VMOV V15.B16, V0.B16
@@ -20142,7 +21094,7 @@ l7:
 	WORD $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
 	VMOV V15.B16, V14.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -20167,11 +21119,11 @@ l6:
 	FMOVQ F13, 16(R1)
 	FMOVQ F14, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -20204,7 +21156,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns.
@@ -20223,8 +21175,11 @@ TEXT ·gemm5x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -20232,6 +21187,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -20247,7 +21204,7 @@ l0:
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -20348,7 +21305,7 @@ part13:
 	FMOVQ 32(R2), F14
 
 part14:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -20382,10 +21339,37 @@ part17:
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
 	VMOV V2.B16, V14.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -20401,7 +21385,7 @@ l3:
 	ADD R8, R12
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F15
 	FMOVQ 16(R3), F16
 	TBNZ $0x02, R1, part19
@@ -20447,17 +21431,17 @@ part20:
 	ADD R8, R11
 	ADD R8, R12
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -20601,9 +21585,9 @@ part35:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V14.B16, V15.B16, V14.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -20777,9 +21761,9 @@ part50:
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -20953,9 +21937,9 @@ part65:
 	VDUP R2, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e80f // fcmlt v15.4s, v0.4s, #0.0
 	WORD $0x4e6f1c0f // bic v15.16b, v0.16b, v15.16b
 	VMOV V15.B16, V0.B16
@@ -21002,7 +21986,7 @@ l7:
 	WORD $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
 	VMOV V15.B16, V14.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -21102,11 +22086,11 @@ part79:
 
 part80:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -21139,7 +22123,7 @@ part80:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x3 is the micro-kernel for tiles of 6 rows and 3 vectors.
@@ -21157,8 +22141,11 @@ TEXT ·gemm6x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -21166,6 +22153,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -21184,7 +22173,7 @@ l0:
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -21214,7 +22203,7 @@ l1:
 	FMOVQ (R1), F15
 	FMOVQ 16(R1), F16
 	FMOVQ 32(R1), F17
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -21236,10 +22225,41 @@ l2:
 	VMOV V2.B16, V11.B16
 	VMOV V2.B16, V14.B16
 	VMOV V2.B16, V17.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -21257,7 +22277,7 @@ l3:
 	ADD R7, R12
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F18
 	FMOVQ 16(R2), F19
 	FMOVQ 32(R2), F20
@@ -21293,17 +22313,17 @@ l5:
 	ADD R7, R11
 	ADD R7, R12
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -21385,127 +22405,7 @@ l4:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V17.B16, V18.B16, V17.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R1
-	VDUP R1, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -21513,6 +22413,126 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	ADD R2, R1
+	FMOVQ (R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
+	ADD R2, R1
+	FMOVQ (R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
+	ADD R2, R1
+	FMOVQ (R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	ADD R2, R1
+	FMOVQ (R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
+	ADD R2, R1
+	FMOVQ (R1), F18
+	MOVD $0x3f800000, R2
+	VDUP R2, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
+	FMOVQ 16(R1), F18
+	MOVD $0x3f800000, R2
+	VDUP R2, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
+	FMOVQ 32(R1), F18
+	MOVD $0x3f800000, R1
+	VDUP R1, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V19.S4
@@ -21625,9 +22645,9 @@ l9:
 	VDUP R1, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e812 // fcmlt v18.4s, v0.4s, #0.0
 	WORD $0x4e721c12 // bic v18.16b, v0.16b, v18.16b
 	VMOV V18.B16, V0.B16
@@ -21683,7 +22703,7 @@ l7:
 	WORD $0x4e721e32 // bic v18.16b, v17.16b, v18.16b
 	VMOV V18.B16, V17.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -21712,11 +22732,11 @@ l6:
 	FMOVQ F16, 16(R1)
 	FMOVQ F17, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -21752,7 +22772,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns.
@@ -21771,8 +22791,11 @@ TEXT ·gemm6x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -21780,6 +22803,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -21798,7 +22823,7 @@ l0:
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -21918,7 +22943,7 @@ part16:
 	FMOVQ 32(R2), F17
 
 part17:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -21955,10 +22980,41 @@ part20:
 	VMOV V2.B16, V11.B16
 	VMOV V2.B16, V14.B16
 	VMOV V2.B16, V17.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -21976,7 +23032,7 @@ l3:
 	ADD R8, R13
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F18
 	FMOVQ 16(R3), F19
 	TBNZ $0x02, R1, part22
@@ -22027,17 +23083,17 @@ part23:
 	ADD R8, R12
 	ADD R8, R13
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -22209,9 +23265,9 @@ part41:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V17.B16, V18.B16, V17.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -22419,9 +23475,9 @@ part59:
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -22629,9 +23685,9 @@ part77:
 	VDUP R2, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e812 // fcmlt v18.4s, v0.4s, #0.0
 	WORD $0x4e721c12 // bic v18.16b, v0.16b, v18.16b
 	VMOV V18.B16, V0.B16
@@ -22687,7 +23743,7 @@ l7:
 	WORD $0x4e721e32 // bic v18.16b, v17.16b, v18.16b
 	VMOV V18.B16, V17.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -22806,11 +23862,11 @@ part94:
 
 part95:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -22846,7 +23902,7 @@ part95:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x3 is the micro-kernel for tiles of 7 rows and 3 vectors.
@@ -22864,8 +23920,11 @@ TEXT ·gemm7x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -22873,6 +23932,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -22894,7 +23955,7 @@ l0:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V20.B16, V20.B16, V20.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -22928,7 +23989,7 @@ l1:
 	FMOVQ (R1), F18
 	FMOVQ 16(R1), F19
 	FMOVQ 32(R1), F20
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -22953,10 +24014,45 @@ l2:
 	VMOV V2.B16, V14.B16
 	VMOV V2.B16, V17.B16
 	VMOV V2.B16, V20.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R1, R2
+	VLD1R (R2), [V20.S4]
+	VMOV V20.B16, V18.B16
+	VMOV V20.B16, V19.B16
+	ADD $+28, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -22976,7 +24072,7 @@ l3:
 	ADD R7, R13
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F21
 	FMOVQ 16(R2), F22
 	FMOVQ 32(R2), F23
@@ -23017,17 +24113,17 @@ l5:
 	ADD R7, R12
 	ADD R7, R13
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -23122,146 +24218,7 @@ l4:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V20.B16, V21.B16, V20.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R1
-	VDUP R1, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -23269,6 +24226,145 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
+	ADD R2, R1
+	FMOVQ (R1), F21
+	MOVD $0x3f800000, R2
+	VDUP R2, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
+	FMOVQ 16(R1), F21
+	MOVD $0x3f800000, R2
+	VDUP R2, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
+	FMOVQ 32(R1), F21
+	MOVD $0x3f800000, R1
+	VDUP R1, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V22.S4
@@ -23400,9 +24496,9 @@ l9:
 	VDUP R1, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e815 // fcmlt v21.4s, v0.4s, #0.0
 	WORD $0x4e751c15 // bic v21.16b, v0.16b, v21.16b
 	VMOV V21.B16, V0.B16
@@ -23467,7 +24563,7 @@ l7:
 	WORD $0x4e751e95 // bic v21.16b, v20.16b, v21.16b
 	VMOV V21.B16, V20.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -23500,11 +24596,11 @@ l6:
 	FMOVQ F19, 16(R1)
 	FMOVQ F20, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -23543,7 +24639,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns.
@@ -23562,8 +24658,11 @@ TEXT ·gemm7x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -23571,6 +24670,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -23592,7 +24693,7 @@ l0:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V20.B16, V20.B16, V20.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -23731,7 +24832,7 @@ part19:
 	FMOVQ 32(R2), F20
 
 part20:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -23771,10 +24872,45 @@ part23:
 	VMOV V2.B16, V14.B16
 	VMOV V2.B16, V17.B16
 	VMOV V2.B16, V20.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R2, R3
+	VLD1R (R3), [V20.S4]
+	VMOV V20.B16, V18.B16
+	VMOV V20.B16, V19.B16
+	ADD $+28, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -23794,7 +24930,7 @@ l3:
 	ADD R8, R14
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F21
 	FMOVQ 16(R3), F22
 	TBNZ $0x02, R1, part25
@@ -23850,17 +24986,17 @@ part26:
 	ADD R8, R13
 	ADD R8, R14
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -24060,9 +25196,9 @@ part47:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V20.B16, V21.B16, V20.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -24304,9 +25440,9 @@ part68:
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -24548,9 +25684,9 @@ part89:
 	VDUP R2, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e815 // fcmlt v21.4s, v0.4s, #0.0
 	WORD $0x4e751c15 // bic v21.16b, v0.16b, v21.16b
 	VMOV V21.B16, V0.B16
@@ -24615,7 +25751,7 @@ l7:
 	WORD $0x4e751e95 // bic v21.16b, v20.16b, v21.16b
 	VMOV V21.B16, V20.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -24753,11 +25889,11 @@ part109:
 
 part110:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -24796,7 +25932,7 @@ part110:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -24814,8 +25950,11 @@ TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD 32(R0), R2
 	MOVD R2, 16(R1)
 	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
+	MOVD 24(R0), R2
 	MOVD R2, 24(R1)
+	MOVD $local-128(SP), R1
+	MOVD 88(R0), R2
+	MOVD R2, 32(R1)
 
 l0:
 	MOVD 104(R0), R1
@@ -24823,6 +25962,8 @@ l0:
 	BEQ l1
 	CMP $+2, R1
 	BEQ l2
+	CMP $+3, R1
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -24847,7 +25988,7 @@ l0:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R1
@@ -24885,7 +26026,7 @@ l1:
 	FMOVQ (R1), F21
 	FMOVQ 16(R1), F22
 	FMOVQ 32(R1), F23
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R1
@@ -24913,10 +26054,49 @@ l2:
 	VMOV V2.B16, V17.B16
 	VMOV V2.B16, V20.B16
 	VMOV V2.B16, V23.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R1
+	MOVD 24(R1), R1
+	VLD1R (R1), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R1, R2
+	VLD1R (R2), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R1, R2
+	VLD1R (R2), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R1, R2
+	VLD1R (R2), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R1, R2
+	VLD1R (R2), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R1, R2
+	VLD1R (R2), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R1, R2
+	VLD1R (R2), [V20.S4]
+	VMOV V20.B16, V18.B16
+	VMOV V20.B16, V19.B16
+	ADD $+28, R1, R2
+	VLD1R (R2), [V23.S4]
+	VMOV V23.B16, V21.B16
+	VMOV V23.B16, V22.B16
+	ADD $+32, R1
+	MOVD $local-128(SP), R2
+	MOVD R1, 24(R2)
+
+l4:
 	MOVD 80(R0), R1
-	CBZ R1, l4
+	CBZ R1, l5
 	MOVD 8(R0), R2
 	MOVD 56(R0), R3
 	MOVD $local-128(SP), R6
@@ -24938,7 +26118,7 @@ l3:
 	ADD R7, R14
 	MOVD 48(R0), R7
 
-l5:
+l6:
 	FMOVQ (R2), F24
 	FMOVQ 16(R2), F25
 	FMOVQ 32(R2), F26
@@ -24984,17 +26164,17 @@ l5:
 	ADD R7, R13
 	ADD R7, R14
 	SUB $+1, R1
-	CBNZ R1, l5
+	CBNZ R1, l6
 
-l4:
+l5:
 	MOVD 112(R0), R1
-	CBZ R1, l6
+	CBZ R1, l7
 	CMP $+1, R1
-	BEQ l7
-	CMP $+3, R1
 	BEQ l8
-	CMP $+4, R1
+	CMP $+3, R1
 	BEQ l9
+	CMP $+4, R1
+	BEQ l10
 	MOVD $local-128(SP), R1
 	MOVD 16(R1), R1
 	MOVD R1, R1
@@ -25102,165 +26282,7 @@ l4:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l6
-
-l8:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R1
-	VDUP R1, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l6
+	B l7
 
 l9:
 	MOVD $local-128(SP), R1
@@ -25268,6 +26290,164 @@ l9:
 	MOVD R1, R1
 	MOVD 72(R0), R2
 	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
+	ADD R2, R1
+	FMOVQ (R1), F24
+	MOVD $0x3f800000, R2
+	VDUP R2, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
+	FMOVQ 16(R1), F24
+	MOVD $0x3f800000, R2
+	VDUP R2, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	FMOVQ 32(R1), F24
+	MOVD $0x3f800000, R1
+	VDUP R1, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	B l7
+
+l10:
+	MOVD $local-128(SP), R1
+	MOVD 16(R1), R1
+	MOVD R1, R1
+	MOVD 72(R0), R2
+	FMOVQ (R1), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V25.S4
@@ -25418,9 +26598,9 @@ l9:
 	VDUP R1, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -25494,7 +26674,7 @@ l7:
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R1
 	MOVD 8(R1), R1
 	MOVD R1, R1
@@ -25531,11 +26711,11 @@ l6:
 	FMOVQ F22, 16(R1)
 	FMOVQ F23, 32(R1)
 	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
+	MOVD 32(R1), R1
 	ADD $-1, R1
-	CBZ R1, l10
+	CBZ R1, l11
 	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
+	MOVD R1, 32(R2)
 	MOVD $local-128(SP), R1
 	MOVD (R1), R1
 	MOVD 40(R0), R2
@@ -25577,7 +26757,7 @@ l6:
 	MOVD R1, 16(R2)
 	B l0
 
-l10:
+l11:
 	RET
 
 // gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns.
@@ -25596,8 +26776,11 @@ TEXT ·gemm8x3edgeNEON(SB), $128-8
 	MOVD 32(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 88(R0), R3
+	MOVD R3, 32(R2)
 
 l0:
 	MOVD 104(R0), R2
@@ -25605,6 +26788,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
+	CMP $+3, R2
+	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -25629,7 +26814,7 @@ l0:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B l3
+	B l4
 
 l1:
 	MOVD $local-128(SP), R2
@@ -25787,7 +26972,7 @@ part22:
 	FMOVQ 32(R2), F23
 
 part23:
-	B l3
+	B l4
 
 l2:
 	MOVD 24(R0), R2
@@ -25830,10 +27015,49 @@ part26:
 	VMOV V2.B16, V17.B16
 	VMOV V2.B16, V20.B16
 	VMOV V2.B16, V23.B16
+	B l4
 
 l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2, R3
+	VLD1R (R3), [V14.S4]
+	VMOV V14.B16, V12.B16
+	VMOV V14.B16, V13.B16
+	ADD $+20, R2, R3
+	VLD1R (R3), [V17.S4]
+	VMOV V17.B16, V15.B16
+	VMOV V17.B16, V16.B16
+	ADD $+24, R2, R3
+	VLD1R (R3), [V20.S4]
+	VMOV V20.B16, V18.B16
+	VMOV V20.B16, V19.B16
+	ADD $+28, R2, R3
+	VLD1R (R3), [V23.S4]
+	VMOV V23.B16, V21.B16
+	VMOV V23.B16, V22.B16
+	ADD $+32, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
 	MOVD 80(R0), R2
-	CBZ R2, l4
+	CBZ R2, l5
 	MOVD 8(R0), R3
 	MOVD 56(R0), R6
 	MOVD $local-128(SP), R7
@@ -25855,7 +27079,7 @@ l3:
 	ADD R8, R15
 	MOVD 48(R0), R8
 
-l5:
+l6:
 	FMOVQ (R3), F24
 	FMOVQ 16(R3), F25
 	TBNZ $0x02, R1, part28
@@ -25916,17 +27140,17 @@ part29:
 	ADD R8, R14
 	ADD R8, R15
 	SUB $+1, R2
-	CBNZ R2, l5
+	CBNZ R2, l6
 
-l4:
+l5:
 	MOVD 112(R0), R2
-	CBZ R2, l6
+	CBZ R2, l7
 	CMP $+1, R2
-	BEQ l7
-	CMP $+3, R2
 	BEQ l8
-	CMP $+4, R2
+	CMP $+3, R2
 	BEQ l9
+	CMP $+4, R2
+	BEQ l10
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -26154,9 +27378,9 @@ part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l6
+	B l7
 
-l8:
+l9:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -26432,9 +27656,9 @@ part77:
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l6
+	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -26710,9 +27934,9 @@ part101:
 	VDUP R2, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l6
+	B l7
 
-l7:
+l8:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -26786,7 +28010,7 @@ l7:
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
 
-l6:
+l7:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
@@ -26943,11 +28167,11 @@ part124:
 
 part125:
 	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD 32(R2), R2
 	ADD $-1, R2
-	CBZ R2, l10
+	CBZ R2, l11
 	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, 32(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
 	MOVD 40(R0), R3
@@ -26989,7 +28213,7 @@ part125:
 	MOVD R2, 16(R3)
 	B l0
 
-l10:
+l11:
 	RET
 
 // packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
@@ -27098,4 +28322,661 @@ part2:
 	ADD $+48, R0
 	SUB $+1, R6
 	CBNZ R6, l0
+	RET
+
+// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+//
+// func gemv4NEON(args *Gemm)
+TEXT ·gemv4NEON(SB), $128-8
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD $0x3f800000, R0
+	VDUP R0, V7.S4
+	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD 48(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	VLD1R (R1), [V1.S4]
+	ADD R2, R1
+	VLD1R (R1), [V2.S4]
+	ADD R2, R1
+	VLD1R (R1), [V3.S4]
+	ADD R2, R1
+	MOVD 8(R0), R1
+	MOVD 56(R0), R2
+	MOVD R1, R3
+	ADD R2, R3
+	MOVD R3, R6
+	ADD R2, R6
+	MOVD R6, R7
+	ADD R2, R7
+	MOVD $+16, R2
+	MOVD 16(R0), R8
+	MOVD 16(R0), R9
+	MOVD 32(R0), R10
+	MOVD 104(R0), R11
+	CMP $+2, R11
+	BEQ l0
+	B l1
+
+l0:
+	MOVD 24(R0), R9
+
+l1:
+	MOVD 112(R0), R12
+	MOVD 96(R0), R13
+	LSR $0x02, R13
+	CBZ R13, l2
+
+l4:
+	VEOR V4.B16, V4.B16, V4.B16
+	CBZ R11, l5
+	FMOVQ (R9), F4
+
+l5:
+	FMOVQ (R1), F5
+	VFMLA V5.S4, V0.S4, V4.S4
+	FMOVQ (R3), F5
+	VFMLA V5.S4, V1.S4, V4.S4
+	FMOVQ (R6), F5
+	VFMLA V5.S4, V2.S4, V4.S4
+	FMOVQ (R7), F5
+	VFMLA V5.S4, V3.S4, V4.S4
+	CBZ R12, l6
+	CMP $+1, R12
+	BEQ l7
+	FMOVQ (R10), F5
+	CMP $+3, R12
+	BEQ l8
+	CMP $+4, R12
+	BEQ l9
+	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
+	VAND V4.B16, V5.B16, V4.B16
+	B l6
+
+l8:
+	WORD $0x4ea5d4e8 // fsub v8.4s, v7.4s, v5.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	B l6
+
+l9:
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	B l6
+
+l7:
+	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
+	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
+	VMOV V5.B16, V4.B16
+
+l6:
+	FMOVQ F4, (R8)
+	ADD R2, R8
+	ADD R2, R9
+	ADD R2, R10
+	ADD R2, R1
+	ADD R2, R3
+	ADD R2, R6
+	ADD R2, R7
+	SUB $+1, R13
+	CBNZ R13, l4
+
+l2:
+	MOVD 96(R0), R0
+	AND $+3, R0
+	CBZ R0, l3
+	VEOR V4.B16, V4.B16, V4.B16
+	CBZ R11, l10
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R9), F4
+	B part2
+
+part3:
+	FMOVD (R9), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R9, R2
+	VLD1 (R2), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R9), F4
+
+part2:
+
+l10:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F5
+	B part5
+
+part6:
+	FMOVD (R1), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R1
+	VLD1 (R1), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F5
+
+part5:
+	VFMLA V5.S4, V0.S4, V4.S4
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS (R3), F0
+	B part8
+
+part9:
+	FMOVD (R3), F0
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R1
+	VLD1 (R1), V0.S[2]
+	B part8
+
+part7:
+	FMOVQ (R3), F0
+
+part8:
+	VFMLA V0.S4, V1.S4, V4.S4
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R6), F0
+	B part11
+
+part12:
+	FMOVD (R6), F0
+	TBZ $0x00, R0, part11
+	ADD $+8, R6, R1
+	VLD1 (R1), V0.S[2]
+	B part11
+
+part10:
+	FMOVQ (R6), F0
+
+part11:
+	VFMLA V0.S4, V2.S4, V4.S4
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS (R7), F0
+	B part14
+
+part15:
+	FMOVD (R7), F0
+	TBZ $0x00, R0, part14
+	ADD $+8, R7, R1
+	VLD1 (R1), V0.S[2]
+	B part14
+
+part13:
+	FMOVQ (R7), F0
+
+part14:
+	VFMLA V0.S4, V3.S4, V4.S4
+	CBZ R12, l11
+	CMP $+1, R12
+	BEQ l12
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R10), F0
+	B part17
+
+part18:
+	FMOVD (R10), F0
+	TBZ $0x00, R0, part17
+	ADD $+8, R10, R1
+	VLD1 (R1), V0.S[2]
+	B part17
+
+part16:
+	FMOVQ (R10), F0
+
+part17:
+	CMP $+3, R12
+	BEQ l13
+	CMP $+4, R12
+	BEQ l14
+	WORD $0x6ea6e400 // fcmgt v0.4s, v0.4s, v6.4s
+	VAND V4.B16, V0.B16, V0.B16
+	VMOV V0.B16, V4.B16
+	B l11
+
+l13:
+	WORD $0x4ea0d4e1 // fsub v1.4s, v7.4s, v0.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
+	VMOV V0.B16, V4.B16
+	B l11
+
+l14:
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
+	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
+	VMOV V0.B16, V4.B16
+	B l11
+
+l12:
+	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
+	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
+	VMOV V0.B16, V4.B16
+
+l11:
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F4, (R8)
+	B part20
+
+part21:
+	FMOVD F4, (R8)
+	TBZ $0x00, R0, part20
+	ADD $+8, R8, R0
+	VST1 V4.S[2], (R0)
+	B part20
+
+part19:
+	FMOVQ F4, (R8)
+
+part20:
+
+l3:
+	RET
+
+// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+//
+// func gemv2NEON(args *Gemm)
+TEXT ·gemv2NEON(SB), $128-8
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD $0x3f800000, R0
+	VDUP R0, V5.S4
+	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD 48(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	VLD1R (R1), [V1.S4]
+	ADD R2, R1
+	MOVD 8(R0), R1
+	MOVD 56(R0), R2
+	MOVD R1, R3
+	ADD R2, R3
+	MOVD $+16, R2
+	MOVD 16(R0), R6
+	MOVD 16(R0), R7
+	MOVD 32(R0), R8
+	MOVD 104(R0), R9
+	CMP $+2, R9
+	BEQ l0
+	B l1
+
+l0:
+	MOVD 24(R0), R7
+
+l1:
+	MOVD 112(R0), R10
+	MOVD 96(R0), R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R9, l5
+	FMOVQ (R7), F2
+
+l5:
+	FMOVQ (R1), F3
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ (R3), F3
+	VFMLA V3.S4, V1.S4, V2.S4
+	CBZ R10, l6
+	CMP $+1, R10
+	BEQ l7
+	FMOVQ (R8), F3
+	CMP $+3, R10
+	BEQ l8
+	CMP $+4, R10
+	BEQ l9
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V2.B16, V3.B16, V2.B16
+	B l6
+
+l8:
+	WORD $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l6
+
+l9:
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l6
+
+l7:
+	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
+	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
+	VMOV V3.B16, V2.B16
+
+l6:
+	FMOVQ F2, (R6)
+	ADD R2, R6
+	ADD R2, R7
+	ADD R2, R8
+	ADD R2, R1
+	ADD R2, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	MOVD 96(R0), R0
+	AND $+3, R0
+	CBZ R0, l3
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R9, l10
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R7), F2
+	B part2
+
+part3:
+	FMOVD (R7), F2
+	TBZ $0x00, R0, part2
+	ADD $+8, R7, R2
+	VLD1 (R2), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R7), F2
+
+part2:
+
+l10:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F3
+	B part5
+
+part6:
+	FMOVD (R1), F3
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R1
+	VLD1 (R1), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F3
+
+part5:
+	VFMLA V3.S4, V0.S4, V2.S4
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS (R3), F0
+	B part8
+
+part9:
+	FMOVD (R3), F0
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R1
+	VLD1 (R1), V0.S[2]
+	B part8
+
+part7:
+	FMOVQ (R3), F0
+
+part8:
+	VFMLA V0.S4, V1.S4, V2.S4
+	CBZ R10, l11
+	CMP $+1, R10
+	BEQ l12
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R8), F0
+	B part11
+
+part12:
+	FMOVD (R8), F0
+	TBZ $0x00, R0, part11
+	ADD $+8, R8, R1
+	VLD1 (R1), V0.S[2]
+	B part11
+
+part10:
+	FMOVQ (R8), F0
+
+part11:
+	CMP $+3, R10
+	BEQ l13
+	CMP $+4, R10
+	BEQ l14
+	WORD $0x6ea4e400 // fcmgt v0.4s, v0.4s, v4.4s
+	VAND V2.B16, V0.B16, V0.B16
+	VMOV V0.B16, V2.B16
+	B l11
+
+l13:
+	WORD $0x4ea0d4a1 // fsub v1.4s, v5.4s, v0.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	VMOV V0.B16, V2.B16
+	B l11
+
+l14:
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	VMOV V0.B16, V2.B16
+	B l11
+
+l12:
+	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
+	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
+	VMOV V0.B16, V2.B16
+
+l11:
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F2, (R6)
+	B part14
+
+part15:
+	FMOVD F2, (R6)
+	TBZ $0x00, R0, part14
+	ADD $+8, R6, R0
+	VST1 V2.S[2], (R0)
+	B part14
+
+part13:
+	FMOVQ F2, (R6)
+
+part14:
+
+l3:
+	RET
+
+// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+//
+// func gemv1NEON(args *Gemm)
+TEXT ·gemv1NEON(SB), $128-8
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD $0x3f800000, R0
+	VDUP R0, V4.S4
+	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD 48(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	MOVD 8(R0), R1
+	MOVD 56(R0), R2
+	MOVD $+16, R2
+	MOVD 16(R0), R3
+	MOVD 16(R0), R6
+	MOVD 32(R0), R7
+	MOVD 104(R0), R8
+	CMP $+2, R8
+	BEQ l0
+	B l1
+
+l0:
+	MOVD 24(R0), R6
+
+l1:
+	MOVD 112(R0), R9
+	MOVD 96(R0), R10
+	LSR $0x02, R10
+	CBZ R10, l2
+
+l4:
+	VEOR V1.B16, V1.B16, V1.B16
+	CBZ R8, l5
+	FMOVQ (R6), F1
+
+l5:
+	FMOVQ (R1), F2
+	VFMLA V2.S4, V0.S4, V1.S4
+	CBZ R9, l6
+	CMP $+1, R9
+	BEQ l7
+	FMOVQ (R7), F2
+	CMP $+3, R9
+	BEQ l8
+	CMP $+4, R9
+	BEQ l9
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
+	B l6
+
+l8:
+	WORD $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l6
+
+l9:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l6
+
+l7:
+	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
+	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
+	VMOV V2.B16, V1.B16
+
+l6:
+	FMOVQ F1, (R3)
+	ADD R2, R3
+	ADD R2, R6
+	ADD R2, R7
+	ADD R2, R1
+	SUB $+1, R10
+	CBNZ R10, l4
+
+l2:
+	MOVD 96(R0), R0
+	AND $+3, R0
+	CBZ R0, l3
+	VEOR V1.B16, V1.B16, V1.B16
+	CBZ R8, l10
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R6), F1
+	B part2
+
+part3:
+	FMOVD (R6), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R6, R2
+	VLD1 (R2), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ (R6), F1
+
+part2:
+
+l10:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F2
+	B part5
+
+part6:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R1
+	VLD1 (R1), V2.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F2
+
+part5:
+	VFMLA V2.S4, V0.S4, V1.S4
+	CBZ R9, l11
+	CMP $+1, R9
+	BEQ l12
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS (R7), F0
+	B part8
+
+part9:
+	FMOVD (R7), F0
+	TBZ $0x00, R0, part8
+	ADD $+8, R7, R1
+	VLD1 (R1), V0.S[2]
+	B part8
+
+part7:
+	FMOVQ (R7), F0
+
+part8:
+	CMP $+3, R9
+	BEQ l13
+	CMP $+4, R9
+	BEQ l14
+	WORD $0x6ea3e400 // fcmgt v0.4s, v0.4s, v3.4s
+	VAND V1.B16, V0.B16, V0.B16
+	VMOV V0.B16, V1.B16
+	B l11
+
+l13:
+	WORD $0x4ea0d482 // fsub v2.4s, v4.4s, v0.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	VMOV V0.B16, V1.B16
+	B l11
+
+l14:
+	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	VMOV V0.B16, V1.B16
+	B l11
+
+l12:
+	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
+	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
+	VMOV V0.B16, V1.B16
+
+l11:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS F1, (R3)
+	B part11
+
+part12:
+	FMOVD F1, (R3)
+	TBZ $0x00, R0, part11
+	ADD $+8, R3, R0
+	VST1 V1.S[2], (R0)
+	B part11
+
+part10:
+	FMOVQ F1, (R3)
+
+part11:
+
+l3:
 	RET

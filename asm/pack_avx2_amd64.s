@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 //
 // func packTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
 // Requires: AVX
@@ -19,7 +19,7 @@ TEXT ·packTransAVX2(SB), $128-48
 	JMP  l1
 
 l0:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l1:
 	MOVQ DX, BX
@@ -29,7 +29,7 @@ l1:
 	JMP  l3
 
 l2:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l3:
 	MOVQ BX, SI
@@ -39,7 +39,7 @@ l3:
 	JMP  l5
 
 l4:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l5:
 	MOVQ SI, DI
@@ -49,7 +49,7 @@ l5:
 	JMP  l7
 
 l6:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l7:
 	MOVQ DI, R8
@@ -59,7 +59,7 @@ l7:
 	JMP  l9
 
 l8:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l9:
 	MOVQ R8, R9
@@ -69,7 +69,7 @@ l9:
 	JMP  l11
 
 l10:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l11:
 	MOVQ R9, R10
@@ -79,7 +79,7 @@ l11:
 	JMP  l13
 
 l12:
-	SUBQ CX, CX
+	MOVQ $+0, CX
 
 l13:
 	MOVQ  R10, AX
@@ -92,64 +92,64 @@ l13:
 	JEQ   l14
 
 l16:
-	VMOVUPS    (DX), Y0
-	VMOVUPS    (BX), Y1
-	VMOVUPS    (SI), Y2
-	VMOVUPS    (DI), Y3
-	VMOVUPS    (R8), Y4
-	VMOVUPS    (R9), Y5
-	VMOVUPS    (R10), Y6
-	VMOVUPS    (AX), Y7
-	VUNPCKLPS  Y1, Y0, Y8
-	VUNPCKHPS  Y1, Y0, Y0
-	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y2
-	VUNPCKLPS  Y5, Y4, Y3
-	VUNPCKHPS  Y5, Y4, Y4
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y7
-	VUNPCKLPD  Y1, Y8, Y6
-	VUNPCKHPD  Y1, Y8, Y1
-	VUNPCKLPD  Y2, Y0, Y8
-	VUNPCKHPD  Y2, Y0, Y0
-	VUNPCKLPD  Y5, Y3, Y2
-	VUNPCKHPD  Y5, Y3, Y3
-	VUNPCKLPD  Y7, Y4, Y5
-	VUNPCKHPD  Y7, Y4, Y7
-	VPERM2F128 $0x20, Y2, Y6, Y4
-	VPERM2F128 $0x31, Y2, Y6, Y6
-	VPERM2F128 $0x20, Y3, Y1, Y2
-	VPERM2F128 $0x31, Y3, Y1, Y3
-	VPERM2F128 $0x20, Y5, Y8, Y1
-	VPERM2F128 $0x31, Y5, Y8, Y8
-	VPERM2F128 $0x20, Y7, Y0, Y5
-	VPERM2F128 $0x31, Y7, Y0, Y0
-	VMOVUPS    Y4, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y2, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y1, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y5, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y6, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y3, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y8, (CX)
-	ADDQ       R11, CX
-	VMOVUPS    Y0, (CX)
-	ADDQ       R11, CX
-	ADDQ       $+32, DX
-	ADDQ       $+32, BX
-	ADDQ       $+32, SI
-	ADDQ       $+32, DI
-	ADDQ       $+32, R8
-	ADDQ       $+32, R9
-	ADDQ       $+32, R10
-	ADDQ       $+32, AX
-	DECQ       R12
-	JNE        l16
+	VMOVUPS     (DX), X8
+	VINSERTF128 $0x01, (R8), Y8, Y2
+	VMOVUPS     16(DX), X8
+	VINSERTF128 $0x01, 16(R8), Y8, Y6
+	VMOVUPS     (BX), X8
+	VINSERTF128 $0x01, (R9), Y8, Y3
+	VMOVUPS     16(BX), X8
+	VINSERTF128 $0x01, 16(R9), Y8, Y7
+	VMOVUPS     (SI), X8
+	VINSERTF128 $0x01, (R10), Y8, Y0
+	VMOVUPS     16(SI), X8
+	VINSERTF128 $0x01, 16(R10), Y8, Y4
+	VMOVUPS     (DI), X8
+	VINSERTF128 $0x01, (AX), Y8, Y5
+	VMOVUPS     16(DI), X8
+	VINSERTF128 $0x01, 16(AX), Y8, Y9
+	VUNPCKLPS   Y3, Y2, Y1
+	VUNPCKHPS   Y3, Y2, Y3
+	VUNPCKLPS   Y5, Y0, Y2
+	VUNPCKHPS   Y5, Y0, Y5
+	VUNPCKLPD   Y2, Y1, Y0
+	VUNPCKHPD   Y2, Y1, Y1
+	VUNPCKLPD   Y5, Y3, Y2
+	VUNPCKHPD   Y5, Y3, Y3
+	VUNPCKLPS   Y7, Y6, Y5
+	VUNPCKHPS   Y7, Y6, Y7
+	VUNPCKLPS   Y9, Y4, Y6
+	VUNPCKHPS   Y9, Y4, Y9
+	VUNPCKLPD   Y6, Y5, Y4
+	VUNPCKHPD   Y6, Y5, Y5
+	VUNPCKLPD   Y9, Y7, Y6
+	VUNPCKHPD   Y9, Y7, Y7
+	VMOVUPS     Y0, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y1, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y2, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y3, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y4, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y5, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y6, (CX)
+	ADDQ        R11, CX
+	VMOVUPS     Y7, (CX)
+	ADDQ        R11, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	ADDQ        $+32, AX
+	DECQ        R12
+	JNE         l16
 
 l14:
 	MOVQ       k+40(FP), R12
@@ -160,47 +160,48 @@ l14:
 	SHLQ       $0x02, R14
 	LEAQ       tailmask<>+32(SB), R13
 	SUBQ       R14, R13
-	VMOVUPS    (R13), Y0
-	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    (R13), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VMOVUPS    (R13), Y2
-	VMASKMOVPS (SI), Y2, Y2
-	VMOVUPS    (R13), Y3
-	VMASKMOVPS (DI), Y3, Y3
-	VMOVUPS    (R13), Y4
-	VMASKMOVPS (R8), Y4, Y4
+	VMASKMOVPS (DX), Y1, Y0
+	VMASKMOVPS (R8), Y1, Y1
+	VPERM2F128 $0x20, Y1, Y0, Y2
+	VPERM2F128 $0x31, Y1, Y0, Y6
+	VMOVUPS    (R13), Y1
+	VMASKMOVPS (BX), Y1, Y0
+	VMASKMOVPS (R9), Y1, Y1
+	VPERM2F128 $0x20, Y1, Y0, Y3
+	VPERM2F128 $0x31, Y1, Y0, Y7
+	VMOVUPS    (R13), Y0
+	VMASKMOVPS (SI), Y0, Y1
+	VMASKMOVPS (R10), Y0, Y4
+	VPERM2F128 $0x20, Y4, Y1, Y0
+	VPERM2F128 $0x31, Y4, Y1, Y4
 	VMOVUPS    (R13), Y5
-	VMASKMOVPS (R9), Y5, Y5
-	VMOVUPS    (R13), Y6
-	VMASKMOVPS (R10), Y6, Y6
-	VMOVUPS    (R13), Y7
-	VMASKMOVPS (AX), Y7, Y7
-	VUNPCKLPS  Y1, Y0, Y8
-	VUNPCKHPS  Y1, Y0, Y0
+	VMASKMOVPS (DI), Y5, Y1
+	VMASKMOVPS (AX), Y5, Y8
+	VPERM2F128 $0x20, Y8, Y1, Y5
+	VPERM2F128 $0x31, Y8, Y1, Y8
 	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y2
-	VUNPCKLPS  Y5, Y4, Y3
-	VUNPCKHPS  Y5, Y4, Y4
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y7
-	VUNPCKLPD  Y1, Y8, Y6
-	VUNPCKHPD  Y1, Y8, Y1
-	VUNPCKLPD  Y2, Y0, Y8
-	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPS  Y5, Y0, Y2
+	VUNPCKHPS  Y5, Y0, Y5
+	VUNPCKLPD  Y2, Y1, Y0
+	VUNPCKHPD  Y2, Y1, Y1
 	VUNPCKLPD  Y5, Y3, Y2
 	VUNPCKHPD  Y5, Y3, Y3
-	VUNPCKLPD  Y7, Y4, Y5
-	VUNPCKHPD  Y7, Y4, Y7
-	VPERM2F128 $0x20, Y2, Y6, Y4
-	VPERM2F128 $0x31, Y2, Y6, Y6
-	VPERM2F128 $0x20, Y3, Y1, Y2
-	VPERM2F128 $0x31, Y3, Y1, Y3
-	VPERM2F128 $0x20, Y5, Y8, Y1
-	VPERM2F128 $0x31, Y5, Y8, Y8
-	VPERM2F128 $0x20, Y7, Y0, Y5
-	VPERM2F128 $0x31, Y7, Y0, Y0
-	VMOVUPS    Y4, (CX)
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPS  Y8, Y4, Y6
+	VUNPCKHPS  Y8, Y4, Y8
+	VUNPCKLPD  Y6, Y5, Y4
+	VUNPCKHPD  Y6, Y5, Y5
+	VUNPCKLPD  Y8, Y7, Y6
+	VUNPCKHPD  Y8, Y7, Y7
+	VMOVUPS    Y0, (CX)
+	ADDQ       R11, CX
+	ADDQ       $-1, R12
+	TESTQ      R12, R12
+	JEQ        l15
+	VMOVUPS    Y1, (CX)
 	ADDQ       R11, CX
 	ADDQ       $-1, R12
 	TESTQ      R12, R12
@@ -210,7 +211,12 @@ l14:
 	ADDQ       $-1, R12
 	TESTQ      R12, R12
 	JEQ        l15
-	VMOVUPS    Y1, (CX)
+	VMOVUPS    Y3, (CX)
+	ADDQ       R11, CX
+	ADDQ       $-1, R12
+	TESTQ      R12, R12
+	JEQ        l15
+	VMOVUPS    Y4, (CX)
 	ADDQ       R11, CX
 	ADDQ       $-1, R12
 	TESTQ      R12, R12
@@ -225,16 +231,630 @@ l14:
 	ADDQ       $-1, R12
 	TESTQ      R12, R12
 	JEQ        l15
-	VMOVUPS    Y3, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
-	VMOVUPS    Y8, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+
+l15:
+	VZEROUPPER
+	RET
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+//
+// func copyTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
+// Requires: AVX
+TEXT ·copyTransAVX2(SB), $128-48
+	MOVQ rows+32(FP), AX
+	MOVQ stride+24(FP), CX
+	MOVQ src+16(FP), DX
+	CMPQ AX, $0x00000001
+	JEQ  l0
+	JMP  l1
+
+l0:
+	MOVQ $+0, CX
+
+l1:
+	MOVQ DX, BX
+	ADDQ CX, BX
+	CMPQ AX, $0x00000002
+	JEQ  l2
+	JMP  l3
+
+l2:
+	MOVQ $+0, CX
+
+l3:
+	MOVQ BX, SI
+	ADDQ CX, SI
+	CMPQ AX, $0x00000003
+	JEQ  l4
+	JMP  l5
+
+l4:
+	MOVQ $+0, CX
+
+l5:
+	MOVQ SI, DI
+	ADDQ CX, DI
+	CMPQ AX, $0x00000004
+	JEQ  l6
+	JMP  l7
+
+l6:
+	MOVQ $+0, CX
+
+l7:
+	MOVQ DI, R8
+	ADDQ CX, R8
+	CMPQ AX, $0x00000005
+	JEQ  l8
+	JMP  l9
+
+l8:
+	MOVQ $+0, CX
+
+l9:
+	MOVQ R8, R9
+	ADDQ CX, R9
+	CMPQ AX, $0x00000006
+	JEQ  l10
+	JMP  l11
+
+l10:
+	MOVQ $+0, CX
+
+l11:
+	MOVQ R9, R10
+	ADDQ CX, R10
+	CMPQ AX, $0x00000007
+	JEQ  l12
+	JMP  l13
+
+l12:
+	MOVQ $+0, CX
+
+l13:
+	MOVQ  R10, R11
+	ADDQ  CX, R11
+	MOVQ  AX, R12
+	SHLQ  $0x02, R12
+	LEAQ  tailmask<>+32(SB), CX
+	SUBQ  R12, CX
+	MOVQ  dst+0(FP), CX
+	MOVQ  step+8(FP), R12
+	MOVQ  k+40(FP), R13
+	SHRQ  $0x03, R13
+	TESTQ R13, R13
+	JEQ   l14
+
+l16:
+	VMOVUPS      (DX), X8
+	VINSERTF128  $0x01, (R8), Y8, Y2
+	VMOVUPS      16(DX), X8
+	VINSERTF128  $0x01, 16(R8), Y8, Y6
+	VMOVUPS      (BX), X8
+	VINSERTF128  $0x01, (R9), Y8, Y3
+	VMOVUPS      16(BX), X8
+	VINSERTF128  $0x01, 16(R9), Y8, Y7
+	VMOVUPS      (SI), X8
+	VINSERTF128  $0x01, (R10), Y8, Y0
+	VMOVUPS      16(SI), X8
+	VINSERTF128  $0x01, 16(R10), Y8, Y4
+	VMOVUPS      (DI), X8
+	VINSERTF128  $0x01, (R11), Y8, Y5
+	VMOVUPS      16(DI), X8
+	VINSERTF128  $0x01, 16(R11), Y8, Y9
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y3
+	VUNPCKLPS    Y5, Y0, Y2
+	VUNPCKHPS    Y5, Y0, Y5
+	VUNPCKLPD    Y2, Y1, Y0
+	VUNPCKHPD    Y2, Y1, Y1
+	VUNPCKLPD    Y5, Y3, Y2
+	VUNPCKHPD    Y5, Y3, Y3
+	VUNPCKLPS    Y7, Y6, Y5
+	VUNPCKHPS    Y7, Y6, Y7
+	VUNPCKLPS    Y9, Y4, Y6
+	VUNPCKHPS    Y9, Y4, Y9
+	VUNPCKLPD    Y6, Y5, Y4
+	VUNPCKHPD    Y6, Y5, Y5
+	VUNPCKLPD    Y9, Y7, Y6
+	VUNPCKHPD    Y9, Y7, Y7
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), R14
+	VMOVAPS      X0, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X8, (R14)
+	VEXTRACTF128 $0x01, Y0, X8
+	ADDQ         $+16, R14
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X8, (R14)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, R14
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X8, (R14)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (CX), R14
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, R14
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X0, (R14)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (CX)
+
+part5:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), R14
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, R14
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X0, (R14)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (CX)
+
+part9:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), R14
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, R14
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X0, (R14)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (CX)
+
+part13:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), R14
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, R14
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X0, (R14)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (CX)
+
+part17:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part22
+	LEAQ         (CX), R14
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part23
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, R14
+
+part23:
+	TESTQ     $0x00000002, AX
+	JEQ       part24
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part24:
+	TESTQ  $0x00000001, AX
+	JEQ    part21
+	VMOVSS X0, (R14)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (CX)
+
+part21:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part26
+	LEAQ         (CX), R14
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part27
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, R14
+
+part27:
+	TESTQ     $0x00000002, AX
+	JEQ       part28
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part28:
+	TESTQ  $0x00000001, AX
+	JEQ    part25
+	VMOVSS X0, (R14)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (CX)
+
+part25:
+	ADDQ         R12, CX
+	CMPQ         AX, $0x00000008
+	JEQ          part30
+	LEAQ         (CX), R14
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part31
+	VMOVUPS      X0, (R14)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, R14
+
+part31:
+	TESTQ     $0x00000002, AX
+	JEQ       part32
+	VMOVSD    X0, (R14)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, R14
+
+part32:
+	TESTQ  $0x00000001, AX
+	JEQ    part29
+	VMOVSS X0, (R14)
+	JMP    part29
+
+part30:
+	VMOVUPS Y7, (CX)
+
+part29:
+	ADDQ R12, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	ADDQ $+32, DI
+	ADDQ $+32, R8
+	ADDQ $+32, R9
+	ADDQ $+32, R10
+	ADDQ $+32, R11
+	DECQ R13
+	JNE  l16
+
+l14:
+	MOVQ         k+40(FP), R13
+	ANDQ         $+7, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	MOVQ         R13, R15
+	SHLQ         $0x02, R15
+	LEAQ         tailmask<>+32(SB), R14
+	SUBQ         R15, R14
+	VMOVUPS      (R14), Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (R8), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y0, Y2
+	VPERM2F128   $0x31, Y1, Y0, Y6
+	VMOVUPS      (R14), Y1
+	VMASKMOVPS   (BX), Y1, Y0
+	VMASKMOVPS   (R9), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y0, Y3
+	VPERM2F128   $0x31, Y1, Y0, Y7
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (SI), Y0, Y1
+	VMASKMOVPS   (R10), Y0, Y4
+	VPERM2F128   $0x20, Y4, Y1, Y0
+	VPERM2F128   $0x31, Y4, Y1, Y4
+	VMOVUPS      (R14), Y5
+	VMASKMOVPS   (DI), Y5, Y1
+	VMASKMOVPS   (R11), Y5, Y8
+	VPERM2F128   $0x20, Y8, Y1, Y5
+	VPERM2F128   $0x31, Y8, Y1, Y8
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y3
+	VUNPCKLPS    Y5, Y0, Y2
+	VUNPCKHPS    Y5, Y0, Y5
+	VUNPCKLPD    Y2, Y1, Y0
+	VUNPCKHPD    Y2, Y1, Y1
+	VUNPCKLPD    Y5, Y3, Y2
+	VUNPCKHPD    Y5, Y3, Y3
+	VUNPCKLPS    Y7, Y6, Y5
+	VUNPCKHPS    Y7, Y6, Y7
+	VUNPCKLPS    Y8, Y4, Y6
+	VUNPCKHPS    Y8, Y4, Y8
+	VUNPCKLPD    Y6, Y5, Y4
+	VUNPCKHPD    Y6, Y5, Y5
+	VUNPCKLPD    Y8, Y7, Y6
+	VUNPCKHPD    Y8, Y7, Y7
+	CMPQ         AX, $0x00000008
+	JEQ          part34
+	LEAQ         (CX), DX
+	VMOVAPS      X0, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part35
+	VMOVUPS      X7, (DX)
+	VEXTRACTF128 $0x01, Y0, X7
+	ADDQ         $+16, DX
+
+part35:
+	TESTQ     $0x00000002, AX
+	JEQ       part36
+	VMOVSD    X7, (DX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, DX
+
+part36:
+	TESTQ  $0x00000001, AX
+	JEQ    part33
+	VMOVSS X7, (DX)
+	JMP    part33
+
+part34:
+	VMOVUPS Y0, (CX)
+
+part33:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part38
+	LEAQ         (CX), DX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part39
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DX
+
+part39:
+	TESTQ     $0x00000002, AX
+	JEQ       part40
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part40:
+	TESTQ  $0x00000001, AX
+	JEQ    part37
+	VMOVSS X0, (DX)
+	JMP    part37
+
+part38:
+	VMOVUPS Y1, (CX)
+
+part37:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part42
+	LEAQ         (CX), DX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part43
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DX
+
+part43:
+	TESTQ     $0x00000002, AX
+	JEQ       part44
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part44:
+	TESTQ  $0x00000001, AX
+	JEQ    part41
+	VMOVSS X0, (DX)
+	JMP    part41
+
+part42:
+	VMOVUPS Y2, (CX)
+
+part41:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part46
+	LEAQ         (CX), DX
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part47
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DX
+
+part47:
+	TESTQ     $0x00000002, AX
+	JEQ       part48
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part48:
+	TESTQ  $0x00000001, AX
+	JEQ    part45
+	VMOVSS X0, (DX)
+	JMP    part45
+
+part46:
+	VMOVUPS Y3, (CX)
+
+part45:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part50
+	LEAQ         (CX), DX
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part51
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DX
+
+part51:
+	TESTQ     $0x00000002, AX
+	JEQ       part52
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part52:
+	TESTQ  $0x00000001, AX
+	JEQ    part49
+	VMOVSS X0, (DX)
+	JMP    part49
+
+part50:
+	VMOVUPS Y4, (CX)
+
+part49:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part54
+	LEAQ         (CX), DX
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part55
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DX
+
+part55:
+	TESTQ     $0x00000002, AX
+	JEQ       part56
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part56:
+	TESTQ  $0x00000001, AX
+	JEQ    part53
+	VMOVSS X0, (DX)
+	JMP    part53
+
+part54:
+	VMOVUPS Y5, (CX)
+
+part53:
+	ADDQ         R12, CX
+	ADDQ         $-1, R13
+	TESTQ        R13, R13
+	JEQ          l15
+	CMPQ         AX, $0x00000008
+	JEQ          part58
+	LEAQ         (CX), DX
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part59
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, DX
+
+part59:
+	TESTQ     $0x00000002, AX
+	JEQ       part60
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+
+part60:
+	TESTQ  $0x00000001, AX
+	JEQ    part57
+	VMOVSS X0, (DX)
+	JMP    part57
+
+part58:
+	VMOVUPS Y6, (CX)
+
+part57:
+	ADDQ  R12, CX
+	ADDQ  $-1, R13
+	TESTQ R13, R13
+	JEQ   l15
 
 l15:
 	VZEROUPPER

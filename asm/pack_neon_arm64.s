@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 //
 // func packTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
 TEXT ·packTransNEON(SB), $128-48
@@ -18,7 +18,7 @@ TEXT ·packTransNEON(SB), $128-48
 	B l1
 
 l0:
-	SUB R1, R1
+	MOVD $+0, R1
 
 l1:
 	MOVD R2, R3
@@ -28,7 +28,7 @@ l1:
 	B l3
 
 l2:
-	SUB R1, R1
+	MOVD $+0, R1
 
 l3:
 	MOVD R3, R6
@@ -38,7 +38,7 @@ l3:
 	B l5
 
 l4:
-	SUB R1, R1
+	MOVD $+0, R1
 
 l5:
 	MOVD R6, R0
@@ -50,25 +50,25 @@ l5:
 	CBZ R8, l6
 
 l8:
-	FMOVQ (R2), F0
-	FMOVQ (R3), F1
-	FMOVQ (R6), F2
-	FMOVQ (R0), F3
-	VTRN1 V1.S4, V0.S4, V4.S4
-	VTRN2 V1.S4, V0.S4, V0.S4
+	FMOVQ (R2), F2
+	FMOVQ (R3), F3
+	FMOVQ (R6), F0
+	FMOVQ (R0), F4
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
-	VTRN1 V1.D2, V4.D2, V2.D2
-	VTRN2 V1.D2, V4.D2, V4.D2
-	VTRN1 V3.D2, V0.D2, V1.D2
-	VTRN2 V3.D2, V0.D2, V0.D2
-	FMOVQ F2, (R1)
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	FMOVQ F0, (R1)
 	ADD R7, R1
 	FMOVQ F1, (R1)
 	ADD R7, R1
-	FMOVQ F4, (R1)
+	FMOVQ F2, (R1)
 	ADD R7, R1
-	FMOVQ F0, (R1)
+	FMOVQ F3, (R1)
 	ADD R7, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -83,77 +83,77 @@ l6:
 	CBZ R8, l7
 	TBNZ $0x02, R8, part1
 	TBNZ $0x01, R8, part3
-	FMOVS (R2), F0
+	FMOVS (R2), F2
 	B part2
 
 part3:
-	FMOVD (R2), F0
+	FMOVD (R2), F2
 	TBZ $0x00, R8, part2
 	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
+	VLD1 (R2), V2.S[2]
 	B part2
 
 part1:
-	FMOVQ (R2), F0
+	FMOVQ (R2), F2
 
 part2:
 	TBNZ $0x02, R8, part4
 	TBNZ $0x01, R8, part6
-	FMOVS (R3), F1
+	FMOVS (R3), F3
 	B part5
 
 part6:
-	FMOVD (R3), F1
+	FMOVD (R3), F3
 	TBZ $0x00, R8, part5
 	ADD $+8, R3, R2
-	VLD1 (R2), V1.S[2]
+	VLD1 (R2), V3.S[2]
 	B part5
 
 part4:
-	FMOVQ (R3), F1
+	FMOVQ (R3), F3
 
 part5:
 	TBNZ $0x02, R8, part7
 	TBNZ $0x01, R8, part9
-	FMOVS (R6), F2
+	FMOVS (R6), F0
 	B part8
 
 part9:
-	FMOVD (R6), F2
+	FMOVD (R6), F0
 	TBZ $0x00, R8, part8
 	ADD $+8, R6, R2
-	VLD1 (R2), V2.S[2]
+	VLD1 (R2), V0.S[2]
 	B part8
 
 part7:
-	FMOVQ (R6), F2
+	FMOVQ (R6), F0
 
 part8:
 	TBNZ $0x02, R8, part10
 	TBNZ $0x01, R8, part12
-	FMOVS (R0), F3
+	FMOVS (R0), F4
 	B part11
 
 part12:
-	FMOVD (R0), F3
+	FMOVD (R0), F4
 	TBZ $0x00, R8, part11
 	ADD $+8, R0, R0
-	VLD1 (R0), V3.S[2]
+	VLD1 (R0), V4.S[2]
 	B part11
 
 part10:
-	FMOVQ (R0), F3
+	FMOVQ (R0), F4
 
 part11:
-	VTRN1 V1.S4, V0.S4, V4.S4
-	VTRN2 V1.S4, V0.S4, V0.S4
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
-	VTRN1 V1.D2, V4.D2, V2.D2
-	VTRN2 V1.D2, V4.D2, V4.D2
-	VTRN1 V3.D2, V0.D2, V1.D2
-	VTRN2 V3.D2, V0.D2, V0.D2
-	FMOVQ F2, (R1)
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	FMOVQ F0, (R1)
 	ADD R7, R1
 	ADD $-1, R8
 	CBZ R8, l7
@@ -161,10 +161,278 @@ part11:
 	ADD R7, R1
 	ADD $-1, R8
 	CBZ R8, l7
-	FMOVQ F4, (R1)
+	FMOVQ F2, (R1)
 	ADD R7, R1
 	ADD $-1, R8
 	CBZ R8, l7
+
+l7:
+	RET
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+//
+// func copyTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
+TEXT ·copyTransNEON(SB), $128-48
+	MOVD rows+32(FP), R0
+	MOVD stride+24(FP), R1
+	MOVD src+16(FP), R2
+	CMP $+1, R0
+	BEQ l0
+	B l1
+
+l0:
+	MOVD $+0, R1
+
+l1:
+	MOVD R2, R3
+	ADD R1, R3
+	CMP $+2, R0
+	BEQ l2
+	B l3
+
+l2:
+	MOVD $+0, R1
+
+l3:
+	MOVD R3, R6
+	ADD R1, R6
+	CMP $+3, R0
+	BEQ l4
+	B l5
+
+l4:
+	MOVD $+0, R1
+
+l5:
+	MOVD R6, R7
+	ADD R1, R7
+	MOVD dst+0(FP), R1
+	MOVD step+8(FP), R8
+	MOVD k+40(FP), R9
+	LSR $0x02, R9
+	CBZ R9, l6
+
+l8:
+	FMOVQ (R2), F2
+	FMOVQ (R3), F3
+	FMOVQ (R6), F0
+	FMOVQ (R7), F4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS F0, (R1)
+	B part2
+
+part3:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R10
+	VST1 V0.S[2], (R10)
+	B part2
+
+part1:
+	FMOVQ F0, (R1)
+
+part2:
+	ADD R8, R1
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS F1, (R1)
+	B part5
+
+part6:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R10
+	VST1 V1.S[2], (R10)
+	B part5
+
+part4:
+	FMOVQ F1, (R1)
+
+part5:
+	ADD R8, R1
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F2, (R1)
+	B part8
+
+part9:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R10
+	VST1 V2.S[2], (R10)
+	B part8
+
+part7:
+	FMOVQ F2, (R1)
+
+part8:
+	ADD R8, R1
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS F3, (R1)
+	B part11
+
+part12:
+	FMOVD F3, (R1)
+	TBZ $0x00, R0, part11
+	ADD $+8, R1, R10
+	VST1 V3.S[2], (R10)
+	B part11
+
+part10:
+	FMOVQ F3, (R1)
+
+part11:
+	ADD R8, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R9
+	CBNZ R9, l8
+
+l6:
+	MOVD k+40(FP), R9
+	AND $+3, R9
+	CBZ R9, l7
+	TBNZ $0x02, R9, part13
+	TBNZ $0x01, R9, part15
+	FMOVS (R2), F2
+	B part14
+
+part15:
+	FMOVD (R2), F2
+	TBZ $0x00, R9, part14
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part14
+
+part13:
+	FMOVQ (R2), F2
+
+part14:
+	TBNZ $0x02, R9, part16
+	TBNZ $0x01, R9, part18
+	FMOVS (R3), F3
+	B part17
+
+part18:
+	FMOVD (R3), F3
+	TBZ $0x00, R9, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V3.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F3
+
+part17:
+	TBNZ $0x02, R9, part19
+	TBNZ $0x01, R9, part21
+	FMOVS (R6), F0
+	B part20
+
+part21:
+	FMOVD (R6), F0
+	TBZ $0x00, R9, part20
+	ADD $+8, R6, R2
+	VLD1 (R2), V0.S[2]
+	B part20
+
+part19:
+	FMOVQ (R6), F0
+
+part20:
+	TBNZ $0x02, R9, part22
+	TBNZ $0x01, R9, part24
+	FMOVS (R7), F4
+	B part23
+
+part24:
+	FMOVD (R7), F4
+	TBZ $0x00, R9, part23
+	ADD $+8, R7, R2
+	VLD1 (R2), V4.S[2]
+	B part23
+
+part22:
+	FMOVQ (R7), F4
+
+part23:
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS F0, (R1)
+	B part26
+
+part27:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part26
+	ADD $+8, R1, R2
+	VST1 V0.S[2], (R2)
+	B part26
+
+part25:
+	FMOVQ F0, (R1)
+
+part26:
+	ADD R8, R1
+	ADD $-1, R9
+	CBZ R9, l7
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F1, (R1)
+	B part29
+
+part30:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part29
+	ADD $+8, R1, R2
+	VST1 V1.S[2], (R2)
+	B part29
+
+part28:
+	FMOVQ F1, (R1)
+
+part29:
+	ADD R8, R1
+	ADD $-1, R9
+	CBZ R9, l7
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F2, (R1)
+	B part32
+
+part33:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part32
+	ADD $+8, R1, R0
+	VST1 V2.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F2, (R1)
+
+part32:
+	ADD R8, R1
+	ADD $-1, R9
+	CBZ R9, l7
 
 l7:
 	RET

@@ -81,8 +81,7 @@ l3:
 	MOVQ    DX, DI
 	MOVQ    BX, R8
 	MOVQ    AX, R9
-	MOVQ    R9, R10
-	SUBQ    AX, R10
+	MOVQ    $+0, R10
 	MOVQ    SI, R11
 	MOVQ    DI, R12
 	SHRQ    $0x02, R12
@@ -389,8 +388,7 @@ l3:
 	MOVQ    DX, R8
 	MOVQ    BX, R9
 	MOVQ    AX, R10
-	MOVQ    R10, R11
-	SUBQ    AX, R11
+	MOVQ    $+0, R11
 	MOVQ    R8, R12
 	SHRQ    $0x02, R12
 	TESTQ   R12, R12
@@ -642,8 +640,7 @@ l3:
 	MOVQ    DX, R9
 	MOVQ    BX, R11
 	MOVQ    AX, R12
-	MOVQ    R12, R13
-	SUBQ    AX, R13
+	MOVQ    $+0, R13
 	MOVQ    SI, R14
 	MOVQ    R9, R15
 	SHRQ    $0x02, R15
@@ -918,8 +915,7 @@ TEXT ·squaredErrorAVX2(SB), $128-32
 	MOVQ  target+16(FP), DX
 	MOVQ  acc+24(FP), BX
 	MOVQ  BX, SI
-	MOVQ  SI, DI
-	SUBQ  BX, DI
+	MOVQ  $+0, DI
 	MOVQ  AX, R8
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
@@ -999,8 +995,7 @@ TEXT ·squaredErrorGradAVX2(SB), $128-48
 	MOVQ         target+24(FP), DX
 	MOVQ         acc+40(FP), BX
 	MOVQ         BX, SI
-	MOVQ         SI, DI
-	SUBQ         BX, DI
+	MOVQ         $+0, DI
 	MOVQ         grad+8(FP), R8
 	VBROADCASTSS scale+32(FP), X0
 	MOVQ         AX, R9

@@ -147,12 +147,17 @@ func squaredErrorAVX2(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 //
 //go:noescape
 func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+//
+//go:noescape
+func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
@@ -388,3 +393,23 @@ func packRows2AVX2(dst, src *float32, stride, cols, k int)
 //
 //go:noescape
 func packRows3AVX2(dst, src *float32, stride, cols, k int)
+
+// gemv8 does 8 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv8AVX2(args *Gemm)
+
+// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv4AVX2(args *Gemm)
+
+// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv2AVX2(args *Gemm)
+
+// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv1AVX2(args *Gemm)

@@ -147,12 +147,17 @@ func squaredErrorNEON(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradNEON(n int, grad, y, target *float32, scale float32, acc *float64)
 
-// PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p
-// is element p of row q. The rows are stride bytes apart; there are rows of
-// them, and the last stands in for those beyond.
+// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
+// of row q of src. The rows are stride bytes apart; there are rows of them, and
+// the last stands in for those beyond.
 //
 //go:noescape
 func packTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
+
+// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+//
+//go:noescape
+func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
@@ -408,3 +413,18 @@ func packRows2NEON(dst, src *float32, stride, cols, k int)
 //
 //go:noescape
 func packRows3NEON(dst, src *float32, stride, cols, k int)
+
+// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv4NEON(args *Gemm)
+
+// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv2NEON(args *Gemm)
+
+// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+//
+//go:noescape
+func gemv1NEON(args *Gemm)

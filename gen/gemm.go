@@ -57,7 +57,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"A", "*float32", "the first row's first element"},
 	{"B", "*float32", "the panel"},
 	{"C", "*float32", ""},
-	{"Bias", "*float32", "for Start = StartBias"},
+	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
 	{"AStride", "int", "from one row of A to the next, in bytes"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
@@ -73,9 +73,19 @@ var gemmFields = []struct{ name, typ, doc string }{
 
 // The values of the fields Start and End.
 var (
-	gemmStarts = []string{"StartZero", "StartC", "StartBias"}
+	gemmStarts = []string{"StartZero", "StartC", "StartBias", "StartRowBias"}
 	gemmEnds   = []string{"EndNone", "EndReLU", "EndDeriveReLU", "EndDeriveSigmoid", "EndDeriveTanh"}
 )
+
+// gemmField is the place of a field of the arguments at g.
+func gemmField(g vec.R, name string) vec.Mem {
+	for i, f := range gemmFields {
+		if f.name == name {
+			return g.At(8 * i)
+		}
+	}
+	panic("no field " + name)
+}
 
 func indexOf(list []string, name string) int {
 	for i, s := range list {
@@ -98,14 +108,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	}
 	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}}, doc+".")
 	g := p.Param("args")
-	field := func(name string) vec.Mem {
-		for i, f := range gemmFields {
-			if f.name == name {
-				return g.At(8 * i)
-			}
-		}
-		panic("no field " + name)
-	}
+	field := func(name string) vec.Mem { return gemmField(g, name) }
 	width := p.Lanes * 4
 	each := func(row vec.R, f func(j int, m vec.Mem)) {
 		for j := range t.vecs {
@@ -147,19 +150,21 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	// The current tile's places in A, C and Y, in the frame: the registers are
 	// needed for k.
 	local := func(i int) vec.Mem { return p.Local(128).At(8 * i) }
-	const atA, atC, atY, left = 0, 1, 2, 3
+	const atA, atC, atY, atBias, left = 0, 1, 2, 3, 4
 	p.StoreR(local(atA), p.LoadR(field("A")))
 	p.StoreR(local(atC), p.LoadR(field("C")))
 	p.StoreR(local(atY), p.LoadR(field("Y")))
+	p.StoreR(local(atBias), p.LoadR(field("Bias")))
 	p.StoreR(local(left), p.LoadR(field("Tiles")))
 
 	next := p.NewLabel()
 	p.Here(next)
 
-	fromC, fromBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel()
+	fromC, fromBias, fromRowBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
 	start := p.LoadR(field("Start"))
 	p.JumpEqual(start, indexOf(gemmStarts, "StartC"), fromC)
 	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), fromBias)
+	p.JumpEqual(start, indexOf(gemmStarts, "StartRowBias"), fromRowBias)
 	for i := range acc {
 		for j := range acc[i] {
 			p.Zero(acc[i][j])
@@ -178,6 +183,17 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			p.Set(acc[i][j], acc[0][j])
 		}
 	})
+	p.Jump(started)
+	p.Here(fromRowBias)
+	bias := p.LoadR(local(atBias))
+	for i := range acc {
+		x := p.LoadSplat(32, bias.At(4*i))
+		for j := range acc[i] {
+			p.Set(acc[i][j], x)
+		}
+	}
+	p.AddI(bias, 4*t.rows)
+	p.StoreR(local(atBias), bias)
 	p.Here(started)
 
 	finish := p.NewLabel()
@@ -252,6 +268,97 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	return p
 }
 
+// gemvSteps are the numbers of steps of k that the row kernels do in one pass
+// over the columns, as many as there are general registers for.
+var gemvSteps = map[*vec.Target][]int{
+	vec.AVX2: {8, 4, 2, 1},
+	vec.NEON: {4, 2, 1},
+}
+
+// gemvProgram describes the kernel for a single row of C, which is better done a
+// few steps of k at a time over all columns: B is read along its rows, and each
+// element once.
+//
+//	c = 0, C or the bias
+//	c = fma(A[p], B[p,j], c)  for p = 0 … steps-1
+//	C = c, through the activation or times the derivative
+//
+// for Cols columns, at least 1.
+func gemvProgram(target *vec.Target, steps int) *vec.Program {
+	p := vec.New(target, fmt.Sprintf("gemv%d", steps), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
+		fmt.Sprintf("gemv%d does %d steps of k for args.Cols columns of one row of C.", steps, steps))
+	g := p.Param("args")
+	field := func(name string) vec.Mem { return gemmField(g, name) }
+	at, aStep := p.LoadR(field("A")), p.LoadR(field("AStep"))
+	a := make([]vec.V, steps)
+	for i := range a {
+		a[i] = p.LoadSplat(32, at.At(0))
+		p.AddR(at, aStep)
+	}
+	rows := p.NewRows(p.LoadR(field("B")), p.LoadR(field("BStep")), steps)
+	width := p.RegI(4 * p.Lanes)
+	c, from, y := p.LoadR(field("C")), p.LoadR(field("C")), p.LoadR(field("Y"))
+	biased := p.NewLabel()
+	start := p.LoadR(field("Start"))
+	notBias := p.NewLabel()
+	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), biased)
+	p.Jump(notBias)
+	p.Here(biased)
+	p.LoadRTo(from, field("Bias"))
+	p.Here(notBias)
+	end := p.LoadR(field("End"))
+
+	body := func() {
+		acc := p.Vec(32)
+		p.Zero(acc)
+		started := p.NewLabel()
+		p.JumpZero(start, started)
+		p.LoadTo(acc, from.At(0))
+		p.Here(started)
+		for i := range a {
+			p.FMA(acc, a[i], p.Load(32, rows.At(i)))
+		}
+		store := p.NewLabel()
+		p.JumpZero(end, store)
+		relu, sigmoid, tanh := p.NewLabel(), p.NewLabel(), p.NewLabel()
+		p.JumpEqual(end, indexOf(gemmEnds, "EndReLU"), relu)
+		yv := p.Load(32, y.At(0))
+		p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveSigmoid"), sigmoid)
+		p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveTanh"), tanh)
+		p.Set(acc, deriveReLU(p, acc, yv))
+		p.Jump(store)
+		p.Here(sigmoid)
+		p.Set(acc, deriveSigmoid(p, acc, yv))
+		p.Jump(store)
+		p.Here(tanh)
+		p.Set(acc, deriveTanh(p, acc, yv))
+		p.Jump(store)
+		p.Here(relu)
+		p.Set(acc, p.Max(p.F32(0), acc))
+		p.Here(store)
+		p.Store(c.At(0), acc)
+	}
+	rest, done := p.NewLabel(), p.NewLabel()
+	vectors := p.LoadR(field("Cols"))
+	p.ShrI(vectors, bits.TrailingZeros(uint(p.Lanes)))
+	p.JumpZero(vectors, rest)
+	p.Loop(vectors, func() {
+		body()
+		for _, r := range []vec.R{c, from, y} {
+			p.AddR(r, width)
+		}
+		rows.Advance(width)
+	})
+	p.Here(rest)
+	cols := p.LoadR(field("Cols"))
+	p.AndI(cols, p.Lanes-1)
+	p.JumpZero(cols, done)
+	p.InTail(p.NewTail(cols), body)
+	p.Here(done)
+	p.Return()
+	return p
+}
+
 // packRowsProgram describes the copy of k rows, vecs vectors wide, the last of
 // cols columns, to a panel in which they lie together. The lanes beyond cols
 // become zero.
@@ -277,66 +384,83 @@ func packRowsProgram(target *vec.Target, vecs int) *vec.Program {
 
 var packRowsParams = vec.Params("dst, src *float32, stride, cols, k int")
 
-// packTrans describes the transposition of a strip: row q of it becomes column
-// q of a panel. Where the strip has fewer rows than a vector has lanes, the last
-// one stands in for those that are missing: what becomes of it is never used.
-var packTrans = kernel{
-	name: "PackTrans",
-	doc: []string{
-		"PackTrans writes k vectors of a panel, step bytes apart: lane q of vector p",
-		"is element p of row q. The rows are stride bytes apart; there are rows of",
-		"them, and the last stands in for those beyond.",
+// packs are the transposing copies, to a panel and from one.
+var packs = []kernel{
+	{
+		name: "PackTrans",
+		doc: []string{
+			"PackTrans writes k vectors, step bytes apart: lane q of vector p is element p",
+			"of row q of src. The rows are stride bytes apart; there are rows of them, and",
+			"the last stands in for those beyond.",
+		},
+		params: transposeParams,
+		body:   func(p *vec.Program) { transposeStrip(p, false) },
 	},
-	params: vec.Params("dst *float32, step int, src *float32, stride, rows, k int"),
-	body: func(p *vec.Program) {
-		rows, stride := p.Param("rows"), p.Param("stride")
-		at := []vec.R{p.Param("src")}
-		for q := 1; q < p.Lanes; q++ {
-			last, on := p.NewLabel(), p.NewLabel()
-			p.JumpEqual(rows, q, last)
-			p.Jump(on)
-			p.Here(last)
-			p.SubR(stride, stride)
-			p.Here(on)
-			next := p.Copy(at[q-1])
-			p.AddR(next, stride)
-			at = append(at, next)
-		}
-		dst, step := p.Param("dst"), p.Param("step")
-		square := func() []vec.V {
-			var v []vec.V
-			for _, r := range at {
-				v = append(v, p.Load(32, r.At(0)))
-			}
-			return p.Transpose(v)
-		}
-		rest, end := p.NewLabel(), p.NewLabel()
-		whole := p.Param("k")
-		p.ShrI(whole, bits.TrailingZeros(uint(p.Lanes)))
-		p.JumpZero(whole, rest)
-		p.Loop(whole, func() {
-			for _, v := range square() {
-				p.Store(dst.At(0), v)
-				p.AddR(dst, step)
-			}
-			for _, r := range at {
-				p.AddI(r, 4*p.Lanes)
-			}
-		})
-		p.Here(rest)
-		k := p.Param("k")
-		p.AndI(k, p.Lanes-1)
-		p.JumpZero(k, end)
-		var last []vec.V
-		p.InTail(p.NewTail(k), func() { last = square() })
-		for _, v := range last[:p.Lanes-1] {
+	{
+		name: "CopyTrans",
+		doc: []string{
+			"CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.",
+		},
+		params: transposeParams,
+		body:   func(p *vec.Program) { transposeStrip(p, true) },
+	},
+}
+
+var transposeParams = vec.Params("dst *float32, step int, src *float32, stride, rows, k int")
+
+// transposeStrip describes the transposition of a strip of up to Lanes rows.
+func transposeStrip(p *vec.Program, exact bool) {
+	rows, stride := p.Param("rows"), p.Param("stride")
+	at := []vec.R{p.Param("src")}
+	for q := 1; q < p.Lanes; q++ {
+		// From row rows on, the pointers stay at the last one.
+		last, on := p.NewLabel(), p.NewLabel()
+		p.JumpEqual(rows, q, last)
+		p.Jump(on)
+		p.Here(last)
+		p.MovI(stride, 0)
+		p.Here(on)
+		next := p.Copy(at[q-1])
+		p.AddR(next, stride)
+		at = append(at, next)
+	}
+	var edge *vec.Tail
+	if exact {
+		edge = p.NewTail(rows)
+	}
+	dst, step := p.Param("dst"), p.Param("step")
+	put := func(v vec.V) {
+		if exact {
+			p.InTail(edge, func() { p.Store(dst.At(0), v) })
+		} else {
 			p.Store(dst.At(0), v)
-			p.AddR(dst, step)
-			p.AddI(k, -1)
-			p.JumpZero(k, end)
 		}
-		p.Here(end)
-	},
+		p.AddR(dst, step)
+	}
+	rest, end := p.NewLabel(), p.NewLabel()
+	whole := p.Param("k")
+	p.ShrI(whole, bits.TrailingZeros(uint(p.Lanes)))
+	p.JumpZero(whole, rest)
+	p.Loop(whole, func() {
+		for _, v := range p.LoadColumns(at) {
+			put(v)
+		}
+		for _, r := range at {
+			p.AddI(r, 4*p.Lanes)
+		}
+	})
+	p.Here(rest)
+	k := p.Param("k")
+	p.AndI(k, p.Lanes-1)
+	p.JumpZero(k, end)
+	var last []vec.V
+	p.InTail(p.NewTail(k), func() { last = p.LoadColumns(at) })
+	for _, v := range last[:p.Lanes-1] {
+		put(v)
+		p.AddI(k, -1)
+		p.JumpZero(k, end)
+	}
+	p.Here(end)
 }
 
 // gemmTypes writes the arguments' type and the constants.
@@ -377,6 +501,43 @@ func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
 				n++
 			}
 			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", n, q.name(), t.Name)
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString(`}
+}
+
+// RowSteps is the number of steps of k that a call of GemmRow does if left are
+// left.
+func RowSteps(isa cpu.ISA, left int) int {
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH != arch {
+			continue
+		}
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch {\n", t.isa)
+		for _, n := range gemvSteps[t.Target] {
+			fmt.Fprintf(&b, "case left >= %d:\nreturn %d\n", n, n)
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString(`}
+	return 0
+}
+
+// GemmRow does a number of steps of k that RowSteps has named, for args.Cols
+// columns of one row of C.
+func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH != arch {
+			continue
+		}
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch steps {\n", t.isa)
+		for _, n := range gemvSteps[t.Target] {
+			fmt.Fprintf(&b, "case %d:\ngemv%d%s(args)\n", n, n, t.Name)
 		}
 		b.WriteString("}\n")
 	}

@@ -57,7 +57,7 @@ var families = []struct {
 	{"update", updates},
 	{"math", maths},
 	{"softmax", softmaxes},
-	{"pack", []kernel{packTrans}},
+	{"pack", packs},
 }
 
 var targets = []struct {
@@ -138,6 +138,9 @@ func build() (map[string][]byte, error) {
 		}
 		for _, v := range widths(t.Target) {
 			programs = append(programs, packRowsProgram(t.Target, v))
+		}
+		for _, n := range gemvSteps[t.Target] {
+			programs = append(programs, gemvProgram(t.Target, n))
 		}
 		text, err := vec.Assemble(t.Target, programs)
 		if err != nil {

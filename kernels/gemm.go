@@ -48,7 +48,7 @@ type Epilogue struct {
 // Panics if a size is negative, a stride too small, a slice too short, or C
 // overlaps.
 func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}}
+	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
 	g.check("Gemm")
 	g.run(threads("Gemm", limit))
 }
@@ -60,7 +60,7 @@ func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b 
 // Shapes: those of Gemm; see [Epilogue]. Aliasing: C shares no element with any
 // other argument.
 func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, ep Epilogue, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep}
+	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
 	g.check("GemmFused")
 	g.run(threads("GemmFused", limit))
 }
@@ -76,7 +76,7 @@ func SumRows(rows, cols int, dst, x []float32, ldx int, limit ...Threads) {
 	wantMatricesApart("SumRows", matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
 	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
 	// makes the row from a single one.
-	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, 0, dst, max(1, cols), Epilogue{}}
+	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, 0, dst, max(1, cols), Epilogue{}, nil}
 	g.run(threads("SumRows", limit))
 }
 
@@ -95,6 +95,7 @@ type gemm struct {
 	c       []float32
 	ldc     int
 	ep      Epilogue
+	rowBias []float32 // as ep.Bias, but one for each row; of a product done transposed
 }
 
 func (g *gemm) check(fn string) {
@@ -133,4 +134,3 @@ func (g *gemm) check(fn string) {
 		wantMatricesApart(fn, mc, matrixOf("ep.Y", ep.Y, g.m, g.n, ep.LdY))
 	}
 }
-

@@ -80,9 +80,15 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		if lanes, _ := asm.GemmShape(t.isa); lanes == 0 {
+		lanes, _ := asm.GemmShape(t.isa)
+		switch {
+		case lanes == 0:
 			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
-		} else {
+		case g.k > 0 && g.m == 1 && !bool(g.tB) && g.alpha == 1 && (g.beta == 0 || g.beta == 1):
+			g.row(t.isa)
+		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1:
+			g.transposed(t.isa, lanes)
+		default:
 			g.blocked(t.isa)
 		}
 	}
@@ -122,7 +128,14 @@ func (g *gemm) atB(p, j int) int {
 // gemmScratch holds the packed blocks between calls.
 var gemmScratch sync.Pool
 
-type scratch struct{ a, b []float32 }
+type scratch struct{ a, b, c []float32 }
+
+func getScratch() *scratch {
+	if s, _ := gemmScratch.Get().(*scratch); s != nil {
+		return s
+	}
+	return new(scratch)
+}
 
 // room returns x with the length n, allocated if it has to be.
 func room(x *[]float32, n int) []float32 {
@@ -143,10 +156,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		}
 	}
 	lanes, heights := asm.GemmShape(isa)
-	s, _ := gemmScratch.Get().(*scratch)
-	if s == nil {
-		s = new(scratch)
-	}
+	s := getScratch()
 	packA, packB := g.packs()
 	for j0 := 0; j0 < g.n; j0 += gemmNC {
 		j1 := min(g.n, j0+gemmNC)
@@ -186,6 +196,8 @@ func (g *gemm) blocked(isa cpu.ISA) {
 						args.Start = asm.StartC
 					case g.ep.Bias != nil:
 						args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
+					case g.rowBias != nil:
+						args.Start, args.Bias = asm.StartRowBias, &g.rowBias[i0]
 					}
 					if p0+kc == g.k {
 						g.end(&args, i0, j)
@@ -199,16 +211,88 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		}
 	}
 	gemmScratch.Put(s)
-	if g.ep.Act > ActReLU {
-		for i := range g.m {
-			row := g.c[i*g.ldc:][:g.n]
-			for len(row) > block {
-				activate(g.ep.Act, row[:block], row[:block])
-				row = row[block:]
+	g.activate()
+}
+
+// activate applies the activations that the kernels leave.
+func (g *gemm) activate() {
+	if g.ep.Act <= ActReLU {
+		return
+	}
+	for i := range g.m {
+		row := g.c[i*g.ldc:][:g.n]
+		for len(row) > block {
+			activate(g.ep.Act, row[:block], row[:block])
+			row = row[block:]
+		}
+		activate(g.ep.Act, row, row)
+	}
+}
+
+// row does a product of one row, some steps of k at a time over all columns: B
+// is read in the order in which it lies.
+func (g *gemm) row(isa cpu.ISA) {
+	const cols = 2048 // these of C stay in L1
+	aStep := 1
+	if g.tA {
+		aStep = g.lda
+	}
+	for j := 0; j < g.n; j += cols {
+		args := asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
+		switch {
+		case g.beta != 0:
+			args.Start = asm.StartC
+		case g.ep.Bias != nil:
+			args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
+		}
+		for p := 0; p < g.k; {
+			args.A, args.B = &g.a[p*aStep], &g.b[p*g.ldb+j]
+			steps := asm.RowSteps(isa, g.k-p)
+			if p+steps == g.k {
+				g.end(&args, 0, j)
 			}
-			activate(g.ep.Act, row, row)
+			asm.GemmRow(isa, steps, &args)
+			args.Start = asm.StartC
+			p += steps
 		}
 	}
+	g.activate()
+}
+
+// transposed does a product of few columns as its transpose, so that the lanes
+// lie along the many rows: a vector for the columns would be half empty.
+func (g *gemm) transposed(isa cpu.ISA, lanes int) {
+	const rows = 480 // at a time
+	s := getScratch()
+	for i0 := 0; i0 < g.m; i0 += rows {
+		m := min(rows, g.m-i0)
+		pitch := ceil(m, 16)*16 + 16 // as in packA
+		c := room(&s.c, g.n*pitch)
+		part := *g
+		part.slice(i0, i0+m, 0, g.n)
+		t := gemm{
+			tA: !g.tB, tB: !g.tA, m: g.n, n: m, k: g.k, alpha: 1,
+			a: g.b, lda: g.ldb, b: part.a, ldb: g.lda,
+			beta: g.beta, c: c, ldc: pitch,
+			ep: Epilogue{Act: g.ep.Act}, rowBias: g.ep.Bias,
+		}
+		if g.beta != 0 {
+			for i := 0; i < m; i += lanes {
+				asm.PackTrans(isa, &c[i], 4*pitch, &part.c[i*g.ldc], 4*g.ldc, min(lanes, m-i), g.n)
+			}
+		}
+		t.blocked(isa)
+		for j := 0; j < g.n; j += lanes {
+			asm.CopyTrans(isa, &part.c[j], 4*g.ldc, &c[j*pitch], 4*pitch, min(lanes, g.n-j), m)
+		}
+		if g.ep.Deriv != Identity {
+			for i := range m {
+				row := part.c[i*g.ldc:][:g.n]
+				derive(g.ep.Deriv, row, row, part.ep.Y[i*g.ep.LdY:][:g.n])
+			}
+		}
+	}
+	gemmScratch.Put(s)
 }
 
 // operand is how the micro-kernel walks A, in bytes: from a row to the next, and

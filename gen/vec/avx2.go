@@ -159,10 +159,10 @@ func (l *avx2) inst(i inst) {
 		l.do(x86.VMOVUPS(l.src(i.args[0]), l.vecs[i.dst]))
 	case opFoldAdd, opFoldMax:
 		l.fold(i)
-	case opTranspose:
-		l.transpose(i)
 	case opLoad:
 		l.load(i)
+	case opLoadColumns:
+		l.columns(i)
 	case opLoadElse:
 		m := l.like(i.dst)
 		l.mask(i.tail, i.bits, m)
@@ -210,33 +210,43 @@ func (l *avx2) fold(i inst) {
 	panic(fmt.Sprintf("vec: %s: no %s of %d-bit elements", l.fn.Name, i.op, i.bits))
 }
 
-// transpose interleaves neighbouring rows, then pairs of them, then halves of the
-// registers.
-func (l *avx2) transpose(i inst) {
-	var r [8]operand.Op
-	for k := range r {
-		r[k] = l.vecs[i.args[k]]
-	}
-	// After the first step, quarter h of the registers 2k and 2k+1 holds rows
-	// 2k and 2k+1 of columns 4h to 4h+3; after the second, of 4 rows.
-	var s, t [8]operand.Op
-	for k := range s {
-		s[k], t[k] = l.pool.YMM(), l.pool.YMM()
-	}
-	for k := 0; k < 8; k += 2 {
-		l.do(x86.VUNPCKLPS(r[k+1], r[k], s[k]))
-		l.do(x86.VUNPCKHPS(r[k+1], r[k], s[k+1]))
+// columns brings rows k and k+4 together, four columns in the lower half of a
+// register and the same of the other row in the upper half, and interleaves
+// neighbouring rows, then pairs of them. Reading halves from memory spares the
+// shuffles of the first step.
+func (l *avx2) columns(i inst) {
+	row := func(k int) Mem { return R{i.args[k]}.At(0) }
+	var quarter [8]reg.VecVirtual // k: the left of rows k and k+4; k+4: the right
+	for k := range 4 {
+		left, right := l.pool.YMM(), l.pool.YMM()
+		quarter[k], quarter[k+4] = left, right
+		if i.tail == nil {
+			for h, q := range []reg.VecVirtual{left, right} {
+				half := l.pool.YMM()
+				l.do(x86.VMOVUPS(l.mem(row(k)).Offset(16*h), half.AsX()))
+				l.do(x86.VINSERTF128(operand.U8(1), l.mem(row(k+4)).Offset(16*h), half, q))
+			}
+			continue
+		}
+		mask, a, b := l.pool.YMM(), l.pool.YMM(), l.pool.YMM()
+		l.mask(i.tail, 32, mask)
+		l.do(x86.VMASKMOVPS(l.mem(row(k)), mask, a))
+		l.do(x86.VMASKMOVPS(l.mem(row(k+4)), mask, b))
+		const lowHalves, highHalves = 0x20, 0x31
+		l.do(x86.VPERM2F128(operand.U8(lowHalves), b, a, left))
+		l.do(x86.VPERM2F128(operand.U8(highHalves), b, a, right))
 	}
 	for k := 0; k < 8; k += 4 {
+		var pair [4]reg.VecVirtual
 		for h := range 2 {
-			l.do(x86.VUNPCKLPD(s[k+2+h], s[k+h], t[k+2*h]))
-			l.do(x86.VUNPCKHPD(s[k+2+h], s[k+h], t[k+2*h+1]))
+			pair[h], pair[h+2] = l.pool.YMM(), l.pool.YMM()
+			l.do(x86.VUNPCKLPS(quarter[k+2*h+1], quarter[k+2*h], pair[h]))
+			l.do(x86.VUNPCKHPS(quarter[k+2*h+1], quarter[k+2*h], pair[h+2]))
 		}
-	}
-	const lowHalves, highHalves = 0x20, 0x31
-	for k := range 4 {
-		l.do(x86.VPERM2F128(operand.U8(lowHalves), t[k+4], t[k], l.vecs[i.outs[k]]))
-		l.do(x86.VPERM2F128(operand.U8(highHalves), t[k+4], t[k], l.vecs[i.outs[k+4]]))
+		for h := range 2 {
+			l.do(x86.VUNPCKLPD(pair[2*h+1], pair[2*h], l.vecs[i.outs[k+2*h]]))
+			l.do(x86.VUNPCKHPD(pair[2*h+1], pair[2*h], l.vecs[i.outs[k+2*h+1]]))
+		}
 	}
 }
 
@@ -312,6 +322,8 @@ func (l *avx2) general(i inst) {
 		l.do(x86.MOVQ(l.arg(i.text), d))
 	case opMov:
 		l.do(x86.MOVQ(s, d))
+	case opMovI:
+		l.do(x86.MOVQ(operand.I32(i.imm), d))
 	case opAddR:
 		l.do(x86.ADDQ(s, d))
 	case opSubR:

@@ -172,16 +172,17 @@ func (l *neon) inst(i inst) {
 		l.set("VREV64.S2", swapped, v(0))
 		l.set("fcmgt.2s", d, swapped, v(0))
 		l.update("VBSL.B8", d, swapped, v(0))
-	case opTranspose:
+	case opLoadColumns:
 		// Interleave neighbouring rows, then the pairs.
-		var t [4]reg.VecVirtual
-		for k := range t {
-			t[k] = l.pool.XMM()
+		var r, t [4]reg.VecVirtual
+		for k := range r {
+			r[k], t[k] = l.pool.XMM(), l.pool.XMM()
+			l.load(inst{bits: 32, mem: R{i.args[k]}.At(0), tail: i.tail}, r[k])
 		}
-		l.set("VTRN1.S4", t[0], v(1), v(0))
-		l.set("VTRN2.S4", t[1], v(1), v(0))
-		l.set("VTRN1.S4", t[2], v(3), v(2))
-		l.set("VTRN2.S4", t[3], v(3), v(2))
+		for k := 0; k < 4; k += 2 {
+			l.set("VTRN1.S4", t[k], r[k+1], r[k])
+			l.set("VTRN2.S4", t[k+1], r[k+1], r[k])
+		}
 		for k := range 2 {
 			l.set("VTRN1.D2", l.vecs[i.outs[k]], t[k+2], t[k])
 			l.set("VTRN2.D2", l.vecs[i.outs[k+2]], t[k+2], t[k])
@@ -294,6 +295,8 @@ func (l *neon) general(i inst) {
 		l.set("MOVD", d, l.arg(i.text))
 	case opMov:
 		l.set("MOVD", d, s)
+	case opMovI:
+		l.set("MOVD", d, operand.I32(i.imm))
 	case opAddR:
 		l.update("ADD", d, s)
 	case opSubR:

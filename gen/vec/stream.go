@@ -19,10 +19,7 @@ func (p *Program) Stream(bits int, ptr R) *Stream { return &Stream{p: ptr, bits:
 // Circle is a stream over n float64 from base on that starts again at the end:
 // element i of a vector goes with element i mod n of it.
 func (p *Program) Circle(base R, n int) *Stream {
-	s := &Stream{p: p.Copy(base), bits: 64, base: base, off: p.Reg(), round: n}
-	p.Mov(s.off, s.p)
-	p.SubR(s.off, base)
-	return s
+	return &Stream{p: p.Copy(base), bits: 64, base: base, off: p.RegI(0), round: n}
 }
 
 // At is where the stream stands.

@@ -111,10 +111,10 @@ const (
 	opCopy
 	opFoldAdd
 	opFoldMax
-	opTranspose
 
 	opLoad
 	opLoadElse
+	opLoadColumns
 	opStore
 	opLoadSplat
 	opStoreLane
@@ -122,6 +122,7 @@ const (
 
 	opParam
 	opMov
+	opMovI
 	opAddR
 	opSubR
 	opAddI
@@ -146,9 +147,9 @@ const (
 var opNames = map[op]string{
 	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma",
 	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
-	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax", opTranspose: "transpose",
-	opLoad: "load", opLoadElse: "loadelse", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
-	opParam: "param", opMov: "mov", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
+	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax",
+	opLoad: "load", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
+	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
 	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opLoop: "loop", opReturn: "return", opComment: "comment",
 }
@@ -161,7 +162,7 @@ type inst struct {
 	op    op
 	bits  int // of the elements
 	dst   int
-	outs  []int // the destinations of opTranspose
+	outs  []int // the destinations of opLoadColumns
 	args  []int
 	mem   Mem
 	imm   int
@@ -318,10 +319,11 @@ func (p *Program) Splat(name string) V {
 	return d
 }
 
-// Transpose takes Lanes vectors of 32-bit elements for the rows of a square, and
-// gives its columns.
-func (p *Program) Transpose(rows []V) []V {
-	i := inst{op: opTranspose, bits: 32}
+// LoadColumns reads a square of 32-bit elements, a row of Lanes elements from
+// each address, and gives its columns. Inside of InTail, it reads the tail of
+// each row alone, and the other columns are zero.
+func (p *Program) LoadColumns(rows []R) []V {
+	i := inst{op: opLoadColumns, bits: 32, tail: p.tail}
 	var columns []V
 	for _, r := range rows {
 		i.args = append(i.args, r.id)
@@ -430,6 +432,16 @@ func (p *Program) LoadR32(m Mem) R {
 	p.emit(inst{op: opLoadR32, dst: d.id, mem: m})
 	return d
 }
+
+// RegI gives a new register with a number.
+func (p *Program) RegI(x int) R {
+	d := p.Reg()
+	p.MovI(d, x)
+	return d
+}
+
+// MovI sets dst to a number.
+func (p *Program) MovI(dst R, x int) { p.emit(inst{op: opMovI, dst: dst.id, imm: x}) }
 
 // Copy gives a new register with the value of src.
 func (p *Program) Copy(src R) R {

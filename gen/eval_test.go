@@ -1,0 +1,388 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/gen/vec"
+	"github.com/lockstep-go/lockstep/internal/f32"
+	"github.com/lockstep-go/lockstep/kernels"
+)
+
+// TestEval runs every program for every target in Go, which needs no machine that
+// has the instruction set, and compares what comes out with the portable loops
+// bit for bit.
+func TestEval(t *testing.T) {
+	isa := kernels.ISA()
+	if err := kernels.SetISA("portable"); err != nil {
+		t.Fatal(err)
+	}
+	defer kernels.SetISA(isa)
+
+	seen := map[string]bool{}
+	for _, target := range targets {
+		for _, f := range families {
+			for _, k := range f.kernels {
+				p := k.program(target.Target)
+				seen[p.FuncName()] = true
+				evalKernel(t, p, k.name)
+			}
+		}
+		for _, q := range tiles(target.Target) {
+			p := gemmProgram(target.Target, q)
+			seen[p.FuncName()] = true
+			evalTile(t, p, q)
+		}
+		for _, v := range widths(target.Target) {
+			p := packRowsProgram(target.Target, v)
+			seen[p.FuncName()] = true
+			evalPackRows(t, p, v)
+		}
+	}
+
+	for name, text := range generated(t) {
+		if strings.HasSuffix(name, ".s") {
+			for _, m := range regexp.MustCompile(`(?m)^TEXT ·(\w+)`).FindAllSubmatch(text, -1) {
+				if !seen[string(m[1])] {
+					t.Errorf("%s: %s was not evaluated", name, m[1])
+				}
+			}
+		}
+	}
+}
+
+// call is the arguments of a program, with shorthands for those of a kernel.
+type call struct{ vec.Args }
+
+func (c call) n(name string) int          { return c.Args[name].(int) }
+func (c call) s(name string) float32      { return c.Args[name].(float32) }
+func (c call) v(name string) []float32    { return c.Args[name].([]float32) }
+func (c call) wide(name string) []float64 { return c.Args[name].([]float64) }
+func (c call) labels(name string) []int32 { return c.Args[name].([]int32) }
+func (c call) nesterov() kernels.NesterovCoef {
+	return kernels.NesterovCoef{LR: c.s("lr"), Momentum: c.s("momentum"), Momentum2: c.s("momentum2"), LookAhead: c.s("lookAhead")}
+}
+
+// meanings say what each kernel does, by the public function where there is one.
+var meanings = map[string]func(c call){
+	"SGD": func(c call) { kernels.SGD(c.v("p"), c.v("grad"), kernels.SGDCoef{LR: c.s("lr")}) },
+	"Momentum": func(c call) {
+		kernels.Momentum(c.v("p"), c.v("v"), c.v("grad"), kernels.MomentumCoef{LR: c.s("lr"), Momentum: c.s("momentum")})
+	},
+	"Nesterov":              func(c call) { kernels.Nesterov(c.v("p"), c.v("v"), c.v("grad"), c.nesterov()) },
+	"NesterovVelocityFirst": func(c call) { kernels.NesterovVelocityFirst(c.v("p"), c.v("v"), c.v("grad"), c.nesterov()) },
+	"AdaGrad": func(c call) {
+		kernels.AdaGrad(c.v("p"), c.v("h"), c.v("grad"), kernels.AdaGradCoef{LR: c.s("lr"), Eps: c.s("eps")})
+	},
+	"RMSprop": func(c call) {
+		kernels.RMSprop(c.v("p"), c.v("h"), c.v("grad"), kernels.RMSpropCoef{
+			LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps")})
+	},
+	"Adam": func(c call) {
+		kernels.Adam(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.AdamCoef{
+			LR: c.s("lr"), OneMinusBeta1: c.s("oneMinusBeta1"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps")})
+	},
+
+	"Exp":           func(c call) { kernels.Exp(c.v("dst"), c.v("x")) },
+	"Log":           func(c call) { kernels.Log(c.v("dst"), c.v("x")) },
+	"ReLU":          func(c call) { kernels.Activate(kernels.ActReLU, c.v("dst"), c.v("x")) },
+	"Sigmoid":       func(c call) { kernels.Activate(kernels.ActSigmoid, c.v("dst"), c.v("x")) },
+	"Tanh":          func(c call) { kernels.Activate(kernels.ActTanh, c.v("dst"), c.v("x")) },
+	"DeriveReLU":    func(c call) { kernels.Derive(kernels.ActReLU, c.v("dst"), c.v("grad"), c.v("y")) },
+	"DeriveSigmoid": func(c call) { kernels.Derive(kernels.ActSigmoid, c.v("dst"), c.v("grad"), c.v("y")) },
+	"DeriveTanh":    func(c call) { kernels.Derive(kernels.ActTanh, c.v("dst"), c.v("grad"), c.v("y")) },
+
+	"Softmax": func(c call) {
+		kernels.Softmax(c.n("rows"), c.n("cols"), c.v("dst"), c.n("ldd"), c.v("x"), c.n("ldx"))
+	},
+	"CrossEntropy": func(c call) {
+		kernels.SoftmaxCrossEntropy(c.n("rows"), c.n("cols"), c.wide("loss"), nil, 0, c.v("x"), c.n("ldx"), c.labels("label"), 0)
+	},
+	"CrossEntropyGrad": func(c call) {
+		kernels.SoftmaxCrossEntropy(c.n("rows"), c.n("cols"), c.wide("loss"), c.v("grad"), c.n("ldg"),
+			c.v("x"), c.n("ldx"), c.labels("label"), c.s("scale"))
+	},
+	"SquaredError": func(c call) { c.wide("acc")[0] = kernels.SquaredError(nil, c.v("y"), c.v("target"), 0) },
+	"SquaredErrorGrad": func(c call) {
+		c.wide("acc")[0] = kernels.SquaredError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
+	},
+
+	"PackTrans": func(c call) {
+		step, stride, lanes := c.n("step")/4, c.n("stride")/4, c.n("lanes")
+		for p := range c.n("k") {
+			for q := range lanes {
+				c.v("dst")[p*step+q] = c.v("src")[min(q, c.n("rows")-1)*stride+p]
+			}
+		}
+	},
+}
+
+// fold adds up the accumulators of a sum as the kernels' callers do.
+func fold(acc []float64) {
+	for n := len(acc) / 2; n > 0; n /= 2 {
+		for i := range n {
+			acc[i] += acc[i+n]
+		}
+		clear(acc[n : 2*n])
+	}
+}
+
+func evalKernel(t *testing.T, p *vec.Program, name string) {
+	meaning := meanings[name]
+	if meaning == nil {
+		t.Errorf("%s: no meaning to compare with", name)
+		return
+	}
+	for n := range 71 {
+		for kind := range values {
+			got, want := arguments(p, n, kind), arguments(p, n, kind)
+			if err := p.Eval(got.Args); err != nil {
+				t.Error(err)
+				return
+			}
+			want.Args["lanes"] = p.Lanes
+			meaning(want)
+			if acc, ok := got.Args["acc"]; ok {
+				fold(acc.([]float64))
+			}
+			for _, q := range p.Params {
+				if !same(got.Args[q.Name], want.Args[q.Name]) {
+					t.Errorf("%s, n = %d, %s values: %s = %v, want %v", p.FuncName(), n, values[kind].name, q.Name, got.Args[q.Name], want.Args[q.Name])
+					return
+				}
+			}
+		}
+	}
+}
+
+// arguments makes a program's arguments: n is the length of its vectors, or the
+// width of its matrices. It makes the same ones for the same n and kind.
+func arguments(p *vec.Program, n, kind int) call {
+	r := rand.New(rand.NewPCG(uint64(n), uint64(kind)))
+	rows, cols := 1+r.IntN(3), max(1, n)
+	if p.Name == "packTrans" {
+		rows = 1 + r.IntN(p.Lanes)
+	}
+	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), p.Lanes+r.IntN(3)
+	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "k": n, "stride": 4 * stride, "step": 4 * step}
+	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
+	length := n
+	for _, q := range p.Params {
+		switch q.Name {
+		case "rows":
+			length = (rows-1)*ld + cols
+		case "step":
+			sizes["src"], sizes["dst"] = (rows-1)*stride+n, max(0, (n-1)*step+p.Lanes)
+		}
+	}
+	c := call{vec.Args{}}
+	for _, q := range p.Params {
+		size, ok := sizes[q.Name]
+		if !ok {
+			size = length
+		}
+		switch q.Type {
+		case vec.Int:
+			c.Args[q.Name] = ints[q.Name]
+		case vec.Float32:
+			c.Args[q.Name] = values[kind].f(r)
+		case vec.PtrFloat32:
+			c.Args[q.Name] = random(r, size, kind)
+		case vec.PtrFloat64:
+			c.Args[q.Name] = make([]float64, size)
+		case vec.PtrInt32:
+			labels := make([]int32, size)
+			for i := range labels {
+				labels[i] = int32(r.IntN(cols))
+			}
+			c.Args[q.Name] = labels
+		}
+	}
+	// Now and then the result takes the place of an argument.
+	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"grad", "x"}, {"grad", "target"}} {
+		if c.Args[alias[0]] != nil && c.Args[alias[1]] != nil && r.IntN(4) == 0 {
+			c.Args[alias[0]] = c.Args[alias[1]]
+			break
+		}
+	}
+	return c
+}
+
+// values are kinds of elements.
+var values = []struct {
+	name string
+	f    func(r *rand.Rand) float32
+}{
+	{"ordinary", func(r *rand.Rand) float32 { return float32(r.NormFloat64()) }},
+	{"large", func(r *rand.Rand) float32 { return float32(100 * r.NormFloat64()) }},
+	{"arbitrary", func(r *rand.Rand) float32 { return math.Float32frombits(r.Uint32()) }},
+	{"special", func(r *rand.Rand) float32 {
+		s := [...]float32{0, math.Float32frombits(1 << 31), 1, -1, 0.5, 0x1p-149, -0x1p-126, math.MaxFloat32,
+			float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())}
+		return s[r.IntN(len(s))]
+	}},
+}
+
+func random(r *rand.Rand, n, kind int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = values[kind].f(r)
+	}
+	return x
+}
+
+// same compares arguments by bits, but any NaN equals any other.
+func same(a, b any) bool {
+	switch a := a.(type) {
+	case []float32:
+		return slices.EqualFunc(a, b.([]float32), func(x, y float32) bool {
+			return math.Float32bits(x) == math.Float32bits(y) || x != x && y != y
+		})
+	case []float64:
+		return slices.EqualFunc(a, b.([]float64), func(x, y float64) bool {
+			return math.Float64bits(x) == math.Float64bits(y) || x != x && y != y
+		})
+	case []int32:
+		return slices.Equal(a, b.([]int32))
+	}
+	return true // a number is not changed
+}
+
+func evalTile(t *testing.T, p *vec.Program, q tile) {
+	first := p.Lanes // columns of the last vector
+	if q.edge {
+		first = 1
+	}
+	count := 0
+	for cols := first; cols <= p.Lanes; cols++ {
+		for start := range gemmStarts {
+			for end := range gemmEnds {
+				for _, k := range []int{0, 1, 2, 5} {
+					if !evalTileOnce(t, p, q, cols, start, end, k, count) {
+						return
+					}
+					count++
+				}
+			}
+		}
+	}
+}
+
+// evalTileOnce compares with a loop over single multiply-adds. count decides
+// between what is not worth all combinations.
+func evalTileOnce(t *testing.T, p *vec.Program, q tile, cols, start, end, k, count int) bool {
+	const ordinary, special = 0, 3
+	kind := ordinary
+	if count%8 == 7 {
+		kind = special
+	}
+	r := rand.New(rand.NewPCG(uint64(count), 0))
+	ntiles := 1 + count%3
+	rows, width := q.rows*ntiles, (q.vecs-1)*p.Lanes+cols
+	matrix := func(rows, cols, ld int) []float32 {
+		if rows == 0 || cols == 0 {
+			return nil
+		}
+		return random(r, (rows-1)*ld+cols, kind)
+	}
+	aStride, aStep := k+count%4, 1
+	a := matrix(rows, k, aStride)
+	if count%2 == 1 { // the transpose
+		aStride, aStep = 1, rows+count%4
+		a = matrix(k, rows, aStep)
+	}
+	ldb, ldc, ldy := width+count%3, width+count%5, width+count%2
+	b, c := matrix(k, width, ldb), matrix(rows, width, ldc)
+	var bias, y []float32
+	switch gemmStarts[start] {
+	case "StartZero":
+		for i := range c {
+			c[i] = float32(math.NaN()) // not to be read
+		}
+	case "StartBias":
+		bias = matrix(1, width, width)
+	}
+	derivative := map[string]kernels.Activation{
+		"EndDeriveReLU": kernels.ActReLU, "EndDeriveSigmoid": kernels.ActSigmoid, "EndDeriveTanh": kernels.ActTanh}[gemmEnds[end]]
+	if derivative != kernels.Identity {
+		y = matrix(rows, width, ldy)
+	}
+
+	want := slices.Clone(c)
+	for i := range rows {
+		row := want[i*ldc:][:width]
+		for j := range row {
+			switch gemmStarts[start] {
+			case "StartZero":
+				row[j] = 0
+			case "StartBias":
+				row[j] = bias[j]
+			}
+			for s := range k {
+				row[j] = f32.FMA(a[i*aStride+s*aStep], b[s*ldb+j], row[j])
+			}
+		}
+		if gemmEnds[end] == "EndReLU" {
+			kernels.Activate(kernels.ActReLU, row, row)
+		}
+		if derivative != kernels.Identity {
+			kernels.Derive(derivative, row, row, y[i*ldy:][:width])
+		}
+	}
+
+	fields := map[string]any{"A": a, "B": b, "C": c, "Bias": bias, "Y": y,
+		"AStride": 4 * aStride, "AStep": 4 * aStep, "BStep": 4 * ldb, "CStride": 4 * ldc, "YStride": 4 * ldy,
+		"K": k, "Tiles": ntiles, "Cols": cols, "Start": start, "End": end}
+	var args []any
+	for _, f := range gemmFields {
+		args = append(args, fields[f.name])
+	}
+	name := fmt.Sprintf("%s, %d tiles, %d columns in the last vector, k = %d, %s, %s", p.FuncName(), ntiles, cols, k, gemmStarts[start], gemmEnds[end])
+	if err := p.Eval(vec.Args{"args": args}); err != nil {
+		t.Errorf("%s: %v", name, err)
+		return false
+	}
+	for i := range want {
+		if !same(c[i:i+1], want[i:i+1]) {
+			t.Errorf("%s: C[%d, %d] = %x, want %x", name, i/ldc, i%ldc, c[i], want[i])
+			return false
+		}
+	}
+	return true
+}
+
+func evalPackRows(t *testing.T, p *vec.Program, vecs int) {
+	const ordinary = 0
+	width := vecs * p.Lanes
+	for cols := 1; cols <= p.Lanes; cols++ {
+		for k := 1; k < 4; k++ {
+			r := rand.New(rand.NewPCG(uint64(cols), uint64(k)))
+			filled := width - p.Lanes + cols
+			ld := filled + r.IntN(3)
+			src, dst, want := random(r, (k-1)*ld+filled, ordinary), random(r, k*width, ordinary), make([]float32, k*width)
+			for i := range k {
+				copy(want[i*width:], src[i*ld:][:filled])
+			}
+			if err := p.Eval(vec.Args{"dst": dst, "src": src, "stride": 4 * ld, "cols": cols, "k": k}); err != nil {
+				t.Error(err)
+			} else if !same(dst, want) {
+				t.Errorf("%s, %d rows, %d columns: %v, want %v", p.FuncName(), k, filled, dst, want)
+			}
+		}
+	}
+}
+
+// generated is what go generate would write.
+func generated(t *testing.T) map[string][]byte {
+	t.Helper()
+	files, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

@@ -1,0 +1,128 @@
+package vec_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/gen/vec"
+)
+
+// TestEvalRefuses has a program for each thing that Eval must not let pass.
+func TestEvalRefuses(t *testing.T) {
+	x := func() vec.Args { return vec.Args{"n": 3, "x": make([]float32, 8)} }
+	for _, c := range []struct {
+		name, want string
+		args       vec.Args
+		body       func(p *vec.Program, n, x vec.R)
+	}{
+		{"load beyond the end", "16 bytes at x+20, which has 32", x(), func(p *vec.Program, n, x vec.R) {
+			p.Load(32, x.At(20))
+		}},
+		{"load before the start", "4 bytes at x-4, which has 32", x(), func(p *vec.Program, n, x vec.R) {
+			p.LoadSplat(32, x.At(-4))
+		}},
+		{"store beyond the end", "(store): 16 bytes at x+32", x(), func(p *vec.Program, n, x vec.R) {
+			p.Store(x.At(32), p.F32(1))
+		}},
+		{"tail beyond the end", "(store): 12 bytes at x+24", x(), func(p *vec.Program, n, x vec.R) {
+			p.InTail(p.NewTail(n), func() { p.Store(x.At(24), p.F32(1)) })
+		}},
+		{"number for an address", "where nothing is", x(), func(p *vec.Program, n, x vec.R) {
+			p.Load(32, n.At(0))
+		}},
+		{"empty tail", "a tail of 0 elements, want 1 to 4", x(), func(p *vec.Program, n, x vec.R) {
+			p.AddI(n, -3)
+			p.NewTail(n)
+		}},
+		{"long tail", "a tail of 5 elements, want 1 to 4", x(), func(p *vec.Program, n, x vec.R) {
+			p.AddI(n, 2)
+			p.NewTail(n)
+		}},
+		{"count of a tail that changed", "count is 2, but was 3", x(), func(p *vec.Program, n, x vec.R) {
+			tail := p.NewTail(n)
+			p.AddI(n, -1)
+			p.InTail(tail, func() { p.Load(32, x.At(0)) })
+		}},
+		{"vector without a value", "holds no value", x(), func(p *vec.Program, n, x vec.R) {
+			p.Store(x.At(0), p.Vec(32))
+		}},
+		{"register without a value", "holds no value", x(), func(p *vec.Program, n, x vec.R) {
+			p.AddR(n, p.Reg())
+		}},
+		{"half a mask", "of the mask is 0x3f800000", x(), func(p *vec.Program, n, x vec.R) {
+			p.Select(p.F32(1), p.F32(2), p.F32(3))
+		}},
+		{"loop without a round", "the loop's count is 0", x(), func(p *vec.Program, n, x vec.R) {
+			p.AddI(n, -3)
+			p.Loop(n, func() {})
+		}},
+		{"jump to nowhere", "is nowhere", x(), func(p *vec.Program, n, x vec.R) {
+			p.Jump(p.NewLabel())
+		}},
+		{"endless loop", "still running", x(), func(p *vec.Program, n, x vec.R) {
+			top := p.NewLabel()
+			p.Here(top)
+			p.Jump(top)
+		}},
+		{"frame as it was found", "where nothing is", x(), func(p *vec.Program, n, x vec.R) {
+			p.Load(32, p.LoadR(p.Local(128).At(0)).At(0))
+		}},
+		{"one argument too few", "1 arguments, want 2", vec.Args{"n": 3}, func(p *vec.Program, n, x vec.R) {}},
+		{"argument that is missing", "argument x is a <nil>, want a *float32", vec.Args{"n": 3, "y": 4}, func(p *vec.Program, n, x vec.R) {}},
+		{"argument of another type", "want a *float32", vec.Args{"n": 3, "x": make([]float64, 8)}, func(p *vec.Program, n, x vec.R) {}},
+	} {
+		p := vec.New(vec.NEON, "bad", false, vec.Params("n int, x *float32"))
+		c.body(p, p.Param("n"), p.Param("x"))
+		p.Return()
+		if err := p.Eval(c.args); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "badNEON") {
+			t.Errorf("%s: error %v, want one that says %q and names the program", c.name, err, c.want)
+		}
+	}
+	p := vec.New(vec.NEON, "bad", false, nil)
+	p.Comment("no Return")
+	if err := p.Eval(vec.Args{}); err == nil || !strings.Contains(err.Error(), "without Return") {
+		t.Errorf("no Return: error %v", err)
+	}
+}
+
+// TestEvalTail: a tail's store leaves the rest alone, and its load gives zeros.
+func TestEvalTail(t *testing.T) {
+	for _, target := range []*vec.Target{vec.AVX2, vec.NEON} {
+		for n := 1; n <= target.Bytes/4; n++ {
+			p := vec.New(target, "tail", false, vec.Params("n int, x, y *float32"))
+			x, y := p.Param("x"), p.Param("y")
+			var v vec.V
+			p.InTail(p.NewTail(p.Param("n")), func() {
+				v = p.Load(32, x.At(0))
+				p.Store(x.At(0), p.F32(7))
+			})
+			p.Store(y.At(0), v)
+			p.Return()
+			in, out := make([]float32, 16), make([]float32, target.Bytes/4)
+			for i := range in {
+				in[i] = float32(1 + i)
+			}
+			if err := p.Eval(vec.Args{"n": n, "x": in, "y": out}); err != nil {
+				t.Error(err)
+			}
+			for i, got := range in {
+				want := float32(1 + i)
+				if i < n {
+					want = 7
+				}
+				if got != want {
+					t.Errorf("%s, tail of %d: element %d is %v, want %v", target.Name, n, i, got, want)
+				}
+			}
+			for i, got := range out {
+				want := float32(1 + i)
+				if i >= n {
+					want = 0
+				}
+				if got != want {
+					t.Errorf("%s, tail of %d: lane %d is %v, want %v", target.Name, n, i, got, want)
+				}
+			}
+		}
+	}
+}
