@@ -194,9 +194,10 @@ func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
 	}
 }
 
-// GemmShape tells what micro-kernels there are: the lanes of a vector, and the
-// greatest number of rows for each width in vectors (zero for none).
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int) {
+// GemmShape tells what micro-kernels there are: the lanes of a vector, the
+// greatest number of rows for each width in vectors, and whether they want the
+// rows of A side by side, AStride being the size of an element.
+func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, together bool) {
 	switch isa {
 	}
 	return

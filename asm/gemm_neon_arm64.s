@@ -70,8 +70,8 @@ l4:
 l6:
 	FMOVQ (R2), F1
 	ADD R3, R2
-	VLD1R (R6), [V2.S4]
-	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVS (R6), F2
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R7, R6
 	SUB $+1, R1
 	CBNZ R1, l6
@@ -273,8 +273,8 @@ part7:
 
 part8:
 	ADD R6, R3
-	VLD1R (R7), [V2.S4]
-	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVS (R7), F2
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R8, R7
 	SUB $+1, R2
 	CBNZ R2, l6
@@ -491,19 +491,15 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F2
 	ADD R3, R2
-	VLD1R (R6), [V3.S4]
-	VFMLA V2.S4, V3.S4, V0.S4
-	VLD1R (R8), [V3.S4]
-	VFMLA V2.S4, V3.S4, V1.S4
+	FMOVD (R6), F3
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R7, R6
-	ADD R7, R8
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -732,8 +728,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
 	MOVD 48(R0), R8
 
 l6:
@@ -745,8 +739,8 @@ l6:
 part12:
 	FMOVD (R3), F2
 	TBZ $0x00, R1, part11
-	ADD $+8, R3, R10
-	VLD1 (R10), V2.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V2.S[2]
 	B part11
 
 part10:
@@ -754,12 +748,10 @@ part10:
 
 part11:
 	ADD R6, R3
-	VLD1R (R7), [V3.S4]
-	VFMLA V2.S4, V3.S4, V0.S4
-	VLD1R (R9), [V3.S4]
-	VFMLA V2.S4, V3.S4, V1.S4
+	FMOVD (R7), F3
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R8, R7
-	ADD R8, R9
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -1068,24 +1060,18 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F3
 	ADD R3, R2
-	VLD1R (R6), [V4.S4]
-	VFMLA V3.S4, V4.S4, V0.S4
-	VLD1R (R8), [V4.S4]
-	VFMLA V3.S4, V4.S4, V1.S4
-	VLD1R (R9), [V4.S4]
-	VFMLA V3.S4, V4.S4, V2.S4
+	FMOVD (R6), F4
+	ADD $+8, R6, R8
+	VLD1 (R8), V4.S[2]
+	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
+	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -1362,10 +1348,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
 	MOVD 48(R0), R8
 
 l6:
@@ -1377,8 +1359,8 @@ l6:
 part15:
 	FMOVD (R3), F3
 	TBZ $0x00, R1, part14
-	ADD $+8, R3, R11
-	VLD1 (R11), V3.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V3.S[2]
 	B part14
 
 part13:
@@ -1386,15 +1368,13 @@ part13:
 
 part14:
 	ADD R6, R3
-	VLD1R (R7), [V4.S4]
-	VFMLA V3.S4, V4.S4, V0.S4
-	VLD1R (R9), [V4.S4]
-	VFMLA V3.S4, V4.S4, V1.S4
-	VLD1R (R10), [V4.S4]
-	VFMLA V3.S4, V4.S4, V2.S4
+	FMOVD (R7), F4
+	ADD $+8, R7, R9
+	VLD1 (R9), V4.S[2]
+	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
+	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -1796,29 +1776,17 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F4
 	ADD R3, R2
-	VLD1R (R6), [V5.S4]
-	VFMLA V4.S4, V5.S4, V0.S4
-	VLD1R (R8), [V5.S4]
-	VFMLA V4.S4, V5.S4, V1.S4
-	VLD1R (R9), [V5.S4]
-	VFMLA V4.S4, V5.S4, V2.S4
-	VLD1R (R10), [V5.S4]
-	VFMLA V4.S4, V5.S4, V3.S4
+	FMOVQ (R6), F5
+	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
+	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
+	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -2143,12 +2111,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
 	MOVD 48(R0), R8
 
 l6:
@@ -2160,8 +2122,8 @@ l6:
 part18:
 	FMOVD (R3), F4
 	TBZ $0x00, R1, part17
-	ADD $+8, R3, R12
-	VLD1 (R12), V4.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V4.S[2]
 	B part17
 
 part16:
@@ -2169,18 +2131,12 @@ part16:
 
 part17:
 	ADD R6, R3
-	VLD1R (R7), [V5.S4]
-	VFMLA V4.S4, V5.S4, V0.S4
-	VLD1R (R9), [V5.S4]
-	VFMLA V4.S4, V5.S4, V1.S4
-	VLD1R (R10), [V5.S4]
-	VFMLA V4.S4, V5.S4, V2.S4
-	VLD1R (R11), [V5.S4]
-	VFMLA V4.S4, V5.S4, V3.S4
+	FMOVQ (R7), F5
+	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
+	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
+	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -2675,34 +2631,19 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F5
 	ADD R3, R2
-	VLD1R (R6), [V6.S4]
-	VFMLA V5.S4, V6.S4, V0.S4
-	VLD1R (R8), [V6.S4]
-	VFMLA V5.S4, V6.S4, V1.S4
-	VLD1R (R9), [V6.S4]
-	VFMLA V5.S4, V6.S4, V2.S4
-	VLD1R (R10), [V6.S4]
-	VFMLA V5.S4, V6.S4, V3.S4
-	VLD1R (R11), [V6.S4]
-	VFMLA V5.S4, V6.S4, V4.S4
+	FMOVQ (R6), F6
+	FMOVS 16(R6), F7
+	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
+	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
+	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
+	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -3075,14 +3016,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
 	MOVD 48(R0), R8
 
 l6:
@@ -3094,8 +3027,8 @@ l6:
 part21:
 	FMOVD (R3), F5
 	TBZ $0x00, R1, part20
-	ADD $+8, R3, R13
-	VLD1 (R13), V5.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V5.S[2]
 	B part20
 
 part19:
@@ -3103,21 +3036,14 @@ part19:
 
 part20:
 	ADD R6, R3
-	VLD1R (R7), [V6.S4]
-	VFMLA V5.S4, V6.S4, V0.S4
-	VLD1R (R9), [V6.S4]
-	VFMLA V5.S4, V6.S4, V1.S4
-	VLD1R (R10), [V6.S4]
-	VFMLA V5.S4, V6.S4, V2.S4
-	VLD1R (R11), [V6.S4]
-	VFMLA V5.S4, V6.S4, V3.S4
-	VLD1R (R12), [V6.S4]
-	VFMLA V5.S4, V6.S4, V4.S4
+	FMOVQ (R7), F6
+	FMOVS 16(R7), F7
+	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
+	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
+	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
+	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -3705,39 +3631,20 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F6
 	ADD R3, R2
-	VLD1R (R6), [V7.S4]
-	VFMLA V6.S4, V7.S4, V0.S4
-	VLD1R (R8), [V7.S4]
-	VFMLA V6.S4, V7.S4, V1.S4
-	VLD1R (R9), [V7.S4]
-	VFMLA V6.S4, V7.S4, V2.S4
-	VLD1R (R10), [V7.S4]
-	VFMLA V6.S4, V7.S4, V3.S4
-	VLD1R (R11), [V7.S4]
-	VFMLA V6.S4, V7.S4, V4.S4
-	VLD1R (R12), [V7.S4]
-	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ (R6), F7
+	FMOVD 16(R6), F8
+	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
+	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
+	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
+	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
+	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -4158,16 +4065,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
 	MOVD 48(R0), R8
 
 l6:
@@ -4179,8 +4076,8 @@ l6:
 part24:
 	FMOVD (R3), F6
 	TBZ $0x00, R1, part23
-	ADD $+8, R3, R14
-	VLD1 (R14), V6.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V6.S[2]
 	B part23
 
 part22:
@@ -4188,24 +4085,15 @@ part22:
 
 part23:
 	ADD R6, R3
-	VLD1R (R7), [V7.S4]
-	VFMLA V6.S4, V7.S4, V0.S4
-	VLD1R (R9), [V7.S4]
-	VFMLA V6.S4, V7.S4, V1.S4
-	VLD1R (R10), [V7.S4]
-	VFMLA V6.S4, V7.S4, V2.S4
-	VLD1R (R11), [V7.S4]
-	VFMLA V6.S4, V7.S4, V3.S4
-	VLD1R (R12), [V7.S4]
-	VFMLA V6.S4, V7.S4, V4.S4
-	VLD1R (R13), [V7.S4]
-	VFMLA V6.S4, V7.S4, V5.S4
+	FMOVQ (R7), F7
+	FMOVD 16(R7), F8
+	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
+	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
+	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
+	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
+	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -4886,44 +4774,23 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F7
 	ADD R3, R2
-	VLD1R (R6), [V8.S4]
-	VFMLA V7.S4, V8.S4, V0.S4
-	VLD1R (R8), [V8.S4]
-	VFMLA V7.S4, V8.S4, V1.S4
-	VLD1R (R9), [V8.S4]
-	VFMLA V7.S4, V8.S4, V2.S4
-	VLD1R (R10), [V8.S4]
-	VFMLA V7.S4, V8.S4, V3.S4
-	VLD1R (R11), [V8.S4]
-	VFMLA V7.S4, V8.S4, V4.S4
-	VLD1R (R12), [V8.S4]
-	VFMLA V7.S4, V8.S4, V5.S4
-	VLD1R (R13), [V8.S4]
-	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ (R6), F8
+	FMOVD 16(R6), F9
+	ADD $+24, R6, R8
+	VLD1 (R8), V9.S[2]
+	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
+	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
+	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
+	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
+	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -5392,18 +5259,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
 	MOVD 48(R0), R8
 
 l6:
@@ -5415,8 +5270,8 @@ l6:
 part27:
 	FMOVD (R3), F7
 	TBZ $0x00, R1, part26
-	ADD $+8, R3, R15
-	VLD1 (R15), V7.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V7.S[2]
 	B part26
 
 part25:
@@ -5424,27 +5279,18 @@ part25:
 
 part26:
 	ADD R6, R3
-	VLD1R (R7), [V8.S4]
-	VFMLA V7.S4, V8.S4, V0.S4
-	VLD1R (R9), [V8.S4]
-	VFMLA V7.S4, V8.S4, V1.S4
-	VLD1R (R10), [V8.S4]
-	VFMLA V7.S4, V8.S4, V2.S4
-	VLD1R (R11), [V8.S4]
-	VFMLA V7.S4, V8.S4, V3.S4
-	VLD1R (R12), [V8.S4]
-	VFMLA V7.S4, V8.S4, V4.S4
-	VLD1R (R13), [V8.S4]
-	VFMLA V7.S4, V8.S4, V5.S4
-	VLD1R (R14), [V8.S4]
-	VFMLA V7.S4, V8.S4, V6.S4
+	FMOVQ (R7), F8
+	FMOVD 16(R7), F9
+	ADD $+24, R7, R9
+	VLD1 (R9), V9.S[2]
+	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
+	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
+	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
+	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
+	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -6218,49 +6064,22 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
-	MOVD R13, R14
-	ADD R7, R14
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F8
 	ADD R3, R2
-	VLD1R (R6), [V9.S4]
-	VFMLA V8.S4, V9.S4, V0.S4
-	VLD1R (R8), [V9.S4]
-	VFMLA V8.S4, V9.S4, V1.S4
-	VLD1R (R9), [V9.S4]
-	VFMLA V8.S4, V9.S4, V2.S4
-	VLD1R (R10), [V9.S4]
-	VFMLA V8.S4, V9.S4, V3.S4
-	VLD1R (R11), [V9.S4]
-	VFMLA V8.S4, V9.S4, V4.S4
-	VLD1R (R12), [V9.S4]
-	VFMLA V8.S4, V9.S4, V5.S4
-	VLD1R (R13), [V9.S4]
-	VFMLA V8.S4, V9.S4, V6.S4
-	VLD1R (R14), [V9.S4]
-	VFMLA V8.S4, V9.S4, V7.S4
+	FMOVQ (R6), F9
+	FMOVQ 16(R6), F10
+	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4fa91903 // fmla v3.4s, v8.4s, v9.s[3]
+	WORD $0x4f8a1104 // fmla v4.4s, v8.4s, v10.s[0]
+	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
+	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
+	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
-	ADD R7, R14
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -6777,20 +6596,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
-	MOVD R14, R15
-	ADD R8, R15
 	MOVD 48(R0), R8
 
 l6:
@@ -6802,8 +6607,8 @@ l6:
 part30:
 	FMOVD (R3), F8
 	TBZ $0x00, R1, part29
-	ADD $+8, R3, R5
-	VLD1 (R5), V8.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V8.S[2]
 	B part29
 
 part28:
@@ -6811,30 +6616,17 @@ part28:
 
 part29:
 	ADD R6, R3
-	VLD1R (R7), [V9.S4]
-	VFMLA V8.S4, V9.S4, V0.S4
-	VLD1R (R9), [V9.S4]
-	VFMLA V8.S4, V9.S4, V1.S4
-	VLD1R (R10), [V9.S4]
-	VFMLA V8.S4, V9.S4, V2.S4
-	VLD1R (R11), [V9.S4]
-	VFMLA V8.S4, V9.S4, V3.S4
-	VLD1R (R12), [V9.S4]
-	VFMLA V8.S4, V9.S4, V4.S4
-	VLD1R (R13), [V9.S4]
-	VFMLA V8.S4, V9.S4, V5.S4
-	VLD1R (R14), [V9.S4]
-	VFMLA V8.S4, V9.S4, V6.S4
-	VLD1R (R15), [V9.S4]
-	VFMLA V8.S4, V9.S4, V7.S4
+	FMOVQ (R7), F9
+	FMOVQ 16(R7), F10
+	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4fa91903 // fmla v3.4s, v8.4s, v9.s[3]
+	WORD $0x4f8a1104 // fmla v4.4s, v8.4s, v10.s[0]
+	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
+	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
+	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
-	ADD R8, R15
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -7663,9 +7455,9 @@ l6:
 	FMOVQ (R2), F2
 	FMOVQ 16(R2), F3
 	ADD R3, R2
-	VLD1R (R6), [V4.S4]
-	VFMLA V2.S4, V4.S4, V0.S4
-	VFMLA V3.S4, V4.S4, V1.S4
+	FMOVS (R6), F4
+	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R7, R6
 	SUB $+1, R1
 	CBNZ R1, l6
@@ -7892,9 +7684,9 @@ part7:
 
 part8:
 	ADD R6, R3
-	VLD1R (R7), [V4.S4]
-	VFMLA V2.S4, V4.S4, V0.S4
-	VFMLA V3.S4, V4.S4, V1.S4
+	FMOVS (R7), F4
+	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R8, R7
 	SUB $+1, R2
 	CBNZ R2, l6
@@ -8139,22 +7931,18 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F4
 	FMOVQ 16(R2), F5
 	ADD R3, R2
-	VLD1R (R6), [V6.S4]
-	VFMLA V4.S4, V6.S4, V0.S4
-	VFMLA V5.S4, V6.S4, V1.S4
-	VLD1R (R8), [V6.S4]
-	VFMLA V4.S4, V6.S4, V2.S4
-	VFMLA V5.S4, V6.S4, V3.S4
+	FMOVD (R6), F6
+	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R7, R6
-	ADD R7, R8
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -8431,8 +8219,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
 	MOVD 48(R0), R8
 
 l6:
@@ -8445,8 +8231,8 @@ l6:
 part12:
 	FMOVD 16(R3), F5
 	TBZ $0x00, R1, part11
-	ADD $+24, R3, R10
-	VLD1 (R10), V5.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V5.S[2]
 	B part11
 
 part10:
@@ -8454,14 +8240,12 @@ part10:
 
 part11:
 	ADD R6, R3
-	VLD1R (R7), [V6.S4]
-	VFMLA V4.S4, V6.S4, V0.S4
-	VFMLA V5.S4, V6.S4, V1.S4
-	VLD1R (R9), [V6.S4]
-	VFMLA V4.S4, V6.S4, V2.S4
-	VFMLA V5.S4, V6.S4, V3.S4
+	FMOVD (R7), F6
+	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R8, R7
-	ADD R8, R9
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -8822,28 +8606,22 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F6
 	FMOVQ 16(R2), F7
 	ADD R3, R2
-	VLD1R (R6), [V8.S4]
-	VFMLA V6.S4, V8.S4, V0.S4
-	VFMLA V7.S4, V8.S4, V1.S4
-	VLD1R (R8), [V8.S4]
-	VFMLA V6.S4, V8.S4, V2.S4
-	VFMLA V7.S4, V8.S4, V3.S4
-	VLD1R (R9), [V8.S4]
-	VFMLA V6.S4, V8.S4, V4.S4
-	VFMLA V7.S4, V8.S4, V5.S4
+	FMOVD (R6), F8
+	ADD $+8, R6, R8
+	VLD1 (R8), V8.S[2]
+	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
+	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
+	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -9192,10 +8970,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
 	MOVD 48(R0), R8
 
 l6:
@@ -9208,8 +8982,8 @@ l6:
 part15:
 	FMOVD 16(R3), F7
 	TBZ $0x00, R1, part14
-	ADD $+24, R3, R11
-	VLD1 (R11), V7.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V7.S[2]
 	B part14
 
 part13:
@@ -9217,18 +8991,16 @@ part13:
 
 part14:
 	ADD R6, R3
-	VLD1R (R7), [V8.S4]
-	VFMLA V6.S4, V8.S4, V0.S4
-	VFMLA V7.S4, V8.S4, V1.S4
-	VLD1R (R9), [V8.S4]
-	VFMLA V6.S4, V8.S4, V2.S4
-	VFMLA V7.S4, V8.S4, V3.S4
-	VLD1R (R10), [V8.S4]
-	VFMLA V6.S4, V8.S4, V4.S4
-	VFMLA V7.S4, V8.S4, V5.S4
+	FMOVD (R7), F8
+	ADD $+8, R7, R9
+	VLD1 (R9), V8.S[2]
+	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
+	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
+	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -9706,34 +9478,22 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F8
 	FMOVQ 16(R2), F9
 	ADD R3, R2
-	VLD1R (R6), [V10.S4]
-	VFMLA V8.S4, V10.S4, V0.S4
-	VFMLA V9.S4, V10.S4, V1.S4
-	VLD1R (R8), [V10.S4]
-	VFMLA V8.S4, V10.S4, V2.S4
-	VFMLA V9.S4, V10.S4, V3.S4
-	VLD1R (R9), [V10.S4]
-	VFMLA V8.S4, V10.S4, V4.S4
-	VFMLA V9.S4, V10.S4, V5.S4
-	VLD1R (R10), [V10.S4]
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V10.S4, V7.S4
+	FMOVQ (R6), F10
+	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
+	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
+	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
+	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
+	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
+	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
+	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -10154,12 +9914,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
 	MOVD 48(R0), R8
 
 l6:
@@ -10172,8 +9926,8 @@ l6:
 part18:
 	FMOVD 16(R3), F9
 	TBZ $0x00, R1, part17
-	ADD $+24, R3, R12
-	VLD1 (R12), V9.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V9.S[2]
 	B part17
 
 part16:
@@ -10181,22 +9935,16 @@ part16:
 
 part17:
 	ADD R6, R3
-	VLD1R (R7), [V10.S4]
-	VFMLA V8.S4, V10.S4, V0.S4
-	VFMLA V9.S4, V10.S4, V1.S4
-	VLD1R (R9), [V10.S4]
-	VFMLA V8.S4, V10.S4, V2.S4
-	VFMLA V9.S4, V10.S4, V3.S4
-	VLD1R (R10), [V10.S4]
-	VFMLA V8.S4, V10.S4, V4.S4
-	VFMLA V9.S4, V10.S4, V5.S4
-	VLD1R (R11), [V10.S4]
-	VFMLA V8.S4, V10.S4, V6.S4
-	VFMLA V9.S4, V10.S4, V7.S4
+	FMOVQ (R7), F10
+	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
+	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
+	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
+	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
+	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
+	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
+	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -10791,40 +10539,25 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F10
 	FMOVQ 16(R2), F11
 	ADD R3, R2
-	VLD1R (R6), [V12.S4]
-	VFMLA V10.S4, V12.S4, V0.S4
-	VFMLA V11.S4, V12.S4, V1.S4
-	VLD1R (R8), [V12.S4]
-	VFMLA V10.S4, V12.S4, V2.S4
-	VFMLA V11.S4, V12.S4, V3.S4
-	VLD1R (R9), [V12.S4]
-	VFMLA V10.S4, V12.S4, V4.S4
-	VFMLA V11.S4, V12.S4, V5.S4
-	VLD1R (R10), [V12.S4]
-	VFMLA V10.S4, V12.S4, V6.S4
-	VFMLA V11.S4, V12.S4, V7.S4
-	VLD1R (R11), [V12.S4]
-	VFMLA V10.S4, V12.S4, V8.S4
-	VFMLA V11.S4, V12.S4, V9.S4
+	FMOVQ (R6), F12
+	FMOVS 16(R6), F13
+	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
+	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
+	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
+	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
+	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -11317,14 +11050,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
 	MOVD 48(R0), R8
 
 l6:
@@ -11337,8 +11062,8 @@ l6:
 part21:
 	FMOVD 16(R3), F11
 	TBZ $0x00, R1, part20
-	ADD $+24, R3, R13
-	VLD1 (R13), V11.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V11.S[2]
 	B part20
 
 part19:
@@ -11346,26 +11071,19 @@ part19:
 
 part20:
 	ADD R6, R3
-	VLD1R (R7), [V12.S4]
-	VFMLA V10.S4, V12.S4, V0.S4
-	VFMLA V11.S4, V12.S4, V1.S4
-	VLD1R (R9), [V12.S4]
-	VFMLA V10.S4, V12.S4, V2.S4
-	VFMLA V11.S4, V12.S4, V3.S4
-	VLD1R (R10), [V12.S4]
-	VFMLA V10.S4, V12.S4, V4.S4
-	VFMLA V11.S4, V12.S4, V5.S4
-	VLD1R (R11), [V12.S4]
-	VFMLA V10.S4, V12.S4, V6.S4
-	VFMLA V11.S4, V12.S4, V7.S4
-	VLD1R (R12), [V12.S4]
-	VFMLA V10.S4, V12.S4, V8.S4
-	VFMLA V11.S4, V12.S4, V9.S4
+	FMOVQ (R7), F12
+	FMOVS 16(R7), F13
+	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
+	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
+	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
+	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
+	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -12077,46 +11795,27 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F12
 	FMOVQ 16(R2), F13
 	ADD R3, R2
-	VLD1R (R6), [V14.S4]
-	VFMLA V12.S4, V14.S4, V0.S4
-	VFMLA V13.S4, V14.S4, V1.S4
-	VLD1R (R8), [V14.S4]
-	VFMLA V12.S4, V14.S4, V2.S4
-	VFMLA V13.S4, V14.S4, V3.S4
-	VLD1R (R9), [V14.S4]
-	VFMLA V12.S4, V14.S4, V4.S4
-	VFMLA V13.S4, V14.S4, V5.S4
-	VLD1R (R10), [V14.S4]
-	VFMLA V12.S4, V14.S4, V6.S4
-	VFMLA V13.S4, V14.S4, V7.S4
-	VLD1R (R11), [V14.S4]
-	VFMLA V12.S4, V14.S4, V8.S4
-	VFMLA V13.S4, V14.S4, V9.S4
-	VLD1R (R12), [V14.S4]
-	VFMLA V12.S4, V14.S4, V10.S4
-	VFMLA V13.S4, V14.S4, V11.S4
+	FMOVQ (R6), F14
+	FMOVD 16(R6), F15
+	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
+	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
+	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
+	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
+	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
+	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
+	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
+	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
+	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -12681,16 +12380,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
 	MOVD 48(R0), R8
 
 l6:
@@ -12703,8 +12392,8 @@ l6:
 part24:
 	FMOVD 16(R3), F13
 	TBZ $0x00, R1, part23
-	ADD $+24, R3, R14
-	VLD1 (R14), V13.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V13.S[2]
 	B part23
 
 part22:
@@ -12712,30 +12401,21 @@ part22:
 
 part23:
 	ADD R6, R3
-	VLD1R (R7), [V14.S4]
-	VFMLA V12.S4, V14.S4, V0.S4
-	VFMLA V13.S4, V14.S4, V1.S4
-	VLD1R (R9), [V14.S4]
-	VFMLA V12.S4, V14.S4, V2.S4
-	VFMLA V13.S4, V14.S4, V3.S4
-	VLD1R (R10), [V14.S4]
-	VFMLA V12.S4, V14.S4, V4.S4
-	VFMLA V13.S4, V14.S4, V5.S4
-	VLD1R (R11), [V14.S4]
-	VFMLA V12.S4, V14.S4, V6.S4
-	VFMLA V13.S4, V14.S4, V7.S4
-	VLD1R (R12), [V14.S4]
-	VFMLA V12.S4, V14.S4, V8.S4
-	VFMLA V13.S4, V14.S4, V9.S4
-	VLD1R (R13), [V14.S4]
-	VFMLA V12.S4, V14.S4, V10.S4
-	VFMLA V13.S4, V14.S4, V11.S4
+	FMOVQ (R7), F14
+	FMOVD 16(R7), F15
+	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
+	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
+	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
+	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
+	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
+	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
+	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
+	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
+	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -13564,52 +13244,31 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F14
 	FMOVQ 16(R2), F15
 	ADD R3, R2
-	VLD1R (R6), [V16.S4]
-	VFMLA V14.S4, V16.S4, V0.S4
-	VFMLA V15.S4, V16.S4, V1.S4
-	VLD1R (R8), [V16.S4]
-	VFMLA V14.S4, V16.S4, V2.S4
-	VFMLA V15.S4, V16.S4, V3.S4
-	VLD1R (R9), [V16.S4]
-	VFMLA V14.S4, V16.S4, V4.S4
-	VFMLA V15.S4, V16.S4, V5.S4
-	VLD1R (R10), [V16.S4]
-	VFMLA V14.S4, V16.S4, V6.S4
-	VFMLA V15.S4, V16.S4, V7.S4
-	VLD1R (R11), [V16.S4]
-	VFMLA V14.S4, V16.S4, V8.S4
-	VFMLA V15.S4, V16.S4, V9.S4
-	VLD1R (R12), [V16.S4]
-	VFMLA V14.S4, V16.S4, V10.S4
-	VFMLA V15.S4, V16.S4, V11.S4
-	VLD1R (R13), [V16.S4]
-	VFMLA V14.S4, V16.S4, V12.S4
-	VFMLA V15.S4, V16.S4, V13.S4
+	FMOVQ (R6), F16
+	FMOVD 16(R6), F17
+	ADD $+24, R6, R8
+	VLD1 (R8), V17.S[2]
+	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
+	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
+	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
+	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
+	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
+	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
+	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
+	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
+	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
+	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
+	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
+	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
+	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -14246,18 +13905,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
 	MOVD 48(R0), R8
 
 l6:
@@ -14270,8 +13917,8 @@ l6:
 part27:
 	FMOVD 16(R3), F15
 	TBZ $0x00, R1, part26
-	ADD $+24, R3, R15
-	VLD1 (R15), V15.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V15.S[2]
 	B part26
 
 part25:
@@ -14279,34 +13926,25 @@ part25:
 
 part26:
 	ADD R6, R3
-	VLD1R (R7), [V16.S4]
-	VFMLA V14.S4, V16.S4, V0.S4
-	VFMLA V15.S4, V16.S4, V1.S4
-	VLD1R (R9), [V16.S4]
-	VFMLA V14.S4, V16.S4, V2.S4
-	VFMLA V15.S4, V16.S4, V3.S4
-	VLD1R (R10), [V16.S4]
-	VFMLA V14.S4, V16.S4, V4.S4
-	VFMLA V15.S4, V16.S4, V5.S4
-	VLD1R (R11), [V16.S4]
-	VFMLA V14.S4, V16.S4, V6.S4
-	VFMLA V15.S4, V16.S4, V7.S4
-	VLD1R (R12), [V16.S4]
-	VFMLA V14.S4, V16.S4, V8.S4
-	VFMLA V15.S4, V16.S4, V9.S4
-	VLD1R (R13), [V16.S4]
-	VFMLA V14.S4, V16.S4, V10.S4
-	VFMLA V15.S4, V16.S4, V11.S4
-	VLD1R (R14), [V16.S4]
-	VFMLA V14.S4, V16.S4, V12.S4
-	VFMLA V15.S4, V16.S4, V13.S4
+	FMOVQ (R7), F16
+	FMOVD 16(R7), F17
+	ADD $+24, R7, R9
+	VLD1 (R9), V17.S[2]
+	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
+	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
+	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
+	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
+	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
+	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
+	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
+	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
+	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
+	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
+	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
+	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
+	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -15252,58 +14890,31 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
-	MOVD R13, R14
-	ADD R7, R14
 	MOVD 48(R0), R7
 
 l6:
 	FMOVQ (R2), F16
 	FMOVQ 16(R2), F17
 	ADD R3, R2
-	VLD1R (R6), [V18.S4]
-	VFMLA V16.S4, V18.S4, V0.S4
-	VFMLA V17.S4, V18.S4, V1.S4
-	VLD1R (R8), [V18.S4]
-	VFMLA V16.S4, V18.S4, V2.S4
-	VFMLA V17.S4, V18.S4, V3.S4
-	VLD1R (R9), [V18.S4]
-	VFMLA V16.S4, V18.S4, V4.S4
-	VFMLA V17.S4, V18.S4, V5.S4
-	VLD1R (R10), [V18.S4]
-	VFMLA V16.S4, V18.S4, V6.S4
-	VFMLA V17.S4, V18.S4, V7.S4
-	VLD1R (R11), [V18.S4]
-	VFMLA V16.S4, V18.S4, V8.S4
-	VFMLA V17.S4, V18.S4, V9.S4
-	VLD1R (R12), [V18.S4]
-	VFMLA V16.S4, V18.S4, V10.S4
-	VFMLA V17.S4, V18.S4, V11.S4
-	VLD1R (R13), [V18.S4]
-	VFMLA V16.S4, V18.S4, V12.S4
-	VFMLA V17.S4, V18.S4, V13.S4
-	VLD1R (R14), [V18.S4]
-	VFMLA V16.S4, V18.S4, V14.S4
-	VFMLA V17.S4, V18.S4, V15.S4
+	FMOVQ (R6), F18
+	FMOVQ 16(R6), F19
+	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
+	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
+	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21223 // fmla v3.4s, v17.4s, v18.s[1]
+	WORD $0x4f921a04 // fmla v4.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a25 // fmla v5.4s, v17.4s, v18.s[2]
+	WORD $0x4fb21a06 // fmla v6.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a27 // fmla v7.4s, v17.4s, v18.s[3]
+	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
+	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
+	WORD $0x4fb3120a // fmla v10.4s, v16.4s, v19.s[1]
+	WORD $0x4fb3122b // fmla v11.4s, v17.4s, v19.s[1]
+	WORD $0x4f931a0c // fmla v12.4s, v16.4s, v19.s[2]
+	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
+	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
+	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
-	ADD R7, R14
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -16012,20 +15623,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
-	MOVD R14, R15
-	ADD R8, R15
 	MOVD 48(R0), R8
 
 l6:
@@ -16038,8 +15635,8 @@ l6:
 part30:
 	FMOVD 16(R3), F17
 	TBZ $0x00, R1, part29
-	ADD $+24, R3, R5
-	VLD1 (R5), V17.S[2]
+	ADD $+24, R3, R9
+	VLD1 (R9), V17.S[2]
 	B part29
 
 part28:
@@ -16047,38 +15644,25 @@ part28:
 
 part29:
 	ADD R6, R3
-	VLD1R (R7), [V18.S4]
-	VFMLA V16.S4, V18.S4, V0.S4
-	VFMLA V17.S4, V18.S4, V1.S4
-	VLD1R (R9), [V18.S4]
-	VFMLA V16.S4, V18.S4, V2.S4
-	VFMLA V17.S4, V18.S4, V3.S4
-	VLD1R (R10), [V18.S4]
-	VFMLA V16.S4, V18.S4, V4.S4
-	VFMLA V17.S4, V18.S4, V5.S4
-	VLD1R (R11), [V18.S4]
-	VFMLA V16.S4, V18.S4, V6.S4
-	VFMLA V17.S4, V18.S4, V7.S4
-	VLD1R (R12), [V18.S4]
-	VFMLA V16.S4, V18.S4, V8.S4
-	VFMLA V17.S4, V18.S4, V9.S4
-	VLD1R (R13), [V18.S4]
-	VFMLA V16.S4, V18.S4, V10.S4
-	VFMLA V17.S4, V18.S4, V11.S4
-	VLD1R (R14), [V18.S4]
-	VFMLA V16.S4, V18.S4, V12.S4
-	VFMLA V17.S4, V18.S4, V13.S4
-	VLD1R (R15), [V18.S4]
-	VFMLA V16.S4, V18.S4, V14.S4
-	VFMLA V17.S4, V18.S4, V15.S4
+	FMOVQ (R7), F18
+	FMOVQ 16(R7), F19
+	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
+	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
+	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21223 // fmla v3.4s, v17.4s, v18.s[1]
+	WORD $0x4f921a04 // fmla v4.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a25 // fmla v5.4s, v17.4s, v18.s[2]
+	WORD $0x4fb21a06 // fmla v6.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a27 // fmla v7.4s, v17.4s, v18.s[3]
+	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
+	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
+	WORD $0x4fb3120a // fmla v10.4s, v16.4s, v19.s[1]
+	WORD $0x4fb3122b // fmla v11.4s, v17.4s, v19.s[1]
+	WORD $0x4f931a0c // fmla v12.4s, v16.4s, v19.s[2]
+	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
+	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
+	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
-	ADD R8, R15
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -17072,10 +16656,10 @@ l6:
 	FMOVQ 16(R2), F4
 	FMOVQ 32(R2), F5
 	ADD R3, R2
-	VLD1R (R6), [V6.S4]
-	VFMLA V3.S4, V6.S4, V0.S4
-	VFMLA V4.S4, V6.S4, V1.S4
-	VFMLA V5.S4, V6.S4, V2.S4
+	FMOVS (R6), F6
+	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R7, R6
 	SUB $+1, R1
 	CBNZ R1, l6
@@ -17327,10 +16911,10 @@ part7:
 
 part8:
 	ADD R6, R3
-	VLD1R (R7), [V6.S4]
-	VFMLA V3.S4, V6.S4, V0.S4
-	VFMLA V4.S4, V6.S4, V1.S4
-	VFMLA V5.S4, V6.S4, V2.S4
+	FMOVS (R7), F6
+	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R8, R7
 	SUB $+1, R2
 	CBNZ R2, l6
@@ -17603,8 +17187,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
 	MOVD 48(R0), R7
 
 l6:
@@ -17612,16 +17194,14 @@ l6:
 	FMOVQ 16(R2), F7
 	FMOVQ 32(R2), F8
 	ADD R3, R2
-	VLD1R (R6), [V9.S4]
-	VFMLA V6.S4, V9.S4, V0.S4
-	VFMLA V7.S4, V9.S4, V1.S4
-	VFMLA V8.S4, V9.S4, V2.S4
-	VLD1R (R8), [V9.S4]
-	VFMLA V6.S4, V9.S4, V3.S4
-	VFMLA V7.S4, V9.S4, V4.S4
-	VFMLA V8.S4, V9.S4, V5.S4
+	FMOVD (R6), F9
+	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R7, R6
-	ADD R7, R8
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -17946,8 +17526,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
 	MOVD 48(R0), R8
 
 l6:
@@ -17961,8 +17539,8 @@ l6:
 part12:
 	FMOVD 32(R3), F8
 	TBZ $0x00, R1, part11
-	ADD $+40, R3, R10
-	VLD1 (R10), V8.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V8.S[2]
 	B part11
 
 part10:
@@ -17970,16 +17548,14 @@ part10:
 
 part11:
 	ADD R6, R3
-	VLD1R (R7), [V9.S4]
-	VFMLA V6.S4, V9.S4, V0.S4
-	VFMLA V7.S4, V9.S4, V1.S4
-	VFMLA V8.S4, V9.S4, V2.S4
-	VLD1R (R9), [V9.S4]
-	VFMLA V6.S4, V9.S4, V3.S4
-	VFMLA V7.S4, V9.S4, V4.S4
-	VFMLA V8.S4, V9.S4, V5.S4
+	FMOVD (R7), F9
+	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R8, R7
-	ADD R8, R9
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -18392,10 +17968,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
 	MOVD 48(R0), R7
 
 l6:
@@ -18403,21 +17975,19 @@ l6:
 	FMOVQ 16(R2), F10
 	FMOVQ 32(R2), F11
 	ADD R3, R2
-	VLD1R (R6), [V12.S4]
-	VFMLA V9.S4, V12.S4, V0.S4
-	VFMLA V10.S4, V12.S4, V1.S4
-	VFMLA V11.S4, V12.S4, V2.S4
-	VLD1R (R8), [V12.S4]
-	VFMLA V9.S4, V12.S4, V3.S4
-	VFMLA V10.S4, V12.S4, V4.S4
-	VFMLA V11.S4, V12.S4, V5.S4
-	VLD1R (R9), [V12.S4]
-	VFMLA V9.S4, V12.S4, V6.S4
-	VFMLA V10.S4, V12.S4, V7.S4
-	VFMLA V11.S4, V12.S4, V8.S4
+	FMOVD (R6), F12
+	ADD $+8, R6, R8
+	VLD1 (R8), V12.S[2]
+	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
+	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
+	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
+	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -18838,10 +18408,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
 	MOVD 48(R0), R8
 
 l6:
@@ -18855,8 +18421,8 @@ l6:
 part15:
 	FMOVD 32(R3), F11
 	TBZ $0x00, R1, part14
-	ADD $+40, R3, R11
-	VLD1 (R11), V11.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V11.S[2]
 	B part14
 
 part13:
@@ -18864,21 +18430,19 @@ part13:
 
 part14:
 	ADD R6, R3
-	VLD1R (R7), [V12.S4]
-	VFMLA V9.S4, V12.S4, V0.S4
-	VFMLA V10.S4, V12.S4, V1.S4
-	VFMLA V11.S4, V12.S4, V2.S4
-	VLD1R (R9), [V12.S4]
-	VFMLA V9.S4, V12.S4, V3.S4
-	VFMLA V10.S4, V12.S4, V4.S4
-	VFMLA V11.S4, V12.S4, V5.S4
-	VLD1R (R10), [V12.S4]
-	VFMLA V9.S4, V12.S4, V6.S4
-	VFMLA V10.S4, V12.S4, V7.S4
-	VFMLA V11.S4, V12.S4, V8.S4
+	FMOVD (R7), F12
+	ADD $+8, R7, R9
+	VLD1 (R9), V12.S[2]
+	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
+	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
+	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
+	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -19432,12 +18996,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
 	MOVD 48(R0), R7
 
 l6:
@@ -19445,26 +19003,20 @@ l6:
 	FMOVQ 16(R2), F13
 	FMOVQ 32(R2), F14
 	ADD R3, R2
-	VLD1R (R6), [V15.S4]
-	VFMLA V12.S4, V15.S4, V0.S4
-	VFMLA V13.S4, V15.S4, V1.S4
-	VFMLA V14.S4, V15.S4, V2.S4
-	VLD1R (R8), [V15.S4]
-	VFMLA V12.S4, V15.S4, V3.S4
-	VFMLA V13.S4, V15.S4, V4.S4
-	VFMLA V14.S4, V15.S4, V5.S4
-	VLD1R (R9), [V15.S4]
-	VFMLA V12.S4, V15.S4, V6.S4
-	VFMLA V13.S4, V15.S4, V7.S4
-	VFMLA V14.S4, V15.S4, V8.S4
-	VLD1R (R10), [V15.S4]
-	VFMLA V12.S4, V15.S4, V9.S4
-	VFMLA V13.S4, V15.S4, V10.S4
-	VFMLA V14.S4, V15.S4, V11.S4
+	FMOVQ (R6), F15
+	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
+	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
+	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
+	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
+	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
+	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
+	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -19981,12 +19533,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
 	MOVD 48(R0), R8
 
 l6:
@@ -20000,8 +19546,8 @@ l6:
 part18:
 	FMOVD 32(R3), F14
 	TBZ $0x00, R1, part17
-	ADD $+40, R3, R12
-	VLD1 (R12), V14.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V14.S[2]
 	B part17
 
 part16:
@@ -20009,26 +19555,20 @@ part16:
 
 part17:
 	ADD R6, R3
-	VLD1R (R7), [V15.S4]
-	VFMLA V12.S4, V15.S4, V0.S4
-	VFMLA V13.S4, V15.S4, V1.S4
-	VFMLA V14.S4, V15.S4, V2.S4
-	VLD1R (R9), [V15.S4]
-	VFMLA V12.S4, V15.S4, V3.S4
-	VFMLA V13.S4, V15.S4, V4.S4
-	VFMLA V14.S4, V15.S4, V5.S4
-	VLD1R (R10), [V15.S4]
-	VFMLA V12.S4, V15.S4, V6.S4
-	VFMLA V13.S4, V15.S4, V7.S4
-	VFMLA V14.S4, V15.S4, V8.S4
-	VLD1R (R11), [V15.S4]
-	VFMLA V12.S4, V15.S4, V9.S4
-	VFMLA V13.S4, V15.S4, V10.S4
-	VFMLA V14.S4, V15.S4, V11.S4
+	FMOVQ (R7), F15
+	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
+	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
+	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
+	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
+	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
+	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
+	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -20723,14 +20263,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
 	MOVD 48(R0), R7
 
 l6:
@@ -20738,31 +20270,24 @@ l6:
 	FMOVQ 16(R2), F16
 	FMOVQ 32(R2), F17
 	ADD R3, R2
-	VLD1R (R6), [V18.S4]
-	VFMLA V15.S4, V18.S4, V0.S4
-	VFMLA V16.S4, V18.S4, V1.S4
-	VFMLA V17.S4, V18.S4, V2.S4
-	VLD1R (R8), [V18.S4]
-	VFMLA V15.S4, V18.S4, V3.S4
-	VFMLA V16.S4, V18.S4, V4.S4
-	VFMLA V17.S4, V18.S4, V5.S4
-	VLD1R (R9), [V18.S4]
-	VFMLA V15.S4, V18.S4, V6.S4
-	VFMLA V16.S4, V18.S4, V7.S4
-	VFMLA V17.S4, V18.S4, V8.S4
-	VLD1R (R10), [V18.S4]
-	VFMLA V15.S4, V18.S4, V9.S4
-	VFMLA V16.S4, V18.S4, V10.S4
-	VFMLA V17.S4, V18.S4, V11.S4
-	VLD1R (R11), [V18.S4]
-	VFMLA V15.S4, V18.S4, V12.S4
-	VFMLA V16.S4, V18.S4, V13.S4
-	VFMLA V17.S4, V18.S4, V14.S4
+	FMOVQ (R6), F18
+	FMOVS 16(R6), F19
+	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
+	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
+	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
+	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
+	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
+	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
+	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
+	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
+	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
+	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -21375,14 +20900,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
 	MOVD 48(R0), R8
 
 l6:
@@ -21396,8 +20913,8 @@ l6:
 part21:
 	FMOVD 32(R3), F17
 	TBZ $0x00, R1, part20
-	ADD $+40, R3, R13
-	VLD1 (R13), V17.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V17.S[2]
 	B part20
 
 part19:
@@ -21405,31 +20922,24 @@ part19:
 
 part20:
 	ADD R6, R3
-	VLD1R (R7), [V18.S4]
-	VFMLA V15.S4, V18.S4, V0.S4
-	VFMLA V16.S4, V18.S4, V1.S4
-	VFMLA V17.S4, V18.S4, V2.S4
-	VLD1R (R9), [V18.S4]
-	VFMLA V15.S4, V18.S4, V3.S4
-	VFMLA V16.S4, V18.S4, V4.S4
-	VFMLA V17.S4, V18.S4, V5.S4
-	VLD1R (R10), [V18.S4]
-	VFMLA V15.S4, V18.S4, V6.S4
-	VFMLA V16.S4, V18.S4, V7.S4
-	VFMLA V17.S4, V18.S4, V8.S4
-	VLD1R (R11), [V18.S4]
-	VFMLA V15.S4, V18.S4, V9.S4
-	VFMLA V16.S4, V18.S4, V10.S4
-	VFMLA V17.S4, V18.S4, V11.S4
-	VLD1R (R12), [V18.S4]
-	VFMLA V15.S4, V18.S4, V12.S4
-	VFMLA V16.S4, V18.S4, V13.S4
-	VFMLA V17.S4, V18.S4, V14.S4
+	FMOVQ (R7), F18
+	FMOVS 16(R7), F19
+	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
+	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
+	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
+	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
+	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
+	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
+	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
+	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
+	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
+	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -22265,16 +21775,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
 	MOVD 48(R0), R7
 
 l6:
@@ -22282,36 +21782,27 @@ l6:
 	FMOVQ 16(R2), F19
 	FMOVQ 32(R2), F20
 	ADD R3, R2
-	VLD1R (R6), [V21.S4]
-	VFMLA V18.S4, V21.S4, V0.S4
-	VFMLA V19.S4, V21.S4, V1.S4
-	VFMLA V20.S4, V21.S4, V2.S4
-	VLD1R (R8), [V21.S4]
-	VFMLA V18.S4, V21.S4, V3.S4
-	VFMLA V19.S4, V21.S4, V4.S4
-	VFMLA V20.S4, V21.S4, V5.S4
-	VLD1R (R9), [V21.S4]
-	VFMLA V18.S4, V21.S4, V6.S4
-	VFMLA V19.S4, V21.S4, V7.S4
-	VFMLA V20.S4, V21.S4, V8.S4
-	VLD1R (R10), [V21.S4]
-	VFMLA V18.S4, V21.S4, V9.S4
-	VFMLA V19.S4, V21.S4, V10.S4
-	VFMLA V20.S4, V21.S4, V11.S4
-	VLD1R (R11), [V21.S4]
-	VFMLA V18.S4, V21.S4, V12.S4
-	VFMLA V19.S4, V21.S4, V13.S4
-	VFMLA V20.S4, V21.S4, V14.S4
-	VLD1R (R12), [V21.S4]
-	VFMLA V18.S4, V21.S4, V15.S4
-	VFMLA V19.S4, V21.S4, V16.S4
-	VFMLA V20.S4, V21.S4, V17.S4
+	FMOVQ (R6), F21
+	FMOVD 16(R6), F22
+	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
+	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
+	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
+	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
+	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
+	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
+	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
+	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
+	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
+	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
+	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
+	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
+	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
+	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
+	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
+	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
+	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
+	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -23020,16 +22511,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
 	MOVD 48(R0), R8
 
 l6:
@@ -23043,8 +22524,8 @@ l6:
 part24:
 	FMOVD 32(R3), F20
 	TBZ $0x00, R1, part23
-	ADD $+40, R3, R14
-	VLD1 (R14), V20.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V20.S[2]
 	B part23
 
 part22:
@@ -23052,36 +22533,27 @@ part22:
 
 part23:
 	ADD R6, R3
-	VLD1R (R7), [V21.S4]
-	VFMLA V18.S4, V21.S4, V0.S4
-	VFMLA V19.S4, V21.S4, V1.S4
-	VFMLA V20.S4, V21.S4, V2.S4
-	VLD1R (R9), [V21.S4]
-	VFMLA V18.S4, V21.S4, V3.S4
-	VFMLA V19.S4, V21.S4, V4.S4
-	VFMLA V20.S4, V21.S4, V5.S4
-	VLD1R (R10), [V21.S4]
-	VFMLA V18.S4, V21.S4, V6.S4
-	VFMLA V19.S4, V21.S4, V7.S4
-	VFMLA V20.S4, V21.S4, V8.S4
-	VLD1R (R11), [V21.S4]
-	VFMLA V18.S4, V21.S4, V9.S4
-	VFMLA V19.S4, V21.S4, V10.S4
-	VFMLA V20.S4, V21.S4, V11.S4
-	VLD1R (R12), [V21.S4]
-	VFMLA V18.S4, V21.S4, V12.S4
-	VFMLA V19.S4, V21.S4, V13.S4
-	VFMLA V20.S4, V21.S4, V14.S4
-	VLD1R (R13), [V21.S4]
-	VFMLA V18.S4, V21.S4, V15.S4
-	VFMLA V19.S4, V21.S4, V16.S4
-	VFMLA V20.S4, V21.S4, V17.S4
+	FMOVQ (R7), F21
+	FMOVD 16(R7), F22
+	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
+	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
+	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
+	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
+	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
+	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
+	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
+	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
+	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
+	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
+	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
+	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
+	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
+	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
+	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
+	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
+	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
+	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -24058,18 +23530,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
 	MOVD 48(R0), R7
 
 l6:
@@ -24077,41 +23537,32 @@ l6:
 	FMOVQ 16(R2), F22
 	FMOVQ 32(R2), F23
 	ADD R3, R2
-	VLD1R (R6), [V24.S4]
-	VFMLA V21.S4, V24.S4, V0.S4
-	VFMLA V22.S4, V24.S4, V1.S4
-	VFMLA V23.S4, V24.S4, V2.S4
-	VLD1R (R8), [V24.S4]
-	VFMLA V21.S4, V24.S4, V3.S4
-	VFMLA V22.S4, V24.S4, V4.S4
-	VFMLA V23.S4, V24.S4, V5.S4
-	VLD1R (R9), [V24.S4]
-	VFMLA V21.S4, V24.S4, V6.S4
-	VFMLA V22.S4, V24.S4, V7.S4
-	VFMLA V23.S4, V24.S4, V8.S4
-	VLD1R (R10), [V24.S4]
-	VFMLA V21.S4, V24.S4, V9.S4
-	VFMLA V22.S4, V24.S4, V10.S4
-	VFMLA V23.S4, V24.S4, V11.S4
-	VLD1R (R11), [V24.S4]
-	VFMLA V21.S4, V24.S4, V12.S4
-	VFMLA V22.S4, V24.S4, V13.S4
-	VFMLA V23.S4, V24.S4, V14.S4
-	VLD1R (R12), [V24.S4]
-	VFMLA V21.S4, V24.S4, V15.S4
-	VFMLA V22.S4, V24.S4, V16.S4
-	VFMLA V23.S4, V24.S4, V17.S4
-	VLD1R (R13), [V24.S4]
-	VFMLA V21.S4, V24.S4, V18.S4
-	VFMLA V22.S4, V24.S4, V19.S4
-	VFMLA V23.S4, V24.S4, V20.S4
+	FMOVQ (R6), F24
+	FMOVD 16(R6), F25
+	ADD $+24, R6, R8
+	VLD1 (R8), V25.S[2]
+	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
+	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
+	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
+	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
+	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
+	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
+	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
+	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
+	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
+	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
+	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
+	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
+	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
+	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
+	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
+	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
+	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
+	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
+	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
+	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
+	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -24916,18 +24367,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
 	MOVD 48(R0), R8
 
 l6:
@@ -24941,8 +24380,8 @@ l6:
 part27:
 	FMOVD 32(R3), F23
 	TBZ $0x00, R1, part26
-	ADD $+40, R3, R15
-	VLD1 (R15), V23.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V23.S[2]
 	B part26
 
 part25:
@@ -24950,41 +24389,32 @@ part25:
 
 part26:
 	ADD R6, R3
-	VLD1R (R7), [V24.S4]
-	VFMLA V21.S4, V24.S4, V0.S4
-	VFMLA V22.S4, V24.S4, V1.S4
-	VFMLA V23.S4, V24.S4, V2.S4
-	VLD1R (R9), [V24.S4]
-	VFMLA V21.S4, V24.S4, V3.S4
-	VFMLA V22.S4, V24.S4, V4.S4
-	VFMLA V23.S4, V24.S4, V5.S4
-	VLD1R (R10), [V24.S4]
-	VFMLA V21.S4, V24.S4, V6.S4
-	VFMLA V22.S4, V24.S4, V7.S4
-	VFMLA V23.S4, V24.S4, V8.S4
-	VLD1R (R11), [V24.S4]
-	VFMLA V21.S4, V24.S4, V9.S4
-	VFMLA V22.S4, V24.S4, V10.S4
-	VFMLA V23.S4, V24.S4, V11.S4
-	VLD1R (R12), [V24.S4]
-	VFMLA V21.S4, V24.S4, V12.S4
-	VFMLA V22.S4, V24.S4, V13.S4
-	VFMLA V23.S4, V24.S4, V14.S4
-	VLD1R (R13), [V24.S4]
-	VFMLA V21.S4, V24.S4, V15.S4
-	VFMLA V22.S4, V24.S4, V16.S4
-	VFMLA V23.S4, V24.S4, V17.S4
-	VLD1R (R14), [V24.S4]
-	VFMLA V21.S4, V24.S4, V18.S4
-	VFMLA V22.S4, V24.S4, V19.S4
-	VFMLA V23.S4, V24.S4, V20.S4
+	FMOVQ (R7), F24
+	FMOVD 16(R7), F25
+	ADD $+24, R7, R9
+	VLD1 (R9), V25.S[2]
+	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
+	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
+	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
+	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
+	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
+	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
+	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
+	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
+	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
+	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
+	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
+	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
+	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
+	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
+	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
+	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
+	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
+	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
+	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
+	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
+	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
 	SUB $+1, R2
 	CBNZ R2, l6
 
@@ -26102,20 +25532,6 @@ l4:
 	MOVD $local-128(SP), R6
 	MOVD (R6), R6
 	MOVD 40(R0), R7
-	MOVD R6, R8
-	ADD R7, R8
-	MOVD R8, R9
-	ADD R7, R9
-	MOVD R9, R10
-	ADD R7, R10
-	MOVD R10, R11
-	ADD R7, R11
-	MOVD R11, R12
-	ADD R7, R12
-	MOVD R12, R13
-	ADD R7, R13
-	MOVD R13, R14
-	ADD R7, R14
 	MOVD 48(R0), R7
 
 l6:
@@ -26123,46 +25539,33 @@ l6:
 	FMOVQ 16(R2), F25
 	FMOVQ 32(R2), F26
 	ADD R3, R2
-	VLD1R (R6), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R (R8), [V27.S4]
-	VFMLA V24.S4, V27.S4, V3.S4
-	VFMLA V25.S4, V27.S4, V4.S4
-	VFMLA V26.S4, V27.S4, V5.S4
-	VLD1R (R9), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R (R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V9.S4
-	VFMLA V25.S4, V27.S4, V10.S4
-	VFMLA V26.S4, V27.S4, V11.S4
-	VLD1R (R11), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
-	VLD1R (R12), [V27.S4]
-	VFMLA V24.S4, V27.S4, V15.S4
-	VFMLA V25.S4, V27.S4, V16.S4
-	VFMLA V26.S4, V27.S4, V17.S4
-	VLD1R (R13), [V27.S4]
-	VFMLA V24.S4, V27.S4, V18.S4
-	VFMLA V25.S4, V27.S4, V19.S4
-	VFMLA V26.S4, V27.S4, V20.S4
-	VLD1R (R14), [V27.S4]
-	VFMLA V24.S4, V27.S4, V21.S4
-	VFMLA V25.S4, V27.S4, V22.S4
-	VFMLA V26.S4, V27.S4, V23.S4
+	FMOVQ (R6), F27
+	FMOVQ 16(R6), F28
+	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
+	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
+	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
+	WORD $0x4fbb1303 // fmla v3.4s, v24.4s, v27.s[1]
+	WORD $0x4fbb1324 // fmla v4.4s, v25.4s, v27.s[1]
+	WORD $0x4fbb1345 // fmla v5.4s, v26.4s, v27.s[1]
+	WORD $0x4f9b1b06 // fmla v6.4s, v24.4s, v27.s[2]
+	WORD $0x4f9b1b27 // fmla v7.4s, v25.4s, v27.s[2]
+	WORD $0x4f9b1b48 // fmla v8.4s, v26.4s, v27.s[2]
+	WORD $0x4fbb1b09 // fmla v9.4s, v24.4s, v27.s[3]
+	WORD $0x4fbb1b2a // fmla v10.4s, v25.4s, v27.s[3]
+	WORD $0x4fbb1b4b // fmla v11.4s, v26.4s, v27.s[3]
+	WORD $0x4f9c130c // fmla v12.4s, v24.4s, v28.s[0]
+	WORD $0x4f9c132d // fmla v13.4s, v25.4s, v28.s[0]
+	WORD $0x4f9c134e // fmla v14.4s, v26.4s, v28.s[0]
+	WORD $0x4fbc130f // fmla v15.4s, v24.4s, v28.s[1]
+	WORD $0x4fbc1330 // fmla v16.4s, v25.4s, v28.s[1]
+	WORD $0x4fbc1351 // fmla v17.4s, v26.4s, v28.s[1]
+	WORD $0x4f9c1b12 // fmla v18.4s, v24.4s, v28.s[2]
+	WORD $0x4f9c1b33 // fmla v19.4s, v25.4s, v28.s[2]
+	WORD $0x4f9c1b54 // fmla v20.4s, v26.4s, v28.s[2]
+	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
+	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
+	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R7, R6
-	ADD R7, R8
-	ADD R7, R9
-	ADD R7, R10
-	ADD R7, R11
-	ADD R7, R12
-	ADD R7, R13
-	ADD R7, R14
 	SUB $+1, R1
 	CBNZ R1, l6
 
@@ -27063,20 +26466,6 @@ l4:
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
 	MOVD 40(R0), R8
-	MOVD R7, R9
-	ADD R8, R9
-	MOVD R9, R10
-	ADD R8, R10
-	MOVD R10, R11
-	ADD R8, R11
-	MOVD R11, R12
-	ADD R8, R12
-	MOVD R12, R13
-	ADD R8, R13
-	MOVD R13, R14
-	ADD R8, R14
-	MOVD R14, R15
-	ADD R8, R15
 	MOVD 48(R0), R8
 
 l6:
@@ -27090,8 +26479,8 @@ l6:
 part30:
 	FMOVD 32(R3), F26
 	TBZ $0x00, R1, part29
-	ADD $+40, R3, R5
-	VLD1 (R5), V26.S[2]
+	ADD $+40, R3, R9
+	VLD1 (R9), V26.S[2]
 	B part29
 
 part28:
@@ -27099,46 +26488,33 @@ part28:
 
 part29:
 	ADD R6, R3
-	VLD1R (R7), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R (R9), [V27.S4]
-	VFMLA V24.S4, V27.S4, V3.S4
-	VFMLA V25.S4, V27.S4, V4.S4
-	VFMLA V26.S4, V27.S4, V5.S4
-	VLD1R (R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R (R11), [V27.S4]
-	VFMLA V24.S4, V27.S4, V9.S4
-	VFMLA V25.S4, V27.S4, V10.S4
-	VFMLA V26.S4, V27.S4, V11.S4
-	VLD1R (R12), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
-	VLD1R (R13), [V27.S4]
-	VFMLA V24.S4, V27.S4, V15.S4
-	VFMLA V25.S4, V27.S4, V16.S4
-	VFMLA V26.S4, V27.S4, V17.S4
-	VLD1R (R14), [V27.S4]
-	VFMLA V24.S4, V27.S4, V18.S4
-	VFMLA V25.S4, V27.S4, V19.S4
-	VFMLA V26.S4, V27.S4, V20.S4
-	VLD1R (R15), [V27.S4]
-	VFMLA V24.S4, V27.S4, V21.S4
-	VFMLA V25.S4, V27.S4, V22.S4
-	VFMLA V26.S4, V27.S4, V23.S4
+	FMOVQ (R7), F27
+	FMOVQ 16(R7), F28
+	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
+	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
+	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
+	WORD $0x4fbb1303 // fmla v3.4s, v24.4s, v27.s[1]
+	WORD $0x4fbb1324 // fmla v4.4s, v25.4s, v27.s[1]
+	WORD $0x4fbb1345 // fmla v5.4s, v26.4s, v27.s[1]
+	WORD $0x4f9b1b06 // fmla v6.4s, v24.4s, v27.s[2]
+	WORD $0x4f9b1b27 // fmla v7.4s, v25.4s, v27.s[2]
+	WORD $0x4f9b1b48 // fmla v8.4s, v26.4s, v27.s[2]
+	WORD $0x4fbb1b09 // fmla v9.4s, v24.4s, v27.s[3]
+	WORD $0x4fbb1b2a // fmla v10.4s, v25.4s, v27.s[3]
+	WORD $0x4fbb1b4b // fmla v11.4s, v26.4s, v27.s[3]
+	WORD $0x4f9c130c // fmla v12.4s, v24.4s, v28.s[0]
+	WORD $0x4f9c132d // fmla v13.4s, v25.4s, v28.s[0]
+	WORD $0x4f9c134e // fmla v14.4s, v26.4s, v28.s[0]
+	WORD $0x4fbc130f // fmla v15.4s, v24.4s, v28.s[1]
+	WORD $0x4fbc1330 // fmla v16.4s, v25.4s, v28.s[1]
+	WORD $0x4fbc1351 // fmla v17.4s, v26.4s, v28.s[1]
+	WORD $0x4f9c1b12 // fmla v18.4s, v24.4s, v28.s[2]
+	WORD $0x4f9c1b33 // fmla v19.4s, v25.4s, v28.s[2]
+	WORD $0x4f9c1b54 // fmla v20.4s, v26.4s, v28.s[2]
+	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
+	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
+	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R8, R7
-	ADD R8, R9
-	ADD R8, R10
-	ADD R8, R11
-	ADD R8, R12
-	ADD R8, R13
-	ADD R8, R14
-	ADD R8, R15
 	SUB $+1, R2
 	CBNZ R2, l6
 

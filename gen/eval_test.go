@@ -38,6 +38,11 @@ func TestEval(t *testing.T) {
 			seen[p.FuncName()] = true
 			evalTile(t, p, q)
 		}
+		for _, steps := range gemvSteps[target.Target] {
+			p := gemvProgram(target.Target, steps)
+			seen[p.FuncName()] = true
+			evalGemv(t, p, steps)
+		}
 		for _, v := range widths(target.Target) {
 			p := packRowsProgram(target.Target, v)
 			seen[p.FuncName()] = true
@@ -112,14 +117,18 @@ var meanings = map[string]func(c call){
 		c.wide("acc")[0] = kernels.SquaredError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
 	},
 
-	"PackTrans": func(c call) {
-		step, stride, lanes := c.n("step")/4, c.n("stride")/4, c.n("lanes")
-		for p := range c.n("k") {
-			for q := range lanes {
-				c.v("dst")[p*step+q] = c.v("src")[min(q, c.n("rows")-1)*stride+p]
-			}
+	"PackTrans": func(c call) { transpose(c, c.n("lanes")) },
+	"CopyTrans": func(c call) { transpose(c, c.n("rows")) },
+}
+
+// transpose writes the given number of lanes; the last row stands in for those
+// that are missing.
+func transpose(c call, lanes int) {
+	for p := range c.n("k") {
+		for q := range lanes {
+			c.v("dst")[p*c.n("step")/4+q] = c.v("src")[min(q, c.n("rows")-1)*c.n("stride")/4+p]
 		}
-	},
+	}
 }
 
 // fold adds up the accumulators of a sum as the kernels' callers do.
@@ -165,10 +174,15 @@ func evalKernel(t *testing.T, p *vec.Program, name string) {
 func arguments(p *vec.Program, n, kind int) call {
 	r := rand.New(rand.NewPCG(uint64(n), uint64(kind)))
 	rows, cols := 1+r.IntN(3), max(1, n)
-	if p.Name == "packTrans" {
+	width := p.Lanes // of what a transposition writes
+	switch p.Name {
+	case "packTrans":
 		rows = 1 + r.IntN(p.Lanes)
+	case "copyTrans":
+		rows = 1 + r.IntN(p.Lanes)
+		width = rows
 	}
-	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), p.Lanes+r.IntN(3)
+	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
 	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "k": n, "stride": 4 * stride, "step": 4 * step}
 	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
 	length := n
@@ -177,7 +191,7 @@ func arguments(p *vec.Program, n, kind int) call {
 		case "rows":
 			length = (rows-1)*ld + cols
 		case "step":
-			sizes["src"], sizes["dst"] = (rows-1)*stride+n, max(0, (n-1)*step+p.Lanes)
+			sizes["src"], sizes["dst"] = (rows-1)*stride+n, max(0, (n-1)*step+width)
 		}
 	}
 	c := call{vec.Args{}}
@@ -263,7 +277,8 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 		for start := range gemmStarts {
 			for end := range gemmEnds {
 				for _, k := range []int{0, 1, 2, 5} {
-					if !evalTileOnce(t, p, q, cols, start, end, k, count) {
+					g := product{tiles: 1 + count%3, rows: q.rows, width: (q.vecs-1)*p.Lanes + cols, cols: cols, k: k, start: start, end: end}
+					if !g.eval(t, p, count) {
 						return
 					}
 					count++
@@ -273,76 +288,106 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 	}
 }
 
-// evalTileOnce compares with a loop over single multiply-adds. count decides
-// between what is not worth all combinations.
-func evalTileOnce(t *testing.T, p *vec.Program, q tile, cols, start, end, k, count int) bool {
+func evalGemv(t *testing.T, p *vec.Program, steps int) {
+	count := 0
+	for cols := 1; cols <= 3*p.Lanes; cols++ {
+		for start := range gemmStarts {
+			for end := range gemmEnds {
+				if gemmStarts[start] == "StartRowBias" {
+					continue // one row has no use for it
+				}
+				g := product{tiles: 1, rows: 1, width: cols, cols: cols, k: steps, start: start, end: end}
+				if !g.eval(t, p, count) {
+					return
+				}
+				count++
+			}
+		}
+	}
+}
+
+// product is a case for a GEMM micro-kernel.
+type product struct {
+	tiles, rows int // of a tile
+	width, cols int // of all and, as the argument Cols, of the last vector
+	k           int
+	start, end  int
+}
+
+// eval compares with a loop over single multiply-adds. count decides between
+// what is not worth all combinations.
+func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	const ordinary, special = 0, 3
 	kind := ordinary
 	if count%8 == 7 {
 		kind = special
 	}
 	r := rand.New(rand.NewPCG(uint64(count), 0))
-	ntiles := 1 + count%3
-	rows, width := q.rows*ntiles, (q.vecs-1)*p.Lanes+cols
+	start, end := gemmStarts[g.start], gemmEnds[g.end]
+	rows := g.rows * g.tiles
 	matrix := func(rows, cols, ld int) []float32 {
 		if rows == 0 || cols == 0 {
 			return nil
 		}
 		return random(r, (rows-1)*ld+cols, kind)
 	}
-	aStride, aStep := k+count%4, 1
-	a := matrix(rows, k, aStride)
+	aStride, aStep := g.k+count%4, 1
+	a := matrix(rows, g.k, aStride)
 	if count%2 == 1 { // the transpose
 		aStride, aStep = 1, rows+count%4
-		a = matrix(k, rows, aStep)
+		a = matrix(g.k, rows, aStep)
 	}
-	ldb, ldc, ldy := width+count%3, width+count%5, width+count%2
-	b, c := matrix(k, width, ldb), matrix(rows, width, ldc)
+	ldb, ldc, ldy := g.width+count%3, g.width+count%5, g.width+count%2
+	b, c := matrix(g.k, g.width, ldb), matrix(rows, g.width, ldc)
 	var bias, y []float32
-	switch gemmStarts[start] {
+	switch start {
 	case "StartZero":
 		for i := range c {
 			c[i] = float32(math.NaN()) // not to be read
 		}
 	case "StartBias":
-		bias = matrix(1, width, width)
+		bias = matrix(1, g.width, g.width)
+	case "StartRowBias":
+		bias = matrix(1, rows, rows)
 	}
 	derivative := map[string]kernels.Activation{
-		"EndDeriveReLU": kernels.ActReLU, "EndDeriveSigmoid": kernels.ActSigmoid, "EndDeriveTanh": kernels.ActTanh}[gemmEnds[end]]
+		"EndDeriveReLU": kernels.ActReLU, "EndDeriveSigmoid": kernels.ActSigmoid, "EndDeriveTanh": kernels.ActTanh}[end]
 	if derivative != kernels.Identity {
-		y = matrix(rows, width, ldy)
+		y = matrix(rows, g.width, ldy)
 	}
 
 	want := slices.Clone(c)
 	for i := range rows {
-		row := want[i*ldc:][:width]
+		row := want[i*ldc:][:g.width]
 		for j := range row {
-			switch gemmStarts[start] {
+			switch start {
 			case "StartZero":
 				row[j] = 0
 			case "StartBias":
 				row[j] = bias[j]
+			case "StartRowBias":
+				row[j] = bias[i]
 			}
-			for s := range k {
+			for s := range g.k {
 				row[j] = f32.FMA(a[i*aStride+s*aStep], b[s*ldb+j], row[j])
 			}
 		}
-		if gemmEnds[end] == "EndReLU" {
+		if end == "EndReLU" {
 			kernels.Activate(kernels.ActReLU, row, row)
 		}
 		if derivative != kernels.Identity {
-			kernels.Derive(derivative, row, row, y[i*ldy:][:width])
+			kernels.Derive(derivative, row, row, y[i*ldy:][:g.width])
 		}
 	}
 
 	fields := map[string]any{"A": a, "B": b, "C": c, "Bias": bias, "Y": y,
 		"AStride": 4 * aStride, "AStep": 4 * aStep, "BStep": 4 * ldb, "CStride": 4 * ldc, "YStride": 4 * ldy,
-		"K": k, "Tiles": ntiles, "Cols": cols, "Start": start, "End": end}
+		"K": g.k, "Tiles": g.tiles, "Cols": g.cols, "Start": g.start, "End": g.end}
 	var args []any
 	for _, f := range gemmFields {
 		args = append(args, fields[f.name])
 	}
-	name := fmt.Sprintf("%s, %d tiles, %d columns in the last vector, k = %d, %s, %s", p.FuncName(), ntiles, cols, k, gemmStarts[start], gemmEnds[end])
+	name := fmt.Sprintf("%s, %d×%d×%d, %s, %s", p.FuncName(), rows, g.width, g.k, start, end)
 	if err := p.Eval(vec.Args{"args": args}); err != nil {
 		t.Errorf("%s: %v", name, err)
 		return false

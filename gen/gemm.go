@@ -200,19 +200,17 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	k := p.LoadR(field("K"))
 	p.JumpZero(k, finish)
 	b, bStep := p.LoadR(field("B")), p.LoadR(field("BStep"))
-	rows := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
+	a := p.NewColumn(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
 	step := func() {
 		row := make([]vec.V, t.vecs)
 		vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
 		p.AddR(b, bStep)
+		a.Load()
 		for i := range t.rows {
-			a := p.LoadSplat(32, rows.At(i))
-			for j := range row {
-				p.FMA(acc[i][j], a, row[j])
-			}
+			a.FMA(i, acc[i], row)
 		}
-		rows.Advance(aStep)
+		a.Advance(aStep)
 	}
 	p.Loop(k, step)
 	p.Here(finish)
@@ -562,9 +560,10 @@ func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
 	b.WriteString(`}
 }
 
-// GemmShape tells what micro-kernels there are: the lanes of a vector, and the
-// greatest number of rows for each width in vectors (zero for none).
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int) {
+// GemmShape tells what micro-kernels there are: the lanes of a vector, the
+// greatest number of rows for each width in vectors, and whether they want the
+// rows of A side by side, AStride being the size of an element.
+func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, together bool) {
 	switch isa {
 `)
 	for _, t := range targets {
@@ -577,7 +576,7 @@ func GemmShape(isa cpu.ISA) (lanes int, heights [4]int) {
 				fmt.Fprintf(&b, "%d: %d,", w, h)
 			}
 		}
-		b.WriteString("}\n")
+		fmt.Fprintf(&b, "}, %v\n", t.ColumnsTogether)
 	}
 	b.WriteString("}\nreturn\n}\n")
 	return b.String()

@@ -80,7 +80,7 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		lanes, _ := asm.GemmShape(t.isa)
+		lanes, _, _ := asm.GemmShape(t.isa)
 		switch {
 		case lanes == 0:
 			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
@@ -155,9 +155,9 @@ func (g *gemm) blocked(isa cpu.ISA) {
 			}
 		}
 	}
-	lanes, heights := asm.GemmShape(isa)
+	lanes, heights, together := asm.GemmShape(isa)
 	s := getScratch()
-	packA, packB := g.packs()
+	packA, packB := g.packs(together)
 	for j0 := 0; j0 < g.n; j0 += gemmNC {
 		j1 := min(g.n, j0+gemmNC)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
@@ -171,7 +171,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 				switch {
 				case kc == 0:
 				case packA:
-					a = g.packA(s, i0, mc, p0, kc)
+					a = g.packA(isa, s, lanes, together, i0, mc, p0, kc)
 				case bool(g.tA):
 					a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
 				default:
@@ -308,10 +308,10 @@ type operand struct {
 // enough rows of A share the copy and B is too large for L1, or its stride maps
 // its rows to few sets of the cache.
 //
-// A if its stride, too, would make its rows collide, or if alpha has to be
-// multiplied in.
-func (g *gemm) packs() (a, b bool) {
-	a = g.alpha != 1 || g.lda >= 1024 && g.n > 64
+// A if its stride, too, would make its rows collide, if alpha has to be
+// multiplied in, or if the kernel wants its rows side by side and they are not.
+func (g *gemm) packs(together bool) (a, b bool) {
+	a = g.alpha != 1 || g.lda >= 1024 && g.n > 64 || together && !bool(g.tA)
 	b = bool(g.tB) || g.m > 32 && (g.n*g.k > 1<<13 || g.ldb%256 == 0)
 	return a, b
 }
@@ -380,10 +380,11 @@ func (g *gemm) packB(isa cpu.ISA, s *scratch, lanes, p0, kc, j0, j1 int) {
 }
 
 // packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to
-// s.a in the order in which A has them.
-func (g *gemm) packA(s *scratch, i0, mc, p0, kc int) operand {
+// s.a: in the order in which A has them, or transposed if the kernel wants the
+// rows side by side.
+func (g *gemm) packA(isa cpu.ISA, s *scratch, lanes int, together bool, i0, mc, p0, kc int) operand {
 	lines, length := mc, kc
-	if g.tA {
+	if bool(g.tA) || together {
 		lines, length = kc, mc
 	}
 	// 16 floats more than whole cache lines: the lines of one column fall into
@@ -391,16 +392,24 @@ func (g *gemm) packA(s *scratch, i0, mc, p0, kc int) operand {
 	pitch := ceil(length, 16)*16 + 16
 	dst := room(&s.a, lines*pitch)
 	first := g.atA(i0, p0)
-	for l := range lines {
-		row := dst[l*pitch:][:length]
-		copy(row, g.a[first+l*g.lda:])
-		if g.alpha != 1 {
+	if together && !bool(g.tA) {
+		for i := 0; i < mc; i += lanes {
+			asm.PackTrans(isa, &dst[i], 4*pitch, &g.a[first+i*g.lda], 4*g.lda, min(lanes, mc-i), kc)
+		}
+	} else {
+		for l := range lines {
+			copy(dst[l*pitch:][:length], g.a[first+l*g.lda:])
+		}
+	}
+	if g.alpha != 1 {
+		for l := range lines {
+			row := dst[l*pitch:][:length]
 			for i, a := range row {
 				row[i] = g.alpha * a
 			}
 		}
 	}
-	if g.tA {
+	if bool(g.tA) || together {
 		return operand{&dst[0], 4, 4 * pitch}
 	}
 	return operand{&dst[0], 4 * pitch, 4}

@@ -267,6 +267,10 @@ func (m *machine) lanewise(i inst) {
 		for k := range d {
 			d[k] = x[0]
 		}
+	case opFMALane:
+		for k := range d {
+			d[k] = uint64(math.Float32bits(f32.FMA(f32of(b[k]), f32of(c[i.imm]), f32of(a[k]))))
+		}
 	case opFMA:
 		for k := range d {
 			if i.bits == 32 {
@@ -385,19 +389,11 @@ func put(b []byte, k, bits int, x uint64) {
 // move runs an instruction between memory and vector registers.
 func (m *machine) move(i inst) {
 	switch i.op {
-	case opLoadColumns:
+	case opLoad, opLoadElse, opLoadSome:
 		n := m.count(i.tail)
-		for _, id := range i.outs {
-			clear(m.set(id))
+		if i.op == opLoadSome {
+			n = i.imm
 		}
-		for row, id := range i.args {
-			b := m.memory(R{id}.At(0), 4*n)
-			for column, out := range i.outs[:n] {
-				m.set(out)[row] = uint64(binary.LittleEndian.Uint32(b[4*column:]))
-			}
-		}
-	case opLoad, opLoadElse:
-		n := m.count(i.tail)
 		b := m.memory(i.mem, n*i.bits/8)
 		d := m.set(i.dst)
 		clear(d)
@@ -406,6 +402,17 @@ func (m *machine) move(i inst) {
 		}
 		for k := range n {
 			d[k] = get(b, k, i.bits)
+		}
+	case opLoadColumns:
+		n := m.count(i.tail)
+		for _, id := range i.outs {
+			clear(m.set(id))
+		}
+		for row, id := range i.args {
+			b := m.memory(R{id}.At(0), n*i.bits/8)
+			for column, out := range i.outs[:n] {
+				m.set(out)[row] = get(b, column, i.bits)
+			}
 		}
 	case opStore:
 		n := m.count(i.tail)
@@ -442,6 +449,8 @@ func (m *machine) general(i inst) {
 		m.regs[i.dst] = m.values[i.text]
 	case opMov:
 		m.regs[i.dst] = s
+	case opMovI:
+		m.regs[i.dst] = i.imm
 	case opAddR:
 		m.regs[i.dst] = m.reg(i.dst) + s
 	case opSubR:

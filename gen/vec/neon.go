@@ -151,6 +151,8 @@ func (l *neon) inst(i inst) {
 		l.update("VBSL."+b, d, v(2), v(1))
 	case opFMA:
 		l.update("VFMLA."+t, d, v(2), v(1))
+	case opFMALane:
+		l.update(fmt.Sprintf("fmla.s[%d]", i.imm), d, v(2), v(1))
 	case opWiden:
 		l.set("fcvtl.2d", d, v(0))
 	case opNarrow:
@@ -189,6 +191,17 @@ func (l *neon) inst(i inst) {
 		}
 	case opLoad:
 		l.load(i, d)
+	case opLoadSome:
+		// A move clears what it does not reach, so the third of three comes by
+		// itself.
+		m := l.mem(i.mem)
+		switch i.imm {
+		case 3:
+			l.set(move(8), d, m)
+			l.update("VLD1.S[2]", d, operand.Mem{Base: l.address(m.Offset(8))})
+		default:
+			l.set(move(4*i.imm), d, m)
+		}
 	case opLoadElse:
 		if l.p.Lanes != 2 {
 			panic("vec: " + l.fn.Name + ": no filled load of " + t)

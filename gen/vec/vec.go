@@ -18,13 +18,18 @@ type Target struct {
 	Name   string // as the generated files and functions spell it
 	GOARCH string
 	Bytes  int // of a vector register
-	lower  func(*Program) (*assembly, error)
+
+	// ColumnsTogether says that GEMM's micro-kernels want the elements of a
+	// column of A side by side.
+	ColumnsTogether bool
+
+	lower func(*Program) (*assembly, error)
 }
 
 // The targets, by the name of their files.
 var (
 	AVX2 = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
-	NEON = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, lower: lowerNEON}
+	NEON = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
 )
 
 // Program is the body of one assembly function.
@@ -96,6 +101,7 @@ const (
 	opMin
 	opMax
 	opFMA
+	opFMALane
 	opAnd
 	opOr
 	opXor
@@ -113,6 +119,7 @@ const (
 	opFoldMax
 
 	opLoad
+	opLoadSome
 	opLoadElse
 	opLoadColumns
 	opStore
@@ -145,10 +152,10 @@ const (
 )
 
 var opNames = map[op]string{
-	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma",
+	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma", opFMALane: "fmalane",
 	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
 	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax",
-	opLoad: "load", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
+	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
 	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
 	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opLoop: "loop", opReturn: "return", opComment: "comment",
@@ -487,6 +494,64 @@ func (r *Rows) At(i int) Mem {
 func (r *Rows) Advance(by R) {
 	for _, p := range r.ptr {
 		r.p.AddR(p, by)
+	}
+}
+
+// Column reads the elements of a column of A one after the other, for FMAColumn.
+// amd64 loads each to all lanes, from rows that are any stride apart; arm64 loads
+// a vector of them and multiplies by one of its lanes, so they have to lie
+// together.
+type Column struct {
+	p     *Program
+	rows  *Rows // amd64
+	at    R     // arm64
+	n     int
+	lanes []V
+}
+
+// NewColumn starts at the column of n elements at base.
+func (p *Program) NewColumn(base, stride R, n int) *Column {
+	if p.Target.ColumnsTogether {
+		return &Column{p: p, at: base, n: n}
+	}
+	return &Column{p: p, rows: p.NewRows(base, stride, n)}
+}
+
+// Load reads the column.
+func (c *Column) Load() {
+	if c.rows != nil {
+		return // each element when its turn comes: one register does for all
+	}
+	c.lanes = nil
+	for i := 0; i < c.n; i += c.p.Lanes {
+		v := c.p.Vec(32)
+		// Of the last elements, no more may be read than there are.
+		c.p.emit(inst{op: opLoadSome, bits: 32, dst: v.id, mem: c.at.At(4 * i), imm: min(c.p.Lanes, c.n-i)})
+		c.lanes = append(c.lanes, v)
+	}
+}
+
+// FMA sets each acc to fma(element i, b, acc).
+func (c *Column) FMA(i int, acc, b []V) {
+	if c.rows != nil {
+		a := c.p.LoadSplat(32, c.rows.At(i))
+		for j := range b {
+			c.p.FMA(acc[j], a, b[j])
+		}
+		return
+	}
+	a := c.lanes[i/c.p.Lanes]
+	for j := range b {
+		c.p.emit(inst{op: opFMALane, bits: 32, dst: acc[j].id, args: []int{acc[j].id, b[j].id, a.id}, imm: i % c.p.Lanes})
+	}
+}
+
+// Advance moves on to the next column.
+func (c *Column) Advance(by R) {
+	if c.rows != nil {
+		c.rows.Advance(by)
+	} else {
+		c.p.AddR(c.at, by)
 	}
 }
 
