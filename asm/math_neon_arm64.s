@@ -22,17 +22,17 @@ TEXT ·expNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V11.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V13.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -53,17 +53,18 @@ l2:
 	WORD $0x4ee5d44e // fsub v14.2d, v2.2d, v5.2d
 	WORD $0x6e66ddce // fmul v14.2d, v14.2d, v6.2d
 	WORD $0x4eeed421 // fsub v1.2d, v1.2d, v14.2d
-	WORD $0x6e61dd0e // fmul v14.2d, v8.2d, v1.2d
-	WORD $0x4e69d5ce // fadd v14.2d, v14.2d, v9.2d
-	WORD $0x6e61ddce // fmul v14.2d, v14.2d, v1.2d
-	WORD $0x4e6ad5ce // fadd v14.2d, v14.2d, v10.2d
-	WORD $0x6e61ddce // fmul v14.2d, v14.2d, v1.2d
-	WORD $0x4e6bd5ce // fadd v14.2d, v14.2d, v11.2d
-	WORD $0x6e61ddce // fmul v14.2d, v14.2d, v1.2d
-	WORD $0x4e6cd5ce // fadd v14.2d, v14.2d, v12.2d
-	WORD $0x6e61ddce // fmul v14.2d, v14.2d, v1.2d
-	WORD $0x4e6dd5ce // fadd v14.2d, v14.2d, v13.2d
-	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
+	WORD $0x6e61dc2e // fmul v14.2d, v1.2d, v1.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e68dc30 // fmul v16.2d, v1.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
+	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e70ddd0 // fmul v16.2d, v14.2d, v16.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x6e72ddce // fmul v14.2d, v14.2d, v18.2d
+	WORD $0x4e6ed62e // fadd v14.2d, v17.2d, v14.2d
 	WORD $0x6e6eddee // fmul v14.2d, v15.2d, v14.2d
 	WORD $0x4e6ed421 // fadd v1.2d, v1.2d, v14.2d
 	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
@@ -97,17 +98,18 @@ part2:
 	WORD $0x4ee5d422 // fsub v2.2d, v1.2d, v5.2d
 	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
 	WORD $0x4ee2d400 // fsub v0.2d, v0.2d, v2.2d
-	WORD $0x6e60dd02 // fmul v2.2d, v8.2d, v0.2d
-	WORD $0x4e69d442 // fadd v2.2d, v2.2d, v9.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6ad442 // fadd v2.2d, v2.2d, v10.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6cd442 // fadd v2.2d, v2.2d, v12.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6dd442 // fadd v2.2d, v2.2d, v13.2d
-	WORD $0x6e60dc03 // fmul v3.2d, v0.2d, v0.2d
+	WORD $0x6e60dc02 // fmul v2.2d, v0.2d, v0.2d
+	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
+	WORD $0x6e68dc04 // fmul v4.2d, v0.2d, v8.2d
+	WORD $0x4e69d484 // fadd v4.2d, v4.2d, v9.2d
+	WORD $0x6e6adc05 // fmul v5.2d, v0.2d, v10.2d
+	WORD $0x4e6bd4a5 // fadd v5.2d, v5.2d, v11.2d
+	WORD $0x6e6cdc06 // fmul v6.2d, v0.2d, v12.2d
+	WORD $0x4e6dd4c6 // fadd v6.2d, v6.2d, v13.2d
+	WORD $0x6e64dc44 // fmul v4.2d, v2.2d, v4.2d
+	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
+	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
+	WORD $0x4e62d4a2 // fadd v2.2d, v5.2d, v2.2d
 	WORD $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
 	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
 	WORD $0x4e60d4e0 // fadd v0.2d, v7.2d, v0.2d
@@ -144,13 +146,13 @@ TEXT ·logNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fce2f722346f853, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fd2438d2dc7ee36, R0
-	VDUP R0, V9.D2
 	MOVD $0x3fd999a7a9ca3c14, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fe555554fd93849, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fce2f722346f853, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fd2438d2dc7ee36, R0
 	VDUP R0, V11.D2
 	MOVD $0x3fe62e42fefa39ef, R0
 	VDUP R0, V12.D2
@@ -182,12 +184,13 @@ l2:
 	WORD $0x4e63d432 // fadd v18.2d, v1.2d, v3.2d
 	WORD $0x6e72fc21 // fdiv v1.2d, v1.2d, v18.2d
 	WORD $0x6e61dc32 // fmul v18.2d, v1.2d, v1.2d
-	WORD $0x6e72dd13 // fmul v19.2d, v8.2d, v18.2d
+	WORD $0x6e68de53 // fmul v19.2d, v18.2d, v8.2d
 	WORD $0x4e69d673 // fadd v19.2d, v19.2d, v9.2d
-	WORD $0x6e72de73 // fmul v19.2d, v19.2d, v18.2d
-	WORD $0x4e6ad673 // fadd v19.2d, v19.2d, v10.2d
-	WORD $0x6e72de73 // fmul v19.2d, v19.2d, v18.2d
-	WORD $0x4e6bd673 // fadd v19.2d, v19.2d, v11.2d
+	WORD $0x6e6ade54 // fmul v20.2d, v18.2d, v10.2d
+	WORD $0x4e6bd694 // fadd v20.2d, v20.2d, v11.2d
+	WORD $0x6e72de55 // fmul v21.2d, v18.2d, v18.2d
+	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
 	WORD $0x6e6cde31 // fmul v17.2d, v17.2d, v12.2d
 	WORD $0x4e61d434 // fadd v20.2d, v1.2d, v1.2d
 	WORD $0x6e72dc21 // fmul v1.2d, v1.2d, v18.2d
@@ -234,12 +237,13 @@ part2:
 	WORD $0x4e63d422 // fadd v2.2d, v1.2d, v3.2d
 	WORD $0x6e62fc21 // fdiv v1.2d, v1.2d, v2.2d
 	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
-	WORD $0x6e62dd03 // fmul v3.2d, v8.2d, v2.2d
+	WORD $0x6e68dc43 // fmul v3.2d, v2.2d, v8.2d
 	WORD $0x4e69d463 // fadd v3.2d, v3.2d, v9.2d
-	WORD $0x6e62dc63 // fmul v3.2d, v3.2d, v2.2d
-	WORD $0x4e6ad463 // fadd v3.2d, v3.2d, v10.2d
-	WORD $0x6e62dc63 // fmul v3.2d, v3.2d, v2.2d
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	WORD $0x6e6adc45 // fmul v5.2d, v2.2d, v10.2d
+	WORD $0x4e6bd4a5 // fadd v5.2d, v5.2d, v11.2d
+	WORD $0x6e62dc46 // fmul v6.2d, v2.2d, v2.2d
+	WORD $0x6e65dcc5 // fmul v5.2d, v6.2d, v5.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
 	WORD $0x6e6cdc84 // fmul v4.2d, v4.2d, v12.2d
 	WORD $0x4e61d425 // fadd v5.2d, v1.2d, v1.2d
 	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
@@ -354,17 +358,17 @@ TEXT ·sigmoidNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3fe62e42fefa39ef, R0
 	VDUP R0, V7.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V11.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V13.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -386,17 +390,18 @@ l2:
 	WORD $0x4ee6d5cf // fsub v15.2d, v14.2d, v6.2d
 	WORD $0x6e67ddef // fmul v15.2d, v15.2d, v7.2d
 	WORD $0x4eefd421 // fsub v1.2d, v1.2d, v15.2d
-	WORD $0x6e61dd0f // fmul v15.2d, v8.2d, v1.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e61ddef // fmul v15.2d, v15.2d, v1.2d
-	WORD $0x4e6ad5ef // fadd v15.2d, v15.2d, v10.2d
-	WORD $0x6e61ddef // fmul v15.2d, v15.2d, v1.2d
-	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
-	WORD $0x6e61ddef // fmul v15.2d, v15.2d, v1.2d
-	WORD $0x4e6cd5ef // fadd v15.2d, v15.2d, v12.2d
-	WORD $0x6e61ddef // fmul v15.2d, v15.2d, v1.2d
-	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
-	WORD $0x6e61dc30 // fmul v16.2d, v1.2d, v1.2d
+	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cdc33 // fmul v19.2d, v1.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
 	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
 	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
 	WORD $0x4e61d481 // fadd v1.2d, v4.2d, v1.2d
@@ -433,17 +438,18 @@ part2:
 	WORD $0x4ee6d422 // fsub v2.2d, v1.2d, v6.2d
 	WORD $0x6e67dc42 // fmul v2.2d, v2.2d, v7.2d
 	WORD $0x4ee2d400 // fsub v0.2d, v0.2d, v2.2d
-	WORD $0x6e60dd02 // fmul v2.2d, v8.2d, v0.2d
-	WORD $0x4e69d442 // fadd v2.2d, v2.2d, v9.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6ad442 // fadd v2.2d, v2.2d, v10.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6cd442 // fadd v2.2d, v2.2d, v12.2d
-	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
-	WORD $0x4e6dd442 // fadd v2.2d, v2.2d, v13.2d
-	WORD $0x6e60dc03 // fmul v3.2d, v0.2d, v0.2d
+	WORD $0x6e60dc02 // fmul v2.2d, v0.2d, v0.2d
+	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
+	WORD $0x6e68dc05 // fmul v5.2d, v0.2d, v8.2d
+	WORD $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD $0x6e6adc06 // fmul v6.2d, v0.2d, v10.2d
+	WORD $0x4e6bd4c6 // fadd v6.2d, v6.2d, v11.2d
+	WORD $0x6e6cdc07 // fmul v7.2d, v0.2d, v12.2d
+	WORD $0x4e6dd4e7 // fadd v7.2d, v7.2d, v13.2d
+	WORD $0x6e65dc45 // fmul v5.2d, v2.2d, v5.2d
+	WORD $0x4e65d400 // fadd v0.2d, v0.2d, v5.2d
+	WORD $0x6e67dc42 // fmul v2.2d, v2.2d, v7.2d
+	WORD $0x4e62d4c2 // fadd v2.2d, v6.2d, v2.2d
 	WORD $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
 	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
 	WORD $0x4e60d480 // fadd v0.2d, v4.2d, v0.2d
@@ -484,17 +490,17 @@ TEXT ·tanhNEON(SB), $128-24
 	VDUP R0, V7.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V9.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V10.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V11.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V13.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V14.D2
 	MOVD $0x8000000000000000, R0
 	VDUP R0, V15.D2
@@ -522,17 +528,18 @@ l2:
 	WORD $0x4ef2d400 // fsub v0.2d, v0.2d, v18.2d
 	VSHL $0x34, V17.D2, V17.D2
 	VADD V17.D2, V8.D2, V17.D2
-	WORD $0x6e60dd32 // fmul v18.2d, v9.2d, v0.2d
-	WORD $0x4e6ad652 // fadd v18.2d, v18.2d, v10.2d
-	WORD $0x6e60de52 // fmul v18.2d, v18.2d, v0.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e60de52 // fmul v18.2d, v18.2d, v0.2d
-	WORD $0x4e6cd652 // fadd v18.2d, v18.2d, v12.2d
-	WORD $0x6e60de52 // fmul v18.2d, v18.2d, v0.2d
-	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
-	WORD $0x6e60de52 // fmul v18.2d, v18.2d, v0.2d
-	WORD $0x4e6ed652 // fadd v18.2d, v18.2d, v14.2d
-	WORD $0x6e60dc13 // fmul v19.2d, v0.2d, v0.2d
+	WORD $0x6e60dc12 // fmul v18.2d, v0.2d, v0.2d
+	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
+	WORD $0x6e69dc14 // fmul v20.2d, v0.2d, v9.2d
+	WORD $0x4e6ad694 // fadd v20.2d, v20.2d, v10.2d
+	WORD $0x6e6bdc15 // fmul v21.2d, v0.2d, v11.2d
+	WORD $0x4e6cd6b5 // fadd v21.2d, v21.2d, v12.2d
+	WORD $0x6e6ddc16 // fmul v22.2d, v0.2d, v13.2d
+	WORD $0x4e6ed6d6 // fadd v22.2d, v22.2d, v14.2d
+	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
+	WORD $0x4e74d400 // fadd v0.2d, v0.2d, v20.2d
+	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
+	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
 	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
 	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
 	WORD $0x6e60de20 // fmul v0.2d, v17.2d, v0.2d
@@ -573,17 +580,18 @@ part2:
 	WORD $0x4ee3d400 // fsub v0.2d, v0.2d, v3.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V8.D2, V2.D2
-	WORD $0x6e60dd23 // fmul v3.2d, v9.2d, v0.2d
-	WORD $0x4e6ad463 // fadd v3.2d, v3.2d, v10.2d
-	WORD $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	WORD $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
-	WORD $0x4e6cd463 // fadd v3.2d, v3.2d, v12.2d
-	WORD $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
-	WORD $0x4e6dd463 // fadd v3.2d, v3.2d, v13.2d
-	WORD $0x6e60dc63 // fmul v3.2d, v3.2d, v0.2d
-	WORD $0x4e6ed463 // fadd v3.2d, v3.2d, v14.2d
-	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc03 // fmul v3.2d, v0.2d, v0.2d
+	WORD $0x6e63dc64 // fmul v4.2d, v3.2d, v3.2d
+	WORD $0x6e69dc05 // fmul v5.2d, v0.2d, v9.2d
+	WORD $0x4e6ad4a5 // fadd v5.2d, v5.2d, v10.2d
+	WORD $0x6e6bdc06 // fmul v6.2d, v0.2d, v11.2d
+	WORD $0x4e6cd4c6 // fadd v6.2d, v6.2d, v12.2d
+	WORD $0x6e6ddc07 // fmul v7.2d, v0.2d, v13.2d
+	WORD $0x4e6ed4e7 // fadd v7.2d, v7.2d, v14.2d
+	WORD $0x6e65dc65 // fmul v5.2d, v3.2d, v5.2d
+	WORD $0x4e65d400 // fadd v0.2d, v0.2d, v5.2d
+	WORD $0x6e67dc63 // fmul v3.2d, v3.2d, v7.2d
+	WORD $0x4e63d4c3 // fadd v3.2d, v6.2d, v3.2d
 	WORD $0x6e63dc83 // fmul v3.2d, v4.2d, v3.2d
 	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
 	WORD $0x6e60dc40 // fmul v0.2d, v2.2d, v0.2d

@@ -20,17 +20,17 @@ TEXT ·softmaxNEON(SB), $256-48
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V11.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -127,17 +127,18 @@ l7:
 	WORD $0x4ee5d42e // fsub v14.2d, v1.2d, v5.2d
 	WORD $0x6e66ddce // fmul v14.2d, v14.2d, v6.2d
 	WORD $0x4eeed442 // fsub v2.2d, v2.2d, v14.2d
-	WORD $0x6e62dd0e // fmul v14.2d, v8.2d, v2.2d
-	WORD $0x4e69d5ce // fadd v14.2d, v14.2d, v9.2d
-	WORD $0x6e62ddce // fmul v14.2d, v14.2d, v2.2d
-	WORD $0x4e6ad5ce // fadd v14.2d, v14.2d, v10.2d
-	WORD $0x6e62ddce // fmul v14.2d, v14.2d, v2.2d
-	WORD $0x4e6bd5ce // fadd v14.2d, v14.2d, v11.2d
-	WORD $0x6e62ddce // fmul v14.2d, v14.2d, v2.2d
-	WORD $0x4e6cd5ce // fadd v14.2d, v14.2d, v12.2d
-	WORD $0x6e62ddce // fmul v14.2d, v14.2d, v2.2d
-	WORD $0x4e6dd5ce // fadd v14.2d, v14.2d, v13.2d
-	WORD $0x6e62dc4f // fmul v15.2d, v2.2d, v2.2d
+	WORD $0x6e62dc4e // fmul v14.2d, v2.2d, v2.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e68dc50 // fmul v16.2d, v2.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6adc51 // fmul v17.2d, v2.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
+	WORD $0x6e6cdc52 // fmul v18.2d, v2.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e70ddd0 // fmul v16.2d, v14.2d, v16.2d
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	WORD $0x6e72ddce // fmul v14.2d, v14.2d, v18.2d
+	WORD $0x4e6ed62e // fadd v14.2d, v17.2d, v14.2d
 	WORD $0x6e6eddee // fmul v14.2d, v15.2d, v14.2d
 	WORD $0x4e6ed442 // fadd v2.2d, v2.2d, v14.2d
 	WORD $0x4e62d4e2 // fadd v2.2d, v7.2d, v2.2d
@@ -177,17 +178,18 @@ part2:
 	WORD $0x4ee5d402 // fsub v2.2d, v0.2d, v5.2d
 	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
 	WORD $0x4ee2d421 // fsub v1.2d, v1.2d, v2.2d
-	WORD $0x6e61dd02 // fmul v2.2d, v8.2d, v1.2d
-	WORD $0x4e69d442 // fadd v2.2d, v2.2d, v9.2d
-	WORD $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD $0x4e6ad442 // fadd v2.2d, v2.2d, v10.2d
-	WORD $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	WORD $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD $0x4e6cd442 // fadd v2.2d, v2.2d, v12.2d
-	WORD $0x6e61dc42 // fmul v2.2d, v2.2d, v1.2d
-	WORD $0x4e6dd442 // fadd v2.2d, v2.2d, v13.2d
-	WORD $0x6e61dc2e // fmul v14.2d, v1.2d, v1.2d
+	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
+	WORD $0x6e62dc4e // fmul v14.2d, v2.2d, v2.2d
+	WORD $0x6e68dc2f // fmul v15.2d, v1.2d, v8.2d
+	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
+	WORD $0x6e6adc30 // fmul v16.2d, v1.2d, v10.2d
+	WORD $0x4e6bd610 // fadd v16.2d, v16.2d, v11.2d
+	WORD $0x6e6cdc31 // fmul v17.2d, v1.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e6fdc4f // fmul v15.2d, v2.2d, v15.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
+	WORD $0x4e62d602 // fadd v2.2d, v16.2d, v2.2d
 	WORD $0x6e62ddc2 // fmul v2.2d, v14.2d, v2.2d
 	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
 	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
@@ -323,17 +325,17 @@ TEXT ·crossEntropyNEON(SB), $256-48
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V11.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -436,17 +438,18 @@ l7:
 	WORD $0x4ee5d44f // fsub v15.2d, v2.2d, v5.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
-	WORD $0x6e6edd0f // fmul v15.2d, v8.2d, v14.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6ad5ef // fadd v15.2d, v15.2d, v10.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6cd5ef // fadd v15.2d, v15.2d, v12.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
-	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
 	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
@@ -483,17 +486,18 @@ part2:
 	WORD $0x4ee5d44f // fsub v15.2d, v2.2d, v5.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
-	WORD $0x6e6edd0f // fmul v15.2d, v8.2d, v14.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6ad5ef // fadd v15.2d, v15.2d, v10.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6cd5ef // fadd v15.2d, v15.2d, v12.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
-	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
 	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
@@ -575,19 +579,20 @@ l6:
 	WORD $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD $0x6e70fdce // fdiv v14.2d, v14.2d, v16.2d
 	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
-	MOVD $0x3fce2f722346f853, R8
-	VDUP R8, V17.D2
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
-	MOVD $0x3fd2438d2dc7ee36, R8
-	VDUP R8, V18.D2
-	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
 	MOVD $0x3fd999a7a9ca3c14, R8
-	VDUP R8, V18.D2
-	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
+	VDUP R8, V17.D2
+	WORD $0x6e71de11 // fmul v17.2d, v16.2d, v17.2d
 	MOVD $0x3fe555554fd93849, R8
 	VDUP R8, V18.D2
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	MOVD $0x3fce2f722346f853, R8
+	VDUP R8, V18.D2
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	MOVD $0x3fd2438d2dc7ee36, R8
+	VDUP R8, V19.D2
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	WORD $0x6e70de13 // fmul v19.2d, v16.2d, v16.2d
+	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
 	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4e6ed5d2 // fadd v18.2d, v14.2d, v14.2d
@@ -627,17 +632,17 @@ TEXT ·crossEntropyGradNEON(SB), $256-72
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3f29f08962453604, R0
+	MOVD $0x3fc555554433c3ec, R0
 	VDUP R0, V8.D2
-	MOVD $0x3f56d8d06d57f43f, R0
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
 	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
 	VDUP R0, V11.D2
-	MOVD $0x3fc555554433c3ec, R0
+	MOVD $0x3f29f08962453604, R0
 	VDUP R0, V12.D2
-	MOVD $0x3fe0000003a23742, R0
+	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -742,17 +747,18 @@ l7:
 	WORD $0x4ee5d44f // fsub v15.2d, v2.2d, v5.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
-	WORD $0x6e6edd0f // fmul v15.2d, v8.2d, v14.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6ad5ef // fadd v15.2d, v15.2d, v10.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6cd5ef // fadd v15.2d, v15.2d, v12.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
-	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
 	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
@@ -792,17 +798,18 @@ part2:
 	WORD $0x4ee5d44f // fsub v15.2d, v2.2d, v5.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
-	WORD $0x6e6edd0f // fmul v15.2d, v8.2d, v14.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6ad5ef // fadd v15.2d, v15.2d, v10.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6cd5ef // fadd v15.2d, v15.2d, v12.2d
-	WORD $0x6e6eddef // fmul v15.2d, v15.2d, v14.2d
-	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
-	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
 	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
@@ -893,19 +900,20 @@ l6:
 	WORD $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
 	WORD $0x6e70fdce // fdiv v14.2d, v14.2d, v16.2d
 	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
-	MOVD $0x3fce2f722346f853, R9
-	VDUP R9, V17.D2
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
-	MOVD $0x3fd2438d2dc7ee36, R9
-	VDUP R9, V18.D2
-	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
 	MOVD $0x3fd999a7a9ca3c14, R9
-	VDUP R9, V18.D2
-	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e70de31 // fmul v17.2d, v17.2d, v16.2d
+	VDUP R9, V17.D2
+	WORD $0x6e71de11 // fmul v17.2d, v16.2d, v17.2d
 	MOVD $0x3fe555554fd93849, R9
 	VDUP R9, V18.D2
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	MOVD $0x3fce2f722346f853, R9
+	VDUP R9, V18.D2
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	MOVD $0x3fd2438d2dc7ee36, R9
+	VDUP R9, V19.D2
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	WORD $0x6e70de13 // fmul v19.2d, v16.2d, v16.2d
+	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
 	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4e6ed5d2 // fadd v18.2d, v14.2d, v14.2d

@@ -96,17 +96,17 @@ func reduce(p *vec.Program, x vec.V) (r, t vec.V) {
 
 // expm1r is e^r - 1 for a reduced r.
 func expm1r(p *vec.Program, r vec.V) vec.V {
-	q := horner(p, r, f32.Exp5, f32.Exp4, f32.Exp3, f32.Exp2, f32.Exp1, f32.Exp0)
-	return p.Add(r, p.Mul(p.Mul(r, r), q))
+	r2 := p.Mul(r, r)
+	r4 := p.Mul(r2, r2)
+	low := linear(p, r, f32.Exp1, f32.Exp0)
+	mid := linear(p, r, f32.Exp3, f32.Exp2)
+	high := linear(p, r, f32.Exp5, f32.Exp4)
+	return p.Add(p.Add(r, p.Mul(r2, low)), p.Mul(r4, p.Add(mid, p.Mul(r2, high))))
 }
 
-// horner is the polynomial of x with the given coefficients, the highest first.
-func horner(p *vec.Program, x vec.V, coef ...float64) vec.V {
-	q := p.F64(coef[0])
-	for _, c := range coef[1:] {
-		q = p.Add(p.Mul(q, x), p.F64(c))
-	}
-	return q
+// linear is a·x + b.
+func linear(p *vec.Program, x vec.V, a, b float64) vec.V {
+	return p.Add(p.Mul(x, p.F64(a)), p.F64(b))
 }
 
 // exp is e^x of float64 lanes, |x| < 700 or NaN.
@@ -130,6 +130,7 @@ func ln(p *vec.Program, x vec.V) vec.V {
 	f := p.Sub(m, p.F64(1))
 	s := p.Div(f, p.Add(f, p.F64(2)))
 	z := p.Mul(s, s)
-	q := horner(p, z, f32.Log3, f32.Log2, f32.Log1, f32.Log0)
+	low, high := linear(p, z, f32.Log1, f32.Log0), linear(p, z, f32.Log3, f32.Log2)
+	q := p.Add(low, p.Mul(p.Mul(z, z), high))
 	return p.Add(p.Mul(k, p.F64(f32.Ln2)), p.Add(p.Add(s, s), p.Mul(p.Mul(s, z), q)))
 }

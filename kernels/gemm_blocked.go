@@ -55,21 +55,29 @@ func (g *gemm) run(threads int) {
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // minBlock is the number of multiply-adds below which a block is not worth
-// handing to another thread.
+// handing to another thread: some 2 µs.
 const minBlock = 1 << 17
 
-// cut chooses blocks for threads: strips of rows or of columns, whichever
-// there are more of.
+// cut chooses blocks for threads: strips of rows or of columns, along the longer
+// side, since each packs the other operand for itself. Strips of rows are whole
+// tiles, strips of columns whole vectors. There is one a thread, or two if they
+// are long enough for the packing not to matter, so that a thread which is held
+// up can be helped.
 func (t *gemmTask) cut(threads int) {
 	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
-	parts := min(2*threads, int(work/minBlock))
+	parts := min(threads, int(work/minBlock))
+	if work/float64(threads) >= 64*minBlock {
+		parts = 2 * threads
+	}
 	if parts < 2 {
 		return
 	}
-	if t.n >= 2*t.m {
-		t.cols = ceil(ceil(t.n, parts), 16) * 16
+	lanes, heights, _ := asm.GemmShape(t.isa)
+	if t.n > t.m {
+		t.cols = ceil(ceil(t.n, parts), max(lanes, 1)) * max(lanes, 1)
 	} else {
-		t.rows = ceil(ceil(t.m, parts), 6) * 6
+		height := max(heights[len(heights)-1], 1)
+		t.rows = ceil(ceil(t.m, parts), height) * height
 	}
 }
 

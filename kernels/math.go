@@ -65,14 +65,15 @@ func reduce(x float64) (r, t float64) {
 	return x - float64((t-f32.Shift)*f32.Ln2), t
 }
 
-// expm1r is e^r - 1 for a reduced r: r + r²·P(r).
+// expm1r is e^r - 1 for a reduced r: r + r²·P(r), with P split so that its parts
+// do not wait for each other.
 func expm1r(r float64) float64 {
-	p := float64(f32.Exp5*r) + f32.Exp4
-	p = float64(p*r) + f32.Exp3
-	p = float64(p*r) + f32.Exp2
-	p = float64(p*r) + f32.Exp1
-	p = float64(p*r) + f32.Exp0
-	return r + float64(float64(r*r)*p)
+	r2 := r * r
+	r4 := r2 * r2
+	low := float64(f32.Exp1*r) + f32.Exp0
+	mid := float64(f32.Exp3*r) + f32.Exp2
+	high := float64(f32.Exp5*r) + f32.Exp4
+	return (r + float64(r2*low)) + float64(r4*(mid+float64(r2*high)))
 }
 
 // exp is e^x for |x| < 700 or NaN: the integer in t goes into the exponent.
@@ -140,8 +141,8 @@ func log(x float64) float64 {
 	f := m - 1
 	s := f / (f + 2)
 	z := s * s
-	p := float64(f32.Log3*z) + f32.Log2
-	p = float64(p*z) + f32.Log1
-	p = float64(p*z) + f32.Log0
+	low := float64(f32.Log1*z) + f32.Log0
+	high := float64(f32.Log3*z) + f32.Log2
+	p := low + float64(float64(z*z)*high)
 	return float64(k*f32.Ln2) + ((s + s) + float64(float64(s*z)*p))
 }

@@ -71,9 +71,14 @@ const (
 	seatMask = sleeping - seat
 )
 
-// spins bounds how often a worker looks for work, and a caller for the end of
-// it, before giving up: some tens of microseconds.
-const spins = 2000
+// How often a worker looks for work before it leaves, some 500 µs, and how often a
+// caller looks for the end of it before it sleeps, some 50 µs. To get a sleeping
+// processor going takes up to 100 µs: a worker that left sooner would come too
+// late for one call and be gone before the next.
+const (
+	workerLooks = 50_000
+	callerLooks = 100_000
+)
 
 func (j *job) run(threads, n, grain, blocks int, r Ranger) {
 	j.r, j.n, j.grain, j.blocks = r, n, grain, blocks
@@ -102,7 +107,7 @@ func (j *job) finish() {
 	j.next.Store(int64(j.blocks))
 	j.state.And(^uint64(seatMask))
 	for i := 0; j.state.Load() != 0; i++ {
-		if i == spins {
+		if i == callerLooks {
 			j.done.Lock()
 			if j.state.Or(sleeping) != 0 {
 				j.done.Lock() // until the last worker unlocks it
@@ -151,7 +156,7 @@ func hire(want int) {
 
 func work() {
 	idle.Add(1)
-	for look := 0; look < spins; look++ {
+	for look := 0; look < workerLooks; look++ {
 		for i := range slots {
 			if j := &slots[i]; j.join() {
 				idle.Add(-1)
@@ -161,7 +166,7 @@ func work() {
 				look = 0
 			}
 		}
-		if look%64 == 63 {
+		if look%256 == 255 {
 			runtime.Gosched()
 		}
 	}
