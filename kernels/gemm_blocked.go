@@ -362,6 +362,9 @@ func rows(isa cpu.ISA, args *asm.Gemm, n, height, vecs int, edge bool) {
 		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), above*args.AStride))
 		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), above*args.CStride))
 		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), above*args.YStride))
+		if args.Start == asm.StartRowBias {
+			args.Bias = (*float32)(unsafe.Add(unsafe.Pointer(args.Bias), above*4))
+		}
 		args.Tiles = tiles - more
 		asm.GemmTile(isa, low, vecs, edge, args)
 	}

@@ -1,0 +1,146 @@
+package nn_test
+
+import (
+	"encoding/hex"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/internal/mnist"
+	"github.com/lockstep-go/lockstep/kernels"
+	"github.com/lockstep-go/lockstep/nn"
+	"github.com/lockstep-go/lockstep/optim"
+)
+
+// The constants below are the SHA-256 of the parameters that a training run ends
+// in, on every machine, instruction set and number of threads. The runs are on
+// embedded MNIST, with He's initial values, the defaults of each rule, and the
+// seed for both weights and batches. They were recorded with the plain Go loops;
+// whatever changes one of them breaks the module's promise.
+const seed = 1
+
+// small is 784-32-16-10 with ReLU after 20 steps of 16 images.
+var small = map[string]string{
+	"sgd":                     "77e8e1beb4ea81ea12d02d50fa208e8ceaf221d3eefcabca39d16aee0694779a",
+	"momentum":                "dc96acf15ec87a842f094fa6331ca58be4fbb2650bd41bdfcbdeaf328ff72f5f",
+	"nesterov":                "50a22d5d909d0beb2d6cbbc8e9bfaa3eacf10961137e4c01be112cc4272dfc19",
+	"nesterov-velocity-first": "471c23f3262bfbae901536b8b877f999159657ef79ba4e52e6ab01cf73642688",
+	"adagrad":                 "9ab1f84a7712b377bddff7aa8e689f636796ceb32b6a4cdc970d6d9a188beb98",
+	"rmsprop":                 "bf3583880b87296af7687196cb14add0aa8e46e46a8a886279ddbfccc3c162f7",
+	"adam":                    "0cee4685e02273b89d3b6390d4a525f7a76992fba1f4eb5e2e8cebdea88d8c0a",
+}
+
+// full is 784-100-100-100-100-10 with ReLU after steps of 128 images by Adam.
+var full = []struct {
+	steps int
+	hash  string
+}{
+	{2, "d89637ffee5dfa8208790526b9e4a89ab9b562ab04ab829229da0557580eb258"},
+	{100, "f3b1cd60ec27c2c88dc536cb0869c6effafe1bc367e068133e54e47e3174bf01"},
+}
+
+var threadCounts = []kernels.Threads{1, 2, 3, 8}
+
+// train is the embedded training set.
+var train = sync.OnceValues(func() (*nn.Data, error) {
+	set, _, err := mnist.Embedded()
+	if err != nil {
+		return nil, err
+	}
+	return &nn.Data{Rows: set.Rows, X: set.Images, Labels: set.Labels}, nil
+})
+
+// run is a training run under way.
+type run struct {
+	trainer *nn.Trainer
+	batch   nn.Data
+	step    int
+}
+
+func newRun(t *testing.T, rule string, threads kernels.Threads, layers ...nn.Layer) *run {
+	t.Helper()
+	net := nn.MustNew(28*28, layers...)
+	net.Init(nn.He(), seed)
+	opt, err := optim.New(rule, net.NumParams(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &run{trainer: &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: opt, Threads: threads}}
+}
+
+// until trains up to the given step and returns the parameters' hash.
+func (r *run) until(t *testing.T, step, rows int) string {
+	t.Helper()
+	set, err := train()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; r.step < step; r.step++ {
+		r.batch.Draw(set, rows, seed, uint32(r.step))
+		r.trainer.Step(&r.batch)
+	}
+	hash := nn.Hash(r.trainer.Net.Params())
+	return hex.EncodeToString(hash[:])
+}
+
+// TestSmallNetBits runs every rule on every instruction set that there is.
+func TestSmallNetBits(t *testing.T) {
+	was := kernels.ISA()
+	defer kernels.SetISA(was)
+	for _, isa := range kernels.ISAs() {
+		if err := kernels.SetISA(isa); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range optim.Names() {
+			for _, threads := range threadCounts {
+				r := newRun(t, rule, threads, nn.Affine(32), nn.ReLU(), nn.Affine(16), nn.ReLU(), nn.Affine(10))
+				if got := r.until(t, 20, 16); got != small[rule] {
+					t.Errorf("%s, %s, threads %d: parameters %s, want %s", isa, rule, threads, got, small[rule])
+				}
+			}
+		}
+	}
+}
+
+// TestFullNetBits runs the network of the main job on the instruction set in use.
+// In short mode it does the first steps only, on three threads: under an emulator
+// each takes seconds.
+func TestFullNetBits(t *testing.T) {
+	counts, until := threadCounts, full
+	if testing.Short() {
+		counts, until = []kernels.Threads{3}, full[:1]
+	}
+	for _, threads := range counts {
+		r := newRun(t, "adam", threads, nn.Affine(100), nn.ReLU(), nn.Affine(100), nn.ReLU(),
+			nn.Affine(100), nn.ReLU(), nn.Affine(100), nn.ReLU(), nn.Affine(10))
+		for _, at := range until {
+			if got := r.until(t, at.steps, 128); got != at.hash {
+				t.Errorf("%s, threads %d: parameters after %d steps %s, want %s", kernels.ISA(), threads, at.steps, got, at.hash)
+			}
+		}
+	}
+}
+
+// TestHash: the bytes are little-endian, and every NaN is 7FC00000. The wanted
+// values are those of Python's hashlib and struct.
+func TestHash(t *testing.T) {
+	long := make([]float32, 5000)
+	for i := range long {
+		long[i] = float32(i)
+	}
+	for _, test := range []struct {
+		name string
+		flat []float32
+		want string
+	}{
+		{"empty", nil, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"1, -2.5, -0, NaN", []float32{1, -2.5, float32(math.Copysign(0, -1)), float32(math.NaN())}, "6a6c0887302de55726ac63cc7d0264974e62a04d1bc5532f4328498c88e0303f"},
+		{"another NaN", []float32{1, -2.5, float32(math.Copysign(0, -1)), math.Float32frombits(0xFFFFFFFF)}, "6a6c0887302de55726ac63cc7d0264974e62a04d1bc5532f4328498c88e0303f"},
+		{"0 to 4999", long, "8a3ce969e8a58dd8f04cfd9cd2c1aaa8800e4d20bcbf50e743a59044a5e58fdf"},
+	} {
+		hash := nn.Hash(test.flat)
+		if got := hex.EncodeToString(hash[:]); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,374 @@
+package nn_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/nn"
+)
+
+// layer is a layer as a test writes it: "relu" and so on, or "" for an affine
+// one of out outputs.
+type layer struct {
+	act string
+	out int
+}
+
+// newNet makes the network through the names.
+func newNet(t testing.TB, in int, layers []layer) *nn.Net {
+	t.Helper()
+	var made []nn.Layer
+	for _, l := range layers {
+		next := nn.Affine(l.out)
+		if l.act != "" {
+			var err error
+			if next, err = nn.NewActivation(l.act); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made = append(made, next)
+	}
+	net, err := nn.New(in, made...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+// fillNormal sets x to normal deviates.
+func fillNormal(rng *rand.Rand, x []float32) {
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+}
+
+// newData makes samples for a network, with labels and targets.
+func newData(rng *rand.Rand, rows, in, out int) *nn.Data {
+	d := &nn.Data{Rows: rows, X: make([]float32, rows*in), Labels: make([]int32, rows), Targets: make([]float32, rows*out)}
+	fillNormal(rng, d.X)
+	fillNormal(rng, d.Targets)
+	for i := range d.Labels {
+		d.Labels[i] = rng.Int32N(int32(out))
+	}
+	return d
+}
+
+// oracle computes the outputs of one row in float64 from the formulas.
+func oracle(layers []layer, params, x []float64) []float64 {
+	for _, l := range layers {
+		y := make([]float64, l.out)
+		switch l.act {
+		case "":
+			w, b := params[:len(x)*l.out], params[len(x)*l.out:][:l.out]
+			params = params[(len(x)+1)*l.out:]
+			for j := range y {
+				y[j] = b[j]
+				for i := range x {
+					y[j] += x[i] * w[i*l.out+j]
+				}
+			}
+		default:
+			y = make([]float64, len(x))
+			for i, v := range x {
+				switch l.act {
+				case "relu":
+					y[i] = max(0, v)
+				case "sigmoid":
+					y[i] = 1 / (1 + math.Exp(-v))
+				case "tanh":
+					y[i] = math.Tanh(v)
+				}
+			}
+		}
+		x = y
+	}
+	return x
+}
+
+// losses has each loss and its value for one row of outputs in float64, whose
+// mean over the rows it is.
+var losses = []struct {
+	name   string
+	loss   nn.Loss
+	oracle func(y, target []float64, label int32) float64
+}{
+	{"softmax cross-entropy", nn.SoftmaxCrossEntropy, func(y, target []float64, label int32) float64 {
+		var sum float64
+		for _, v := range y {
+			sum += math.Exp(v)
+		}
+		return math.Log(sum) - y[label]
+	}},
+	{"mean squared error", nn.MeanSquaredError, func(y, target []float64, label int32) float64 {
+		var sum float64
+		for j := range y {
+			sum += (y[j] - target[j]) * (y[j] - target[j])
+		}
+		return sum / float64(len(y))
+	}},
+}
+
+func float64s(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// nets are the networks of the tests, each of 5 inputs.
+var nets = [][]layer{
+	{{"", 3}},
+	{{"", 7}, {"relu", 0}, {"", 6}, {"relu", 0}, {"", 4}},
+	{{"", 7}, {"sigmoid", 0}, {"", 6}, {"sigmoid", 0}, {"", 4}},
+	{{"", 7}, {"tanh", 0}, {"", 6}, {"tanh", 0}, {"", 4}},
+	{{"", 7}, {"", 6}, {"", 2}},
+	{{"", 17}, {"tanh", 0}, {"", 3}, {"sigmoid", 0}},
+	{{"", 6}, {"relu", 0}, {"", 3}, {"relu", 0}},
+	{{"tanh", 0}, {"", 6}, {"relu", 0}, {"tanh", 0}, {"sigmoid", 0}, {"", 3}},
+	{{"sigmoid", 0}, {"tanh", 0}, {"", 2}, {"tanh", 0}, {"relu", 0}},
+	{{"", 1}, {"sigmoid", 0}, {"", 2}},
+}
+
+// TestGradients compares the loss and each gradient with float64: the loss with
+// the formula's, to 1e-6 of it; the gradients with central differences of the
+// formula, to 1e-5 of the largest of their view.
+func TestGradients(t *testing.T) {
+	const (
+		in        = 5
+		step      = 1e-5 // both errors of a central difference are below 1e-9
+		lossBound = 1e-6
+		gradBound = 1e-5
+	)
+	var worstLoss, worstGrad float64
+	for _, layers := range nets {
+		net := newNet(t, in, layers)
+		for _, loss := range losses {
+			for _, rows := range []int{1, 2, 7, 64} {
+				name := fmt.Sprintf("%v, %s, batch %d", layers, loss.name, rows)
+				rng := rand.New(rand.NewPCG(uint64(rows), 7))
+				net.Init(nn.Std(0.7), 3)
+				for _, v := range net.Views() {
+					if v.Name[0] == 'b' {
+						fillNormal(rng, v.Of(net.Params()))
+					}
+				}
+				data := newData(rng, rows, in, net.Out())
+				y := net.Forward(data.X, rows)
+				dy := make([]float32, len(y))
+				got := loss.loss(dy, y, data)
+				if without := loss.loss(nil, y, data); math.Float64bits(without) != math.Float64bits(got) {
+					t.Errorf("%s: loss %v without a gradient, %v with", name, without, got)
+				}
+				for i := range net.Grads() {
+					net.Grads()[i] = float32(math.NaN()) // what was there must not matter
+				}
+				net.Backward(dy)
+
+				params, x, targets := float64s(net.Params()), float64s(data.X), float64s(data.Targets)
+				mean := func() float64 {
+					var sum float64
+					for i := range rows {
+						y := oracle(layers, params, x[i*in:][:in])
+						sum += loss.oracle(y, targets[i*net.Out():][:net.Out()], data.Labels[i])
+					}
+					return sum / float64(rows)
+				}
+				want := mean()
+				e := math.Abs(got-want) / want
+				if worstLoss = max(worstLoss, e); !(e <= lossBound) {
+					t.Fatalf("%s: loss %v, float64 has %v: relative error %.2g, want at most %g", name, got, want, e, lossBound)
+				}
+
+				for _, v := range net.Views() {
+					grads := v.Of(net.Grads())
+					wants := make([]float64, len(grads))
+					var largest float64
+					for i := range grads {
+						p := &params[v.Offset+i]
+						was := *p
+						*p = was + step
+						above := mean()
+						*p = was - step
+						wants[i] = (above - mean()) / (2 * step)
+						*p = was
+						largest = max(largest, math.Abs(wants[i]))
+					}
+					for i, g := range grads {
+						if largest == 0 && g == 0 {
+							continue // units that no row switches on
+						}
+						e := math.Abs(float64(g)-wants[i]) / largest
+						if worstGrad = max(worstGrad, e); !(e <= gradBound) {
+							t.Fatalf("%s: gradient of %s[%d] is %v, float64 has %v: error %.2g of the largest, want at most %g",
+								name, v.Name, i, g, wants[i], e, gradBound)
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("largest relative error: loss %.2g, gradients %.2g", worstLoss, worstGrad)
+}
+
+// TestPredict: a row's outputs have the bits of the row alone, whatever batch it
+// comes in and whatever batches the predictor works in; and of Forward.
+func TestPredict(t *testing.T) {
+	const in, most = 5, 9
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, layers := range nets {
+		net := newNet(t, in, layers)
+		fillNormal(rng, net.Params())
+		out := net.Out()
+		x := make([]float32, most*in)
+		fillNormal(rng, x)
+		x[3*in] = float32(math.NaN()) // must stay in its row
+		want := make([]float32, most*out)
+		single := net.Predictor(1)
+		for i := range most {
+			single.Predict(want[i*out:][:out], x[i*in:][:in], 1)
+		}
+		for rows := range most + 1 {
+			dst := make([]float32, rows*out)
+			for _, max := range []int{1, 2, 4, 5, 9, 100} {
+				clear(dst)
+				net.Predictor(max).Predict(dst, x[:rows*in], rows)
+				if !sameBits(dst, want[:rows*out]) {
+					t.Fatalf("%v: %d rows by at most %d: %v, one by one %v", layers, rows, max, dst, want[:rows*out])
+				}
+			}
+			if y := net.Forward(x[:rows*in], rows); !sameBits(y, want[:rows*out]) {
+				t.Fatalf("%v: Forward of %d rows: %v, one by one %v", layers, rows, y, want[:rows*out])
+			}
+		}
+	}
+}
+
+// TestPredictConcurrent has many goroutines predict at once, and the network
+// itself at work meanwhile; the race detector watches.
+func TestPredictConcurrent(t *testing.T) {
+	const in, rows = 20, 30
+	rng := rand.New(rand.NewPCG(1, 3))
+	net := nn.MustNew(in, nn.Affine(30), nn.Tanh(), nn.Affine(30), nn.ReLU(), nn.Affine(3))
+	fillNormal(rng, net.Params())
+	x := make([]float32, rows*in)
+	fillNormal(rng, x)
+	want := slices.Clone(net.Forward(x, rows))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			p := net.Predictor(7)
+			for range 20 {
+				dst := make([]float32, len(want))
+				p.Predict(dst, x, rows)
+				if !sameBits(dst, want) {
+					t.Error("a prediction changed with others at work")
+				}
+			}
+		})
+	}
+	for range 20 {
+		net.Backward(net.Forward(x, rows))
+	}
+	wg.Wait()
+}
+
+// sameBits compares by bits, all NaN being one.
+func sameBits(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(a, b float32) bool {
+		return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
+	})
+}
+
+// TestLayout: the flat vector is W1, b1, W2, b2, … without gaps, W being in×out
+// and row-major.
+func TestLayout(t *testing.T) {
+	net := nn.MustNew(2, nn.Tanh(), nn.Affine(3), nn.ReLU(), nn.Affine(1))
+	want := []nn.View{{"W1", []int{2, 3}, 0}, {"b1", []int{3}, 6}, {"W2", []int{3, 1}, 9}, {"b2", []int{1}, 12}}
+	if got := net.Views(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("views %v, want %v", got, want)
+	}
+	if net.In() != 2 || net.Out() != 1 || net.NumParams() != 13 || len(net.Params()) != 13 || len(net.Grads()) != 13 {
+		t.Errorf("In, Out, NumParams, len(Params), len(Grads) = %d, %d, %d, %d, %d, want 2, 1, 13, 13, 13",
+			net.In(), net.Out(), net.NumParams(), len(net.Params()), len(net.Grads()))
+	}
+
+	plain := nn.MustNew(2, nn.Affine(3))
+	copy(plain.Params(), []float32{1, 2, 3, 4, 5, 6, 7, 8, 9})
+	y := plain.Forward([]float32{10, 100}, 1)
+	if want := []float32{10 + 400 + 7, 20 + 500 + 8, 30 + 600 + 9}; !slices.Equal(y, want) {
+		t.Errorf("x·W + b = %v, want %v", y, want)
+	}
+	plain.Backward([]float32{1, 2, 3})
+	if want := []float32{10, 20, 30, 100, 200, 300, 1, 2, 3}; !slices.Equal(plain.Grads(), want) {
+		t.Errorf("gradients %v, want %v", plain.Grads(), want)
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	for _, test := range []struct {
+		in     int
+		layers []nn.Layer
+		want   string
+	}{
+		{0, []nn.Layer{nn.Affine(1)}, "nn.New: in = 0, want at least 1"},
+		{3, nil, "nn.New: no layers, want at least 1"},
+		{3, []nn.Layer{nn.Affine(2), nn.ReLU(), nn.Affine(0)}, "nn.New: layer 3 is Affine(0), want at least 1 output"},
+		{3, []nn.Layer{{}}, "nn.New: layer 1 is Affine(0), want at least 1 output"},
+		{3, []nn.Layer{nn.Affine(-2)}, "nn.New: layer 1 is Affine(-2), want at least 1 output"},
+		{math.MaxInt, []nn.Layer{nn.Affine(1)}, "more parameters than a slice can hold"},
+		{1 << 20, []nn.Layer{nn.Affine(math.MaxInt/4>>20 + 1)}, "more parameters than a slice can hold"},
+		{1, []nn.Layer{nn.Affine(math.MaxInt / 8), nn.Affine(1)}, "layer 2 is Affine(1) of"},
+	} {
+		net, err := nn.New(test.in, test.layers...)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("New(%d, %v): error %v, want %s", test.in, test.layers, err, test.want)
+		}
+		if net != nil {
+			t.Errorf("New(%d, %v) returned a network besides an error", test.in, test.layers)
+		}
+	}
+	if _, err := nn.NewActivation("gelu"); err == nil || err.Error() != `nn: unknown activation "gelu", want one of relu, sigmoid, tanh` {
+		t.Errorf("NewActivation(gelu): error %v", err)
+	}
+	if got := nn.Activations(); !slices.Equal(got, []string{"relu", "sigmoid", "tanh"}) {
+		t.Errorf("Activations() = %v", got)
+	}
+}
+
+func TestNetPanics(t *testing.T) {
+	net := nn.MustNew(2, nn.Affine(3))
+	for _, test := range []struct {
+		do   func()
+		want string
+	}{
+		{func() { nn.MustNew(0, nn.ReLU()) }, "nn.New: in = 0"},
+		{func() { net.Forward(make([]float32, 5), 2) }, "nn.Net.Forward: len(x) = 5, want 2 rows of 2"},
+		{func() { net.Forward(make([]float32, 4), 1) }, "nn.Net.Forward: len(x) = 4, want 1 rows of 2"},
+		{func() { net.Forward(nil, -1) }, "nn.Net.Forward: len(x) = 0, want -1 rows of 2"},
+		{func() { net.Forward(nil, math.MinInt) }, "nn.Net.Forward: len(x) = 0"},
+		{func() { net.Forward(make([]float32, 4), 2); net.Backward(make([]float32, 3)) }, "nn.Net.Backward: len(dy) = 3, want 2 rows of 3"},
+		{func() { nn.MustNew(2, nn.Affine(3)).Backward(make([]float32, 3)) }, "nn.Net.Backward: len(dy) = 3, want 0 rows of 3"},
+		{func() { net.Predictor(0) }, "nn.Net.Predictor: max = 0, want at least 1"},
+		{func() { net.Predictor(1).Predict(make([]float32, 6), make([]float32, 6), 2) }, "nn.Predictor.Predict: len(x) = 6, want 2 rows of 2"},
+		{func() { net.Predictor(1).Predict(make([]float32, 5), make([]float32, 4), 2) }, "nn.Predictor.Predict: len(dst) = 5, want 2 rows of 3"},
+	} {
+		wantPanic(t, test.want, test.do)
+	}
+}
+
+func wantPanic(t *testing.T, want string, do func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if got := fmt.Sprint(recover()); !strings.Contains(got, want) {
+			t.Errorf("panic %s, want %s", got, want)
+		}
+	}()
+	do()
+}
