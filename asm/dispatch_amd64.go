@@ -158,7 +158,7 @@ func Sigmoid(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 
 // Tanh does, for each of n elements of dst, x:
 //
-//	dst = -e/(e + 2) with e = e^(-2|x|) - 1, and the sign of x
+//	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
 func Tanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:

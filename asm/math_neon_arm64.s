@@ -472,7 +472,7 @@ l1:
 
 // Tanh does, for each of n elements of dst, x:
 //
-// 	dst = -e/(e + 2) with e = e^(-2|x|) - 1, and the sign of x
+// 	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
 //
 // func tanhNEON(n int, dst *float32, x *float32)
 TEXT ·tanhNEON(SB), $128-24
@@ -480,7 +480,7 @@ TEXT ·tanhNEON(SB), $128-24
 	VDUP R0, V1.S2
 	MOVD $0x41200000, R0
 	VDUP R0, V3.S2
-	MOVD $0xc000000000000000, R0
+	MOVD $0x4000000000000000, R0
 	VDUP R0, V4.D2
 	MOVD $0x3ff71547652b82fe, R0
 	VDUP R0, V5.D2
@@ -502,10 +502,6 @@ TEXT ·tanhNEON(SB), $128-24
 	VDUP R0, V13.D2
 	MOVD $0x3f56d8d06d57f43f, R0
 	VDUP R0, V14.D2
-	MOVD $0x8000000000000000, R0
-	VDUP R0, V15.D2
-	MOVD $0x4000000000000000, R0
-	VDUP R0, V16.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
@@ -517,37 +513,36 @@ l2:
 	FMOVD (R2), F0
 	VAND V1.B8, V0.B8, V2.B8
 	VEOR V2.B8, V0.B8, V0.B8
-	WORD $0x2ea3e411 // fcmgt v17.2s, v0.2s, v3.2s
-	VBSL V0.B8, V3.B8, V17.B8
-	WORD $0x0e617a20 // fcvtl v0.2d, v17.2s
+	WORD $0x2ea3e40f // fcmgt v15.2s, v0.2s, v3.2s
+	VBSL V0.B8, V3.B8, V15.B8
+	WORD $0x0e6179e0 // fcvtl v0.2d, v15.2s
 	WORD $0x6e60dc80 // fmul v0.2d, v4.2d, v0.2d
-	WORD $0x6e65dc11 // fmul v17.2d, v0.2d, v5.2d
-	WORD $0x4e66d631 // fadd v17.2d, v17.2d, v6.2d
-	WORD $0x4ee6d632 // fsub v18.2d, v17.2d, v6.2d
-	WORD $0x6e67de52 // fmul v18.2d, v18.2d, v7.2d
-	WORD $0x4ef2d400 // fsub v0.2d, v0.2d, v18.2d
-	VSHL $0x34, V17.D2, V17.D2
-	VADD V17.D2, V8.D2, V17.D2
-	WORD $0x6e60dc12 // fmul v18.2d, v0.2d, v0.2d
-	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
-	WORD $0x6e69dc14 // fmul v20.2d, v0.2d, v9.2d
-	WORD $0x4e6ad694 // fadd v20.2d, v20.2d, v10.2d
-	WORD $0x6e6bdc15 // fmul v21.2d, v0.2d, v11.2d
-	WORD $0x4e6cd6b5 // fadd v21.2d, v21.2d, v12.2d
-	WORD $0x6e6ddc16 // fmul v22.2d, v0.2d, v13.2d
-	WORD $0x4e6ed6d6 // fadd v22.2d, v22.2d, v14.2d
-	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
-	WORD $0x4e74d400 // fadd v0.2d, v0.2d, v20.2d
-	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
-	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
-	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x6e65dc0f // fmul v15.2d, v0.2d, v5.2d
+	WORD $0x4e66d5ef // fadd v15.2d, v15.2d, v6.2d
+	WORD $0x4ee6d5f0 // fsub v16.2d, v15.2d, v6.2d
+	WORD $0x6e67de10 // fmul v16.2d, v16.2d, v7.2d
+	WORD $0x4ef0d400 // fsub v0.2d, v0.2d, v16.2d
+	VSHL $0x34, V15.D2, V15.D2
+	VADD V15.D2, V8.D2, V15.D2
+	WORD $0x6e60dc10 // fmul v16.2d, v0.2d, v0.2d
+	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
+	WORD $0x6e69dc12 // fmul v18.2d, v0.2d, v9.2d
+	WORD $0x4e6ad652 // fadd v18.2d, v18.2d, v10.2d
+	WORD $0x6e6bdc13 // fmul v19.2d, v0.2d, v11.2d
+	WORD $0x4e6cd673 // fadd v19.2d, v19.2d, v12.2d
+	WORD $0x6e6ddc14 // fmul v20.2d, v0.2d, v13.2d
+	WORD $0x4e6ed694 // fadd v20.2d, v20.2d, v14.2d
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
 	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
-	WORD $0x6e60de20 // fmul v0.2d, v17.2d, v0.2d
-	WORD $0x4ee8d631 // fsub v17.2d, v17.2d, v8.2d
-	WORD $0x4e71d400 // fadd v0.2d, v0.2d, v17.2d
-	VEOR V15.B16, V0.B16, V17.B16
+	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
+	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
 	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
-	WORD $0x6e60fe20 // fdiv v0.2d, v17.2d, v0.2d
+	WORD $0x6e60dde0 // fmul v0.2d, v15.2d, v0.2d
+	WORD $0x4ee8d5ef // fsub v15.2d, v15.2d, v8.2d
+	WORD $0x4e6fd400 // fadd v0.2d, v0.2d, v15.2d
+	WORD $0x4e64d40f // fadd v15.2d, v0.2d, v4.2d
+	WORD $0x6e6ffc00 // fdiv v0.2d, v0.2d, v15.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	VORR V2.B8, V0.B8, V0.B8
 	FMOVD F0, (R1)
@@ -581,25 +576,24 @@ part2:
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V8.D2, V2.D2
 	WORD $0x6e60dc03 // fmul v3.2d, v0.2d, v0.2d
-	WORD $0x6e63dc64 // fmul v4.2d, v3.2d, v3.2d
-	WORD $0x6e69dc05 // fmul v5.2d, v0.2d, v9.2d
-	WORD $0x4e6ad4a5 // fadd v5.2d, v5.2d, v10.2d
-	WORD $0x6e6bdc06 // fmul v6.2d, v0.2d, v11.2d
-	WORD $0x4e6cd4c6 // fadd v6.2d, v6.2d, v12.2d
-	WORD $0x6e6ddc07 // fmul v7.2d, v0.2d, v13.2d
-	WORD $0x4e6ed4e7 // fadd v7.2d, v7.2d, v14.2d
-	WORD $0x6e65dc65 // fmul v5.2d, v3.2d, v5.2d
-	WORD $0x4e65d400 // fadd v0.2d, v0.2d, v5.2d
-	WORD $0x6e67dc63 // fmul v3.2d, v3.2d, v7.2d
-	WORD $0x4e63d4c3 // fadd v3.2d, v6.2d, v3.2d
-	WORD $0x6e63dc83 // fmul v3.2d, v4.2d, v3.2d
+	WORD $0x6e63dc65 // fmul v5.2d, v3.2d, v3.2d
+	WORD $0x6e69dc06 // fmul v6.2d, v0.2d, v9.2d
+	WORD $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
+	WORD $0x6e6bdc07 // fmul v7.2d, v0.2d, v11.2d
+	WORD $0x4e6cd4e7 // fadd v7.2d, v7.2d, v12.2d
+	WORD $0x6e6ddc09 // fmul v9.2d, v0.2d, v13.2d
+	WORD $0x4e6ed529 // fadd v9.2d, v9.2d, v14.2d
+	WORD $0x6e66dc66 // fmul v6.2d, v3.2d, v6.2d
+	WORD $0x4e66d400 // fadd v0.2d, v0.2d, v6.2d
+	WORD $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
+	WORD $0x4e63d4e3 // fadd v3.2d, v7.2d, v3.2d
+	WORD $0x6e63dca3 // fmul v3.2d, v5.2d, v3.2d
 	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
 	WORD $0x6e60dc40 // fmul v0.2d, v2.2d, v0.2d
 	WORD $0x4ee8d442 // fsub v2.2d, v2.2d, v8.2d
 	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	VEOR V15.B16, V0.B16, V2.B16
-	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
-	WORD $0x6e60fc40 // fdiv v0.2d, v2.2d, v0.2d
+	WORD $0x4e64d402 // fadd v2.2d, v0.2d, v4.2d
+	WORD $0x6e62fc00 // fdiv v0.2d, v0.2d, v2.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	VORR V1.B8, V0.B8, V0.B8
 	TBNZ $0x01, R0, part3

@@ -90,7 +90,7 @@ func sigmoidAVX2(n int, dst, x *float32)
 
 // Tanh does, for each of n elements of dst, x:
 //
-//	dst = -e/(e + 2) with e = e^(-2|x|) - 1, and the sign of x
+//	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
 //
 //go:noescape
 func tanhAVX2(n int, dst, x *float32)

@@ -45,13 +45,13 @@ var maths = []kernel{
 		})),
 
 	wide(elementwise("Tanh", "dst x", "", `
-		dst = -e/(e + 2) with e = e^(-2|x|) - 1, and the sign of x`,
+		dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x`,
 		func(l lanes) {
 			x := l.Get("x")
 			sign := l.And(x, l.Bits(32, 1<<31))
 			a := l.Min(l.F32(10), l.Xor(x, sign))
-			e := expm1(l.Program, l.Mul(l.F64(-2), l.Widen(a)))
-			y := l.Narrow(l.Div(l.Xor(e, l.Bits(64, 1<<63)), l.Add(e, l.F64(2))))
+			e := expm1(l.Program, l.Mul(l.F64(2), l.Widen(a)))
+			y := l.Narrow(l.Div(e, l.Add(e, l.F64(2))))
 			l.Put("dst", l.Or(y, sign))
 		})),
 

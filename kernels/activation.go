@@ -24,7 +24,7 @@ const (
 // see [Exp] for their arithmetic:
 //
 //	sigmoid x = 1/(1 + e^-x)
-//	tanh |x| = -e/(e + 2) with e = e^(-2|x|) - 1, and the sign of x
+//	tanh |x| = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
 //
 // Shapes: dst and x have the same length. Aliasing: dst may be x.
 func Activate(act Activation, dst, x []float32, limit ...Threads) {
@@ -89,8 +89,8 @@ func activate(act Activation, dst, x []float32) {
 			if a > 10 {
 				a = 10
 			}
-			e := expm1(-2 * float64(a))
-			dst[i] = math.Float32frombits(math.Float32bits(float32(-e/(e+2))) | sign)
+			e := expm1(2 * float64(a))
+			dst[i] = math.Float32frombits(math.Float32bits(float32(e/(e+2))) | sign)
 		}
 	}
 }

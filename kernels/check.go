@@ -14,7 +14,7 @@ func wantLen(fn, name string, got int, wantName string, want int) {
 	}
 }
 
-// overlap returns how many elements a and b share.
+// overlap returns how many elements of a share memory with b.
 func overlap[A, B any](a []A, b []B) uintptr {
 	alo, blo := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	ahi, bhi := alo+uintptr(len(a))*unsafe.Sizeof(*new(A)), blo+uintptr(len(b))*unsafe.Sizeof(*new(B))
@@ -22,7 +22,7 @@ func overlap[A, B any](a []A, b []B) uintptr {
 	if lo >= hi {
 		return 0
 	}
-	return (hi - lo) / unsafe.Sizeof(*new(A))
+	return (hi - lo + unsafe.Sizeof(*new(A)) - 1) / unsafe.Sizeof(*new(A))
 }
 
 // wantApart panics if two vectors share an element.

@@ -92,7 +92,7 @@ func (t *gemmTask) Range(lo, hi int) {
 		switch {
 		case lanes == 0:
 			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
-		case g.k > 0 && g.m == 1 && !bool(g.tB) && g.alpha == 1 && (g.beta == 0 || g.beta == 1):
+		case g.k > 0 && g.m == 1 && !bool(g.tB):
 			g.row(t.isa)
 		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1:
 			g.transposed(t.isa, lanes)
@@ -155,14 +155,7 @@ func room(x *[]float32, n int) []float32 {
 
 // blocked does the product with the micro-kernels of isa.
 func (g *gemm) blocked(isa cpu.ISA) {
-	if g.beta != 0 && g.beta != 1 {
-		for i := range g.m {
-			row := g.c[i*g.ldc:][:g.n]
-			for j, c := range row {
-				row[j] = g.beta * c
-			}
-		}
-	}
+	g.scale()
 	lanes, heights, together := asm.GemmShape(isa)
 	s := getScratch()
 	packA, packB := g.packs(together)
@@ -222,6 +215,22 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	g.activate()
 }
 
+// scale multiplies C by beta, where the kernels cannot take it as it is.
+func (g *gemm) scale() {
+	if g.beta == 0 || g.beta == 1 {
+		return
+	}
+	for i := range g.m {
+		scaleRow(g.c[i*g.ldc:][:g.n], g.beta)
+	}
+}
+
+func scaleRow(x []float32, by float32) {
+	for i := range x {
+		x[i] *= by
+	}
+}
+
 // activate applies the activations that the kernels leave.
 func (g *gemm) activate() {
 	if g.ep.Act <= ActReLU {
@@ -241,9 +250,19 @@ func (g *gemm) activate() {
 // is read in the order in which it lies.
 func (g *gemm) row(isa cpu.ISA) {
 	const cols = 2048 // these of C stay in L1
-	aStep := 1
+	g.scale()
+	a, aStep := g.a, 1
 	if g.tA {
 		aStep = g.lda
+	}
+	if g.alpha != 1 {
+		s := getScratch()
+		defer gemmScratch.Put(s)
+		scaled := room(&s.a, g.k)
+		for p := range scaled {
+			scaled[p] = g.alpha * a[p*aStep]
+		}
+		a, aStep = scaled, 1
 	}
 	for j := 0; j < g.n; j += cols {
 		args := asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
@@ -254,7 +273,7 @@ func (g *gemm) row(isa cpu.ISA) {
 			args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
 		}
 		for p := 0; p < g.k; {
-			args.A, args.B = &g.a[p*aStep], &g.b[p*g.ldb+j]
+			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
 			if p+steps == g.k {
 				g.end(&args, 0, j)
@@ -414,10 +433,7 @@ func (g *gemm) packA(isa cpu.ISA, s *scratch, lanes int, together bool, i0, mc, 
 	}
 	if g.alpha != 1 {
 		for l := range lines {
-			row := dst[l*pitch:][:length]
-			for i, a := range row {
-				row[i] = g.alpha * a
-			}
+			scaleRow(dst[l*pitch:][:length], g.alpha)
 		}
 	}
 	if bool(g.tA) || together {

@@ -1,0 +1,166 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/internal/cpu"
+)
+
+// TestISAs fails where the tests of this package would compare the portable
+// loops with themselves alone. An amd64 machine without AVX2 passes only if that
+// is said: LOCKSTEP_ISA=portable.
+func TestISAs(t *testing.T) {
+	want := map[string][]string{"amd64": {"portable", "avx2"}, "arm64": {"portable", "neon"}}[runtime.GOARCH]
+	if want == nil || slices.Contains(buildTags(t), "purego") {
+		want = []string{"portable"}
+	}
+	got := ISAs()
+	if runtime.GOARCH == "amd64" && os.Getenv(cpu.EnvISA) == "portable" && len(got) == 1 {
+		want = want[:1]
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("ISAs() = %q, want %q", got, want)
+	}
+}
+
+func buildTags(t *testing.T) []string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		t.Fatal("the test was built without build information, which says with what tags")
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return strings.Split(s.Value, ",")
+		}
+	}
+	return nil
+}
+
+func TestSetISA(t *testing.T) {
+	useISA(t, "portable")
+	for _, name := range append(ISAs(), "") {
+		want := name
+		if name == "" {
+			want = ISAs()[len(ISAs())-1]
+		}
+		if err := SetISA(name); err != nil || ISA() != want {
+			t.Errorf("SetISA(%q): error %v, ISA() = %q, want %q", name, err, ISA(), want)
+		}
+	}
+	before := ISA()
+	for _, name := range []string{"sse9", "AVX2", "portable "} {
+		err := SetISA(name)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) || !strings.Contains(err.Error(), strings.Join(ISAs(), ", ")) {
+			t.Errorf("SetISA(%q): error %v, want one that names it and %q", name, err, ISAs())
+		}
+		if ISA() != before {
+			t.Errorf("SetISA(%q) failed and changed the instruction set from %s to %s", name, before, ISA())
+		}
+	}
+}
+
+func TestSelfCheck(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		if err := SelfCheck(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestConcurrent calls all kernels from many goroutines, with several limits of
+// threads, while each changes the instruction set of all.
+func TestConcurrent(t *testing.T) {
+	useISA(t, ISA())
+	r := rand.New(rand.NewPCG(8, 1))
+	var calls []func() error // each on memory of its own
+	add := func(call func() error) { calls = append(calls, call) }
+	limit := func() Threads { return pick[Threads](r, 0, 1, 2, 3, 8) }
+	for _, n := range []int{100, block + 77, 3*block + 1} {
+		for i := range vectorKernels {
+			k := &vectorKernels[i]
+			in := k.draw(r, kindNamed("normal"), n)
+			want, wantSum := k.portable(t, in)
+			threads := limit()
+			add(func() error {
+				v := make([][]float32, len(in))
+				for i := range in {
+					v[i] = slices.Clone(in[i])
+				}
+				sum := k.run(v, threads)
+				for i := range v {
+					for e := range v[i] {
+						if !same(v[i][e], want[i][e]) {
+							return fmt.Errorf("%s: n %d, threads %d: %s[%d] = %s, want %s", k.name, n, threads, k.vectors()[i].name, e, show(v[i][e]), show(want[i][e]))
+						}
+					}
+				}
+				if !same64(sum, wantSum) {
+					return fmt.Errorf("%s: n %d, threads %d: result %g, want %g", k.name, n, threads, sum, wantSum)
+				}
+				return nil
+			})
+		}
+	}
+	for i := range rowKernels {
+		k := &rowKernels[i]
+		in := newRowArgs(r, kindNamed("normal"), 2000, 20)
+		want := in.clone()
+		onPortable(t, func() { k.run(want, 1) })
+		threads := limit()
+		add(func() error {
+			got := in.clone()
+			k.run(got, threads)
+			if !slices.Equal(bitsOf(got.dst), bitsOf(want.dst)) || !slices.Equal(got.loss, want.loss) {
+				return fmt.Errorf("%s: threads %d: wrong result", k.name, threads)
+			}
+			return nil
+		})
+	}
+	for i := range 12 {
+		tr := transposes[i%4]
+		g := newProduct(r, kindNamed("normal"), tr[0], tr[1], 1+r.IntN(120), 1+r.IntN(80), 1+r.IntN(100))
+		want := g.portable(t)
+		threads := limit()
+		add(func() error {
+			c := slices.Clone(g.c)
+			g.call(c, threads)
+			for i := range c {
+				if !same(c[i], want[i]) {
+					return fmt.Errorf("%v, threads %d: C[%d, %d] = %s, want %s", g, threads, i/g.ldc, i%g.ldc, show(c[i]), show(want[i]))
+				}
+			}
+			return nil
+		})
+	}
+
+	rounds := 20
+	if testing.Short() {
+		rounds = 1
+	}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(9, uint64(w)))
+			for range rounds {
+				for _, i := range r.Perm(len(calls)) {
+					if err := SetISA(pick(r, ISAs()...)); err != nil {
+						t.Error(err)
+					}
+					if err := calls[i](); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

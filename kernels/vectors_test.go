@@ -1,0 +1,513 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// vectorKernel is a kernel over vectors of one length. All tests of such kernels
+// walk the table below: a kernel is tested once it has its row there.
+type vectorKernel struct {
+	name    string // the function and, after a space, its variant
+	streams string // the vectors in order; * behind those that it writes, + behind those that are never negative
+	inPlace bool   // the first vector may be one of the others
+	run     func(v [][]float32, limit ...Threads) (sum float64)
+
+	// formula is what run does to one element of each vector, in float64, and
+	// what this adds to the result. sub(a, b) stands for a - b.
+	formula func(x []float64, sub func(a, b float64) float64) (sum float64)
+
+	// The error bound. ulps is in units of the result's last place. Where it is
+	// zero, each of so many roundings of the formula may be wrong by 2^-24 of
+	// what the formula gives if nothing in it cancels.
+	ulps      float64
+	roundings int
+}
+
+// The scalars of the update rules, as float32 and for the formulas.
+const (
+	lr    = float32(0.01)
+	mu    = float32(0.9)
+	beta1 = float32(0.1)   // 1-β1
+	beta2 = float32(0.001) // 1-β2
+	eps   = float32(1e-7)
+
+	lr64, mu64, beta164, beta264, eps64 = float64(lr), float64(mu), float64(beta1), float64(beta2), float64(eps)
+)
+
+var nesterov = NesterovCoef{LR: lr, Momentum: mu, Momentum2: mu * mu, LookAhead: lr * (1 + mu)}
+
+var vectorKernels = []vectorKernel{
+	{
+		name: "SGD", streams: "p* grad", roundings: 2,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			SGD(v[0], v[1], SGDCoef{LR: lr}, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[0] = sub(x[0], lr64*x[1])
+			return
+		},
+	},
+	{
+		name: "Momentum", streams: "p* v* grad", roundings: 4,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			Momentum(v[0], v[1], v[2], MomentumCoef{LR: lr, Momentum: mu}, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] = sub(mu64*x[1], lr64*x[2])
+			x[0] += x[1]
+			return
+		},
+	},
+	{
+		name: "Nesterov", streams: "p* v* grad", roundings: 4,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			Nesterov(v[0], v[1], v[2], nesterov, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[0] += sub(float64(nesterov.Momentum2)*x[1], float64(nesterov.LookAhead)*x[2])
+			x[1] = sub(mu64*x[1], lr64*x[2])
+			return
+		},
+	},
+	{
+		name: "NesterovVelocityFirst", streams: "p* v* grad", roundings: 7,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			NesterovVelocityFirst(v[0], v[1], v[2], nesterov, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] = sub(mu64*x[1], lr64*x[2])
+			x[0] += sub(float64(nesterov.Momentum2)*x[1], float64(nesterov.LookAhead)*x[2])
+			return
+		},
+	},
+	{
+		name: "AdaGrad", streams: "p* h*+ grad", roundings: 7,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			AdaGrad(v[0], v[1], v[2], AdaGradCoef{LR: lr, Eps: eps}, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] += x[2] * x[2]
+			x[0] = sub(x[0], lr64*x[2]/(math.Sqrt(x[1])+eps64))
+			return
+		},
+	},
+	{
+		name: "RMSprop", streams: "p* h*+ grad", roundings: 9,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			RMSprop(v[0], v[1], v[2], RMSpropCoef{LR: lr, Rho: mu, OneMinusRho: beta1, Eps: eps}, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] = mu64*x[1] + beta164*x[2]*x[2]
+			x[0] = sub(x[0], lr64*x[2]/(math.Sqrt(x[1])+eps64))
+			return
+		},
+	},
+	{
+		name: "Adam", streams: "p* m* v*+ grad", roundings: 12,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			Adam(v[0], v[1], v[2], v[3], AdamCoef{LR: lr, OneMinusBeta1: beta1, OneMinusBeta2: beta2, Eps: eps}, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] += beta164 * sub(x[3], x[1])
+			x[2] += beta264 * sub(x[3]*x[3], x[2])
+			x[0] = sub(x[0], lr64*x[1]/(math.Sqrt(x[2])+eps64))
+			return
+		},
+	},
+	{
+		name: "Exp", streams: "dst* x", inPlace: true, ulps: 0.51,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { Exp(v[0], v[1], limit...); return },
+		formula: func(x []float64, _ func(a, b float64) float64) (sum float64) {
+			x[0] = math.Exp(x[1])
+			return
+		},
+	},
+	{
+		name: "Log", streams: "dst* x+", inPlace: true, ulps: 0.51,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { Log(v[0], v[1], limit...); return },
+		formula: func(x []float64, _ func(a, b float64) float64) (sum float64) {
+			x[0] = math.Log(x[1])
+			return
+		},
+	},
+	activateKernel("Activate identity", Identity, 0, func(x float64) float64 { return x }),
+	activateKernel("Activate ReLU", ActReLU, 0, func(x float64) float64 {
+		if x < 0 {
+			return 0
+		}
+		return x
+	}),
+	activateKernel("Activate sigmoid", ActSigmoid, 0.51, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }),
+	activateKernel("Activate tanh", ActTanh, 0.51, math.Tanh),
+	deriveKernel("Derive identity", Identity, 0, func(y float64, sub func(a, b float64) float64) float64 { return 1 }),
+	deriveKernel("Derive ReLU", ActReLU, 0, func(y float64, sub func(a, b float64) float64) float64 {
+		if y > 0 {
+			return 1
+		}
+		return 0
+	}),
+	deriveKernel("Derive sigmoid", ActSigmoid, 3, func(y float64, sub func(a, b float64) float64) float64 { return y * sub(1, y) }),
+	deriveKernel("Derive tanh", ActTanh, 3, func(y float64, sub func(a, b float64) float64) float64 { return sub(1, y*y) }),
+	{
+		name: "SquaredError sum", streams: "y target", roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return SquaredError(nil, v[0], v[1], 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			d := sub(x[0], x[1])
+			return d * d
+		},
+	},
+	{
+		name: "SquaredError gradient", streams: "grad* y target", inPlace: true, roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return SquaredError(v[0], v[1], v[2], 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			d := sub(x[1], x[2])
+			x[0] = d * 3
+			return d * d
+		},
+	},
+}
+
+func activateKernel(name string, act Activation, ulps float64, f func(x float64) float64) vectorKernel {
+	return vectorKernel{
+		name: name, streams: "dst* x", inPlace: true, ulps: ulps,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { Activate(act, v[0], v[1], limit...); return },
+		formula: func(x []float64, _ func(a, b float64) float64) (sum float64) {
+			x[0] = f(x[1])
+			return
+		},
+	}
+}
+
+func deriveKernel(name string, act Activation, roundings int, f func(y float64, sub func(a, b float64) float64) float64) vectorKernel {
+	return vectorKernel{
+		name: name, streams: "dst* grad y", inPlace: true, roundings: roundings,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { Derive(act, v[0], v[1], v[2], limit...); return },
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[0] = x[1] * f(x[2], sub)
+			return
+		},
+	}
+}
+
+// stream is a vector of a kernel.
+type stream struct {
+	name              string
+	written, positive bool
+}
+
+func (k *vectorKernel) vectors() []stream {
+	var list []stream
+	for _, s := range strings.Fields(k.streams) {
+		list = append(list, stream{strings.TrimRight(s, "*+"), strings.Contains(s, "*"), strings.Contains(s, "+")})
+	}
+	return list
+}
+
+// fn is how panics begin.
+func (k *vectorKernel) fn() string { return panicPrefix(k.name) }
+
+// eachVectorKernel runs f as a subtest for every row of the table under every
+// instruction set.
+func eachVectorKernel(t *testing.T, f func(t *testing.T, k *vectorKernel, r *rand.Rand)) {
+	eachISA(t, func(t *testing.T) {
+		for i := range vectorKernels {
+			k := &vectorKernels[i]
+			t.Run(k.name, func(t *testing.T) { f(t, k, rand.New(rand.NewPCG(3, uint64(i)))) })
+		}
+	})
+}
+
+// draw gives each vector n numbers.
+func (k *vectorKernel) draw(r *rand.Rand, kind kind, n int) [][]float32 {
+	in := make([][]float32, len(k.vectors()))
+	for i := range in {
+		in[i] = kind.values(r, n)
+	}
+	return in
+}
+
+// portable runs the portable loop on copies, in one thread.
+func (k *vectorKernel) portable(t *testing.T, in [][]float32) (out [][]float32, sum float64) {
+	t.Helper()
+	for _, x := range in {
+		out = append(out, slices.Clone(x))
+	}
+	onPortable(t, func() { sum = k.run(out, 1) })
+	return out, sum
+}
+
+// check runs the kernel on in, vector i off[i] elements after a multiple of 64
+// bytes, and compares all with what is wanted.
+func (k *vectorKernel) check(t *testing.T, what string, in [][]float32, off []int, want [][]float32, wantSum float64, limit ...Threads) {
+	t.Helper()
+	v, spilled := make([][]float32, len(in)), make([]func() (int, bool), len(in))
+	for i, x := range in {
+		v[i], spilled[i] = place(x, off[i])
+	}
+	sum := k.run(v, limit...)
+	where := func(i int) string {
+		return fmt.Sprintf("%s: %s, n %d, offsets %d, threads %d: %s", k.name, what, len(in[0]), off, limit, k.vectors()[i].name)
+	}
+	for i, s := range k.vectors() {
+		if at, ok := spilled[i](); ok {
+			t.Fatalf("%s[%d] was written", where(i), at)
+		}
+		for e, got := range v[i] {
+			if !s.written && math.Float32bits(got) != math.Float32bits(in[i][e]) {
+				t.Fatalf("%s[%d] was written: %s, had been %s", where(i), e, show(got), show(in[i][e]))
+			}
+			if s.written && !same(got, want[i][e]) {
+				var from []string
+				for _, x := range in {
+					from = append(from, show(x[e]))
+				}
+				t.Fatalf("%s[%d] = %s, want %s; element %[2]d was %s", where(i), e, show(got), show(want[i][e]), strings.Join(from, ", "))
+			}
+		}
+	}
+	if !same64(sum, wantSum) {
+		t.Fatalf("%s... result %g (%#x), want %g (%#x)", where(0), sum, math.Float64bits(sum), wantSum, math.Float64bits(wantSum))
+	}
+}
+
+// TestVectorBits compares with the portable loop: all short lengths at all
+// offsets, and lengths around the block with several threads.
+func TestVectorBits(t *testing.T) {
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		off := make([]int, len(k.vectors()))
+		for n := range 301 {
+			first := make([]int, len(off))
+			for i := range first {
+				first[i] = r.IntN(16)
+			}
+			for which, kind := range kinds() {
+				if testing.Short() && (n+which)%3 != 0 {
+					continue
+				}
+				in := k.draw(r, kind, n)
+				want, sum := k.portable(t, in)
+				for o := which; o < 16; o += len(kinds()) {
+					for i := range off {
+						off[i] = (first[i] + o) % 16
+					}
+					k.check(t, kind.name, in, off, want, sum, 1)
+				}
+			}
+		}
+		lengths, threads := []int{1000, 4093, block - 1, block, block + 1, 40000}, []Threads{1, 2, 3, 8}
+		if testing.Short() {
+			lengths, threads = []int{block + 1, 40000}, []Threads{1, 3}
+		}
+		for _, n := range lengths {
+			for _, name := range []string{"normal", "mixed"} {
+				in := k.draw(r, kindNamed(name), n)
+				want, sum := k.portable(t, in)
+				for _, limit := range threads {
+					for i := range off {
+						off[i] = r.IntN(16)
+					}
+					k.check(t, name, in, off, want, sum, limit)
+				}
+			}
+		}
+	})
+}
+
+// TestVectorValues compares with the formula.
+func TestVectorValues(t *testing.T) {
+	minus, plus := func(a, b float64) float64 { return a - b }, func(a, b float64) float64 { return a + b }
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		n, streams := 20000, k.vectors()
+		in, got := make([][]float32, len(streams)), make([][]float32, len(streams))
+		for i, s := range streams {
+			for range n {
+				x := float32(math.Ldexp(1+r.Float64(), r.IntN(40)-30))
+				if !s.positive && r.IntN(2) == 0 {
+					x = -x
+				}
+				if r.IntN(20) == 0 && k.ulps == 0 {
+					x = 0
+				}
+				in[i] = append(in[i], x)
+			}
+			got[i] = slices.Clone(in[i])
+		}
+		gotSum := k.run(got)
+		var wantSum, worst float64
+		for e := range n {
+			want, size := make([]float64, len(streams)), make([]float64, len(streams))
+			for i := range streams {
+				want[i] = float64(in[i][e])
+				size[i] = math.Abs(want[i])
+			}
+			wantSum += k.formula(want, minus)
+			k.formula(size, plus)
+			for i, s := range streams {
+				if !s.written {
+					continue
+				}
+				off, bound := ulpsOff(got[i][e], want[i]), k.ulps
+				if k.ulps == 0 {
+					off, bound = math.Abs(float64(got[i][e])-want[i]), float64(k.roundings)*(0x1p-24*size[i]+0x1p-149)
+				}
+				if !(off <= bound) {
+					t.Fatalf("%s: %s[%d] = %g, want %g, off by %g, at most %g is allowed", k.name, s.name, e, got[i][e], want[i], off, bound)
+				}
+				if bound > 0 {
+					worst = max(worst, off/bound)
+				}
+			}
+		}
+		if off := math.Abs(gotSum - wantSum); !(off <= float64(k.roundings)*0x1p-24*wantSum) {
+			t.Fatalf("%s: result %g, want %g", k.name, gotSum, wantSum)
+		}
+		t.Logf("at worst %.3f of the bound", worst)
+	})
+}
+
+// TestVectorLengths gives one vector another length than the rest.
+func TestVectorLengths(t *testing.T) {
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		normal := kindNamed("normal")
+		for _, n := range []int{0, 1, 37, 2*block + 5} {
+			for _, other := range []int{0, 1, n - 1, n + 1, n + block} {
+				if other < 0 || other == n {
+					continue
+				}
+				for odd, s := range k.vectors() {
+					in := k.draw(r, normal, n)
+					in[odd] = normal.values(r, other)
+					v := make([][]float32, len(in))
+					for i, x := range in {
+						v[i] = slices.Clone(x)
+					}
+					if v[odd] == nil { // which SquaredError takes for no gradient
+						v[odd] = []float32{}
+					}
+					what := fmt.Sprintf("%s: len(%s) = %d, others %d", k.name, s.name, other, n)
+					wantPanic(t, what, func() { k.run(v) }, k.fn(), "len("+s.name+")", fmt.Sprint(" = ", n), fmt.Sprint(" = ", other))
+					for i := range in {
+						unchanged(t, what, k.vectors()[i].name, v[i], in[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestVectorOverlap lays each pair of vectors over one another in one array, at
+// every distance.
+func TestVectorOverlap(t *testing.T) {
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		streams, mixed := k.vectors(), kindNamed("mixed")
+		for _, n := range []int{1, 2, 3, 11, 40, 2*block + 5} {
+			distances := []int{-n, -n + 1, 0, 1, n / 2, n - 1, n}
+			if n < block {
+				distances = nil
+				for d := -n; d <= n; d++ {
+					distances = append(distances, d)
+				}
+			}
+			for i := range streams {
+				for j := range i {
+					for _, d := range distances {
+						in := k.draw(r, mixed, n)
+						array := mixed.values(r, 3*n)
+						before := slices.Clone(array)
+						v := make([][]float32, len(in))
+						for s, x := range in {
+							v[s] = slices.Clone(x)
+						}
+						v[j], v[i] = array[n:2*n], array[n+d:][:n]
+						shared := n - max(d, -d)
+						what := fmt.Sprintf("%s: n %d, %s %d elements after %s", k.name, n, streams[i].name, d, streams[j].name)
+						allowed := shared == 0 || !streams[i].written && !streams[j].written || k.inPlace && j == 0 && d == 0
+						if !allowed {
+							wantPanic(t, what, func() { k.run(v, 2) }, k.fn(),
+								fmt.Sprintf("%s (len %d)", streams[i].name, n), fmt.Sprintf("%s (len %d)", streams[j].name, n), fmt.Sprintf("share %d elements", shared))
+							unchanged(t, what, "the array", array, before)
+							for s := range v {
+								if s != i && s != j {
+									unchanged(t, what, streams[s].name, v[s], in[s])
+								}
+							}
+							continue
+						}
+						k.sameInPlace(t, what, v)
+					}
+				}
+			}
+			if k.inPlace { // all of them the same vector
+				array := mixed.values(r, n)
+				v := make([][]float32, len(streams))
+				for s := range v {
+					v[s] = array
+				}
+				k.sameInPlace(t, fmt.Sprintf("%s: n %d, all the same", k.name, n), v)
+			}
+		}
+	})
+}
+
+// sameInPlace runs the kernel on vectors that overlap and on copies that do not.
+func (k *vectorKernel) sameInPlace(t *testing.T, what string, v [][]float32) {
+	t.Helper()
+	want, wantSum := k.portable(t, v)
+	if sum := k.run(v, 2); !same64(sum, wantSum) {
+		t.Fatalf("%s: result %g, want %g", what, sum, wantSum)
+	}
+	for s, stream := range k.vectors() {
+		for e := range want[s] {
+			if stream.written && !same(v[s][e], want[s][e]) {
+				t.Fatalf("%s: %s[%d] = %s, want %s", what, stream.name, e, show(v[s][e]), show(want[s][e]))
+			}
+		}
+	}
+}
+
+// TestVectorThreads gives limits of threads that are none.
+func TestVectorThreads(t *testing.T) {
+	for i := range vectorKernels {
+		k := &vectorKernels[i]
+		in := k.draw(rand.New(rand.NewPCG(1, 1)), kindNamed("normal"), block+1)
+		before := slices.Clone(in[0])
+		wantPanic(t, k.name, func() { k.run(in, -1) }, k.fn(), "-1")
+		wantPanic(t, k.name, func() { k.run(in, 1, 2) }, k.fn(), "2 limits")
+		unchanged(t, k.name, k.vectors()[0].name, in[0], before)
+	}
+}
+
+func TestVectorsDoNotAllocate(t *testing.T) {
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		for _, n := range []int{0, 1, 1000, 3*block + 5} {
+			v := k.draw(r, kindNamed("normal"), n)
+			for _, limit := range [][]Threads{{1}, {2}} { // not made in the call, where it would escape
+				wantNoAllocation(t, fmt.Sprintf("%s: n %d, threads %d", k.name, n, limit), func() { k.run(v, limit...) })
+			}
+		}
+	})
+}
+
+// wantNoAllocation runs f some times; the first call may fill the pools.
+func wantNoAllocation(t *testing.T, what string, f func()) {
+	t.Helper()
+	if got := testing.AllocsPerRun(5, f); got != 0 {
+		t.Errorf("%s: a call allocates %v times, want 0", what, got)
+	}
+}
