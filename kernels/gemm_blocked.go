@@ -145,12 +145,13 @@ func getScratch() *scratch {
 	return new(scratch)
 }
 
-// room returns x with the length n, allocated if it has to be.
+// room gives x the length n, in new memory if it has too little, and returns it.
 func room(x *[]float32, n int) []float32 {
 	if cap(*x) < n {
 		*x = make([]float32, n)
 	}
-	return (*x)[:n]
+	*x = (*x)[:n]
+	return *x
 }
 
 // blocked does the product with the micro-kernels of isa.
@@ -164,7 +165,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		for p0 := 0; p0 == 0 || p0 < g.k; {
 			kc := ceil(g.k-p0, max(1, ceil(g.k-p0, gemmKC)))
 			if packB {
-				g.packB(isa, s, lanes, p0, kc, j0, j1)
+				room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
 			}
 			for i0 := 0; i0 < g.m; {
 				mc := ceil(g.m-i0, ceil(g.m-i0, gemmMC))
@@ -188,7 +189,16 @@ func (g *gemm) blocked(isa cpu.ISA) {
 					switch {
 					case kc == 0:
 					case packB:
-						args.B, args.BStep = &s.b[(j-j0)*kc], 4*vecs*lanes
+						// Just before its first use, and to the same place if
+						// that is its only one: it is still in L1 then.
+						at := (j - j0) * kc
+						if g.m <= gemmMC {
+							at = 0
+						}
+						if i0 == 0 {
+							g.packB(isa, s.b[at:], lanes, vecs, p0, kc, j, cols)
+						}
+						args.B, args.BStep = &s.b[at], 4*vecs*lanes
 					default:
 						args.B, args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
 					}
@@ -389,23 +399,15 @@ func rows(isa cpu.ISA, args *asm.Gemm, n, height, vecs int, edge bool) {
 	}
 }
 
-// packB copies rows p0 to p0+kc of op(B), columns j0 to j1, to s.b, panel by
-// panel: of a panel, the vectors of one row lie together, then those of the
-// next.
-func (g *gemm) packB(isa cpu.ISA, s *scratch, lanes, p0, kc, j0, j1 int) {
-	dst := room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
-	for j := j0; j < j1 && kc > 0; {
-		vecs := panelVecs(ceil(j1-j, lanes))
-		cols := min(vecs*lanes, j1-j)
-		panel := dst[(j-j0)*kc:]
-		if !g.tB {
-			asm.PackRows(isa, vecs, &panel[0], &g.b[g.atB(p0, j)], 4*g.ldb, cols-(vecs-1)*lanes, kc)
-		} else {
-			for c := 0; c < cols; c += lanes {
-				asm.PackTrans(isa, &panel[c], 4*vecs*lanes, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
-			}
-		}
-		j += cols
+// packB copies rows p0 to p0+kc of op(B), the cols columns from j on, to dst: the
+// vectors of one row lie together, then those of the next.
+func (g *gemm) packB(isa cpu.ISA, dst []float32, lanes, vecs, p0, kc, j, cols int) {
+	if !g.tB {
+		asm.PackRows(isa, vecs, &dst[0], &g.b[g.atB(p0, j)], 4*g.ldb, cols-(vecs-1)*lanes, kc)
+		return
+	}
+	for c := 0; c < cols; c += lanes {
+		asm.PackTrans(isa, &dst[c], 4*vecs*lanes, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
 	}
 }
 
