@@ -1,0 +1,84 @@
+// Command bench runs the experiments.
+//
+//	go run ./bench            all six update rules on MNIST, who learns fastest
+//	go run ./bench versus     time of a training step, beside PyTorch
+//	go run ./bench --help     the flags
+//
+// The exit status is 0, 1 after a failure, 2 after a mistake in the command line
+// or in LOCKSTEP_ISA, and 130 after an interrupt. Each of them comes with one
+// line that says why. No file is left half-written.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/lockstep-go/lockstep/internal/cpu"
+	"github.com/lockstep-go/lockstep/kernels"
+)
+
+type commands struct {
+	Compare compare `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
+	Versus  versus  `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
+}
+
+// console is where a command reports.
+type console struct{ out, err io.Writer }
+
+// terminal reports whether someone watches progress.
+func (c console) terminal() bool {
+	f, ok := c.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	os.Exit(run(ctx, os.Args[1:], console{os.Stdout, os.Stderr}))
+}
+
+// run is the command; it returns the exit status.
+func run(ctx context.Context, args []string, to console) int {
+	helped := false
+	parser := kong.Must(new(commands),
+		kong.Name("bench"),
+		kong.Description("The experiments of Lockstep."),
+		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0))},
+		kong.Writers(to.out, to.err),
+		kong.Exit(func(int) { helped = true }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(to),
+	)
+	command, err := parser.Parse(args)
+	if helped {
+		return 0
+	}
+	if err == nil {
+		if err = kernels.SetISA(os.Getenv(cpu.EnvISA)); err != nil {
+			err = fmt.Errorf("%s: %w", cpu.EnvISA, err)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(to.err, "bench:", err)
+		return 2
+	}
+
+	switch err := command.Run(); {
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(to.err, "bench: interrupted")
+		return 130
+	case err != nil:
+		fmt.Fprintln(to.err, "bench:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// results is what results.json holds.
+type results struct {
+	ISA     string   `json:"isa"`
+	Threads int      `json:"threads"`
+	Seed    uint64   `json:"seed"`
+	Steps   uint32   `json:"steps"`
+	Batch   int      `json:"batch"`
+	Hidden  []int    `json:"hidden"`
+	Runs    []result `json:"runs"`
+}
+
+// result is the training with one optimizer.
+type result struct {
+	Optimizer    string      `json:"optimizer"`
+	FinalLoss    number      `json:"final_loss"`    // mean of the last 100 losses
+	SmoothedLoss number      `json:"smoothed_loss"` // the last value of the smoothed curve
+	TestAccuracy float64     `json:"test_accuracy"`
+	MicrosStep   float64     `json:"us_per_step"`
+	ParamsSHA256 string      `json:"params_sha256"` // of the flat weights as little-endian float32
+	Losses       [][2]number `json:"losses"`        // of each step: its number from 0, and the loss after its update
+
+	smoothed []float64
+}
+
+// number is null in JSON where JSON has no word for it: the loss of a training
+// that diverged.
+type number float64
+
+func (x number) MarshalJSON() ([]byte, error) {
+	if !finite(float64(x)) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(x))
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func newResult(optimizer string, losses []float64, perStep time.Duration, accuracy float64, hash string) result {
+	r := result{
+		Optimizer:    optimizer,
+		TestAccuracy: accuracy,
+		MicrosStep:   float64(perStep.Nanoseconds()) / 1000,
+		ParamsSHA256: hash,
+		smoothed:     smooth(losses),
+	}
+	last := losses[max(0, len(losses)-100):]
+	for _, loss := range last {
+		r.FinalLoss += number(loss)
+	}
+	r.FinalLoss /= number(len(last))
+	r.SmoothedLoss = number(r.smoothed[len(r.smoothed)-1])
+	for step, loss := range losses {
+		r.Losses = append(r.Losses, [2]number{number(step), number(loss)})
+	}
+	return r
+}
+
+// print writes a table in the order of the runs and names the first and the last
+// of them by final loss.
+func (r *results) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(table, "\noptimizer\tmean loss of last %d\ttest accuracy\tµs/step\tweights' SHA-256\n", min(100, r.Steps))
+	for _, run := range r.Runs {
+		fmt.Fprintf(table, "%s\t%.4f\t%.4f\t%.0f\t%.12s\n",
+			run.Optimizer, run.FinalLoss, run.TestAccuracy, run.MicrosStep, run.ParamsSHA256)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(r.Runs) == 1 {
+		return nil
+	}
+	// One that diverged, to NaN, counts as the slowest.
+	byLoss := slices.SortedStableFunc(slices.Values(r.Runs), func(a, b result) int {
+		return -cmp.Compare(-a.FinalLoss, -b.FinalLoss)
+	})
+	fastest, slowest := byLoss[0], byLoss[len(byLoss)-1]
+	_, err := fmt.Fprintf(out, "\n%s learnt fastest, %s slowest: by the mean loss at the end, %.4f and %.4f.\n",
+		fastest.Optimizer, slowest.Optimizer, fastest.FinalLoss, slowest.FinalLoss)
+	return err
+}
+
+// write writes the files into dir and their names to out.
+func (r *results) write(dir string, out io.Writer) error {
+	curves, err := plotLosses(r.Runs)
+	if err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{"results.json", func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }},
+		{"losses.png", func(w io.Writer) error { return writePNG(w, curves) }},
+		{"losses.svg", func(w io.Writer) error { return writeSVG(w, curves) }},
+	} {
+		path := filepath.Join(dir, file.name)
+		if err := writeFile(path, file.write); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, "wrote", path)
+	}
+	return nil
+}
+
+// writeFile gives the file at path the content that write writes, all of it or
+// none: what was there before stays if anything fails.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriter(f)
+	if err := write(w); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil { // CreateTemp's is 0600
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
