@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
@@ -26,30 +27,11 @@ func TestEval(t *testing.T) {
 
 	seen := map[string]bool{}
 	for _, target := range targets {
-		for _, f := range families {
-			for _, k := range f.kernels {
-				p := k.program(target.Target)
-				seen[p.FuncName()] = true
-				evalKernel(t, p, k.name)
-			}
-		}
-		for _, q := range tiles(target.Target) {
-			p := gemmProgram(target.Target, q)
-			seen[p.FuncName()] = true
-			evalTile(t, p, q)
-		}
-		for _, steps := range gemvSteps[target.Target] {
-			p := gemvProgram(target.Target, steps)
-			seen[p.FuncName()] = true
-			evalGemv(t, p, steps)
-		}
-		for _, v := range widths(target.Target) {
-			p := packRowsProgram(target.Target, v)
-			seen[p.FuncName()] = true
-			evalPackRows(t, p, v)
+		for _, d := range descriptions(target.Target) {
+			seen[d.program.FuncName()] = true
+			d.eval(t, d.program)
 		}
 	}
-
 	for name, text := range generated(t) {
 		if strings.HasSuffix(name, ".s") {
 			for _, m := range regexp.MustCompile(`(?m)^TEXT ·(\w+)`).FindAllSubmatch(text, -1) {
@@ -59,6 +41,32 @@ func TestEval(t *testing.T) {
 			}
 		}
 	}
+}
+
+// description is a program with the function that tries it.
+type description struct {
+	program *vec.Program
+	eval    func(t *testing.T, p *vec.Program)
+}
+
+// descriptions are all of a target's.
+func descriptions(target *vec.Target) []description {
+	var list []description
+	for _, f := range families {
+		for _, k := range f.kernels {
+			list = append(list, description{k.program(target), func(t *testing.T, p *vec.Program) { evalKernel(t, p, k.name) }})
+		}
+	}
+	for _, q := range tiles(target) {
+		list = append(list, description{gemmProgram(target, q), func(t *testing.T, p *vec.Program) { evalTile(t, p, q) }})
+	}
+	for _, steps := range gemvSteps[target] {
+		list = append(list, description{gemvProgram(target, steps), func(t *testing.T, p *vec.Program) { evalGemv(t, p, steps) }})
+	}
+	for _, v := range widths(target) {
+		list = append(list, description{packRowsProgram(target, v), func(t *testing.T, p *vec.Program) { evalPackRows(t, p, v) }})
+	}
+	return list
 }
 
 // call is the arguments of a program, with shorthands for those of a kernel.
@@ -333,7 +341,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	}
 	aStride, aStep := g.k+count%4, 1
 	a := matrix(rows, g.k, aStride)
-	if count%2 == 1 { // the transpose
+	if count%2 == 1 || p.Target.ColumnsTogether { // the transpose
 		aStride, aStep = 1, rows+count%4
 		a = matrix(g.k, rows, aStep)
 	}
@@ -422,12 +430,15 @@ func evalPackRows(t *testing.T, p *vec.Program, vecs int) {
 	}
 }
 
-// generated is what go generate would write.
+// generated is what go generate would write. It takes seconds, so the tests share
+// it.
 func generated(t *testing.T) map[string][]byte {
 	t.Helper()
-	files, err := build()
+	files, err := buildOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return files
 }
+
+var buildOnce = sync.OnceValues(build)

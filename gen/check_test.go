@@ -1,0 +1,575 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/arch/arm64/arm64asm"
+
+	"github.com/lockstep-go/lockstep/gen/vec"
+)
+
+// TestGenerate: the same files each time, those that are in the tree, and not
+// too many lines.
+func TestGenerate(t *testing.T) {
+	files := generated(t)
+	again, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for name, text := range files {
+		if !bytes.Equal(text, again[name]) {
+			t.Errorf("%s: the second run differs from the first", name)
+		}
+		if tree, err := os.ReadFile(filepath.Join("../asm", name)); err != nil || !bytes.Equal(text, tree) {
+			t.Errorf("asm/%s is not what go generate ./gen writes (error %v)", name, err)
+		}
+		lines += bytes.Count(text, []byte("\n"))
+	}
+	entries, err := os.ReadDir("../asm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if files[e.Name()] == nil && e.Name() != "doc.go" {
+			t.Errorf("asm/%s is neither generated nor doc.go", e.Name())
+		}
+	}
+	const most = 60_000
+	t.Logf("%d lines in asm", lines)
+	if lines >= most {
+		t.Errorf("%d lines in asm, want fewer than %d", lines, most)
+	}
+}
+
+// rules say what the text of an instruction set's files may hold.
+type rules struct {
+	instructions string
+	operand      *regexp.Regexp
+	beforeReturn string // what stands before each RET, if anything
+}
+
+// guard is what internal/cpu asks a processor for before it picks AVX2; AVX is
+// part of AVX2. The instructions are those of these three, and integer ones.
+var guard = []string{"AVX2", "FMA3"}
+
+var avx2 = rules{
+	instructions: `
+		ADDQ ANDQ CMPQ DECQ JEQ JMP JNE LEAQ MOVLQSX MOVQ RET SHLQ SHRQ SUBQ TESTQ
+
+		VADDPD VADDPS VANDPD VANDPS VBLENDVPD VBLENDVPS VBROADCASTSD VBROADCASTSS VCMPPD VCMPPS
+		VCVTPD2PSY VCVTPS2PD VDIVPD VDIVPS VEXTRACTF128 VINSERTF128 VMASKMOVPD VMASKMOVPS
+		VMAXPD VMAXPS VMINPD VMINPS VMOVAPS VMOVSD VMOVSS VMOVUPS VMULPD VMULPS VORPD VORPS
+		VPERM2F128 VPERMILPD VPERMILPS VSQRTPD VSQRTPS VSUBPD VSUBPS VUNPCKHPD VUNPCKHPS
+		VUNPCKLPD VUNPCKLPS VXORPD VXORPS VZEROUPPER
+
+		VPADDD VPADDQ VPSLLD VPSLLQ VPSRLD VPSRLQ VPSUBD VPSUBQ
+
+		VFMADD231PD VFMADD231PS`,
+	// Not SP; BP is saved by the code that Go puts before a frame.
+	operand: operands(`(AX|BX|CX|DX|SI|DI|BP|R[89]|R1[0-5])`, `[XY](\d|1[0-5])`,
+		`-?\d*\(REG\)(\(REG\*[124]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
+	beforeReturn: "VZEROUPPER",
+}
+
+var neon = rules{
+	instructions: `
+		ADD AND B BEQ CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU RET SUB TBNZ TBZ
+		FMOVD FMOVQ FMOVS VADD VAND VBSL VDUP VEOR VFMLA VLD1 VLD1R VMOV VORR VREV64
+		VSHL VST1 VSUB VTRN1 VTRN2 VUSHR WORD`,
+	// Not R16 to R18 and R26 to R30, which belong to the linker, the system and Go.
+	operand: operands(`R(\d|1[0-5]|19|2[0-5])`, `F(\d|[12]\d|3[01])`, `V(\d|[12]\d|3[01])\.([BSD]\d+|[SD]\[\d\])`,
+		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$local-\d+\(SP\)`),
+}
+
+// operands matches an operand in one of the given forms, the first of which is
+// a general register and called REG in the others, or an immediate, a parameter
+// or a label.
+func operands(reg string, forms ...string) *regexp.Regexp {
+	all := strings.Join(append([]string{reg, `\$[+-]?(0x[0-9a-f]+|\d+)`, `\w+\+\d+\(FP\)`, `[a-z]+\d+`}, forms...), "|")
+	return regexp.MustCompile("^(" + strings.ReplaceAll(all, "REG", reg) + ")$")
+}
+
+var (
+	textLine   = regexp.MustCompile(`^TEXT ·(\w+)\(SB\), \$(\d+)-\d+$`)
+	notCode    = regexp.MustCompile(`^(//.*|#include "textflag.h"|\w+:|DATA .*|GLOBL \w+<>\(SB\), RODATA\|NOPTR, \$\d+|\t// .*|)$`)
+	localPlace = regexp.MustCompile(`local-(\d+)\(SP\)`)
+	wordLine   = regexp.MustCompile(`^WORD \$(0x[0-9a-f]{8}) // (.*)$`)
+)
+
+// check returns what is wrong with the text of an assembly file, and the number
+// of its functions.
+func (r rules) check(text string) (functions int, wrong []string) {
+	allowed := strings.Fields(r.instructions)
+	function, frame, before := "no function", 0, ""
+	complain := func(line, format string, args ...any) {
+		wrong = append(wrong, fmt.Sprintf("%s: %q: ", function, strings.TrimSpace(line))+fmt.Sprintf(format, args...))
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "TEXT") {
+			// A flag, which could be NOSPLIT, does not match.
+			m := textLine.FindStringSubmatch(line)
+			if m == nil {
+				complain(line, "not a function as it should be")
+				continue
+			}
+			functions++
+			function = m[1]
+			frame, _ = strconv.Atoi(m[2])
+			if frame < 128 {
+				complain(line, "a frame of %d bytes, want at least 128, for the stack check", frame)
+			}
+			continue
+		}
+		if notCode.MatchString(line) {
+			continue
+		}
+		code := strings.TrimSpace(line)
+		mnemonic, list, _ := strings.Cut(code, " ")
+		if !slices.Contains(allowed, mnemonic) {
+			complain(line, "not an instruction that may be used")
+		}
+		if mnemonic == "WORD" {
+			if got, err := decode(code); err != nil {
+				complain(line, "%v", err)
+			} else if got != "" {
+				complain(line, "the word stands for %q", got)
+			}
+			list = ""
+		}
+		for _, o := range strings.Split(list, ",") {
+			o = strings.TrimSpace(o)
+			if o != "" && !r.operand.MatchString(o) {
+				complain(line, "operand %s", o)
+			}
+			if m := localPlace.FindStringSubmatch(o); m != nil {
+				if n, _ := strconv.Atoi(m[1]); n > frame {
+					complain(line, "%d bytes below the top of a frame of %d", n, frame)
+				}
+			}
+		}
+		if mnemonic == "RET" && r.beforeReturn != "" && before != r.beforeReturn {
+			complain(line, "comes after %s, want %s", before, r.beforeReturn)
+		}
+		before = mnemonic
+	}
+	return functions, wrong
+}
+
+// decode compares an encoded instruction with its comment, and returns what it
+// stands for if that is something else.
+func decode(line string) (string, error) {
+	m := wordLine.FindStringSubmatch(line)
+	if m == nil {
+		return "", fmt.Errorf("not a word of eight digits with a comment")
+	}
+	word, err := strconv.ParseUint(m[1], 0, 32)
+	if err != nil {
+		return "", err
+	}
+	i, err := arm64asm.Decode(binary.LittleEndian.AppendUint32(nil, uint32(word)))
+	if err != nil {
+		return "", err
+	}
+	got := strings.ToLower(i.String())
+	if i.Op == arm64asm.FCMLT {
+		got = strings.TrimSuffix(got, "#0") + "#0.0"
+	}
+	if got == m[2] {
+		got = ""
+	}
+	return got, nil
+}
+
+func rulesOf(name string) (r rules, goarch string) {
+	if strings.HasSuffix(name, "_avx2_amd64.s") {
+		return avx2, "amd64"
+	}
+	return neon, "arm64"
+}
+
+// TestText holds the generated assembly against the rules.
+func TestText(t *testing.T) {
+	for name, text := range generated(t) {
+		if strings.HasSuffix(name, ".s") {
+			r, _ := rulesOf(name)
+			functions, wrong := r.check(string(text))
+			if functions == 0 {
+				t.Errorf("%s: no function", name)
+			}
+			for _, w := range wrong {
+				t.Errorf("%s: %s", name, w)
+			}
+		}
+	}
+}
+
+// TestTextRefuses has a text for everything that the rules forbid.
+func TestTextRefuses(t *testing.T) {
+	amd64 := func(body string) string {
+		return "TEXT ·fAVX2(SB), $128-8\n\tMOVQ args+0(FP), AX\n" + body + "\n\tVZEROUPPER\n\tRET\n"
+	}
+	arm64 := func(body string) string {
+		return "TEXT ·fNEON(SB), $128-8\n\tMOVD args+0(FP), R0\n" + body + "\n\tRET\n"
+	}
+	for _, c := range []struct {
+		rules
+		text, want string
+	}{
+		{avx2, amd64("\tVADDPS (AX), Y15, Y0"), ""},
+		{avx2, amd64("\tVADDPS Y16, Y1, Y0"), "operand Y16"},
+		{avx2, amd64("\tVMOVUPS X16, (AX)"), "operand X16"},
+		{avx2, amd64("\tVADDPS Z0, Z1, Z2"), "operand Z0"},
+		{avx2, amd64("\tVADDPS Y0, Y1, K1, Y2"), "operand K1"},
+		{avx2, amd64("\tVADDPS.BCST (AX), Y1, Y2"), "not an instruction"},
+		{avx2, amd64("\tVRCPPS Y0, Y1"), "not an instruction"},
+		{avx2, amd64("\tVPTERNLOGD $1, Y0, Y1, Y2"), "not an instruction"},
+		{avx2, amd64("\tADDPS X0, X1"), "not an instruction"},
+		{avx2, amd64("\tCALL ·g(SB)"), "not an instruction"},
+		{avx2, amd64("\tPUSHQ AX"), "not an instruction"},
+		{avx2, amd64("\tSUBQ $8, SP"), "operand SP"},
+		{avx2, amd64("\tMOVQ AX, -8(SP)"), "operand -8(SP)"},
+		{avx2, amd64("\tLEAQ local-136(SP), AX"), "136 bytes below"},
+		{avx2, amd64("\tMOVQ ·x(SB), AX"), "operand ·x(SB)"},
+		{avx2, "TEXT ·fAVX2(SB), $128-8\n\tRET\n", "want VZEROUPPER"},
+		{avx2, "TEXT ·fAVX2(SB), $128-8\n\tVZEROUPPER\n\tVMOVUPS (AX), Y0\n\tRET\n", "want VZEROUPPER"},
+		{avx2, "TEXT ·fAVX2(SB), $120-8\n\tVZEROUPPER\n\tRET\n", "a frame of 120 bytes"},
+		{avx2, "TEXT ·fAVX2(SB), NOSPLIT, $128-8\n\tVZEROUPPER\n\tRET\n", "not a function"},
+
+		{neon, arm64("\tWORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s"), ""},
+		{neon, arm64("\tWORD $0x6e22dc02 // fmul v2.4s, v0.4s, v3.4s"), `stands for "fmul v2.4s, v0.4s, v2.4s"`},
+		{neon, arm64("\tWORD $0x6e22dc02"), "with a comment"},
+		{neon, arm64("\tWORD $0xffffffff // fmul v2.4s, v0.4s, v2.4s"), "unknown instruction"},
+		{neon, arm64("\tADD $8, RSP"), "operand RSP"},
+		{neon, arm64("\tMOVD R1, 8(RSP)"), "operand 8(RSP)"},
+		{neon, arm64("\tMOVD R1, R18"), "operand R18"},
+		{neon, arm64("\tMOVD R1, R26"), "operand R26"},
+		{neon, arm64("\tMOVD R1, R27"), "operand R27"},
+		{neon, arm64("\tFMOVQ F0, (R28)"), "operand (R28)"},
+		{neon, arm64("\tMOVD R1, g"), "operand g"},
+		{neon, arm64("\tMOVD R29, R1"), "operand R29"},
+		{neon, arm64("\tMOVD R30, R1"), "operand R30"},
+		{neon, arm64("\tMOVD $local-136(SP), R1"), "136 bytes below"},
+		{neon, arm64("\tBL ·g(SB)"), "not an instruction"},
+		{neon, arm64("\tFMADDS F0, F1, F2, F3"), "not an instruction"},
+		{neon, "TEXT ·fNEON(SB), NOSPLIT, $128-8\n\tRET\n", "not a function"},
+		{neon, "TEXT ·fNEON(SB), $0-8\n\tRET\n", "a frame of 0 bytes"},
+	} {
+		_, wrong := c.check(c.text)
+		if got := strings.Join(wrong, "; "); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%q: complaints %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+// TestWordsRefuse flips each bit of a word for each of the encoded instructions.
+func TestWordsRefuse(t *testing.T) {
+	seen := map[string]bool{}
+	for name, text := range generated(t) {
+		for _, m := range regexp.MustCompile(`WORD \$(0x\w+) // ((\w+) v\d+(\.\w+).*)`).FindAllStringSubmatch(string(text), -1) {
+			if seen[m[3]+m[4]] {
+				continue
+			}
+			seen[m[3]+m[4]] = true
+			word, err := strconv.ParseUint(m[1], 0, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for bit := range 32 {
+				line := fmt.Sprintf("WORD $%#08x // %s", word^1<<bit, m[2])
+				if got, err := decode(line); got == "" && err == nil {
+					t.Errorf("%s: %s, bit %d flipped, passes", name, m[0], bit)
+				}
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("%d kinds of encoded instructions, want more", len(seen))
+	}
+}
+
+// The lines of the assembler's listing that matter:
+//
+//	asm.sgdAVX2 STEXT asm size=257 args=0x1c locals=0x88 funcid=0x0 align=0x0
+//		0x004e 00078 (update.s:24)	VMOVUPS	(CX), Y1
+//		0x0000 64 4c 8b 34 25 00 00 00 00 4c 8d 64 24 f8 4d 3b  dL.4%....L.d$.M;
+var (
+	listedFunction    = regexp.MustCompile(`^asm\.(\w+) STEXT `)
+	listedInstruction = regexp.MustCompile(`^\t0x[0-9a-f]{4,} (\d+) \(.*?:(\d+)\)\t([A-Z][A-Z0-9.]*)\t?(.*)`)
+	listedBytes       = regexp.MustCompile(`^\t0x[0-9a-f]{4,} ((?:[0-9a-f]{2} ){1,16}) `)
+)
+
+// machine returns what is wrong with the machine code that the assembler makes of
+// a text, and the number of its functions.
+func machine(t *testing.T, goarch, text string) (functions int, wrong []string) {
+	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.s")
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "tool", "asm", "-S", "-p", "asm", "-I", filepath.Join(strings.TrimSpace(string(root)), "pkg", "include"),
+		"-o", filepath.Join(dir, "a.o"), file)
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+
+	type instruction struct {
+		at   int
+		text string
+	}
+	var function string
+	var code []byte
+	var list []instruction
+	checked := false // whether the function looks at the stack's limit, which makes it a safe point
+	finish := func() {
+		if function != "" {
+			functions++
+			if !checked {
+				wrong = append(wrong, function+": no stack check")
+			}
+		}
+		for _, i := range list {
+			if i.at >= len(code) {
+				wrong = append(wrong, fmt.Sprintf("%s: %s: not among the %d bytes of code", function, i.text, len(code)))
+				continue
+			}
+			// AVX, AVX2 and FMA have the prefixes C4 and C5, AVX-512 has 62.
+			if b := code[i.at]; strings.HasPrefix(i.text, "V") && b != 0xc4 && b != 0xc5 || b == 0x62 {
+				wrong = append(wrong, fmt.Sprintf("%s: %s: begins with the byte %02x, not with a VEX prefix", function, i.text, b))
+			}
+		}
+		code, list, checked = nil, nil, false
+	}
+	for _, line := range strings.Split(string(out), "\n") {
+		if m := listedFunction.FindStringSubmatch(line); m != nil {
+			finish()
+			function = m[1]
+		} else if m := listedInstruction.FindStringSubmatch(line); m != nil {
+			checked = checked || strings.Contains(m[4], "runtime.morestack_noctxt")
+			if at, _ := strconv.Atoi(m[1]); goarch == "amd64" && m[3] != "TEXT" && m[3] != "PCDATA" && m[3] != "FUNCDATA" {
+				list = append(list, instruction{at, m[3] + " " + m[4]})
+			}
+		} else if m := listedBytes.FindStringSubmatch(line); m != nil {
+			b, err := hex.DecodeString(strings.ReplaceAll(m[1], " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			code = append(code, b...)
+		} else if regexp.MustCompile(`^\S+ S\w+ `).MatchString(line) {
+			finish() // data
+			function = ""
+		}
+	}
+	finish()
+	return functions, wrong
+}
+
+// TestMachineCode looks at the bytes that Go's assembler makes: no instruction is
+// encoded as one of AVX-512, and each function has a safe point.
+func TestMachineCode(t *testing.T) {
+	for name, text := range generated(t) {
+		if !strings.HasSuffix(name, ".s") {
+			continue
+		}
+		_, goarch := rulesOf(name)
+		functions, wrong := machine(t, goarch, string(text))
+		if want := bytes.Count(text, []byte("\nTEXT ")); functions != want || want == 0 {
+			t.Errorf("%s: %d functions in the listing, want %d", name, functions, want)
+		}
+		for _, w := range wrong {
+			t.Errorf("%s: %s", name, w)
+		}
+	}
+}
+
+func TestMachineCodeRefuses(t *testing.T) {
+	for body, want := range map[string]string{
+		"VADDPS Y15, Y1, Y2":                 "",
+		"VADDPS Y16, Y1, Y2":                 "begins with the byte 62",
+		"VADDPS Y0, Y1, K1, Y2":              "begins with the byte 62",
+		"VMOVUPS 32(AX), X31":                "begins with the byte 62",
+		"VPTERNLOGD $1, Y0, Y1, Y2":          "begins with the byte 62",
+		"VADDPS.BCST (AX), Y1, Y2":           "begins with the byte 62",
+		"BYTE $0x62; BYTE $0; BYTE $0; NOP":  "begins with the byte 62",
+		"BYTE $0x0f; BYTE $0x58; BYTE $0xc1": "", // ADDPS: not our matter here
+	} {
+		text := "TEXT ·f(SB), $128-8\n\t" + strings.ReplaceAll(body, "; ", "\n\t") + "\n\tRET\n"
+		_, wrong := machine(t, "amd64", text)
+		if got := strings.Join(wrong, "; "); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: complaints %q, want %q", body, got, want)
+		}
+	}
+	for _, goarch := range []string{"amd64", "arm64"} {
+		text := "#include \"textflag.h\"\nTEXT ·f(SB), NOSPLIT, $128-8\n\tRET\n"
+		if _, wrong := machine(t, goarch, text); len(wrong) != 1 || !strings.Contains(wrong[0], "no stack check") {
+			t.Errorf("%s: NOSPLIT: complaints %q", goarch, wrong)
+		}
+	}
+}
+
+// TestGuard: the processor is asked for what the rules allow, no less.
+func TestGuard(t *testing.T) {
+	text, err := os.ReadFile("../internal/cpu/cpu_amd64.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range regexp.MustCompile(`cpuid\.([A-Z0-9]+)[,)]`).FindAllSubmatch(text, -1) {
+		got = append(got, string(m[1]))
+	}
+	if !slices.Equal(got, guard) {
+		t.Errorf("internal/cpu asks for %q before it picks AVX2, want %q", got, guard)
+	}
+}
+
+// dispatched returns what is wrong with the calls of a target's functions in a
+// file: they stand behind the guard, or nowhere. It adds the functions that are
+// called to called.
+func dispatched(t *testing.T, target, isa, text string, called map[string]bool) (wrong []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "asm.go", text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(n ast.Node, guarded bool)
+	walk = func(n ast.Node, guarded bool) {
+		ast.Inspect(n, func(c ast.Node) bool {
+			switch c := c.(type) {
+			case *ast.FuncDecl:
+				if c.Body != nil {
+					walk(c.Body, guarded)
+				}
+				return false // its own name is not a use of it
+			case *ast.SwitchStmt:
+				tag, _ := c.Tag.(*ast.Ident)
+				if tag == nil || tag.Name != "isa" {
+					return true
+				}
+				for _, s := range c.Body.List {
+					clause := s.(*ast.CaseClause)
+					here := guarded
+					if len(clause.List) == 1 {
+						sel, _ := clause.List[0].(*ast.SelectorExpr)
+						here = guarded || sel != nil && fmt.Sprint(sel.X) == "cpu" && sel.Sel.Name == isa
+					}
+					for _, b := range clause.Body {
+						walk(b, here)
+					}
+				}
+				return false
+			case *ast.Ident:
+				if strings.HasSuffix(c.Name, target) && c.Name != target {
+					called[c.Name] = true
+					if !guarded {
+						wrong = append(wrong, fmt.Sprintf("%s is used outside of case cpu.%s", c.Name, isa))
+					}
+				}
+			}
+			return true
+		})
+	}
+	walk(file, false)
+	return wrong
+}
+
+// TestDispatch: each assembly function has a stub with the parameters of its
+// description and is called behind its guard.
+func TestDispatch(t *testing.T) {
+	files := generated(t)
+	for _, target := range targets {
+		suffix := strings.ToLower(target.Name) + "_" + target.GOARCH
+		described := map[string][]vec.Param{}
+		for _, d := range descriptions(target.Target) {
+			described[d.program.FuncName()] = d.program.Params
+		}
+		var assembled []string
+		called := map[string]bool{}
+		for name, text := range files {
+			if strings.HasSuffix(name, suffix+".s") {
+				for _, m := range regexp.MustCompile(`(?m)^TEXT ·(\w+)`).FindAllStringSubmatch(string(text), -1) {
+					assembled = append(assembled, m[1])
+				}
+			} else if strings.HasSuffix(name, ".go") {
+				for _, w := range dispatched(t, target.Name, target.isa, string(text), called) {
+					t.Errorf("asm/%s: %s", name, w)
+				}
+			}
+		}
+		stubs := "stubs_" + suffix + ".go"
+		declared := declarations(t, string(files[stubs]))
+		for _, name := range assembled {
+			if want := described[name]; want == nil || !slices.Equal(declared[name], want) {
+				t.Errorf("asm/%s: %s has the parameters %v, want %v", stubs, name, declared[name], want)
+			}
+			if !called[name] {
+				t.Errorf("asm: %s is called nowhere", name)
+			}
+		}
+		if len(declared) != len(assembled) || len(described) != len(assembled) {
+			t.Errorf("asm/%s: %d functions, want %d for as many assembled ones and %d descriptions", stubs, len(declared), len(assembled), len(described))
+		}
+	}
+}
+
+// declarations are the functions of a file with their parameters.
+func declarations(t *testing.T, text string) map[string][]vec.Param {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "stubs.go", text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string][]vec.Param{}
+	for _, d := range file.Decls {
+		f := d.(*ast.FuncDecl)
+		params := []vec.Param{}
+		for _, field := range f.Type.Params.List {
+			for _, name := range field.Names {
+				typ := text[field.Type.Pos()-file.FileStart : field.Type.End()-file.FileStart]
+				params = append(params, vec.Param{Name: name.Name, Type: vec.Type(typ)})
+			}
+		}
+		declared[f.Name.Name] = params
+	}
+	return declared
+}
+
+func TestDispatchRefuses(t *testing.T) {
+	for body, want := range map[string]string{
+		"switch isa {\ncase cpu.AVX2:\nfAVX2()\n}":                           "",
+		"switch isa {\ncase cpu.AVX2:\nswitch n {\ncase 1:\nfAVX2()\n}\n}":   "",
+		"switch isa {\ncase cpu.NEON:\nfAVX2()\n}":                           "fAVX2 is used outside of case cpu.AVX2",
+		"switch isa {\ncase cpu.AVX2, cpu.NEON:\nfAVX2()\n}":                 "fAVX2 is used outside",
+		"switch isa {\ndefault:\nfAVX2()\n}":                                 "fAVX2 is used outside",
+		"switch n {\ncase cpu.AVX2:\nfAVX2()\n}":                             "fAVX2 is used outside",
+		"if isa == cpu.AVX2 {\nfAVX2()\n}":                                   "fAVX2 is used outside",
+		"g := fAVX2\nswitch isa {\ncase cpu.AVX2:\ng()\n}":                   "fAVX2 is used outside",
+		"switch isa {\ncase cpu.AVX2:\nfAVX2()\n}\nif n > 1 {\nfAVX2()\n}\n": "fAVX2 is used outside",
+	} {
+		text := "package asm\nfunc F(isa cpu.ISA, n int) {\n" + body + "\n}\n"
+		wrong := dispatched(t, "AVX2", "AVX2", text, map[string]bool{})
+		if got := strings.Join(wrong, "; "); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%q: complaints %q, want %q", body, got, want)
+		}
+	}
+}
