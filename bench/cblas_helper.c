@@ -48,6 +48,7 @@ static void introduce_openblas(void *library) {
 static void introduce_blis(void *library) {
     const char *(*version)(void) = dlsym(library, "bli_info_get_version_str");
     const char *(*name)(int) = dlsym(library, "bli_arch_string");
+    void (*init)(void) = dlsym(library, "bli_init");
     int (*chosen)(void) = dlsym(library, "bli_arch_query_id");
 
     // BLIS_ARCH_TYPE has to be a number, which is another one in each version.
@@ -63,6 +64,7 @@ static void introduce_blis(void *library) {
         snprintf(number, sizeof number, "%d", id);
         setenv("BLIS_ARCH_TYPE", number, 1);
     }
+    init();
     printf("BLIS %s\n%s\n", version(), name(chosen()));
 }
 

@@ -2,6 +2,7 @@
 //
 //	go run ./bench            all six update rules on MNIST, who learns fastest
 //	go run ./bench versus     time of a training step, beside PyTorch
+//	go run ./bench gemm       speed of products of matrices, beside OpenBLAS and BLIS
 //	go run ./bench --help     the flags
 //
 // The exit status is 0, 1 after a failure, 2 after a mistake in the command line
@@ -29,6 +30,7 @@ import (
 type commands struct {
 	Compare compare `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
 	Versus  versus  `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
+	Gemm    gemm    `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
 }
 
 // console is where a command reports.

@@ -22,37 +22,74 @@ import (
 	"github.com/lockstep-go/lockstep/gen/vec"
 )
 
-// TestGenerate: the same files each time, those that are in the tree, and not
-// too many lines.
+// TestGenerate: the same files each time, and those that are in the tree.
 func TestGenerate(t *testing.T) {
 	files := generated(t)
 	again, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := 0
 	for name, text := range files {
 		if !bytes.Equal(text, again[name]) {
 			t.Errorf("%s: the second run differs from the first", name)
 		}
-		if tree, err := os.ReadFile(filepath.Join("../asm", name)); err != nil || !bytes.Equal(text, tree) {
-			t.Errorf("asm/%s is not what go generate ./gen writes (error %v)", name, err)
-		}
+	}
+	for _, w := range stale(t, "../asm", files) {
+		t.Errorf("asm: %s", w)
+	}
+	lines := 0
+	for _, text := range files {
 		lines += bytes.Count(text, []byte("\n"))
 	}
-	entries, err := os.ReadDir("../asm")
+	t.Logf("%d lines in asm", lines)
+	if lines >= mostLines {
+		t.Errorf("%d lines in asm, want fewer than %d", lines, mostLines)
+	}
+}
+
+// mostLines keeps the source from drowning in what is generated from it.
+const mostLines = 60_000
+
+// stale returns in what a directory differs from the generated files and doc.go.
+func stale(t *testing.T, dir string, files map[string][]byte) (wrong []string) {
+	t.Helper()
+	for name, text := range files {
+		if have, err := os.ReadFile(filepath.Join(dir, name)); err != nil {
+			wrong = append(wrong, err.Error())
+		} else if !bytes.Equal(have, text) {
+			wrong = append(wrong, name+" is not what go generate ./gen writes")
+		}
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
 		if files[e.Name()] == nil && e.Name() != "doc.go" {
-			t.Errorf("asm/%s is neither generated nor doc.go", e.Name())
+			wrong = append(wrong, e.Name()+" is neither generated nor doc.go")
 		}
 	}
-	const most = 60_000
-	t.Logf("%d lines in asm", lines)
-	if lines >= most {
-		t.Errorf("%d lines in asm, want fewer than %d", lines, most)
+	return wrong
+}
+
+func TestStaleRefuses(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string][]byte{"a.s": []byte("a\n"), "b.s": []byte("b\n")}
+	for _, c := range []struct{ name, text, want string }{
+		{"a.s", "a\n", "no such file"}, // without b.s
+		{"b.s", "b\n", ""},
+		{"doc.go", "package asm\n", ""},
+		{"b.s", "c\n", "b.s is not what"},
+		{"b.s", "b\n", ""},
+		{"c.s", "c\n", "c.s is neither"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, c.name), []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		wrong := stale(t, dir, files)
+		if got := strings.Join(wrong, "; "); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s = %q: complaints %q, want %q", c.name, c.text, got, c.want)
+		}
 	}
 }
 

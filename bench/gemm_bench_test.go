@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/lockstep-go/lockstep/kernels"
+)
+
+// BenchmarkGemm times the shapes of the command gemm. GFLOPS is the mean;
+// flop/cycle, with one thread, is that of the best of 50 rounds.
+func BenchmarkGemm(b *testing.B) {
+	_, how := newProductMeter(1)
+	fmt.Println("cycles:", how) // a configuration line of the benchmark format
+	for _, s := range allShapes() {
+		for _, threads := range []kernels.Threads{1, 2} {
+			b.Run(fmt.Sprintf("%v/threads=%d", s, threads), func(b *testing.B) {
+				benchmarkProduct(b, &here{threads: threads, p: newProblem(s)})
+			})
+		}
+	}
+}
+
+// BenchmarkGemmEpilogue times what a layer does to its sums, forward, and to the
+// gradients of its inputs, backward.
+func BenchmarkGemmEpilogue(b *testing.B) {
+	forward := newProblem(shape{m: 128, n: 100, k: 784})
+	bias := forward.block[:forward.n]
+	backward := newProblem(shape{m: 128, n: 100, k: 100, tB: kernels.Trans})
+	y := forward.block[:backward.m*backward.n]
+	for _, c := range []struct {
+		name string
+		p    *problem
+		ep   kernels.Epilogue
+	}{
+		{"none", forward, kernels.Epilogue{}},
+		{"bias", forward, kernels.Epilogue{Bias: bias}},
+		{"bias+ReLU", forward, kernels.Epilogue{Bias: bias, Act: kernels.ActReLU}},
+		{"bias+sigmoid", forward, kernels.Epilogue{Bias: bias, Act: kernels.ActSigmoid}},
+		{"bias+tanh", forward, kernels.Epilogue{Bias: bias, Act: kernels.ActTanh}},
+		{"none", backward, kernels.Epilogue{}},
+		{"derivative of ReLU", backward, kernels.Epilogue{Deriv: kernels.ActReLU, Y: y, LdY: backward.n}},
+		{"derivative of sigmoid", backward, kernels.Epilogue{Deriv: kernels.ActSigmoid, Y: y, LdY: backward.n}},
+		{"derivative of tanh", backward, kernels.Epilogue{Deriv: kernels.ActTanh, Y: y, LdY: backward.n}},
+	} {
+		b.Run(fmt.Sprintf("%v/%s", c.p.shape, c.name), func(b *testing.B) { benchmarkProduct(b, &here{threads: 1, ep: c.ep, p: c.p}) })
+	}
+}
+
+func benchmarkProduct(b *testing.B, h *here) {
+	for b.Loop() {
+		h.once()
+	}
+	b.ReportMetric(h.p.flops()*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+
+	measure, _ := newProductMeter(int(h.threads))
+	reps, best := h.p.reps(), 0.0
+	for range 50 {
+		cycles, _, err := measure(h.pid(), func() (lap, error) { return h.time(reps) })
+		if err != nil {
+			b.Fatal(err)
+		}
+		if cycles == 0 {
+			return
+		}
+		best = max(best, h.p.flops()*float64(reps)/cycles)
+	}
+	b.ReportMetric(best, "flop/cycle")
+}
+
+// BenchmarkGemmSTW reports how long a forced garbage collection stops the world,
+// each of its two times, while large products keep all processors in assembly.
+func BenchmarkGemmSTW(b *testing.B) {
+	h := &here{p: newProblem(shape{m: 2048, n: 2048, k: 2048})}
+	h.once()
+	var products sync.WaitGroup
+	stop := make(chan struct{})
+	products.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				h.once()
+			}
+		}
+	})
+	before := gcPauses()
+	for b.Loop() {
+		runtime.GC()
+	}
+	after := gcPauses()
+	close(stop)
+	products.Wait()
+
+	counts := slices.Clone(after.Counts)
+	for i := range counts {
+		counts[i] -= before.Counts[i]
+	}
+	b.ReportMetric(1e6*quantile(after.Buckets, counts, 0.5), "p50-µs")
+	b.ReportMetric(1e6*quantile(after.Buckets, counts, 1), "max-µs")
+}
+
+// gcPauses returns the durations of all stops for garbage collection so far, from
+// the decision to stop until the world runs again.
+func gcPauses() *metrics.Float64Histogram {
+	sample := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}}
+	metrics.Read(sample)
+	return sample[0].Value.Float64Histogram()
+}
+
+// quantile returns an upper bound for the q-quantile: where the bucket ends that
+// it is in. The buckets are a fifth wide or so.
+func quantile(buckets []float64, counts []uint64, q float64) float64 {
+	total := uint64(0)
+	for _, n := range counts {
+		total += n
+	}
+	rank := max(1, uint64(math.Ceil(q*float64(total))))
+	for i, n := range counts {
+		if n >= rank {
+			return buckets[i+1]
+		}
+		rank -= n
+	}
+	return math.NaN()
+}
