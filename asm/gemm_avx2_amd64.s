@@ -157,7 +157,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -229,8 +229,7 @@ l4:
 	MOVQ  48(AX), R9
 
 l6:
-	VMOVUPS      (DX), Y1
-	VMASKMOVPS   (SI), Y1, Y1
+	VMOVUPS      (SI), Y1
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -530,7 +529,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -608,8 +607,7 @@ l4:
 	MOVQ  48(AX), R10
 
 l6:
-	VMOVUPS      (DX), Y2
-	VMASKMOVPS   (SI), Y2, Y2
+	VMOVUPS      (SI), Y2
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -993,7 +991,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -1077,8 +1075,7 @@ l4:
 	MOVQ  48(AX), R10
 
 l6:
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   (SI), Y3, Y3
+	VMOVUPS      (SI), Y3
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -1551,7 +1548,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -1645,8 +1642,7 @@ l4:
 	MOVQ  48(AX), R11
 
 l6:
-	VMOVUPS      (DX), Y4
-	VMASKMOVPS   (SI), Y4, Y4
+	VMOVUPS      (SI), Y4
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -2204,7 +2200,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm5x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -2304,8 +2300,7 @@ l4:
 	MOVQ  48(AX), R11
 
 l6:
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   (SI), Y5, Y5
+	VMOVUPS      (SI), Y5
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -2947,7 +2942,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm6x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -3053,8 +3048,7 @@ l4:
 	MOVQ  48(AX), R11
 
 l6:
-	VMOVUPS      (DX), Y6
-	VMASKMOVPS   (SI), Y6, Y6
+	VMOVUPS      (SI), Y6
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -3785,7 +3779,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm7x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -3901,8 +3895,7 @@ l4:
 	MOVQ  48(AX), R12
 
 l6:
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   (SI), Y7, Y7
+	VMOVUPS      (SI), Y7
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -4718,7 +4711,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm8x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -4840,8 +4833,7 @@ l4:
 	MOVQ  48(AX), R12
 
 l6:
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   (SI), Y8, Y8
+	VMOVUPS      (SI), Y8
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -5741,7 +5733,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm9x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -5869,8 +5861,7 @@ l4:
 	MOVQ  48(AX), R12
 
 l6:
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   (SI), Y9, Y9
+	VMOVUPS      (SI), Y9
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -6859,7 +6850,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm10x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -6997,8 +6988,7 @@ l4:
 	MOVQ  48(AX), R13
 
 l6:
-	VMOVUPS      (DX), Y10
-	VMASKMOVPS   (SI), Y10, Y10
+	VMOVUPS      (SI), Y10
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -8072,7 +8062,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm11x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -8216,8 +8206,7 @@ l4:
 	MOVQ  48(AX), R13
 
 l6:
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   (SI), Y11, Y11
+	VMOVUPS      (SI), Y11
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y11, Y12, Y0
@@ -9375,7 +9364,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm12x1edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -9525,8 +9514,7 @@ l4:
 	MOVQ  48(AX), R13
 
 l6:
-	VMOVUPS      (DX), Y12
-	VMASKMOVPS   (SI), Y12, Y12
+	VMOVUPS      (SI), Y12
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  Y12, Y13, Y0
@@ -10415,7 +10403,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -10492,8 +10480,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y2
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(SI), Y3, Y3
+	VMOVUPS      32(SI), Y3
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
@@ -10853,7 +10840,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -10940,8 +10927,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   32(SI), Y5, Y5
+	VMOVUPS      32(SI), Y5
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
@@ -11423,7 +11409,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -11520,8 +11506,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y6
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   32(SI), Y7, Y7
+	VMOVUPS      32(SI), Y7
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
@@ -12130,7 +12115,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -12241,8 +12226,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y8
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   32(SI), Y9, Y9
+	VMOVUPS      32(SI), Y9
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
@@ -12974,7 +12958,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm5x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -13095,8 +13079,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   32(SI), Y11, Y11
+	VMOVUPS      32(SI), Y11
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y0
@@ -13950,7 +13933,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm6x2edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -14081,8 +14064,7 @@ l4:
 
 l6:
 	VMOVUPS      (SI), Y12
-	VMOVUPS      (DX), Y13
-	VMASKMOVPS   32(SI), Y13, Y13
+	VMOVUPS      32(SI), Y13
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y0
@@ -14769,7 +14751,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x3edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -14851,8 +14833,7 @@ l4:
 l6:
 	VMOVUPS      (SI), Y3
 	VMOVUPS      32(SI), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   64(SI), Y5, Y5
+	VMOVUPS      64(SI), Y5
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y3, Y6, Y0
@@ -15272,7 +15253,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x3edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -15368,8 +15349,7 @@ l4:
 l6:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      32(SI), Y7
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   64(SI), Y8, Y8
+	VMOVUPS      64(SI), Y8
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y6, Y9, Y0
@@ -15949,7 +15929,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x3edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -16059,8 +16039,7 @@ l4:
 l6:
 	VMOVUPS      (SI), Y9
 	VMOVUPS      32(SI), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   64(SI), Y11, Y11
+	VMOVUPS      64(SI), Y11
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y9, Y12, Y0
@@ -16805,7 +16784,7 @@ l11:
 	VZEROUPPER
 	RET
 
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x3edgeAVX2(args *Gemm)
 // Requires: AVX, FMA3
@@ -16933,8 +16912,7 @@ l4:
 l6:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
-	VMOVUPS      (DX), Y14
-	VMASKMOVPS   64(SI), Y14, Y14
+	VMOVUPS      64(SI), Y14
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y15
 	VFMADD231PS  Y12, Y15, Y0

@@ -161,7 +161,7 @@ l7:
 l11:
 	RET
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x1edgeNEON(args *Gemm)
 TEXT ·gemm1x1edgeNEON(SB), $128-8
@@ -256,22 +256,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R3), F1
-	B part8
-
-part9:
-	FMOVD (R3), F1
-	TBZ $0x00, R1, part8
-	ADD $+8, R3, R9
-	VLD1 (R9), V1.S[2]
-	B part8
-
-part7:
 	FMOVQ (R3), F1
-
-part8:
 	ADD R6, R3
 	FMOVS (R7), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
@@ -292,6 +277,32 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS (R2), F1
+	B part8
+
+part9:
+	FMOVD (R2), F1
+	TBZ $0x00, R1, part8
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part8
+
+part7:
+	FMOVQ (R2), F1
+
+part8:
+	VEOR V2.B16, V2.B16, V2.B16
+	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
+	VAND V0.B16, V1.B16, V0.B16
+	B l7
+
+l9:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 72(R0), R3
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F1
@@ -308,12 +319,14 @@ part10:
 	FMOVQ (R2), F1
 
 part11:
-	VEOR V2.B16, V2.B16, V2.B16
-	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
-	VAND V0.B16, V1.B16, V0.B16
+	MOVD $0x3f800000, R2
+	VDUP R2, V2.S4
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	B l7
 
-l9:
+l10:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
@@ -334,34 +347,6 @@ part13:
 	FMOVQ (R2), F1
 
 part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F1
-	B part17
-
-part18:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F1
-
-part17:
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V2.S4
@@ -379,22 +364,22 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
 	FMOVS F0, (R2)
-	B part20
+	B part17
 
-part21:
+part18:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part17
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-	B part20
+	B part17
 
-part19:
+part16:
 	FMOVQ F0, (R2)
 
-part20:
+part17:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -615,7 +600,7 @@ l7:
 l11:
 	RET
 
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x1edgeNEON(args *Gemm)
 TEXT ·gemm2x1edgeNEON(SB), $128-8
@@ -731,22 +716,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R3), F2
-	B part11
-
-part12:
-	FMOVD (R3), F2
-	TBZ $0x00, R1, part11
-	ADD $+8, R3, R9
-	VLD1 (R9), V2.S[2]
-	B part11
-
-part10:
 	FMOVQ (R3), F2
-
-part11:
 	ADD R6, R3
 	FMOVD (R7), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
@@ -768,6 +738,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS (R2), F2
+	B part11
+
+part12:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F2
+
+part11:
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V0.B16, V2.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F2
@@ -776,34 +766,14 @@ l5:
 part15:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part14
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part14
 
 part13:
 	FMOVQ (R2), F2
 
 part14:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F2
-	B part17
-
-part18:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F2
-
-part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
@@ -814,6 +784,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R2), F2
+	B part17
+
+part18:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part17
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part17
+
+part16:
+	FMOVQ (R2), F2
+
+part17:
+	MOVD $0x3f800000, R6
+	VDUP R6, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F2
@@ -822,36 +814,14 @@ l9:
 part21:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part20
 
 part19:
 	FMOVQ (R2), F2
 
 part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F2
-	B part23
-
-part24:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F2
-
-part23:
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
@@ -864,6 +834,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R2), F2
+	B part23
+
+part24:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part23
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part23
+
+part22:
+	FMOVQ (R2), F2
+
+part23:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F2
@@ -872,36 +864,14 @@ l10:
 part27:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part26
 
 part25:
 	FMOVQ (R2), F2
 
 part26:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F2
-	B part29
-
-part30:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F2
-
-part29:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
@@ -922,39 +892,39 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS F0, (R2)
+	B part29
+
+part30:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part29
+
+part28:
+	FMOVQ F0, (R2)
+
+part29:
+	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part32
 
 part33:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
 	B part32
 
 part31:
-	FMOVQ F0, (R2)
-
-part32:
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F1, (R2)
-	B part35
-
-part36:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part35
-
-part34:
 	FMOVQ F1, (R2)
 
-part35:
+part32:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -1214,7 +1184,7 @@ l7:
 l11:
 	RET
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x1edgeNEON(args *Gemm)
 TEXT ·gemm3x1edgeNEON(SB), $128-8
@@ -1351,22 +1321,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R3), F3
-	B part14
-
-part15:
-	FMOVD (R3), F3
-	TBZ $0x00, R1, part14
-	ADD $+8, R3, R9
-	VLD1 (R9), V3.S[2]
-	B part14
-
-part13:
 	FMOVQ (R3), F3
-
-part14:
 	ADD R6, R3
 	FMOVD (R7), F4
 	ADD $+8, R7, R9
@@ -1391,6 +1346,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS (R2), F3
+	B part14
+
+part15:
+	FMOVD (R2), F3
+	TBZ $0x00, R1, part14
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
+	B part14
+
+part13:
+	FMOVQ (R2), F3
+
+part14:
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V0.B16, V3.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F3
@@ -1409,7 +1384,7 @@ part16:
 part17:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
+	VAND V1.B16, V3.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -1419,34 +1394,14 @@ part17:
 part21:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
 	B part20
 
 part19:
 	FMOVQ (R2), F3
 
 part20:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F3
-	B part23
-
-part24:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F3
-
-part23:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
@@ -1457,6 +1412,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R2), F3
+	B part23
+
+part24:
+	FMOVD (R2), F3
+	TBZ $0x00, R1, part23
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
+	B part23
+
+part22:
+	FMOVQ (R2), F3
+
+part23:
+	MOVD $0x3f800000, R6
+	VDUP R6, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F3
@@ -1477,7 +1454,7 @@ part26:
 	VDUP R6, V4.S4
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -1487,36 +1464,14 @@ part26:
 part30:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
 	B part29
 
 part28:
 	FMOVQ (R2), F3
 
 part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F3
-	B part32
-
-part33:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F3
-
-part32:
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
@@ -1529,6 +1484,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS (R2), F3
+	B part32
+
+part33:
+	FMOVD (R2), F3
+	TBZ $0x00, R1, part32
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
+	B part32
+
+part31:
+	FMOVQ (R2), F3
+
+part32:
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS (R2), F3
@@ -1549,7 +1526,7 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -1559,36 +1536,14 @@ part35:
 part39:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
 	B part38
 
 part37:
 	FMOVQ (R2), F3
 
 part38:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F3
-	B part41
-
-part42:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F3
-
-part41:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
@@ -1612,56 +1567,56 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS F0, (R2)
+	B part41
+
+part42:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part41
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part41
+
+part40:
+	FMOVQ F0, (R2)
+
+part41:
+	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part44
 
 part45:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part44
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part44
 
 part43:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part44:
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part47
 
 part48:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V2.S[2], (R2)
 	B part47
 
 part46:
-	FMOVQ F1, (R2)
-
-part47:
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS F2, (R2)
-	B part50
-
-part51:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VST1 V2.S[2], (R2)
-	B part50
-
-part49:
 	FMOVQ F2, (R2)
 
-part50:
+part47:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -1956,7 +1911,7 @@ l7:
 l11:
 	RET
 
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x1edgeNEON(args *Gemm)
 TEXT ·gemm4x1edgeNEON(SB), $128-8
@@ -2114,22 +2069,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R3), F4
-	B part17
-
-part18:
-	FMOVD (R3), F4
-	TBZ $0x00, R1, part17
-	ADD $+8, R3, R9
-	VLD1 (R9), V4.S[2]
-	B part17
-
-part16:
 	FMOVQ (R3), F4
-
-part17:
 	ADD R6, R3
 	FMOVQ (R7), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
@@ -2153,6 +2093,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R2), F4
+	B part17
+
+part18:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part17
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part17
+
+part16:
+	FMOVQ (R2), F4
+
+part17:
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V0.B16, V4.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F4
@@ -2171,7 +2131,7 @@ part19:
 part20:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V0.B16, V4.B16, V0.B16
+	VAND V1.B16, V4.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
@@ -2191,7 +2151,7 @@ part22:
 part23:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
+	VAND V2.B16, V4.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -2201,34 +2161,14 @@ part23:
 part27:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part26
 
 part25:
 	FMOVQ (R2), F4
 
 part26:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F4
-	B part29
-
-part30:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F4
-
-part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
@@ -2239,6 +2179,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R2), F4
+	B part29
+
+part30:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part29
+
+part28:
+	FMOVQ (R2), F4
+
+part29:
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F4
@@ -2259,7 +2221,7 @@ part32:
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -2281,7 +2243,7 @@ part35:
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -2291,36 +2253,14 @@ part35:
 part39:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part38
 
 part37:
 	FMOVQ (R2), F4
 
 part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F4
-	B part41
-
-part42:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F4
-
-part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
@@ -2333,6 +2273,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS (R2), F4
+	B part41
+
+part42:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part41
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part41
+
+part40:
+	FMOVQ (R2), F4
+
+part41:
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F4
@@ -2353,7 +2315,7 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -2375,7 +2337,7 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -2385,36 +2347,14 @@ part47:
 part51:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part50
 
 part49:
 	FMOVQ (R2), F4
 
 part50:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F4
-	B part53
-
-part54:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F4
-
-part53:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
@@ -2441,73 +2381,73 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS F0, (R2)
+	B part53
+
+part54:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part53
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part53
+
+part52:
+	FMOVQ F0, (R2)
+
+part53:
+	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part56
 
 part57:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part56:
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part59
 
 part60:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part59
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F1, (R2)
+	FMOVQ F2, (R2)
 
 part59:
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F2, (R2)
+	FMOVS F3, (R2)
 	B part62
 
 part63:
-	FMOVD F2, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V3.S[2], (R2)
 	B part62
 
 part61:
-	FMOVQ F2, (R2)
-
-part62:
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F3, (R2)
-	B part65
-
-part66:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R2
-	VST1 V3.S[2], (R2)
-	B part65
-
-part64:
 	FMOVQ F3, (R2)
 
-part65:
+part62:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -2840,7 +2780,7 @@ l7:
 l11:
 	RET
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm5x1edgeNEON(args *Gemm)
 TEXT ·gemm5x1edgeNEON(SB), $128-8
@@ -3019,22 +2959,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R3), F5
-	B part20
-
-part21:
-	FMOVD (R3), F5
-	TBZ $0x00, R1, part20
-	ADD $+8, R3, R9
-	VLD1 (R9), V5.S[2]
-	B part20
-
-part19:
 	FMOVQ (R3), F5
-
-part20:
 	ADD R6, R3
 	FMOVQ (R7), F6
 	FMOVS 16(R7), F7
@@ -3060,6 +2985,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS (R2), F5
+	B part20
+
+part21:
+	FMOVD (R2), F5
+	TBZ $0x00, R1, part20
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
+	B part20
+
+part19:
+	FMOVQ (R2), F5
+
+part20:
+	VEOR V6.B16, V6.B16, V6.B16
+	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
+	VAND V0.B16, V5.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F5
@@ -3078,7 +3023,7 @@ part22:
 part23:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V0.B16, V5.B16, V0.B16
+	VAND V1.B16, V5.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -3098,7 +3043,7 @@ part25:
 part26:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V1.B16, V5.B16, V1.B16
+	VAND V2.B16, V5.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -3118,7 +3063,7 @@ part28:
 part29:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V2.B16, V5.B16, V2.B16
+	VAND V3.B16, V5.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -3128,34 +3073,14 @@ part29:
 part33:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
 	B part32
 
 part31:
 	FMOVQ (R2), F5
 
 part32:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V3.B16, V5.B16, V3.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F5
-	B part35
-
-part36:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F5
-
-part35:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
@@ -3166,6 +3091,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS (R2), F5
+	B part35
+
+part36:
+	FMOVD (R2), F5
+	TBZ $0x00, R1, part35
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
+	B part35
+
+part34:
+	FMOVQ (R2), F5
+
+part35:
+	MOVD $0x3f800000, R6
+	VDUP R6, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS (R2), F5
@@ -3186,7 +3133,7 @@ part38:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -3208,7 +3155,7 @@ part41:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -3230,7 +3177,7 @@ part44:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -3240,36 +3187,14 @@ part44:
 part48:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
 	B part47
 
 part46:
 	FMOVQ (R2), F5
 
 part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F5
-	B part50
-
-part51:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part50
-
-part49:
-	FMOVQ (R2), F5
-
-part50:
 	MOVD $0x3f800000, R2
 	VDUP R2, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
@@ -3282,6 +3207,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS (R2), F5
+	B part50
+
+part51:
+	FMOVD (R2), F5
+	TBZ $0x00, R1, part50
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
+	B part50
+
+part49:
+	FMOVQ (R2), F5
+
+part50:
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V6.S4
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS (R2), F5
@@ -3302,7 +3249,7 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -3324,7 +3271,7 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -3346,7 +3293,7 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -3356,36 +3303,14 @@ part59:
 part63:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
 	B part62
 
 part61:
 	FMOVQ (R2), F5
 
 part62:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS (R2), F5
-	B part65
-
-part66:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part65
-
-part64:
-	FMOVQ (R2), F5
-
-part65:
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V6.S4
@@ -3415,90 +3340,90 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F0, (R2)
+	B part65
+
+part66:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part65
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part65
+
+part64:
+	FMOVQ F0, (R2)
+
+part65:
+	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part68
 
 part69:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part68
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part68
 
 part67:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part68:
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part71
 
 part72:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part71
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part71
 
 part70:
-	FMOVQ F1, (R2)
+	FMOVQ F2, (R2)
 
 part71:
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
-	FMOVS F2, (R2)
+	FMOVS F3, (R2)
 	B part74
 
 part75:
-	FMOVD F2, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part74
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part74
 
 part73:
-	FMOVQ F2, (R2)
+	FMOVQ F3, (R2)
 
 part74:
 	ADD R3, R2
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
-	FMOVS F3, (R2)
+	FMOVS F4, (R2)
 	B part77
 
 part78:
-	FMOVD F3, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part77
-	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V4.S[2], (R2)
 	B part77
 
 part76:
-	FMOVQ F3, (R2)
-
-part77:
-	ADD R3, R2
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F4, (R2)
-	B part80
-
-part81:
-	FMOVD F4, (R2)
-	TBZ $0x00, R1, part80
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
-	B part80
-
-part79:
 	FMOVQ F4, (R2)
 
-part80:
+part77:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -3868,7 +3793,7 @@ l7:
 l11:
 	RET
 
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm6x1edgeNEON(args *Gemm)
 TEXT ·gemm6x1edgeNEON(SB), $128-8
@@ -4068,22 +3993,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R3), F6
-	B part23
-
-part24:
-	FMOVD (R3), F6
-	TBZ $0x00, R1, part23
-	ADD $+8, R3, R9
-	VLD1 (R9), V6.S[2]
-	B part23
-
-part22:
 	FMOVQ (R3), F6
-
-part23:
 	ADD R6, R3
 	FMOVQ (R7), F7
 	FMOVD 16(R7), F8
@@ -4110,6 +4020,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R2), F6
+	B part23
+
+part24:
+	FMOVD (R2), F6
+	TBZ $0x00, R1, part23
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part23
+
+part22:
+	FMOVQ (R2), F6
+
+part23:
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V0.B16, V6.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F6
@@ -4128,7 +4058,7 @@ part25:
 part26:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
+	VAND V1.B16, V6.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -4148,7 +4078,7 @@ part28:
 part29:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
+	VAND V2.B16, V6.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -4168,7 +4098,7 @@ part31:
 part32:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
+	VAND V3.B16, V6.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -4188,7 +4118,7 @@ part34:
 part35:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
+	VAND V4.B16, V6.B16, V4.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -4198,34 +4128,14 @@ part35:
 part39:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part38
 
 part37:
 	FMOVQ (R2), F6
 
 part38:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F6
-	B part41
-
-part42:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F6
-
-part41:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
@@ -4236,6 +4146,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS (R2), F6
+	B part41
+
+part42:
+	FMOVD (R2), F6
+	TBZ $0x00, R1, part41
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part41
+
+part40:
+	FMOVQ (R2), F6
+
+part41:
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F6
@@ -4256,7 +4188,7 @@ part44:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -4278,7 +4210,7 @@ part47:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -4300,7 +4232,7 @@ part50:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
@@ -4322,7 +4254,7 @@ part53:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -4332,36 +4264,14 @@ part53:
 part57:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part56
 
 part55:
 	FMOVQ (R2), F6
 
 part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS (R2), F6
-	B part59
-
-part60:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part59
-
-part58:
-	FMOVQ (R2), F6
-
-part59:
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
@@ -4374,6 +4284,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
+	FMOVS (R2), F6
+	B part59
+
+part60:
+	FMOVD (R2), F6
+	TBZ $0x00, R1, part59
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part59
+
+part58:
+	FMOVQ (R2), F6
+
+part59:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS (R2), F6
@@ -4394,7 +4326,7 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -4416,7 +4348,7 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
@@ -4438,7 +4370,7 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
@@ -4460,7 +4392,7 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -4470,36 +4402,14 @@ part71:
 part75:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part74
 
 part73:
 	FMOVQ (R2), F6
 
 part74:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS (R2), F6
-	B part77
-
-part78:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part77
-
-part76:
-	FMOVQ (R2), F6
-
-part77:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
@@ -4532,107 +4442,107 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS F0, (R2)
+	B part77
+
+part78:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part77
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part77
+
+part76:
+	FMOVQ F0, (R2)
+
+part77:
+	ADD R3, R2
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part80
 
 part81:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part80
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part80
 
 part79:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part80:
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part83
 
 part84:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part83
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part83
 
 part82:
-	FMOVQ F1, (R2)
+	FMOVQ F2, (R2)
 
 part83:
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
-	FMOVS F2, (R2)
+	FMOVS F3, (R2)
 	B part86
 
 part87:
-	FMOVD F2, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part86
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part86
 
 part85:
-	FMOVQ F2, (R2)
+	FMOVQ F3, (R2)
 
 part86:
 	ADD R3, R2
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
-	FMOVS F3, (R2)
+	FMOVS F4, (R2)
 	B part89
 
 part90:
-	FMOVD F3, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part89
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V4.S[2], (R6)
 	B part89
 
 part88:
-	FMOVQ F3, (R2)
+	FMOVQ F4, (R2)
 
 part89:
 	ADD R3, R2
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F4, (R2)
+	FMOVS F5, (R2)
 	B part92
 
 part93:
-	FMOVD F4, (R2)
+	FMOVD F5, (R2)
 	TBZ $0x00, R1, part92
-	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V5.S[2], (R2)
 	B part92
 
 part91:
-	FMOVQ F4, (R2)
-
-part92:
-	ADD R3, R2
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F5, (R2)
-	B part95
-
-part96:
-	FMOVD F5, (R2)
-	TBZ $0x00, R1, part95
-	ADD $+8, R2, R2
-	VST1 V5.S[2], (R2)
-	B part95
-
-part94:
 	FMOVQ F5, (R2)
 
-part95:
+part92:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -5041,7 +4951,7 @@ l7:
 l11:
 	RET
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm7x1edgeNEON(args *Gemm)
 TEXT ·gemm7x1edgeNEON(SB), $128-8
@@ -5262,22 +5172,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R3), F7
-	B part26
-
-part27:
-	FMOVD (R3), F7
-	TBZ $0x00, R1, part26
-	ADD $+8, R3, R9
-	VLD1 (R9), V7.S[2]
-	B part26
-
-part25:
 	FMOVQ (R3), F7
-
-part26:
 	ADD R6, R3
 	FMOVQ (R7), F8
 	FMOVD 16(R7), F9
@@ -5307,6 +5202,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS (R2), F7
+	B part26
+
+part27:
+	FMOVD (R2), F7
+	TBZ $0x00, R1, part26
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F7
+
+part26:
+	VEOR V8.B16, V8.B16, V8.B16
+	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
+	VAND V0.B16, V7.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R2), F7
@@ -5325,7 +5240,7 @@ part28:
 part29:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V0.B16, V7.B16, V0.B16
+	VAND V1.B16, V7.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -5345,7 +5260,7 @@ part31:
 part32:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V1.B16, V7.B16, V1.B16
+	VAND V2.B16, V7.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -5365,7 +5280,7 @@ part34:
 part35:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V2.B16, V7.B16, V2.B16
+	VAND V3.B16, V7.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -5385,7 +5300,7 @@ part37:
 part38:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V3.B16, V7.B16, V3.B16
+	VAND V4.B16, V7.B16, V4.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -5405,7 +5320,7 @@ part40:
 part41:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V4.B16, V7.B16, V4.B16
+	VAND V5.B16, V7.B16, V5.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -5415,34 +5330,14 @@ part41:
 part45:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
 	B part44
 
 part43:
 	FMOVQ (R2), F7
 
 part44:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V5.B16, V7.B16, V5.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F7
-	B part47
-
-part48:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part47
-
-part46:
-	FMOVQ (R2), F7
-
-part47:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
 	VAND V6.B16, V7.B16, V6.B16
@@ -5453,6 +5348,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS (R2), F7
+	B part47
+
+part48:
+	FMOVD (R2), F7
+	TBZ $0x00, R1, part47
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+	B part47
+
+part46:
+	FMOVQ (R2), F7
+
+part47:
+	MOVD $0x3f800000, R6
+	VDUP R6, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS (R2), F7
@@ -5473,7 +5390,7 @@ part50:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
@@ -5495,7 +5412,7 @@ part53:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -5517,7 +5434,7 @@ part56:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -5539,7 +5456,7 @@ part59:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -5561,7 +5478,7 @@ part62:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
+	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -5571,36 +5488,14 @@ part62:
 part66:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
 	B part65
 
 part64:
 	FMOVQ (R2), F7
 
 part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS (R2), F7
-	B part68
-
-part69:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part68
-
-part67:
-	FMOVQ (R2), F7
-
-part68:
 	MOVD $0x3f800000, R2
 	VDUP R2, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
@@ -5613,6 +5508,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
+	FMOVS (R2), F7
+	B part68
+
+part69:
+	FMOVD (R2), F7
+	TBZ $0x00, R1, part68
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+	B part68
+
+part67:
+	FMOVQ (R2), F7
+
+part68:
+	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V8.S4
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS (R2), F7
@@ -5633,7 +5550,7 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -5655,7 +5572,7 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
@@ -5677,7 +5594,7 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
@@ -5699,7 +5616,7 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
@@ -5721,7 +5638,7 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
+	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
@@ -5731,36 +5648,14 @@ part83:
 part87:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part86
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
 	B part86
 
 part85:
 	FMOVQ (R2), F7
 
 part86:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS (R2), F7
-	B part89
-
-part90:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part89
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part89
-
-part88:
-	FMOVQ (R2), F7
-
-part89:
 	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V8.S4
@@ -5796,124 +5691,124 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
+	FMOVS F0, (R2)
+	B part89
+
+part90:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part89
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part89
+
+part88:
+	FMOVQ F0, (R2)
+
+part89:
+	ADD R3, R2
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part92
 
 part93:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part92
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part92:
 	ADD R3, R2
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part95
 
 part96:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part95
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part95
 
 part94:
-	FMOVQ F1, (R2)
+	FMOVQ F2, (R2)
 
 part95:
 	ADD R3, R2
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
-	FMOVS F2, (R2)
+	FMOVS F3, (R2)
 	B part98
 
 part99:
-	FMOVD F2, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part98
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part98
 
 part97:
-	FMOVQ F2, (R2)
+	FMOVQ F3, (R2)
 
 part98:
 	ADD R3, R2
 	TBNZ $0x02, R1, part100
 	TBNZ $0x01, R1, part102
-	FMOVS F3, (R2)
+	FMOVS F4, (R2)
 	B part101
 
 part102:
-	FMOVD F3, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part101
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V4.S[2], (R6)
 	B part101
 
 part100:
-	FMOVQ F3, (R2)
+	FMOVQ F4, (R2)
 
 part101:
 	ADD R3, R2
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F4, (R2)
+	FMOVS F5, (R2)
 	B part104
 
 part105:
-	FMOVD F4, (R2)
+	FMOVD F5, (R2)
 	TBZ $0x00, R1, part104
 	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F4, (R2)
+	FMOVQ F5, (R2)
 
 part104:
 	ADD R3, R2
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F5, (R2)
+	FMOVS F6, (R2)
 	B part107
 
 part108:
-	FMOVD F5, (R2)
+	FMOVD F6, (R2)
 	TBZ $0x00, R1, part107
-	ADD $+8, R2, R6
-	VST1 V5.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V6.S[2], (R2)
 	B part107
 
 part106:
-	FMOVQ F5, (R2)
-
-part107:
-	ADD R3, R2
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
-	FMOVS F6, (R2)
-	B part110
-
-part111:
-	FMOVD F6, (R2)
-	TBZ $0x00, R1, part110
-	ADD $+8, R2, R2
-	VST1 V6.S[2], (R2)
-	B part110
-
-part109:
 	FMOVQ F6, (R2)
 
-part110:
+part107:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -6357,7 +6252,7 @@ l7:
 l11:
 	RET
 
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm8x1edgeNEON(args *Gemm)
 TEXT ·gemm8x1edgeNEON(SB), $128-8
@@ -6599,22 +6494,7 @@ l4:
 	MOVD 48(R0), R8
 
 l6:
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R3), F8
-	B part29
-
-part30:
-	FMOVD (R3), F8
-	TBZ $0x00, R1, part29
-	ADD $+8, R3, R9
-	VLD1 (R9), V8.S[2]
-	B part29
-
-part28:
 	FMOVQ (R3), F8
-
-part29:
 	ADD R6, R3
 	FMOVQ (R7), F9
 	FMOVQ 16(R7), F10
@@ -6643,6 +6523,26 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R2), F8
+	B part29
+
+part30:
+	FMOVD (R2), F8
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part29
+
+part28:
+	FMOVQ (R2), F8
+
+part29:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V0.B16, V8.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F8
@@ -6661,7 +6561,7 @@ part31:
 part32:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V0.B16, V8.B16, V0.B16
+	VAND V1.B16, V8.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -6681,7 +6581,7 @@ part34:
 part35:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
+	VAND V2.B16, V8.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -6701,7 +6601,7 @@ part37:
 part38:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
+	VAND V3.B16, V8.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -6721,7 +6621,7 @@ part40:
 part41:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
+	VAND V4.B16, V8.B16, V4.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -6741,7 +6641,7 @@ part43:
 part44:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
+	VAND V5.B16, V8.B16, V5.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -6761,7 +6661,7 @@ part46:
 part47:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
+	VAND V6.B16, V8.B16, V6.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -6771,34 +6671,14 @@ part47:
 part51:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part50
 
 part49:
 	FMOVQ (R2), F8
 
 part50:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F8
-	B part53
-
-part54:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F8
-
-part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
@@ -6809,6 +6689,28 @@ l9:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS (R2), F8
+	B part53
+
+part54:
+	FMOVD (R2), F8
+	TBZ $0x00, R1, part53
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part53
+
+part52:
+	FMOVQ (R2), F8
+
+part53:
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS (R2), F8
@@ -6829,7 +6731,7 @@ part56:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -6851,7 +6753,7 @@ part59:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -6873,7 +6775,7 @@ part62:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -6895,7 +6797,7 @@ part65:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
@@ -6917,7 +6819,7 @@ part68:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
@@ -6939,7 +6841,7 @@ part71:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -6949,36 +6851,14 @@ part71:
 part75:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part74
 
 part73:
 	FMOVQ (R2), F8
 
 part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS (R2), F8
-	B part77
-
-part78:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part77
-
-part76:
-	FMOVQ (R2), F8
-
-part77:
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -6991,6 +6871,28 @@ l10:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 72(R0), R3
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS (R2), F8
+	B part77
+
+part78:
+	FMOVD (R2), F8
+	TBZ $0x00, R1, part77
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part77
+
+part76:
+	FMOVQ (R2), F8
+
+part77:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS (R2), F8
@@ -7011,7 +6913,7 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
@@ -7033,7 +6935,7 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
@@ -7055,7 +6957,7 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
@@ -7077,7 +6979,7 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
@@ -7099,7 +7001,7 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
@@ -7121,7 +7023,7 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
@@ -7131,36 +7033,14 @@ part95:
 part99:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part98
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part98
 
 part97:
 	FMOVQ (R2), F8
 
 part98:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS (R2), F8
-	B part101
-
-part102:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part101
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part101
-
-part100:
-	FMOVQ (R2), F8
-
-part101:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
@@ -7199,141 +7079,141 @@ l7:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 64(R0), R3
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
+	FMOVS F0, (R2)
+	B part101
+
+part102:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part101
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part101
+
+part100:
+	FMOVQ F0, (R2)
+
+part101:
+	ADD R3, R2
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F0, (R2)
+	FMOVS F1, (R2)
 	B part104
 
 part105:
-	FMOVD F0, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part104
 	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F0, (R2)
+	FMOVQ F1, (R2)
 
 part104:
 	ADD R3, R2
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F1, (R2)
+	FMOVS F2, (R2)
 	B part107
 
 part108:
-	FMOVD F1, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part107
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F1, (R2)
+	FMOVQ F2, (R2)
 
 part107:
 	ADD R3, R2
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
-	FMOVS F2, (R2)
+	FMOVS F3, (R2)
 	B part110
 
 part111:
-	FMOVD F2, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part110
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part110
 
 part109:
-	FMOVQ F2, (R2)
+	FMOVQ F3, (R2)
 
 part110:
 	ADD R3, R2
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
-	FMOVS F3, (R2)
+	FMOVS F4, (R2)
 	B part113
 
 part114:
-	FMOVD F3, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part113
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V4.S[2], (R6)
 	B part113
 
 part112:
-	FMOVQ F3, (R2)
+	FMOVQ F4, (R2)
 
 part113:
 	ADD R3, R2
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
-	FMOVS F4, (R2)
+	FMOVS F5, (R2)
 	B part116
 
 part117:
-	FMOVD F4, (R2)
+	FMOVD F5, (R2)
 	TBZ $0x00, R1, part116
 	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part116
 
 part115:
-	FMOVQ F4, (R2)
+	FMOVQ F5, (R2)
 
 part116:
 	ADD R3, R2
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
-	FMOVS F5, (R2)
+	FMOVS F6, (R2)
 	B part119
 
 part120:
-	FMOVD F5, (R2)
+	FMOVD F6, (R2)
 	TBZ $0x00, R1, part119
 	ADD $+8, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V6.S[2], (R6)
 	B part119
 
 part118:
-	FMOVQ F5, (R2)
+	FMOVQ F6, (R2)
 
 part119:
 	ADD R3, R2
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
-	FMOVS F6, (R2)
+	FMOVS F7, (R2)
 	B part122
 
 part123:
-	FMOVD F6, (R2)
+	FMOVD F7, (R2)
 	TBZ $0x00, R1, part122
-	ADD $+8, R2, R6
-	VST1 V6.S[2], (R6)
+	ADD $+8, R2, R2
+	VST1 V7.S[2], (R2)
 	B part122
 
 part121:
-	FMOVQ F6, (R2)
-
-part122:
-	ADD R3, R2
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
-	FMOVS F7, (R2)
-	B part125
-
-part126:
-	FMOVD F7, (R2)
-	TBZ $0x00, R1, part125
-	ADD $+8, R2, R2
-	VST1 V7.S[2], (R2)
-	B part125
-
-part124:
 	FMOVQ F7, (R2)
 
-part125:
+part122:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -7567,7 +7447,7 @@ l7:
 l11:
 	RET
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x2edgeNEON(args *Gemm)
 TEXT ·gemm1x2edgeNEON(SB), $128-8
@@ -7667,22 +7547,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R3), F3
-	B part8
-
-part9:
-	FMOVD 16(R3), F3
-	TBZ $0x00, R1, part8
-	ADD $+24, R3, R9
-	VLD1 (R9), V3.S[2]
-	B part8
-
-part7:
 	FMOVQ 16(R3), F3
-
-part8:
 	ADD R6, R3
 	FMOVS (R7), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
@@ -7708,22 +7573,22 @@ l5:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V0.B16, V2.B16, V0.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
 	FMOVS 16(R2), F2
-	B part11
+	B part8
 
-part12:
+part9:
 	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part8
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
-	B part11
+	B part8
 
-part10:
+part7:
 	FMOVQ 16(R2), F2
 
-part11:
+part8:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
@@ -7740,22 +7605,22 @@ l9:
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F2
-	B part14
+	B part11
 
-part15:
+part12:
 	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part14
+	TBZ $0x00, R1, part11
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
-	B part14
+	B part11
 
-part13:
+part10:
 	FMOVQ 16(R2), F2
 
-part14:
+part11:
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
@@ -7774,22 +7639,22 @@ l10:
 	VDUP R3, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F2
-	B part17
+	B part14
 
-part18:
+part15:
 	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part14
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
-	B part17
+	B part14
 
-part16:
+part13:
 	FMOVQ 16(R2), F2
 
-part17:
+part14:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
@@ -7811,22 +7676,22 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
 	FMOVS F1, 16(R2)
-	B part20
+	B part17
 
-part21:
+part18:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part17
 	ADD $+24, R2, R2
 	VST1 V1.S[2], (R2)
-	B part20
+	B part17
 
-part19:
+part16:
 	FMOVQ F1, 16(R2)
 
-part20:
+part17:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -8098,7 +7963,7 @@ l7:
 l11:
 	RET
 
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x2edgeNEON(args *Gemm)
 TEXT ·gemm2x2edgeNEON(SB), $128-8
@@ -8223,22 +8088,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F4
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R3), F5
-	B part11
-
-part12:
-	FMOVD 16(R3), F5
-	TBZ $0x00, R1, part11
-	ADD $+24, R3, R9
-	VLD1 (R9), V5.S[2]
-	B part11
-
-part10:
 	FMOVQ 16(R3), F5
-
-part11:
 	ADD R6, R3
 	FMOVD (R7), F6
 	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
@@ -8266,22 +8116,22 @@ l5:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V0.B16, V4.B16, V0.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F4
-	B part14
+	B part11
 
-part15:
+part12:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part14
+	TBZ $0x00, R1, part11
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part14
+	B part11
 
-part13:
+part10:
 	FMOVQ 16(R2), F4
 
-part14:
+part11:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V1.B16, V4.B16, V1.B16
@@ -8290,22 +8140,22 @@ part14:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V2.B16, V4.B16, V2.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F4
-	B part17
+	B part14
 
-part18:
+part15:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part14
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part17
+	B part14
 
-part16:
+part13:
 	FMOVQ 16(R2), F4
 
-part17:
+part14:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
@@ -8322,22 +8172,22 @@ l9:
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F4
-	B part20
+	B part17
 
-part21:
+part18:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part17
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part20
+	B part17
 
-part19:
+part16:
 	FMOVQ 16(R2), F4
 
-part20:
+part17:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
@@ -8350,22 +8200,22 @@ part20:
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F4
-	B part23
+	B part20
 
-part24:
+part21:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part23
+	TBZ $0x00, R1, part20
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part23
+	B part20
 
-part22:
+part19:
 	FMOVQ 16(R2), F4
 
-part23:
+part20:
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
@@ -8384,22 +8234,22 @@ l10:
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F4
-	B part26
+	B part23
 
-part27:
+part24:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part26
+	TBZ $0x00, R1, part23
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part26
+	B part23
 
-part25:
+part22:
 	FMOVQ 16(R2), F4
 
-part26:
+part23:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -8412,22 +8262,22 @@ part26:
 	VDUP R3, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F4
-	B part29
+	B part26
 
-part30:
+part27:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part29
+	TBZ $0x00, R1, part26
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part29
+	B part26
 
-part28:
+part25:
 	FMOVQ 16(R2), F4
 
-part29:
+part26:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
@@ -8455,40 +8305,40 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS F1, 16(R2)
+	B part29
+
+part30:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part29
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part29
+
+part28:
+	FMOVQ F1, 16(R2)
+
+part29:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part32
 
 part33:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V3.S[2], (R2)
 	B part32
 
 part31:
-	FMOVQ F1, 16(R2)
-
-part32:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F3, 16(R2)
-	B part35
-
-part36:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R2
-	VST1 V3.S[2], (R2)
-	B part35
-
-part34:
 	FMOVQ F3, 16(R2)
 
-part35:
+part32:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -8824,7 +8674,7 @@ l7:
 l11:
 	RET
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x2edgeNEON(args *Gemm)
 TEXT ·gemm3x2edgeNEON(SB), $128-8
@@ -8974,22 +8824,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F6
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R3), F7
-	B part14
-
-part15:
-	FMOVD 16(R3), F7
-	TBZ $0x00, R1, part14
-	ADD $+24, R3, R9
-	VLD1 (R9), V7.S[2]
-	B part14
-
-part13:
 	FMOVQ 16(R3), F7
-
-part14:
 	ADD R6, R3
 	FMOVD (R7), F8
 	ADD $+8, R7, R9
@@ -9021,6 +8856,30 @@ l5:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V0.B16, V6.B16, V0.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 16(R2), F6
+	B part14
+
+part15:
+	FMOVD 16(R2), F6
+	TBZ $0x00, R1, part14
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part14
+
+part13:
+	FMOVQ 16(R2), F6
+
+part14:
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V1.B16, V6.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V2.B16, V6.B16, V2.B16
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F6
@@ -9039,12 +8898,12 @@ part16:
 part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
+	VAND V3.B16, V6.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
+	VAND V4.B16, V6.B16, V4.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F6
@@ -9053,38 +8912,14 @@ part17:
 part21:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part20
 
 part19:
 	FMOVQ 16(R2), F6
 
 part20:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F6
-	B part23
-
-part24:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ 16(R2), F6
-
-part23:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
@@ -9101,6 +8936,34 @@ l9:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 16(R2), F6
+	B part23
+
+part24:
+	FMOVD 16(R2), F6
+	TBZ $0x00, R1, part23
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part23
+
+part22:
+	FMOVQ 16(R2), F6
+
+part23:
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F6
@@ -9121,34 +8984,6 @@ part26:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F6
-	B part29
-
-part30:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F6
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -9157,22 +8992,22 @@ part29:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F6
-	B part32
+	B part29
 
-part33:
+part30:
 	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part29
 	ADD $+24, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part32
+	B part29
 
-part31:
+part28:
 	FMOVQ 16(R2), F6
 
-part32:
+part29:
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
@@ -9191,6 +9026,34 @@ l10:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS 16(R2), F6
+	B part32
+
+part33:
+	FMOVD 16(R2), F6
+	TBZ $0x00, R1, part32
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part32
+
+part31:
+	FMOVQ 16(R2), F6
+
+part32:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F6
@@ -9211,34 +9074,6 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F6
-	B part38
-
-part39:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F6
-
-part38:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -9247,22 +9082,22 @@ part38:
 	VDUP R3, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F6
-	B part41
+	B part38
 
-part42:
+part39:
 	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part41
+	TBZ $0x00, R1, part38
 	ADD $+24, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part41
+	B part38
 
-part40:
+part37:
 	FMOVQ 16(R2), F6
 
-part41:
+part38:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
@@ -9296,58 +9131,58 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS F1, 16(R2)
+	B part41
+
+part42:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part41
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part41
+
+part40:
+	FMOVQ F1, 16(R2)
+
+part41:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part44
 
 part45:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part44
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part44
 
 part43:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part44:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part47
 
 part48:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V5.S[2], (R2)
 	B part47
 
 part46:
-	FMOVQ F3, 16(R2)
-
-part47:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS F5, 16(R2)
-	B part50
-
-part51:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R2
-	VST1 V5.S[2], (R2)
-	B part50
-
-part49:
 	FMOVQ F5, 16(R2)
 
-part50:
+part47:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -9743,7 +9578,7 @@ l7:
 l11:
 	RET
 
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x2edgeNEON(args *Gemm)
 TEXT ·gemm4x2edgeNEON(SB), $128-8
@@ -9918,22 +9753,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F8
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R3), F9
-	B part17
-
-part18:
-	FMOVD 16(R3), F9
-	TBZ $0x00, R1, part17
-	ADD $+24, R3, R9
-	VLD1 (R9), V9.S[2]
-	B part17
-
-part16:
 	FMOVQ 16(R3), F9
-
-part17:
 	ADD R6, R3
 	FMOVQ (R7), F10
 	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
@@ -9965,6 +9785,30 @@ l5:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V0.B16, V8.B16, V0.B16
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 16(R2), F8
+	B part17
+
+part18:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part17
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part17
+
+part16:
+	FMOVQ 16(R2), F8
+
+part17:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V1.B16, V8.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F8
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V2.B16, V8.B16, V2.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F8
@@ -9983,12 +9827,12 @@ part19:
 part20:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
+	VAND V3.B16, V8.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
+	VAND V4.B16, V8.B16, V4.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F8
@@ -10007,12 +9851,12 @@ part22:
 part23:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
+	VAND V5.B16, V8.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
+	VAND V6.B16, V8.B16, V6.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F8
@@ -10021,38 +9865,14 @@ part23:
 part27:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part26
 
 part25:
 	FMOVQ 16(R2), F8
 
 part26:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F8
-	B part29
-
-part30:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F8
-
-part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
@@ -10069,6 +9889,34 @@ l9:
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 16(R2), F8
+	B part29
+
+part30:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part29
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part29
+
+part28:
+	FMOVQ 16(R2), F8
+
+part29:
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F8
@@ -10089,14 +9937,14 @@ part32:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F8
@@ -10117,34 +9965,6 @@ part35:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F8
-	B part38
-
-part39:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F8
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
@@ -10153,22 +9973,22 @@ part38:
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F8
-	B part41
+	B part38
 
-part42:
+part39:
 	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part41
+	TBZ $0x00, R1, part38
 	ADD $+24, R2, R2
 	VLD1 (R2), V8.S[2]
-	B part41
+	B part38
 
-part40:
+part37:
 	FMOVQ 16(R2), F8
 
-part41:
+part38:
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
@@ -10187,6 +10007,34 @@ l10:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 16(R2), F8
+	B part41
+
+part42:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part41
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part41
+
+part40:
+	FMOVQ 16(R2), F8
+
+part41:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F8
@@ -10207,14 +10055,14 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F8
@@ -10235,34 +10083,6 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F8
-	B part50
-
-part51:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part50
-
-part49:
-	FMOVQ 16(R2), F8
-
-part50:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
@@ -10271,22 +10091,22 @@ part50:
 	VDUP R3, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F8
-	B part53
+	B part50
 
-part54:
+part51:
 	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part53
+	TBZ $0x00, R1, part50
 	ADD $+24, R2, R2
 	VLD1 (R2), V8.S[2]
-	B part53
+	B part50
 
-part52:
+part49:
 	FMOVQ 16(R2), F8
 
-part53:
+part50:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
@@ -10326,76 +10146,76 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS F1, 16(R2)
+	B part53
+
+part54:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part53
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part53
+
+part52:
+	FMOVQ F1, 16(R2)
+
+part53:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part56
 
 part57:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part56
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part56:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part59
 
 part60:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part59
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F3, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part59:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F5, 16(R2)
+	FMOVS F7, 16(R2)
 	B part62
 
 part63:
-	FMOVD F5, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V7.S[2], (R2)
 	B part62
 
 part61:
-	FMOVQ F5, 16(R2)
-
-part62:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F7, 16(R2)
-	B part65
-
-part66:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R2
-	VST1 V7.S[2], (R2)
-	B part65
-
-part64:
 	FMOVQ F7, 16(R2)
 
-part65:
+part62:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -10854,7 +10674,7 @@ l7:
 l11:
 	RET
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm5x2edgeNEON(args *Gemm)
 TEXT ·gemm5x2edgeNEON(SB), $128-8
@@ -11054,22 +10874,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F10
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R3), F11
-	B part20
-
-part21:
-	FMOVD 16(R3), F11
-	TBZ $0x00, R1, part20
-	ADD $+24, R3, R9
-	VLD1 (R9), V11.S[2]
-	B part20
-
-part19:
 	FMOVQ 16(R3), F11
-
-part20:
 	ADD R6, R3
 	FMOVQ (R7), F12
 	FMOVS 16(R7), F13
@@ -11104,6 +10909,30 @@ l5:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
 	VAND V0.B16, V10.B16, V0.B16
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 16(R2), F10
+	B part20
+
+part21:
+	FMOVD 16(R2), F10
+	TBZ $0x00, R1, part20
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
+	B part20
+
+part19:
+	FMOVQ 16(R2), F10
+
+part20:
+	VEOR V11.B16, V11.B16, V11.B16
+	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
+	VAND V1.B16, V10.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F10
+	VEOR V11.B16, V11.B16, V11.B16
+	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
+	VAND V2.B16, V10.B16, V2.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F10
@@ -11122,12 +10951,12 @@ part22:
 part23:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V1.B16, V10.B16, V1.B16
+	VAND V3.B16, V10.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V2.B16, V10.B16, V2.B16
+	VAND V4.B16, V10.B16, V4.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F10
@@ -11146,12 +10975,12 @@ part25:
 part26:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V3.B16, V10.B16, V3.B16
+	VAND V5.B16, V10.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V4.B16, V10.B16, V4.B16
+	VAND V6.B16, V10.B16, V6.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F10
@@ -11170,12 +10999,12 @@ part28:
 part29:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V5.B16, V10.B16, V5.B16
+	VAND V7.B16, V10.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V6.B16, V10.B16, V6.B16
+	VAND V8.B16, V10.B16, V8.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F10
@@ -11184,38 +11013,14 @@ part29:
 part33:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V10.S[2]
 	B part32
 
 part31:
 	FMOVQ 16(R2), F10
 
 part32:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V7.B16, V10.B16, V7.B16
-	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V8.B16, V10.B16, V8.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F10
-	B part35
-
-part36:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F10
-
-part35:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
 	VAND V9.B16, V10.B16, V9.B16
@@ -11232,6 +11037,34 @@ l9:
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS 16(R2), F10
+	B part35
+
+part36:
+	FMOVD 16(R2), F10
+	TBZ $0x00, R1, part35
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
+	B part35
+
+part34:
+	FMOVQ 16(R2), F10
+
+part35:
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	ADD R3, R2
+	FMOVQ (R2), F10
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F10
@@ -11252,14 +11085,14 @@ part38:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F10
@@ -11280,14 +11113,14 @@ part41:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F10
@@ -11308,34 +11141,6 @@ part44:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F10
-	B part47
-
-part48:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F10
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
 	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
@@ -11344,22 +11149,22 @@ part47:
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
 	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F10
-	B part50
+	B part47
 
-part51:
+part48:
 	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part50
+	TBZ $0x00, R1, part47
 	ADD $+24, R2, R2
 	VLD1 (R2), V10.S[2]
-	B part50
+	B part47
 
-part49:
+part46:
 	FMOVQ 16(R2), F10
 
-part50:
+part47:
 	MOVD $0x3f800000, R2
 	VDUP R2, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
@@ -11378,6 +11183,34 @@ l10:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 16(R2), F10
+	B part50
+
+part51:
+	FMOVD 16(R2), F10
+	TBZ $0x00, R1, part50
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
+	B part50
+
+part49:
+	FMOVQ 16(R2), F10
+
+part50:
+	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	ADD R3, R2
+	FMOVQ (R2), F10
+	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F10
@@ -11398,14 +11231,14 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F10
@@ -11426,14 +11259,14 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F10
@@ -11454,34 +11287,6 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 16(R2), F10
-	B part62
-
-part63:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part62
-
-part61:
-	FMOVQ 16(R2), F10
-
-part62:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
@@ -11490,22 +11295,22 @@ part62:
 	VDUP R3, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F10
-	B part65
+	B part62
 
-part66:
+part63:
 	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part62
 	ADD $+24, R2, R2
 	VLD1 (R2), V10.S[2]
-	B part65
+	B part62
 
-part64:
+part61:
 	FMOVQ 16(R2), F10
 
-part65:
+part62:
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V11.S4
@@ -11551,94 +11356,94 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F1, 16(R2)
+	B part65
+
+part66:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part65
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part65
+
+part64:
+	FMOVQ F1, 16(R2)
+
+part65:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part68
 
 part69:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part68
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part68
 
 part67:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part68:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part71
 
 part72:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part71
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part71
 
 part70:
-	FMOVQ F3, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part71:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
-	FMOVS F5, 16(R2)
+	FMOVS F7, 16(R2)
 	B part74
 
 part75:
-	FMOVD F5, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part74
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part74
 
 part73:
-	FMOVQ F5, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part74:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
-	FMOVS F7, 16(R2)
+	FMOVS F9, 16(R2)
 	B part77
 
 part78:
-	FMOVD F7, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part77
-	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V9.S[2], (R2)
 	B part77
 
 part76:
-	FMOVQ F7, 16(R2)
-
-part77:
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F9, 16(R2)
-	B part80
-
-part81:
-	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part80
-	ADD $+24, R2, R2
-	VST1 V9.S[2], (R2)
-	B part80
-
-part79:
 	FMOVQ F9, 16(R2)
 
-part80:
+part77:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -12159,7 +11964,7 @@ l7:
 l11:
 	RET
 
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm6x2edgeNEON(args *Gemm)
 TEXT ·gemm6x2edgeNEON(SB), $128-8
@@ -12384,22 +12189,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F12
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R3), F13
-	B part23
-
-part24:
-	FMOVD 16(R3), F13
-	TBZ $0x00, R1, part23
-	ADD $+24, R3, R9
-	VLD1 (R9), V13.S[2]
-	B part23
-
-part22:
 	FMOVQ 16(R3), F13
-
-part23:
 	ADD R6, R3
 	FMOVQ (R7), F14
 	FMOVD 16(R7), F15
@@ -12436,6 +12226,30 @@ l5:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V0.B16, V12.B16, V0.B16
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 16(R2), F12
+	B part23
+
+part24:
+	FMOVD 16(R2), F12
+	TBZ $0x00, R1, part23
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part23
+
+part22:
+	FMOVQ 16(R2), F12
+
+part23:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V1.B16, V12.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V2.B16, V12.B16, V2.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F12
@@ -12454,12 +12268,12 @@ part25:
 part26:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
+	VAND V3.B16, V12.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
+	VAND V4.B16, V12.B16, V4.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F12
@@ -12478,12 +12292,12 @@ part28:
 part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
+	VAND V5.B16, V12.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
+	VAND V6.B16, V12.B16, V6.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F12
@@ -12502,12 +12316,12 @@ part31:
 part32:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
+	VAND V7.B16, V12.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
+	VAND V8.B16, V12.B16, V8.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F12
@@ -12526,12 +12340,12 @@ part34:
 part35:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
+	VAND V9.B16, V12.B16, V9.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
+	VAND V10.B16, V12.B16, V10.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F12
@@ -12540,38 +12354,14 @@ part35:
 part39:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V12.S[2]
 	B part38
 
 part37:
 	FMOVQ 16(R2), F12
 
 part38:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F12
-	B part41
-
-part42:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part41
-
-part40:
-	FMOVQ 16(R2), F12
-
-part41:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
@@ -12588,6 +12378,34 @@ l9:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 16(R2), F12
+	B part41
+
+part42:
+	FMOVD 16(R2), F12
+	TBZ $0x00, R1, part41
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part41
+
+part40:
+	FMOVQ 16(R2), F12
+
+part41:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F12
@@ -12608,14 +12426,14 @@ part44:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F12
@@ -12636,14 +12454,14 @@ part47:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F12
@@ -12664,14 +12482,14 @@ part50:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F12
@@ -12692,34 +12510,6 @@ part53:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 16(R2), F12
-	B part56
-
-part57:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part56
-
-part55:
-	FMOVQ 16(R2), F12
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -12728,22 +12518,22 @@ part56:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F12
-	B part59
+	B part56
 
-part60:
+part57:
 	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part56
 	ADD $+24, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part59
+	B part56
 
-part58:
+part55:
 	FMOVQ 16(R2), F12
 
-part59:
+part56:
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
@@ -12762,6 +12552,34 @@ l10:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
+	FMOVS 16(R2), F12
+	B part59
+
+part60:
+	FMOVD 16(R2), F12
+	TBZ $0x00, R1, part59
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part59
+
+part58:
+	FMOVQ 16(R2), F12
+
+part59:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F12
@@ -12782,14 +12600,14 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F12
@@ -12810,14 +12628,14 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F12
@@ -12838,14 +12656,14 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F12
@@ -12866,34 +12684,6 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 16(R2), F12
-	B part74
-
-part75:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part74
-
-part73:
-	FMOVQ 16(R2), F12
-
-part74:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -12902,22 +12692,22 @@ part74:
 	VDUP R3, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F12
-	B part77
+	B part74
 
-part78:
+part75:
 	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part77
+	TBZ $0x00, R1, part74
 	ADD $+24, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part77
+	B part74
 
-part76:
+part73:
 	FMOVQ 16(R2), F12
 
-part77:
+part74:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
@@ -12969,112 +12759,112 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS F1, 16(R2)
+	B part77
+
+part78:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part77
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part77
+
+part76:
+	FMOVQ F1, 16(R2)
+
+part77:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part80
 
 part81:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part80
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part80
 
 part79:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part80:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part83
 
 part84:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part83
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part83
 
 part82:
-	FMOVQ F3, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part83:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
-	FMOVS F5, 16(R2)
+	FMOVS F7, 16(R2)
 	B part86
 
 part87:
-	FMOVD F5, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part86
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part86
 
 part85:
-	FMOVQ F5, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part86:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
-	FMOVS F7, 16(R2)
+	FMOVS F9, 16(R2)
 	B part89
 
 part90:
-	FMOVD F7, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part89
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V9.S[2], (R6)
 	B part89
 
 part88:
-	FMOVQ F7, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part89:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F10, (R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F9, 16(R2)
+	FMOVS F11, 16(R2)
 	B part92
 
 part93:
-	FMOVD F9, 16(R2)
+	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part92
-	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V11.S[2], (R2)
 	B part92
 
 part91:
-	FMOVQ F9, 16(R2)
-
-part92:
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F11, 16(R2)
-	B part95
-
-part96:
-	FMOVD F11, 16(R2)
-	TBZ $0x00, R1, part95
-	ADD $+24, R2, R2
-	VST1 V11.S[2], (R2)
-	B part95
-
-part94:
 	FMOVQ F11, 16(R2)
 
-part95:
+part92:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -13659,7 +13449,7 @@ l7:
 l11:
 	RET
 
-// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm7x2edgeNEON(args *Gemm)
 TEXT ·gemm7x2edgeNEON(SB), $128-8
@@ -13909,22 +13699,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F14
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R3), F15
-	B part26
-
-part27:
-	FMOVD 16(R3), F15
-	TBZ $0x00, R1, part26
-	ADD $+24, R3, R9
-	VLD1 (R9), V15.S[2]
-	B part26
-
-part25:
 	FMOVQ 16(R3), F15
-
-part26:
 	ADD R6, R3
 	FMOVQ (R7), F16
 	FMOVD 16(R7), F17
@@ -13965,6 +13740,30 @@ l5:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
 	VAND V0.B16, V14.B16, V0.B16
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 16(R2), F14
+	B part26
+
+part27:
+	FMOVD 16(R2), F14
+	TBZ $0x00, R1, part26
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
+	B part26
+
+part25:
+	FMOVQ 16(R2), F14
+
+part26:
+	VEOR V15.B16, V15.B16, V15.B16
+	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
+	VAND V1.B16, V14.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F14
+	VEOR V15.B16, V15.B16, V15.B16
+	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
+	VAND V2.B16, V14.B16, V2.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F14
@@ -13983,12 +13782,12 @@ part28:
 part29:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V1.B16, V14.B16, V1.B16
+	VAND V3.B16, V14.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V2.B16, V14.B16, V2.B16
+	VAND V4.B16, V14.B16, V4.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F14
@@ -14007,12 +13806,12 @@ part31:
 part32:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V3.B16, V14.B16, V3.B16
+	VAND V5.B16, V14.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V4.B16, V14.B16, V4.B16
+	VAND V6.B16, V14.B16, V6.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F14
@@ -14031,12 +13830,12 @@ part34:
 part35:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V5.B16, V14.B16, V5.B16
+	VAND V7.B16, V14.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V6.B16, V14.B16, V6.B16
+	VAND V8.B16, V14.B16, V8.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F14
@@ -14055,12 +13854,12 @@ part37:
 part38:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V7.B16, V14.B16, V7.B16
+	VAND V9.B16, V14.B16, V9.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V8.B16, V14.B16, V8.B16
+	VAND V10.B16, V14.B16, V10.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F14
@@ -14079,12 +13878,12 @@ part40:
 part41:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V9.B16, V14.B16, V9.B16
+	VAND V11.B16, V14.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V10.B16, V14.B16, V10.B16
+	VAND V12.B16, V14.B16, V12.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F14
@@ -14093,38 +13892,14 @@ part41:
 part45:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V14.S[2]
 	B part44
 
 part43:
 	FMOVQ 16(R2), F14
 
 part44:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V11.B16, V14.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V12.B16, V14.B16, V12.B16
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F14
-	B part47
-
-part48:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F14
-
-part47:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
 	VAND V13.B16, V14.B16, V13.B16
@@ -14141,6 +13916,34 @@ l9:
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
 	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS 16(R2), F14
+	B part47
+
+part48:
+	FMOVD 16(R2), F14
+	TBZ $0x00, R1, part47
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
+	B part47
+
+part46:
+	FMOVQ 16(R2), F14
+
+part47:
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
+	ADD R3, R2
+	FMOVQ (R2), F14
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F14
@@ -14161,14 +13964,14 @@ part50:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
+	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F14
@@ -14189,14 +13992,14 @@ part53:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
+	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F14
@@ -14217,14 +14020,14 @@ part56:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
+	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F14
@@ -14245,14 +14048,14 @@ part59:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
+	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F14
@@ -14273,34 +14076,6 @@ part62:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 16(R2), F14
-	B part65
-
-part66:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part65
-
-part64:
-	FMOVQ 16(R2), F14
-
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
 	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
@@ -14309,22 +14084,22 @@ part65:
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
 	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F14
-	B part68
+	B part65
 
-part69:
+part66:
 	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part68
+	TBZ $0x00, R1, part65
 	ADD $+24, R2, R2
 	VLD1 (R2), V14.S[2]
-	B part68
+	B part65
 
-part67:
+part64:
 	FMOVQ 16(R2), F14
 
-part68:
+part65:
 	MOVD $0x3f800000, R2
 	VDUP R2, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
@@ -14343,6 +14118,34 @@ l10:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
+	FMOVS 16(R2), F14
+	B part68
+
+part69:
+	FMOVD 16(R2), F14
+	TBZ $0x00, R1, part68
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
+	B part68
+
+part67:
+	FMOVQ 16(R2), F14
+
+part68:
+	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
+	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
+	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
+	ADD R3, R2
+	FMOVQ (R2), F14
+	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
+	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F14
@@ -14363,14 +14166,14 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
+	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F14
@@ -14391,14 +14194,14 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
+	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS 16(R2), F14
@@ -14419,14 +14222,14 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
+	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 16(R2), F14
@@ -14447,14 +14250,14 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
+	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 16(R2), F14
@@ -14475,34 +14278,6 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 16(R2), F14
-	B part86
-
-part87:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part86
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part86
-
-part85:
-	FMOVQ 16(R2), F14
-
-part86:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
@@ -14511,22 +14286,22 @@ part86:
 	VDUP R3, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
+	TBNZ $0x02, R1, part85
+	TBNZ $0x01, R1, part87
 	FMOVS 16(R2), F14
-	B part89
+	B part86
 
-part90:
+part87:
 	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part89
+	TBZ $0x00, R1, part86
 	ADD $+24, R2, R2
 	VLD1 (R2), V14.S[2]
-	B part89
+	B part86
 
-part88:
+part85:
 	FMOVQ 16(R2), F14
 
-part89:
+part86:
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V15.S4
@@ -14584,130 +14359,130 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
+	FMOVS F1, 16(R2)
+	B part89
+
+part90:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part89
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part89
+
+part88:
+	FMOVQ F1, 16(R2)
+
+part89:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part92
 
 part93:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part92
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part92:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part95
 
 part96:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part95
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part95
 
 part94:
-	FMOVQ F3, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part95:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
-	FMOVS F5, 16(R2)
+	FMOVS F7, 16(R2)
 	B part98
 
 part99:
-	FMOVD F5, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part98
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part98
 
 part97:
-	FMOVQ F5, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part98:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part100
 	TBNZ $0x01, R1, part102
-	FMOVS F7, 16(R2)
+	FMOVS F9, 16(R2)
 	B part101
 
 part102:
-	FMOVD F7, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part101
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V9.S[2], (R6)
 	B part101
 
 part100:
-	FMOVQ F7, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part101:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F10, (R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F9, 16(R2)
+	FMOVS F11, 16(R2)
 	B part104
 
 part105:
-	FMOVD F9, 16(R2)
+	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part104
 	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F9, 16(R2)
+	FMOVQ F11, 16(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F10, (R2)
+	FMOVQ F12, (R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F11, 16(R2)
+	FMOVS F13, 16(R2)
 	B part107
 
 part108:
-	FMOVD F11, 16(R2)
+	FMOVD F13, 16(R2)
 	TBZ $0x00, R1, part107
-	ADD $+24, R2, R6
-	VST1 V11.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V13.S[2], (R2)
 	B part107
 
 part106:
-	FMOVQ F11, 16(R2)
-
-part107:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
-	FMOVS F13, 16(R2)
-	B part110
-
-part111:
-	FMOVD F13, 16(R2)
-	TBZ $0x00, R1, part110
-	ADD $+24, R2, R2
-	VST1 V13.S[2], (R2)
-	B part110
-
-part109:
 	FMOVQ F13, 16(R2)
 
-part110:
+part107:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -15352,7 +15127,7 @@ l7:
 l11:
 	RET
 
-// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm8x2edgeNEON(args *Gemm)
 TEXT ·gemm8x2edgeNEON(SB), $128-8
@@ -15627,22 +15402,7 @@ l4:
 
 l6:
 	FMOVQ (R3), F16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R3), F17
-	B part29
-
-part30:
-	FMOVD 16(R3), F17
-	TBZ $0x00, R1, part29
-	ADD $+24, R3, R9
-	VLD1 (R9), V17.S[2]
-	B part29
-
-part28:
 	FMOVQ 16(R3), F17
-
-part29:
 	ADD R6, R3
 	FMOVQ (R7), F18
 	FMOVQ 16(R7), F19
@@ -15683,6 +15443,30 @@ l5:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V0.B16, V16.B16, V0.B16
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 16(R2), F16
+	B part29
+
+part30:
+	FMOVD 16(R2), F16
+	TBZ $0x00, R1, part29
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
+	B part29
+
+part28:
+	FMOVQ 16(R2), F16
+
+part29:
+	VEOR V17.B16, V17.B16, V17.B16
+	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
+	VAND V1.B16, V16.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F16
+	VEOR V17.B16, V17.B16, V17.B16
+	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
+	VAND V2.B16, V16.B16, V2.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F16
@@ -15701,12 +15485,12 @@ part31:
 part32:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V1.B16, V16.B16, V1.B16
+	VAND V3.B16, V16.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V2.B16, V16.B16, V2.B16
+	VAND V4.B16, V16.B16, V4.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F16
@@ -15725,12 +15509,12 @@ part34:
 part35:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V3.B16, V16.B16, V3.B16
+	VAND V5.B16, V16.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V4.B16, V16.B16, V4.B16
+	VAND V6.B16, V16.B16, V6.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F16
@@ -15749,12 +15533,12 @@ part37:
 part38:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V5.B16, V16.B16, V5.B16
+	VAND V7.B16, V16.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V6.B16, V16.B16, V6.B16
+	VAND V8.B16, V16.B16, V8.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F16
@@ -15773,12 +15557,12 @@ part40:
 part41:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V7.B16, V16.B16, V7.B16
+	VAND V9.B16, V16.B16, V9.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V8.B16, V16.B16, V8.B16
+	VAND V10.B16, V16.B16, V10.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F16
@@ -15797,12 +15581,12 @@ part43:
 part44:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V9.B16, V16.B16, V9.B16
+	VAND V11.B16, V16.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V10.B16, V16.B16, V10.B16
+	VAND V12.B16, V16.B16, V12.B16
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F16
@@ -15821,12 +15605,12 @@ part46:
 part47:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V11.B16, V16.B16, V11.B16
+	VAND V13.B16, V16.B16, V13.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V12.B16, V16.B16, V12.B16
+	VAND V14.B16, V16.B16, V14.B16
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F16
@@ -15835,38 +15619,14 @@ part47:
 part51:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V16.S[2]
 	B part50
 
 part49:
 	FMOVQ 16(R2), F16
 
 part50:
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V13.B16, V16.B16, V13.B16
-	ADD R3, R2
-	FMOVQ (R2), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V14.B16, V16.B16, V14.B16
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F16
-	B part53
-
-part54:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
-	B part53
-
-part52:
-	FMOVQ 16(R2), F16
-
-part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
@@ -15883,6 +15643,34 @@ l9:
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS 16(R2), F16
+	B part53
+
+part54:
+	FMOVD 16(R2), F16
+	TBZ $0x00, R1, part53
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
+	B part53
+
+part52:
+	FMOVQ 16(R2), F16
+
+part53:
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
+	ADD R3, R2
+	FMOVQ (R2), F16
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F16
@@ -15903,14 +15691,14 @@ part56:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
+	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F16
@@ -15931,14 +15719,14 @@ part59:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
+	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F16
@@ -15959,14 +15747,14 @@ part62:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
+	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F16
@@ -15987,14 +15775,14 @@ part65:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F16
@@ -16015,14 +15803,14 @@ part68:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F16
@@ -16043,34 +15831,6 @@ part71:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 16(R2), F16
-	B part74
-
-part75:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part74
-
-part73:
-	FMOVQ 16(R2), F16
-
-part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
 	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
@@ -16079,22 +15839,22 @@ part74:
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
 	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F16
-	B part77
+	B part74
 
-part78:
+part75:
 	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part77
+	TBZ $0x00, R1, part74
 	ADD $+24, R2, R2
 	VLD1 (R2), V16.S[2]
-	B part77
+	B part74
 
-part76:
+part73:
 	FMOVQ 16(R2), F16
 
-part77:
+part74:
 	MOVD $0x3f800000, R2
 	VDUP R2, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
@@ -16113,6 +15873,34 @@ l10:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS 16(R2), F16
+	B part77
+
+part78:
+	FMOVD 16(R2), F16
+	TBZ $0x00, R1, part77
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
+	B part77
+
+part76:
+	FMOVQ 16(R2), F16
+
+part77:
+	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
+	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
+	ADD R3, R2
+	FMOVQ (R2), F16
+	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
+	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
+	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 16(R2), F16
@@ -16133,14 +15921,14 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
+	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 16(R2), F16
@@ -16161,14 +15949,14 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
+	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
 	FMOVS 16(R2), F16
@@ -16189,14 +15977,14 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
+	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
 	FMOVS 16(R2), F16
@@ -16217,14 +16005,14 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
 	FMOVS 16(R2), F16
@@ -16245,14 +16033,14 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
 	FMOVS 16(R2), F16
@@ -16273,34 +16061,6 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS 16(R2), F16
-	B part98
-
-part99:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part98
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part98
-
-part97:
-	FMOVQ 16(R2), F16
-
-part98:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
@@ -16309,22 +16069,22 @@ part98:
 	VDUP R3, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
+	TBNZ $0x02, R1, part97
+	TBNZ $0x01, R1, part99
 	FMOVS 16(R2), F16
-	B part101
+	B part98
 
-part102:
+part99:
 	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part101
+	TBZ $0x00, R1, part98
 	ADD $+24, R2, R2
 	VLD1 (R2), V16.S[2]
-	B part101
+	B part98
 
-part100:
+part97:
 	FMOVQ 16(R2), F16
 
-part101:
+part98:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V17.S4
@@ -16388,148 +16148,148 @@ l7:
 	MOVD R2, R2
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
+	FMOVS F1, 16(R2)
+	B part101
+
+part102:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part101
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part101
+
+part100:
+	FMOVQ F1, 16(R2)
+
+part101:
+	ADD R3, R2
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F1, 16(R2)
+	FMOVS F3, 16(R2)
 	B part104
 
 part105:
-	FMOVD F1, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part104
 	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F1, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F2, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F3, 16(R2)
+	FMOVS F5, 16(R2)
 	B part107
 
 part108:
-	FMOVD F3, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part107
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F3, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part107:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
-	FMOVS F5, 16(R2)
+	FMOVS F7, 16(R2)
 	B part110
 
 part111:
-	FMOVD F5, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part110
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part110
 
 part109:
-	FMOVQ F5, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part110:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
-	FMOVS F7, 16(R2)
+	FMOVS F9, 16(R2)
 	B part113
 
 part114:
-	FMOVD F7, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part113
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V9.S[2], (R6)
 	B part113
 
 part112:
-	FMOVQ F7, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part113:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F10, (R2)
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
-	FMOVS F9, 16(R2)
+	FMOVS F11, 16(R2)
 	B part116
 
 part117:
-	FMOVD F9, 16(R2)
+	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part116
 	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part116
 
 part115:
-	FMOVQ F9, 16(R2)
+	FMOVQ F11, 16(R2)
 
 part116:
 	ADD R3, R2
-	FMOVQ F10, (R2)
+	FMOVQ F12, (R2)
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
-	FMOVS F11, 16(R2)
+	FMOVS F13, 16(R2)
 	B part119
 
 part120:
-	FMOVD F11, 16(R2)
+	FMOVD F13, 16(R2)
 	TBZ $0x00, R1, part119
 	ADD $+24, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V13.S[2], (R6)
 	B part119
 
 part118:
-	FMOVQ F11, 16(R2)
+	FMOVQ F13, 16(R2)
 
 part119:
 	ADD R3, R2
-	FMOVQ F12, (R2)
+	FMOVQ F14, (R2)
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
-	FMOVS F13, 16(R2)
+	FMOVS F15, 16(R2)
 	B part122
 
 part123:
-	FMOVD F13, 16(R2)
+	FMOVD F15, 16(R2)
 	TBZ $0x00, R1, part122
-	ADD $+24, R2, R6
-	VST1 V13.S[2], (R6)
+	ADD $+24, R2, R2
+	VST1 V15.S[2], (R2)
 	B part122
 
 part121:
-	FMOVQ F13, 16(R2)
-
-part122:
-	ADD R3, R2
-	FMOVQ F14, (R2)
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
-	FMOVS F15, 16(R2)
-	B part125
-
-part126:
-	FMOVD F15, 16(R2)
-	TBZ $0x00, R1, part125
-	ADD $+24, R2, R2
-	VST1 V15.S[2], (R2)
-	B part125
-
-part124:
 	FMOVQ F15, 16(R2)
 
-part125:
+part122:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -16789,7 +16549,7 @@ l7:
 l11:
 	RET
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm1x3edgeNEON(args *Gemm)
 TEXT ·gemm1x3edgeNEON(SB), $128-8
@@ -16894,22 +16654,7 @@ l4:
 l6:
 	FMOVQ (R3), F3
 	FMOVQ 16(R3), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R3), F5
-	B part8
-
-part9:
-	FMOVD 32(R3), F5
-	TBZ $0x00, R1, part8
-	ADD $+40, R3, R9
-	VLD1 (R9), V5.S[2]
-	B part8
-
-part7:
 	FMOVQ 32(R3), F5
-
-part8:
 	ADD R6, R3
 	FMOVS (R7), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
@@ -16940,22 +16685,22 @@ l5:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V1.B16, V3.B16, V1.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
 	FMOVS 32(R2), F3
-	B part11
+	B part8
 
-part12:
+part9:
 	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part8
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
-	B part11
+	B part8
 
-part10:
+part7:
 	FMOVQ 32(R2), F3
 
-part11:
+part8:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
@@ -16978,22 +16723,22 @@ l9:
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F3
-	B part14
+	B part11
 
-part15:
+part12:
 	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part14
+	TBZ $0x00, R1, part11
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
-	B part14
+	B part11
 
-part13:
+part10:
 	FMOVQ 32(R2), F3
 
-part14:
+part11:
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
@@ -17018,22 +16763,22 @@ l10:
 	VDUP R3, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F3
-	B part17
+	B part14
 
-part18:
+part15:
 	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part14
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
-	B part17
+	B part14
 
-part16:
+part13:
 	FMOVQ 32(R2), F3
 
-part17:
+part14:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
@@ -17059,22 +16804,22 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
 	FMOVS F2, 32(R2)
-	B part20
+	B part17
 
-part21:
+part18:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part17
 	ADD $+40, R2, R2
 	VST1 V2.S[2], (R2)
-	B part20
+	B part17
 
-part19:
+part16:
 	FMOVQ F2, 32(R2)
 
-part20:
+part17:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -17397,7 +17142,7 @@ l7:
 l11:
 	RET
 
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm2x3edgeNEON(args *Gemm)
 TEXT ·gemm2x3edgeNEON(SB), $128-8
@@ -17531,22 +17276,7 @@ l4:
 l6:
 	FMOVQ (R3), F6
 	FMOVQ 16(R3), F7
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R3), F8
-	B part11
-
-part12:
-	FMOVD 32(R3), F8
-	TBZ $0x00, R1, part11
-	ADD $+40, R3, R9
-	VLD1 (R9), V8.S[2]
-	B part11
-
-part10:
 	FMOVQ 32(R3), F8
-
-part11:
 	ADD R6, R3
 	FMOVD (R7), F9
 	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
@@ -17580,22 +17310,22 @@ l5:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V1.B16, V6.B16, V1.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F6
-	B part14
+	B part11
 
-part15:
+part12:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part14
+	TBZ $0x00, R1, part11
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part14
+	B part11
 
-part13:
+part10:
 	FMOVQ 32(R2), F6
 
-part14:
+part11:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V2.B16, V6.B16, V2.B16
@@ -17608,22 +17338,22 @@ part14:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V4.B16, V6.B16, V4.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F6
-	B part17
+	B part14
 
-part18:
+part15:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part14
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part17
+	B part14
 
-part16:
+part13:
 	FMOVQ 32(R2), F6
 
-part17:
+part14:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
@@ -17646,22 +17376,22 @@ l9:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F6
-	B part20
+	B part17
 
-part21:
+part18:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part17
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part20
+	B part17
 
-part19:
+part16:
 	FMOVQ 32(R2), F6
 
-part20:
+part17:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
@@ -17680,22 +17410,22 @@ part20:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F6
-	B part23
+	B part20
 
-part24:
+part21:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part23
+	TBZ $0x00, R1, part20
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part23
+	B part20
 
-part22:
+part19:
 	FMOVQ 32(R2), F6
 
-part23:
+part20:
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
@@ -17720,22 +17450,22 @@ l10:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F6
-	B part26
+	B part23
 
-part27:
+part24:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part26
+	TBZ $0x00, R1, part23
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part26
+	B part23
 
-part25:
+part22:
 	FMOVQ 32(R2), F6
 
-part26:
+part23:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
@@ -17754,22 +17484,22 @@ part26:
 	VDUP R3, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F6
-	B part29
+	B part26
 
-part30:
+part27:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part29
+	TBZ $0x00, R1, part26
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part29
+	B part26
 
-part28:
+part25:
 	FMOVQ 32(R2), F6
 
-part29:
+part26:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
@@ -17804,41 +17534,41 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS F2, 32(R2)
-	B part32
+	B part29
 
-part33:
+part30:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part29
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part32
+	B part29
 
-part31:
+part28:
 	FMOVQ F2, 32(R2)
 
-part32:
+part29:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS F5, 32(R2)
-	B part35
+	B part32
 
-part36:
+part33:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part35
+	TBZ $0x00, R1, part32
 	ADD $+40, R2, R2
 	VST1 V5.S[2], (R2)
-	B part35
+	B part32
 
-part34:
+part31:
 	FMOVQ F5, 32(R2)
 
-part35:
+part32:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -18250,7 +17980,7 @@ l7:
 l11:
 	RET
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm3x3edgeNEON(args *Gemm)
 TEXT ·gemm3x3edgeNEON(SB), $128-8
@@ -18413,22 +18143,7 @@ l4:
 l6:
 	FMOVQ (R3), F9
 	FMOVQ 16(R3), F10
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R3), F11
-	B part14
-
-part15:
-	FMOVD 32(R3), F11
-	TBZ $0x00, R1, part14
-	ADD $+40, R3, R9
-	VLD1 (R9), V11.S[2]
-	B part14
-
-part13:
 	FMOVQ 32(R3), F11
-
-part14:
 	ADD R6, R3
 	FMOVD (R7), F12
 	ADD $+8, R7, R9
@@ -18467,6 +18182,34 @@ l5:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V1.B16, V9.B16, V1.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 32(R2), F9
+	B part14
+
+part15:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part14
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part14
+
+part13:
+	FMOVQ 32(R2), F9
+
+part14:
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V2.B16, V9.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F9
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V3.B16, V9.B16, V3.B16
+	FMOVQ 16(R2), F9
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V4.B16, V9.B16, V4.B16
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F9
@@ -18485,34 +18228,6 @@ part16:
 part17:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V2.B16, V9.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V3.B16, V9.B16, V3.B16
-	FMOVQ 16(R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V4.B16, V9.B16, V4.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F9
-	B part20
-
-part21:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F9
-
-part20:
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V5.B16, V9.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18523,22 +18238,22 @@ part20:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V7.B16, V9.B16, V7.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F9
-	B part23
+	B part20
 
-part24:
+part21:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part23
+	TBZ $0x00, R1, part20
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part23
+	B part20
 
-part22:
+part19:
 	FMOVQ 32(R2), F9
 
-part23:
+part20:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V8.B16, V9.B16, V8.B16
@@ -18561,6 +18276,40 @@ l9:
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 32(R2), F9
+	B part23
+
+part24:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part23
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part23
+
+part22:
+	FMOVQ 32(R2), F9
+
+part23:
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	ADD R3, R2
+	FMOVQ (R2), F9
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R2), F9
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F9
@@ -18581,40 +18330,6 @@ part26:
 	VDUP R6, V10.S4
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F9
-	B part29
-
-part30:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F9
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18629,22 +18344,22 @@ part29:
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F9
-	B part32
+	B part29
 
-part33:
+part30:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part29
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part32
+	B part29
 
-part31:
+part28:
 	FMOVQ 32(R2), F9
 
-part32:
+part29:
 	MOVD $0x3f800000, R2
 	VDUP R2, V10.S4
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
@@ -18669,6 +18384,40 @@ l10:
 	VDUP R6, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS 32(R2), F9
+	B part32
+
+part33:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part32
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part32
+
+part31:
+	FMOVQ 32(R2), F9
+
+part32:
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	ADD R3, R2
+	FMOVQ (R2), F9
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R2), F9
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F9
@@ -18689,40 +18438,6 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F9
-	B part38
-
-part39:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F9
-
-part38:
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18737,22 +18452,22 @@ part38:
 	VDUP R3, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F9
-	B part41
+	B part38
 
-part42:
+part39:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part41
+	TBZ $0x00, R1, part38
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part41
+	B part38
 
-part40:
+part37:
 	FMOVQ 32(R2), F9
 
-part41:
+part38:
 	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V10.S4
@@ -18796,60 +18511,60 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS F2, 32(R2)
-	B part44
+	B part41
 
-part45:
+part42:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part44
+	TBZ $0x00, R1, part41
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part44
+	B part41
 
-part43:
+part40:
 	FMOVQ F2, 32(R2)
 
-part44:
+part41:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
 	FMOVS F5, 32(R2)
-	B part47
+	B part44
 
-part48:
+part45:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part47
+	TBZ $0x00, R1, part44
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part47
+	B part44
 
-part46:
+part43:
 	FMOVQ F5, 32(R2)
 
-part47:
+part44:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
 	FMOVS F8, 32(R2)
-	B part50
+	B part47
 
-part51:
+part48:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part50
+	TBZ $0x00, R1, part47
 	ADD $+40, R2, R2
 	VST1 V8.S[2], (R2)
-	B part50
+	B part47
 
-part49:
+part46:
 	FMOVQ F8, 32(R2)
 
-part50:
+part47:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -19346,7 +19061,7 @@ l7:
 l11:
 	RET
 
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm4x3edgeNEON(args *Gemm)
 TEXT ·gemm4x3edgeNEON(SB), $128-8
@@ -19538,22 +19253,7 @@ l4:
 l6:
 	FMOVQ (R3), F12
 	FMOVQ 16(R3), F13
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R3), F14
-	B part17
-
-part18:
-	FMOVD 32(R3), F14
-	TBZ $0x00, R1, part17
-	ADD $+40, R3, R9
-	VLD1 (R9), V14.S[2]
-	B part17
-
-part16:
 	FMOVQ 32(R3), F14
-
-part17:
 	ADD R6, R3
 	FMOVQ (R7), F15
 	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
@@ -19593,6 +19293,34 @@ l5:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V1.B16, V12.B16, V1.B16
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R2), F12
+	B part17
+
+part18:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part17
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R2), F12
+
+part17:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V2.B16, V12.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V3.B16, V12.B16, V3.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V4.B16, V12.B16, V4.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F12
@@ -19611,16 +19339,16 @@ part19:
 part20:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
+	VAND V5.B16, V12.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
+	VAND V6.B16, V12.B16, V6.B16
 	FMOVQ 16(R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
+	VAND V7.B16, V12.B16, V7.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F12
@@ -19639,34 +19367,6 @@ part22:
 part23:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F12
-	B part26
-
-part27:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F12
-
-part26:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V8.B16, V12.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19677,22 +19377,22 @@ part26:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V10.B16, V12.B16, V10.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F12
-	B part29
+	B part26
 
-part30:
+part27:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part29
+	TBZ $0x00, R1, part26
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part29
+	B part26
 
-part28:
+part25:
 	FMOVQ 32(R2), F12
 
-part29:
+part26:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
@@ -19715,6 +19415,40 @@ l9:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R2), F12
+	B part29
+
+part30:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part29
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R2), F12
+
+part29:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F12
@@ -19735,20 +19469,20 @@ part32:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	FMOVQ 16(R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F12
@@ -19769,40 +19503,6 @@ part35:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F12
-	B part38
-
-part39:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F12
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19817,22 +19517,22 @@ part38:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F12
-	B part41
+	B part38
 
-part42:
+part39:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part41
+	TBZ $0x00, R1, part38
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part41
+	B part38
 
-part40:
+part37:
 	FMOVQ 32(R2), F12
 
-part41:
+part38:
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
@@ -19857,6 +19557,40 @@ l10:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 32(R2), F12
+	B part41
+
+part42:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part41
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part41
+
+part40:
+	FMOVQ 32(R2), F12
+
+part41:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F12
@@ -19877,20 +19611,20 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	FMOVQ 16(R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F12
@@ -19911,40 +19645,6 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F12
-	B part50
-
-part51:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F12
-
-part50:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19959,22 +19659,22 @@ part50:
 	VDUP R3, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F12
-	B part53
+	B part50
 
-part54:
+part51:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part53
+	TBZ $0x00, R1, part50
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part53
+	B part50
 
-part52:
+part49:
 	FMOVQ 32(R2), F12
 
-part53:
+part50:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
@@ -20027,79 +19727,79 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
 	FMOVS F2, 32(R2)
-	B part56
+	B part53
 
-part57:
+part54:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part56
+	TBZ $0x00, R1, part53
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part56
+	B part53
 
-part55:
+part52:
 	FMOVQ F2, 32(R2)
 
-part56:
+part53:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS F5, 32(R2)
-	B part59
+	B part56
 
-part60:
+part57:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part56
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part59
+	B part56
 
-part58:
+part55:
 	FMOVQ F5, 32(R2)
 
-part59:
+part56:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
 	FMOVS F8, 32(R2)
-	B part62
+	B part59
 
-part63:
+part60:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part62
+	TBZ $0x00, R1, part59
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part62
+	B part59
 
-part61:
+part58:
 	FMOVQ F8, 32(R2)
 
-part62:
+part59:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS F11, 32(R2)
-	B part65
+	B part62
 
-part66:
+part63:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part62
 	ADD $+40, R2, R2
 	VST1 V11.S[2], (R2)
-	B part65
+	B part62
 
-part64:
+part61:
 	FMOVQ F11, 32(R2)
 
-part65:
+part62:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -20684,7 +20384,7 @@ l7:
 l11:
 	RET
 
-// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm5x3edgeNEON(args *Gemm)
 TEXT ·gemm5x3edgeNEON(SB), $128-8
@@ -20905,22 +20605,7 @@ l4:
 l6:
 	FMOVQ (R3), F15
 	FMOVQ 16(R3), F16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R3), F17
-	B part20
-
-part21:
-	FMOVD 32(R3), F17
-	TBZ $0x00, R1, part20
-	ADD $+40, R3, R9
-	VLD1 (R9), V17.S[2]
-	B part20
-
-part19:
 	FMOVQ 32(R3), F17
-
-part20:
 	ADD R6, R3
 	FMOVQ (R7), F18
 	FMOVS 16(R7), F19
@@ -20964,6 +20649,34 @@ l5:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V1.B16, V15.B16, V1.B16
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R2), F15
+	B part20
+
+part21:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R2), F15
+
+part20:
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V2.B16, V15.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F15
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V3.B16, V15.B16, V3.B16
+	FMOVQ 16(R2), F15
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V4.B16, V15.B16, V4.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F15
@@ -20982,16 +20695,16 @@ part22:
 part23:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V2.B16, V15.B16, V2.B16
+	VAND V5.B16, V15.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V3.B16, V15.B16, V3.B16
+	VAND V6.B16, V15.B16, V6.B16
 	FMOVQ 16(R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V4.B16, V15.B16, V4.B16
+	VAND V7.B16, V15.B16, V7.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F15
@@ -21010,16 +20723,16 @@ part25:
 part26:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V5.B16, V15.B16, V5.B16
+	VAND V8.B16, V15.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V6.B16, V15.B16, V6.B16
+	VAND V9.B16, V15.B16, V9.B16
 	FMOVQ 16(R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V7.B16, V15.B16, V7.B16
+	VAND V10.B16, V15.B16, V10.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F15
@@ -21038,34 +20751,6 @@ part28:
 part29:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V8.B16, V15.B16, V8.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V9.B16, V15.B16, V9.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V10.B16, V15.B16, V10.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F15
-	B part32
-
-part33:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F15
-
-part32:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V11.B16, V15.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -21076,22 +20761,22 @@ part32:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V13.B16, V15.B16, V13.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F15
-	B part35
+	B part32
 
-part36:
+part33:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part35
+	TBZ $0x00, R1, part32
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part35
+	B part32
 
-part34:
+part31:
 	FMOVQ 32(R2), F15
 
-part35:
+part32:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V14.B16, V15.B16, V14.B16
@@ -21114,6 +20799,40 @@ l9:
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS 32(R2), F15
+	B part35
+
+part36:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part35
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part35
+
+part34:
+	FMOVQ 32(R2), F15
+
+part35:
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	ADD R3, R2
+	FMOVQ (R2), F15
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	FMOVQ 16(R2), F15
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F15
@@ -21134,20 +20853,20 @@ part38:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
 	FMOVQ 16(R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F15
@@ -21168,20 +20887,20 @@ part41:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
 	FMOVQ 16(R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F15
@@ -21202,40 +20921,6 @@ part44:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F15
-	B part47
-
-part48:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F15
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -21250,22 +20935,22 @@ part47:
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F15
-	B part50
+	B part47
 
-part51:
+part48:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part50
+	TBZ $0x00, R1, part47
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part50
+	B part47
 
-part49:
+part46:
 	FMOVQ 32(R2), F15
 
-part50:
+part47:
 	MOVD $0x3f800000, R2
 	VDUP R2, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
@@ -21290,6 +20975,40 @@ l10:
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 32(R2), F15
+	B part50
+
+part51:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part50
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part50
+
+part49:
+	FMOVQ 32(R2), F15
+
+part50:
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	ADD R3, R2
+	FMOVQ (R2), F15
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	FMOVQ 16(R2), F15
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F15
@@ -21310,20 +21029,20 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
 	FMOVQ 16(R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F15
@@ -21344,20 +21063,20 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
 	FMOVQ 16(R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F15
@@ -21378,40 +21097,6 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 32(R2), F15
-	B part62
-
-part63:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part62
-
-part61:
-	FMOVQ 32(R2), F15
-
-part62:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -21426,22 +21111,22 @@ part62:
 	VDUP R3, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F15
-	B part65
+	B part62
 
-part66:
+part63:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part62
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part65
+	B part62
 
-part64:
+part61:
 	FMOVQ 32(R2), F15
 
-part65:
+part62:
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V16.S4
@@ -21503,98 +21188,98 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS F2, 32(R2)
-	B part68
+	B part65
 
-part69:
+part66:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part68
+	TBZ $0x00, R1, part65
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part68
+	B part65
 
-part67:
+part64:
 	FMOVQ F2, 32(R2)
 
-part68:
+part65:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
 	FMOVS F5, 32(R2)
-	B part71
+	B part68
 
-part72:
+part69:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part71
+	TBZ $0x00, R1, part68
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part71
+	B part68
 
-part70:
+part67:
 	FMOVQ F5, 32(R2)
 
-part71:
+part68:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
+	TBNZ $0x02, R1, part70
+	TBNZ $0x01, R1, part72
 	FMOVS F8, 32(R2)
-	B part74
+	B part71
 
-part75:
+part72:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part74
+	TBZ $0x00, R1, part71
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part74
+	B part71
 
-part73:
+part70:
 	FMOVQ F8, 32(R2)
 
-part74:
+part71:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS F11, 32(R2)
-	B part77
+	B part74
 
-part78:
+part75:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part77
+	TBZ $0x00, R1, part74
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
-	B part77
+	B part74
 
-part76:
+part73:
 	FMOVQ F11, 32(R2)
 
-part77:
+part74:
 	ADD R3, R2
 	FMOVQ F12, (R2)
 	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS F14, 32(R2)
-	B part80
+	B part77
 
-part81:
+part78:
 	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part80
+	TBZ $0x00, R1, part77
 	ADD $+40, R2, R2
 	VST1 V14.S[2], (R2)
-	B part80
+	B part77
 
-part79:
+part76:
 	FMOVQ F14, 32(R2)
 
-part80:
+part77:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -22266,7 +21951,7 @@ l7:
 l11:
 	RET
 
-// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm6x3edgeNEON(args *Gemm)
 TEXT ·gemm6x3edgeNEON(SB), $128-8
@@ -22516,22 +22201,7 @@ l4:
 l6:
 	FMOVQ (R3), F18
 	FMOVQ 16(R3), F19
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R3), F20
-	B part23
-
-part24:
-	FMOVD 32(R3), F20
-	TBZ $0x00, R1, part23
-	ADD $+40, R3, R9
-	VLD1 (R9), V20.S[2]
-	B part23
-
-part22:
 	FMOVQ 32(R3), F20
-
-part23:
 	ADD R6, R3
 	FMOVQ (R7), F21
 	FMOVD 16(R7), F22
@@ -22578,6 +22248,34 @@ l5:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V1.B16, V18.B16, V1.B16
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 32(R2), F18
+	B part23
+
+part24:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part23
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part23
+
+part22:
+	FMOVQ 32(R2), F18
+
+part23:
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V2.B16, V18.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F18
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V3.B16, V18.B16, V3.B16
+	FMOVQ 16(R2), F18
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V4.B16, V18.B16, V4.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F18
@@ -22596,16 +22294,16 @@ part25:
 part26:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V2.B16, V18.B16, V2.B16
+	VAND V5.B16, V18.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V3.B16, V18.B16, V3.B16
+	VAND V6.B16, V18.B16, V6.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V4.B16, V18.B16, V4.B16
+	VAND V7.B16, V18.B16, V7.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F18
@@ -22624,16 +22322,16 @@ part28:
 part29:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V5.B16, V18.B16, V5.B16
+	VAND V8.B16, V18.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V6.B16, V18.B16, V6.B16
+	VAND V9.B16, V18.B16, V9.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V7.B16, V18.B16, V7.B16
+	VAND V10.B16, V18.B16, V10.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F18
@@ -22652,16 +22350,16 @@ part31:
 part32:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V8.B16, V18.B16, V8.B16
+	VAND V11.B16, V18.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V9.B16, V18.B16, V9.B16
+	VAND V12.B16, V18.B16, V12.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V10.B16, V18.B16, V10.B16
+	VAND V13.B16, V18.B16, V13.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F18
@@ -22680,34 +22378,6 @@ part34:
 part35:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V11.B16, V18.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V12.B16, V18.B16, V12.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V13.B16, V18.B16, V13.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F18
-	B part38
-
-part39:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F18
-
-part38:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V14.B16, V18.B16, V14.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -22718,22 +22388,22 @@ part38:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V16.B16, V18.B16, V16.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F18
-	B part41
+	B part38
 
-part42:
+part39:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part41
+	TBZ $0x00, R1, part38
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part41
+	B part38
 
-part40:
+part37:
 	FMOVQ 32(R2), F18
 
-part41:
+part38:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V17.B16, V18.B16, V17.B16
@@ -22756,6 +22426,40 @@ l9:
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 32(R2), F18
+	B part41
+
+part42:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part41
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part41
+
+part40:
+	FMOVQ 32(R2), F18
+
+part41:
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	ADD R3, R2
+	FMOVQ (R2), F18
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	FMOVQ 16(R2), F18
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F18
@@ -22776,20 +22480,20 @@ part44:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
+	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F18
@@ -22810,20 +22514,20 @@ part47:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
+	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F18
@@ -22844,20 +22548,20 @@ part50:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F18
@@ -22878,40 +22582,6 @@ part53:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 32(R2), F18
-	B part56
-
-part57:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part56
-
-part55:
-	FMOVQ 32(R2), F18
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -22926,22 +22596,22 @@ part56:
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F18
-	B part59
+	B part56
 
-part60:
+part57:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part56
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part59
+	B part56
 
-part58:
+part55:
 	FMOVQ 32(R2), F18
 
-part59:
+part56:
 	MOVD $0x3f800000, R2
 	VDUP R2, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
@@ -22966,6 +22636,40 @@ l10:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
+	FMOVS 32(R2), F18
+	B part59
+
+part60:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part59
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part59
+
+part58:
+	FMOVQ 32(R2), F18
+
+part59:
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	ADD R3, R2
+	FMOVQ (R2), F18
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	FMOVQ 16(R2), F18
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F18
@@ -22986,20 +22690,20 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
+	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F18
@@ -23020,20 +22724,20 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
+	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F18
@@ -23054,20 +22758,20 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F18
@@ -23088,40 +22792,6 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 32(R2), F18
-	B part74
-
-part75:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part74
-
-part73:
-	FMOVQ 32(R2), F18
-
-part74:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -23136,22 +22806,22 @@ part74:
 	VDUP R3, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS 32(R2), F18
-	B part77
+	B part74
 
-part78:
+part75:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part77
+	TBZ $0x00, R1, part74
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part77
+	B part74
 
-part76:
+part73:
 	FMOVQ 32(R2), F18
 
-part77:
+part74:
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V19.S4
@@ -23222,117 +22892,117 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS F2, 32(R2)
-	B part80
+	B part77
 
-part81:
+part78:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part80
+	TBZ $0x00, R1, part77
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part80
+	B part77
 
-part79:
+part76:
 	FMOVQ F2, 32(R2)
 
-part80:
+part77:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
+	TBNZ $0x02, R1, part79
+	TBNZ $0x01, R1, part81
 	FMOVS F5, 32(R2)
-	B part83
+	B part80
 
-part84:
+part81:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part83
+	TBZ $0x00, R1, part80
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part83
+	B part80
 
-part82:
+part79:
 	FMOVQ F5, 32(R2)
 
-part83:
+part80:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
+	TBNZ $0x02, R1, part82
+	TBNZ $0x01, R1, part84
 	FMOVS F8, 32(R2)
-	B part86
+	B part83
 
-part87:
+part84:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part86
+	TBZ $0x00, R1, part83
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part86
+	B part83
 
-part85:
+part82:
 	FMOVQ F8, 32(R2)
 
-part86:
+part83:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
+	TBNZ $0x02, R1, part85
+	TBNZ $0x01, R1, part87
 	FMOVS F11, 32(R2)
-	B part89
+	B part86
 
-part90:
+part87:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part89
+	TBZ $0x00, R1, part86
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
-	B part89
+	B part86
 
-part88:
+part85:
 	FMOVQ F11, 32(R2)
 
-part89:
+part86:
 	ADD R3, R2
 	FMOVQ F12, (R2)
 	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
 	FMOVS F14, 32(R2)
-	B part92
+	B part89
 
-part93:
+part90:
 	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part92
+	TBZ $0x00, R1, part89
 	ADD $+40, R2, R6
 	VST1 V14.S[2], (R6)
-	B part92
+	B part89
 
-part91:
+part88:
 	FMOVQ F14, 32(R2)
 
-part92:
+part89:
 	ADD R3, R2
 	FMOVQ F15, (R2)
 	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
+	TBNZ $0x02, R1, part91
+	TBNZ $0x01, R1, part93
 	FMOVS F17, 32(R2)
-	B part95
+	B part92
 
-part96:
+part93:
 	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part95
+	TBZ $0x00, R1, part92
 	ADD $+40, R2, R2
 	VST1 V17.S[2], (R2)
-	B part95
+	B part92
 
-part94:
+part91:
 	FMOVQ F17, 32(R2)
 
-part95:
+part92:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -24093,7 +23763,7 @@ l7:
 l11:
 	RET
 
-// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm7x3edgeNEON(args *Gemm)
 TEXT ·gemm7x3edgeNEON(SB), $128-8
@@ -24372,22 +24042,7 @@ l4:
 l6:
 	FMOVQ (R3), F21
 	FMOVQ 16(R3), F22
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R3), F23
-	B part26
-
-part27:
-	FMOVD 32(R3), F23
-	TBZ $0x00, R1, part26
-	ADD $+40, R3, R9
-	VLD1 (R9), V23.S[2]
-	B part26
-
-part25:
 	FMOVQ 32(R3), F23
-
-part26:
 	ADD R6, R3
 	FMOVQ (R7), F24
 	FMOVD 16(R7), F25
@@ -24439,6 +24094,34 @@ l5:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V1.B16, V21.B16, V1.B16
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 32(R2), F21
+	B part26
+
+part27:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part26
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part26
+
+part25:
+	FMOVQ 32(R2), F21
+
+part26:
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V2.B16, V21.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F21
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V3.B16, V21.B16, V3.B16
+	FMOVQ 16(R2), F21
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V4.B16, V21.B16, V4.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F21
@@ -24457,16 +24140,16 @@ part28:
 part29:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V2.B16, V21.B16, V2.B16
+	VAND V5.B16, V21.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V3.B16, V21.B16, V3.B16
+	VAND V6.B16, V21.B16, V6.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V4.B16, V21.B16, V4.B16
+	VAND V7.B16, V21.B16, V7.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F21
@@ -24485,16 +24168,16 @@ part31:
 part32:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V5.B16, V21.B16, V5.B16
+	VAND V8.B16, V21.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V6.B16, V21.B16, V6.B16
+	VAND V9.B16, V21.B16, V9.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V7.B16, V21.B16, V7.B16
+	VAND V10.B16, V21.B16, V10.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F21
@@ -24513,16 +24196,16 @@ part34:
 part35:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V8.B16, V21.B16, V8.B16
+	VAND V11.B16, V21.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V9.B16, V21.B16, V9.B16
+	VAND V12.B16, V21.B16, V12.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V10.B16, V21.B16, V10.B16
+	VAND V13.B16, V21.B16, V13.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F21
@@ -24541,16 +24224,16 @@ part37:
 part38:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V11.B16, V21.B16, V11.B16
+	VAND V14.B16, V21.B16, V14.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V12.B16, V21.B16, V12.B16
+	VAND V15.B16, V21.B16, V15.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V13.B16, V21.B16, V13.B16
+	VAND V16.B16, V21.B16, V16.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F21
@@ -24569,34 +24252,6 @@ part40:
 part41:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V14.B16, V21.B16, V14.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V15.B16, V21.B16, V15.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V16.B16, V21.B16, V16.B16
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F21
-	B part44
-
-part45:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part44
-
-part43:
-	FMOVQ 32(R2), F21
-
-part44:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V17.B16, V21.B16, V17.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -24607,22 +24262,22 @@ part44:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V19.B16, V21.B16, V19.B16
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F21
-	B part47
+	B part44
 
-part48:
+part45:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part47
+	TBZ $0x00, R1, part44
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part47
+	B part44
 
-part46:
+part43:
 	FMOVQ 32(R2), F21
 
-part47:
+part44:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V20.B16, V21.B16, V20.B16
@@ -24645,6 +24300,40 @@ l9:
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS 32(R2), F21
+	B part47
+
+part48:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part47
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part47
+
+part46:
+	FMOVQ 32(R2), F21
+
+part47:
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	ADD R3, R2
+	FMOVQ (R2), F21
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	FMOVQ 16(R2), F21
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F21
@@ -24665,20 +24354,20 @@ part50:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
+	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F21
@@ -24699,20 +24388,20 @@ part53:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
+	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
+	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
+	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F21
@@ -24733,20 +24422,20 @@ part56:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
+	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
+	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F21
@@ -24767,20 +24456,20 @@ part59:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
+	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
+	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
+	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F21
@@ -24801,40 +24490,6 @@ part62:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 32(R2), F21
-	B part65
-
-part66:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part65
-
-part64:
-	FMOVQ 32(R2), F21
-
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -24849,22 +24504,22 @@ part65:
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F21
-	B part68
+	B part65
 
-part69:
+part66:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part68
+	TBZ $0x00, R1, part65
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part68
+	B part65
 
-part67:
+part64:
 	FMOVQ 32(R2), F21
 
-part68:
+part65:
 	MOVD $0x3f800000, R2
 	VDUP R2, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
@@ -24889,6 +24544,40 @@ l10:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
+	FMOVS 32(R2), F21
+	B part68
+
+part69:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part68
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part68
+
+part67:
+	FMOVQ 32(R2), F21
+
+part68:
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	ADD R3, R2
+	FMOVQ (R2), F21
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	FMOVQ 16(R2), F21
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F21
@@ -24909,20 +24598,20 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
+	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 32(R2), F21
@@ -24943,20 +24632,20 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
+	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
+	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
+	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS 32(R2), F21
@@ -24977,20 +24666,20 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
+	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
+	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 32(R2), F21
@@ -25011,20 +24700,20 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
+	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
+	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
+	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 32(R2), F21
@@ -25045,40 +24734,6 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 32(R2), F21
-	B part86
-
-part87:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part86
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part86
-
-part85:
-	FMOVQ 32(R2), F21
-
-part86:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -25093,22 +24748,22 @@ part86:
 	VDUP R3, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
+	TBNZ $0x02, R1, part85
+	TBNZ $0x01, R1, part87
 	FMOVS 32(R2), F21
-	B part89
+	B part86
 
-part90:
+part87:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part89
+	TBZ $0x00, R1, part86
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part89
+	B part86
 
-part88:
+part85:
 	FMOVQ 32(R2), F21
 
-part89:
+part86:
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V22.S4
@@ -25188,136 +24843,136 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
 	FMOVS F2, 32(R2)
-	B part92
+	B part89
 
-part93:
+part90:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part92
+	TBZ $0x00, R1, part89
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part92
+	B part89
 
-part91:
+part88:
 	FMOVQ F2, 32(R2)
 
-part92:
+part89:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
+	TBNZ $0x02, R1, part91
+	TBNZ $0x01, R1, part93
 	FMOVS F5, 32(R2)
-	B part95
+	B part92
 
-part96:
+part93:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part95
+	TBZ $0x00, R1, part92
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part95
+	B part92
 
-part94:
+part91:
 	FMOVQ F5, 32(R2)
 
-part95:
+part92:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
+	TBNZ $0x02, R1, part94
+	TBNZ $0x01, R1, part96
 	FMOVS F8, 32(R2)
-	B part98
+	B part95
 
-part99:
+part96:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part98
+	TBZ $0x00, R1, part95
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part98
+	B part95
 
-part97:
+part94:
 	FMOVQ F8, 32(R2)
 
-part98:
+part95:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
+	TBNZ $0x02, R1, part97
+	TBNZ $0x01, R1, part99
 	FMOVS F11, 32(R2)
-	B part101
+	B part98
 
-part102:
+part99:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part101
+	TBZ $0x00, R1, part98
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
-	B part101
+	B part98
 
-part100:
+part97:
 	FMOVQ F11, 32(R2)
 
-part101:
+part98:
 	ADD R3, R2
 	FMOVQ F12, (R2)
 	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
 	FMOVS F14, 32(R2)
-	B part104
+	B part101
 
-part105:
+part102:
 	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part104
+	TBZ $0x00, R1, part101
 	ADD $+40, R2, R6
 	VST1 V14.S[2], (R6)
-	B part104
+	B part101
 
-part103:
+part100:
 	FMOVQ F14, 32(R2)
 
-part104:
+part101:
 	ADD R3, R2
 	FMOVQ F15, (R2)
 	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
+	TBNZ $0x02, R1, part103
+	TBNZ $0x01, R1, part105
 	FMOVS F17, 32(R2)
-	B part107
+	B part104
 
-part108:
+part105:
 	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part107
+	TBZ $0x00, R1, part104
 	ADD $+40, R2, R6
 	VST1 V17.S[2], (R6)
-	B part107
+	B part104
 
-part106:
+part103:
 	FMOVQ F17, 32(R2)
 
-part107:
+part104:
 	ADD R3, R2
 	FMOVQ F18, (R2)
 	FMOVQ F19, 16(R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
+	TBNZ $0x02, R1, part106
+	TBNZ $0x01, R1, part108
 	FMOVS F20, 32(R2)
-	B part110
+	B part107
 
-part111:
+part108:
 	FMOVD F20, 32(R2)
-	TBZ $0x00, R1, part110
+	TBZ $0x00, R1, part107
 	ADD $+40, R2, R2
 	VST1 V20.S[2], (R2)
-	B part110
+	B part107
 
-part109:
+part106:
 	FMOVQ F20, 32(R2)
 
-part110:
+part107:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2
@@ -26163,7 +25818,7 @@ l7:
 l11:
 	RET
 
-// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 // func gemm8x3edgeNEON(args *Gemm)
 TEXT ·gemm8x3edgeNEON(SB), $128-8
@@ -26471,22 +26126,7 @@ l4:
 l6:
 	FMOVQ (R3), F24
 	FMOVQ 16(R3), F25
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R3), F26
-	B part29
-
-part30:
-	FMOVD 32(R3), F26
-	TBZ $0x00, R1, part29
-	ADD $+40, R3, R9
-	VLD1 (R9), V26.S[2]
-	B part29
-
-part28:
 	FMOVQ 32(R3), F26
-
-part29:
 	ADD R6, R3
 	FMOVQ (R7), F27
 	FMOVQ 16(R7), F28
@@ -26539,6 +26179,34 @@ l5:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V1.B16, V24.B16, V1.B16
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R2), F24
+	B part29
+
+part30:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part29
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R2), F24
+
+part29:
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V2.B16, V24.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F24
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V3.B16, V24.B16, V3.B16
+	FMOVQ 16(R2), F24
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V4.B16, V24.B16, V4.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F24
@@ -26557,16 +26225,16 @@ part31:
 part32:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V2.B16, V24.B16, V2.B16
+	VAND V5.B16, V24.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V3.B16, V24.B16, V3.B16
+	VAND V6.B16, V24.B16, V6.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V4.B16, V24.B16, V4.B16
+	VAND V7.B16, V24.B16, V7.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F24
@@ -26585,16 +26253,16 @@ part34:
 part35:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V5.B16, V24.B16, V5.B16
+	VAND V8.B16, V24.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V6.B16, V24.B16, V6.B16
+	VAND V9.B16, V24.B16, V9.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V7.B16, V24.B16, V7.B16
+	VAND V10.B16, V24.B16, V10.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F24
@@ -26613,16 +26281,16 @@ part37:
 part38:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V8.B16, V24.B16, V8.B16
+	VAND V11.B16, V24.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V9.B16, V24.B16, V9.B16
+	VAND V12.B16, V24.B16, V12.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V10.B16, V24.B16, V10.B16
+	VAND V13.B16, V24.B16, V13.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F24
@@ -26641,16 +26309,16 @@ part40:
 part41:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V11.B16, V24.B16, V11.B16
+	VAND V14.B16, V24.B16, V14.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V12.B16, V24.B16, V12.B16
+	VAND V15.B16, V24.B16, V15.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V13.B16, V24.B16, V13.B16
+	VAND V16.B16, V24.B16, V16.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F24
@@ -26669,16 +26337,16 @@ part43:
 part44:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V14.B16, V24.B16, V14.B16
+	VAND V17.B16, V24.B16, V17.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V15.B16, V24.B16, V15.B16
+	VAND V18.B16, V24.B16, V18.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V16.B16, V24.B16, V16.B16
+	VAND V19.B16, V24.B16, V19.B16
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F24
@@ -26697,34 +26365,6 @@ part46:
 part47:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V17.B16, V24.B16, V17.B16
-	ADD R3, R2
-	FMOVQ (R2), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V18.B16, V24.B16, V18.B16
-	FMOVQ 16(R2), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V19.B16, V24.B16, V19.B16
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F24
-	B part50
-
-part51:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F24
-
-part50:
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V20.B16, V24.B16, V20.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -26735,22 +26375,22 @@ part50:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V22.B16, V24.B16, V22.B16
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F24
-	B part53
+	B part50
 
-part54:
+part51:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part53
+	TBZ $0x00, R1, part50
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part53
+	B part50
 
-part52:
+part49:
 	FMOVQ 32(R2), F24
 
-part53:
+part50:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
@@ -26773,6 +26413,40 @@ l9:
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS 32(R2), F24
+	B part53
+
+part54:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part53
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part53
+
+part52:
+	FMOVQ 32(R2), F24
+
+part53:
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	ADD R3, R2
+	FMOVQ (R2), F24
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	FMOVQ 16(R2), F24
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F24
@@ -26793,20 +26467,20 @@ part56:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F24
@@ -26827,20 +26501,20 @@ part59:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F24
@@ -26861,20 +26535,20 @@ part62:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F24
@@ -26895,20 +26569,20 @@ part65:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F24
@@ -26929,20 +26603,20 @@ part68:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F24
@@ -26963,40 +26637,6 @@ part71:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 32(R2), F24
-	B part74
-
-part75:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part74
-
-part73:
-	FMOVQ 32(R2), F24
-
-part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -27011,22 +26651,22 @@ part74:
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS 32(R2), F24
-	B part77
+	B part74
 
-part78:
+part75:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part77
+	TBZ $0x00, R1, part74
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part77
+	B part74
 
-part76:
+part73:
 	FMOVQ 32(R2), F24
 
-part77:
+part74:
 	MOVD $0x3f800000, R2
 	VDUP R2, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
@@ -27051,6 +26691,40 @@ l10:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS 32(R2), F24
+	B part77
+
+part78:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part77
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part77
+
+part76:
+	FMOVQ 32(R2), F24
+
+part77:
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	ADD R3, R2
+	FMOVQ (R2), F24
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	FMOVQ 16(R2), F24
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 32(R2), F24
@@ -27071,20 +26745,20 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 32(R2), F24
@@ -27105,20 +26779,20 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
 	FMOVS 32(R2), F24
@@ -27139,20 +26813,20 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
 	FMOVS 32(R2), F24
@@ -27173,20 +26847,20 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
 	FMOVS 32(R2), F24
@@ -27207,20 +26881,20 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
 	FMOVS 32(R2), F24
@@ -27241,40 +26915,6 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS 32(R2), F24
-	B part98
-
-part99:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part98
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part98
-
-part97:
-	FMOVQ 32(R2), F24
-
-part98:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -27289,22 +26929,22 @@ part98:
 	VDUP R3, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
+	TBNZ $0x02, R1, part97
+	TBNZ $0x01, R1, part99
 	FMOVS 32(R2), F24
-	B part101
+	B part98
 
-part102:
+part99:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part101
+	TBZ $0x00, R1, part98
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part101
+	B part98
 
-part100:
+part97:
 	FMOVQ 32(R2), F24
 
-part101:
+part98:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V25.S4
@@ -27393,155 +27033,155 @@ l7:
 	MOVD 64(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
 	FMOVS F2, 32(R2)
-	B part104
+	B part101
 
-part105:
+part102:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part104
+	TBZ $0x00, R1, part101
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part104
+	B part101
 
-part103:
+part100:
 	FMOVQ F2, 32(R2)
 
-part104:
+part101:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
+	TBNZ $0x02, R1, part103
+	TBNZ $0x01, R1, part105
 	FMOVS F5, 32(R2)
-	B part107
+	B part104
 
-part108:
+part105:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part107
+	TBZ $0x00, R1, part104
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part107
+	B part104
 
-part106:
+part103:
 	FMOVQ F5, 32(R2)
 
-part107:
+part104:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
+	TBNZ $0x02, R1, part106
+	TBNZ $0x01, R1, part108
 	FMOVS F8, 32(R2)
-	B part110
+	B part107
 
-part111:
+part108:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part110
+	TBZ $0x00, R1, part107
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part110
+	B part107
 
-part109:
+part106:
 	FMOVQ F8, 32(R2)
 
-part110:
+part107:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part112
-	TBNZ $0x01, R1, part114
+	TBNZ $0x02, R1, part109
+	TBNZ $0x01, R1, part111
 	FMOVS F11, 32(R2)
-	B part113
+	B part110
 
-part114:
+part111:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part113
+	TBZ $0x00, R1, part110
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
-	B part113
+	B part110
 
-part112:
+part109:
 	FMOVQ F11, 32(R2)
 
-part113:
+part110:
 	ADD R3, R2
 	FMOVQ F12, (R2)
 	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part115
-	TBNZ $0x01, R1, part117
+	TBNZ $0x02, R1, part112
+	TBNZ $0x01, R1, part114
 	FMOVS F14, 32(R2)
-	B part116
+	B part113
 
-part117:
+part114:
 	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part116
+	TBZ $0x00, R1, part113
 	ADD $+40, R2, R6
 	VST1 V14.S[2], (R6)
-	B part116
+	B part113
 
-part115:
+part112:
 	FMOVQ F14, 32(R2)
 
-part116:
+part113:
 	ADD R3, R2
 	FMOVQ F15, (R2)
 	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part118
-	TBNZ $0x01, R1, part120
+	TBNZ $0x02, R1, part115
+	TBNZ $0x01, R1, part117
 	FMOVS F17, 32(R2)
-	B part119
+	B part116
 
-part120:
+part117:
 	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part119
+	TBZ $0x00, R1, part116
 	ADD $+40, R2, R6
 	VST1 V17.S[2], (R6)
-	B part119
+	B part116
 
-part118:
+part115:
 	FMOVQ F17, 32(R2)
 
-part119:
+part116:
 	ADD R3, R2
 	FMOVQ F18, (R2)
 	FMOVQ F19, 16(R2)
-	TBNZ $0x02, R1, part121
-	TBNZ $0x01, R1, part123
+	TBNZ $0x02, R1, part118
+	TBNZ $0x01, R1, part120
 	FMOVS F20, 32(R2)
-	B part122
+	B part119
 
-part123:
+part120:
 	FMOVD F20, 32(R2)
-	TBZ $0x00, R1, part122
+	TBZ $0x00, R1, part119
 	ADD $+40, R2, R6
 	VST1 V20.S[2], (R6)
-	B part122
+	B part119
 
-part121:
+part118:
 	FMOVQ F20, 32(R2)
 
-part122:
+part119:
 	ADD R3, R2
 	FMOVQ F21, (R2)
 	FMOVQ F22, 16(R2)
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
+	TBNZ $0x02, R1, part121
+	TBNZ $0x01, R1, part123
 	FMOVS F23, 32(R2)
-	B part125
+	B part122
 
-part126:
+part123:
 	FMOVD F23, 32(R2)
-	TBZ $0x00, R1, part125
+	TBZ $0x00, R1, part122
 	ADD $+40, R2, R2
 	VST1 V23.S[2], (R2)
-	B part125
+	B part122
 
-part124:
+part121:
 	FMOVQ F23, 32(R2)
 
-part125:
+part122:
 	MOVD $local-128(SP), R2
 	MOVD 32(R2), R2
 	ADD $-1, R2

@@ -164,7 +164,7 @@ func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func gemm1x1AVX2(args *Gemm)
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x1edgeAVX2(args *Gemm)
@@ -174,7 +174,7 @@ func gemm1x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm2x1AVX2(args *Gemm)
 
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x1edgeAVX2(args *Gemm)
@@ -184,7 +184,7 @@ func gemm2x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm3x1AVX2(args *Gemm)
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x1edgeAVX2(args *Gemm)
@@ -194,7 +194,7 @@ func gemm3x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm4x1AVX2(args *Gemm)
 
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x1edgeAVX2(args *Gemm)
@@ -204,7 +204,7 @@ func gemm4x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm5x1AVX2(args *Gemm)
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm5x1edgeAVX2(args *Gemm)
@@ -214,7 +214,7 @@ func gemm5x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm6x1AVX2(args *Gemm)
 
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm6x1edgeAVX2(args *Gemm)
@@ -224,7 +224,7 @@ func gemm6x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm7x1AVX2(args *Gemm)
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm7x1edgeAVX2(args *Gemm)
@@ -234,7 +234,7 @@ func gemm7x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm8x1AVX2(args *Gemm)
 
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm8x1edgeAVX2(args *Gemm)
@@ -244,7 +244,7 @@ func gemm8x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm9x1AVX2(args *Gemm)
 
-// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm9x1edgeAVX2(args *Gemm)
@@ -254,7 +254,7 @@ func gemm9x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm10x1AVX2(args *Gemm)
 
-// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm10x1edgeAVX2(args *Gemm)
@@ -264,7 +264,7 @@ func gemm10x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm11x1AVX2(args *Gemm)
 
-// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm11x1edgeAVX2(args *Gemm)
@@ -274,7 +274,7 @@ func gemm11x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm12x1AVX2(args *Gemm)
 
-// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm12x1edgeAVX2(args *Gemm)
@@ -284,7 +284,7 @@ func gemm12x1edgeAVX2(args *Gemm)
 //go:noescape
 func gemm1x2AVX2(args *Gemm)
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x2edgeAVX2(args *Gemm)
@@ -294,7 +294,7 @@ func gemm1x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm2x2AVX2(args *Gemm)
 
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x2edgeAVX2(args *Gemm)
@@ -304,7 +304,7 @@ func gemm2x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm3x2AVX2(args *Gemm)
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x2edgeAVX2(args *Gemm)
@@ -314,7 +314,7 @@ func gemm3x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm4x2AVX2(args *Gemm)
 
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x2edgeAVX2(args *Gemm)
@@ -324,7 +324,7 @@ func gemm4x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm5x2AVX2(args *Gemm)
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm5x2edgeAVX2(args *Gemm)
@@ -334,7 +334,7 @@ func gemm5x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm6x2AVX2(args *Gemm)
 
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm6x2edgeAVX2(args *Gemm)
@@ -344,7 +344,7 @@ func gemm6x2edgeAVX2(args *Gemm)
 //go:noescape
 func gemm1x3AVX2(args *Gemm)
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x3edgeAVX2(args *Gemm)
@@ -354,7 +354,7 @@ func gemm1x3edgeAVX2(args *Gemm)
 //go:noescape
 func gemm2x3AVX2(args *Gemm)
 
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x3edgeAVX2(args *Gemm)
@@ -364,7 +364,7 @@ func gemm2x3edgeAVX2(args *Gemm)
 //go:noescape
 func gemm3x3AVX2(args *Gemm)
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x3edgeAVX2(args *Gemm)
@@ -374,7 +374,7 @@ func gemm3x3edgeAVX2(args *Gemm)
 //go:noescape
 func gemm4x3AVX2(args *Gemm)
 
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x3edgeAVX2(args *Gemm)

@@ -164,7 +164,7 @@ func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func gemm1x1NEON(args *Gemm)
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x1edgeNEON(args *Gemm)
@@ -174,7 +174,7 @@ func gemm1x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm2x1NEON(args *Gemm)
 
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x1edgeNEON(args *Gemm)
@@ -184,7 +184,7 @@ func gemm2x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm3x1NEON(args *Gemm)
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x1edgeNEON(args *Gemm)
@@ -194,7 +194,7 @@ func gemm3x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm4x1NEON(args *Gemm)
 
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x1edgeNEON(args *Gemm)
@@ -204,7 +204,7 @@ func gemm4x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm5x1NEON(args *Gemm)
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm5x1edgeNEON(args *Gemm)
@@ -214,7 +214,7 @@ func gemm5x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm6x1NEON(args *Gemm)
 
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm6x1edgeNEON(args *Gemm)
@@ -224,7 +224,7 @@ func gemm6x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm7x1NEON(args *Gemm)
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm7x1edgeNEON(args *Gemm)
@@ -234,7 +234,7 @@ func gemm7x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm8x1NEON(args *Gemm)
 
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns.
+// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm8x1edgeNEON(args *Gemm)
@@ -244,7 +244,7 @@ func gemm8x1edgeNEON(args *Gemm)
 //go:noescape
 func gemm1x2NEON(args *Gemm)
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x2edgeNEON(args *Gemm)
@@ -254,7 +254,7 @@ func gemm1x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm2x2NEON(args *Gemm)
 
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x2edgeNEON(args *Gemm)
@@ -264,7 +264,7 @@ func gemm2x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm3x2NEON(args *Gemm)
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x2edgeNEON(args *Gemm)
@@ -274,7 +274,7 @@ func gemm3x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm4x2NEON(args *Gemm)
 
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x2edgeNEON(args *Gemm)
@@ -284,7 +284,7 @@ func gemm4x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm5x2NEON(args *Gemm)
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm5x2edgeNEON(args *Gemm)
@@ -294,7 +294,7 @@ func gemm5x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm6x2NEON(args *Gemm)
 
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm6x2edgeNEON(args *Gemm)
@@ -304,7 +304,7 @@ func gemm6x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm7x2NEON(args *Gemm)
 
-// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm7x2edgeNEON(args *Gemm)
@@ -314,7 +314,7 @@ func gemm7x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm8x2NEON(args *Gemm)
 
-// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns.
+// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm8x2edgeNEON(args *Gemm)
@@ -324,7 +324,7 @@ func gemm8x2edgeNEON(args *Gemm)
 //go:noescape
 func gemm1x3NEON(args *Gemm)
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm1x3edgeNEON(args *Gemm)
@@ -334,7 +334,7 @@ func gemm1x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm2x3NEON(args *Gemm)
 
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm2x3edgeNEON(args *Gemm)
@@ -344,7 +344,7 @@ func gemm2x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm3x3NEON(args *Gemm)
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm3x3edgeNEON(args *Gemm)
@@ -354,7 +354,7 @@ func gemm3x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm4x3NEON(args *Gemm)
 
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm4x3edgeNEON(args *Gemm)
@@ -364,7 +364,7 @@ func gemm4x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm5x3NEON(args *Gemm)
 
-// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm5x3edgeNEON(args *Gemm)
@@ -374,7 +374,7 @@ func gemm5x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm6x3NEON(args *Gemm)
 
-// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm6x3edgeNEON(args *Gemm)
@@ -384,7 +384,7 @@ func gemm6x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm7x3NEON(args *Gemm)
 
-// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm7x3edgeNEON(args *Gemm)
@@ -394,7 +394,7 @@ func gemm7x3edgeNEON(args *Gemm)
 //go:noescape
 func gemm8x3NEON(args *Gemm)
 
-// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns.
+// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns in C.
 //
 //go:noescape
 func gemm8x3edgeNEON(args *Gemm)

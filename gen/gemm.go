@@ -12,8 +12,8 @@ import (
 )
 
 // tile is the shape of a micro-kernel: rows × vecs vectors of C stay in
-// registers while k runs. In an edge tile, the last vector has 1 to Lanes
-// columns.
+// registers while k runs. In an edge tile, the last vector of C has 1 to Lanes
+// columns; that of B is a whole one all the same.
 type tile struct {
 	rows, vecs int
 	edge       bool
@@ -104,7 +104,7 @@ func indexOf(list []string, name string) int {
 func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	doc := fmt.Sprintf("%s is the micro-kernel for tiles of %d rows and %d vectors", t.name(), t.rows, t.vecs)
 	if t.edge {
-		doc += ", the last of them of args.Cols columns"
+		doc += ", the last of them of args.Cols columns in C"
 	}
 	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}}, doc+".")
 	g := p.Param("args")
@@ -204,7 +204,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	aStep := p.LoadR(field("AStep"))
 	step := func() {
 		row := make([]vec.V, t.vecs)
-		vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+		each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
 		p.AddR(b, bStep)
 		a.Load()
 		for i := range t.rows {

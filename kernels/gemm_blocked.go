@@ -164,9 +164,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		j1 := min(g.n, j0+gemmNC)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
 			kc := ceil(g.k-p0, max(1, ceil(g.k-p0, gemmKC)))
-			if packB {
-				room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
-			}
+			room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
 			for i0 := 0; i0 < g.m; {
 				mc := ceil(g.m-i0, ceil(g.m-i0, gemmMC))
 				var a operand
@@ -186,9 +184,10 @@ func (g *gemm) blocked(isa cpu.ISA) {
 						A: a.at, AStride: a.stride, AStep: a.step, K: kc,
 						C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
 					}
+					edge := args.Cols != lanes
 					switch {
 					case kc == 0:
-					case packB:
+					case packB || edge: // the kernel reads whole vectors of B
 						// Just before its first use, and to the same place if
 						// that is its only one: it is still in L1 then.
 						at := (j - j0) * kc
@@ -213,7 +212,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 					if p0+kc == g.k {
 						g.end(&args, i0, j)
 					}
-					rows(isa, &args, mc, heights[vecs], vecs, args.Cols != lanes)
+					rows(isa, &args, mc, heights[vecs], vecs, edge)
 					j += cols
 				}
 				i0 += mc
