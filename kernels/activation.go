@@ -30,12 +30,12 @@ const (
 func Activate(act Activation, dst, x []float32, limit ...Threads) {
 	wantActivation("Activate", "act", act)
 	wantMap("Activate", dst, x)
-	task := activateTask{act, dst, x}
+	task, most := activateTask{act, dst, x}, threads("Activate", limit)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
 	}
-	activateTasks.run(threads("Activate", limit), len(dst), block, task)
+	activateTasks.run(most, len(dst), block, task)
 }
 
 func wantActivation(fn, name string, act Activation) {
@@ -110,12 +110,12 @@ func Derive(act Activation, dst, grad, y []float32, limit ...Threads) {
 	wantLen("Derive", "y", len(y), "len(dst)", len(dst))
 	wantSameOrApart("Derive", "dst", dst, "grad", grad)
 	wantSameOrApart("Derive", "dst", dst, "y", y)
-	task := deriveTask{act, dst, grad, y}
+	task, most := deriveTask{act, dst, grad, y}, threads("Derive", limit)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
 	}
-	deriveTasks.run(threads("Derive", limit), len(dst), block, task)
+	deriveTasks.run(most, len(dst), block, task)
 }
 
 type deriveTask struct {

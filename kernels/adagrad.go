@@ -25,12 +25,12 @@ type AdaGradCoef struct {
 // section 6.1.5.
 func AdaGrad(p, h, grad []float32, c AdaGradCoef, limit ...Threads) {
 	wantUpdate("AdaGrad", p, "h", h, grad)
-	task := adaGradTask{p, h, grad, c}
+	task, most := adaGradTask{p, h, grad, c}, threads("AdaGrad", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	adaGradTasks.run(threads("AdaGrad", limit), len(p), block, task)
+	adaGradTasks.run(most, len(p), block, task)
 }
 
 type adaGradTask struct {

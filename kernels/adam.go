@@ -28,12 +28,12 @@ func Adam(p, m, v, grad []float32, c AdamCoef, limit ...Threads) {
 	wantUpdate("Adam", p, "m", m, grad)
 	wantUpdate("Adam", p, "v", v, grad)
 	wantApart("Adam", "m", m, "v", v)
-	task := adamTask{p, m, v, grad, c}
+	task, most := adamTask{p, m, v, grad, c}, threads("Adam", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	adamTasks.run(threads("Adam", limit), len(p), block, task)
+	adamTasks.run(most, len(p), block, task)
 }
 
 type adamTask struct {

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -41,7 +42,7 @@ func (g *gemm) run(threads int) {
 		g.k = 0
 	}
 	t := gemmTask{gemm: *g, isa: cpu.Active(), rows: g.m, cols: g.n}
-	if threads > 1 {
+	if threads != 1 {
 		t.cut(threads)
 	}
 	blocks := ceil(t.m, t.rows) * ceil(t.n, t.cols)
@@ -65,12 +66,18 @@ const minBlock = 1 << 17
 // up can be helped.
 func (t *gemmTask) cut(threads int) {
 	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
-	parts := min(threads, int(work/minBlock))
+	if work < 2*minBlock {
+		return
+	}
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if threads == 1 {
+		return
+	}
+	parts := int(min(float64(threads), work/minBlock))
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
-	}
-	if parts < 2 {
-		return
 	}
 	lanes, heights, _ := asm.GemmShape(t.isa)
 	if t.n > t.m {

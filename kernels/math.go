@@ -18,12 +18,12 @@ import (
 // Shapes: dst and x have the same length. Aliasing: dst may be x.
 func Exp(dst, x []float32, limit ...Threads) {
 	wantMap("Exp", dst, x)
-	task := expTask{dst, x}
+	task, most := expTask{dst, x}, threads("Exp", limit)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
 	}
-	expTasks.run(threads("Exp", limit), len(dst), block, task)
+	expTasks.run(most, len(dst), block, task)
 }
 
 // wantMap checks the vectors of a function of one vector.
@@ -98,12 +98,12 @@ func expm1(x float64) float64 {
 // Shapes: dst and x have the same length. Aliasing: dst may be x.
 func Log(dst, x []float32, limit ...Threads) {
 	wantMap("Log", dst, x)
-	task := logTask{dst, x}
+	task, most := logTask{dst, x}, threads("Log", limit)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
 	}
-	logTasks.run(threads("Log", limit), len(dst), block, task)
+	logTasks.run(most, len(dst), block, task)
 }
 
 type logTask struct{ dst, x []float32 }

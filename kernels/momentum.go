@@ -23,12 +23,12 @@ type MomentumCoef struct {
 // the form of Deep Learning from Scratch, section 6.1.4.
 func Momentum(p, v, grad []float32, c MomentumCoef, limit ...Threads) {
 	wantUpdate("Momentum", p, "v", v, grad)
-	task := momentumTask{p, v, grad, c}
+	task, most := momentumTask{p, v, grad, c}, threads("Momentum", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	momentumTasks.run(threads("Momentum", limit), len(p), block, task)
+	momentumTasks.run(most, len(p), block, task)
 }
 
 // wantUpdate checks the vectors of an update rule with one state vector.

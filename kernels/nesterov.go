@@ -27,12 +27,12 @@ type NesterovCoef struct {
 // January 2021.
 func Nesterov(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
 	wantUpdate("Nesterov", p, "v", v, grad)
-	task := nesterovTask{p, v, grad, c}
+	task, most := nesterovTask{p, v, grad, c}, threads("Nesterov", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	nesterovTasks.run(threads("Nesterov", limit), len(p), block, task)
+	nesterovTasks.run(most, len(p), block, task)
 }
 
 type nesterovTask struct {
@@ -65,12 +65,12 @@ func (t *nesterovTask) Range(lo, hi int) {
 // Learning from Scratch, section 6.1.
 func NesterovVelocityFirst(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
 	wantUpdate("NesterovVelocityFirst", p, "v", v, grad)
-	task := nesterovVelocityFirstTask{p, v, grad, c}
+	task, most := nesterovVelocityFirstTask{p, v, grad, c}, threads("NesterovVelocityFirst", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	nesterovVelocityFirstTasks.run(threads("NesterovVelocityFirst", limit), len(p), block, task)
+	nesterovVelocityFirstTasks.run(most, len(p), block, task)
 }
 
 type nesterovVelocityFirstTask nesterovTask

@@ -24,12 +24,12 @@ type RMSpropCoef struct {
 // and Hinton, Lecture 6.5, 2012, in the form of Deep Learning from Scratch.
 func RMSprop(p, h, grad []float32, c RMSpropCoef, limit ...Threads) {
 	wantUpdate("RMSprop", p, "h", h, grad)
-	task := rmspropTask{p, h, grad, c}
+	task, most := rmspropTask{p, h, grad, c}, threads("RMSprop", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	rmspropTasks.run(threads("RMSprop", limit), len(p), block, task)
+	rmspropTasks.run(most, len(p), block, task)
 }
 
 type rmspropTask struct {

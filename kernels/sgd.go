@@ -20,12 +20,12 @@ type SGDCoef struct {
 func SGD(p, grad []float32, c SGDCoef, limit ...Threads) {
 	wantLen("SGD", "grad", len(grad), "len(p)", len(p))
 	wantApart("SGD", "p", p, "grad", grad)
-	task := sgdTask{p, grad, c}
+	task, most := sgdTask{p, grad, c}, threads("SGD", limit)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
 	}
-	sgdTasks.run(threads("SGD", limit), len(p), block, task)
+	sgdTasks.run(most, len(p), block, task)
 }
 
 type sgdTask struct {

@@ -30,7 +30,7 @@ func tree(acc *[lanes]float64) float64 {
 //
 // Numerics: x - max and the exponentials in float64, as in [Exp]; their sum in
 // float64, by 32 accumulators; the exponential rounded to float32, times
-// 1/sum in float64, rounded: within 1.01 ulp. A row with a NaN or +Inf becomes
+// 1/sum in float64, rounded: within 1.51 ulp. A row with a NaN or +Inf becomes
 // NaN.
 //
 // Shapes: dst: rows×cols, ldd >= cols; x: rows×cols, ldx >= cols. Aliasing: dst

@@ -28,6 +28,7 @@ func SquaredError(grad, y, target []float32, scale float32, limit ...Threads) fl
 		wantSameOrApart("SquaredError", "grad", grad, "y", y)
 		wantSameOrApart("SquaredError", "grad", grad, "target", target)
 	}
+	most := threads("SquaredError", limit)
 	if len(y) <= block {
 		return squaredError(grad, y, target, scale)
 	}
@@ -36,7 +37,7 @@ func SquaredError(grad, y, target []float32, scale float32, limit ...Threads) fl
 		sums = new([]float64)
 	}
 	*sums = slices.Grow((*sums)[:0], (len(y)+block-1)/block)[:(len(y)+block-1)/block]
-	squaredTasks.run(threads("SquaredError", limit), len(y), block, squaredTask{grad, y, target, scale, *sums})
+	squaredTasks.run(most, len(y), block, squaredTask{grad, y, target, scale, *sums})
 	var sum float64
 	for _, s := range *sums {
 		sum += s

@@ -13,13 +13,13 @@ import (
 // leaving it out. It changes the speed and no bit.
 type Threads int
 
-// threads returns the limit that the caller of fn asked for.
+// threads returns the limit that the caller of fn asked for, or 0 for GOMAXPROCS.
 func threads(fn string, limit []Threads) int {
 	if len(limit) > 1 {
 		panic(fmt.Sprintf("kernels.%s: %d limits of threads given, want at most 1", fn, len(limit)))
 	}
-	if len(limit) == 0 || limit[0] == 0 {
-		return runtime.GOMAXPROCS(0)
+	if len(limit) == 0 {
+		return 0
 	}
 	if limit[0] < 0 {
 		panic(fmt.Sprintf("kernels.%s: limit of threads = %d, want at least 0", fn, limit[0]))
@@ -39,13 +39,17 @@ type tasks[T any, P interface {
 	parallel.Ranger
 }] struct{ free sync.Pool }
 
-// run calls args.Range for n elements in blocks of grain.
+// run calls args.Range for n elements in blocks of grain, on that many threads or,
+// for 0, GOMAXPROCS.
 func (ts *tasks[T, P]) run(threads, n, grain int, args T) {
 	t, _ := ts.free.Get().(*T)
 	if t == nil {
 		t = new(T)
 	}
 	*t = args
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
 	parallel.Run(threads, n, grain, P(t))
 	*t = *new(T)
 	ts.free.Put(t)

@@ -485,11 +485,13 @@ func (k *vectorKernel) sameInPlace(t *testing.T, what string, v [][]float32) {
 func TestVectorThreads(t *testing.T) {
 	for i := range vectorKernels {
 		k := &vectorKernels[i]
-		in := k.draw(rand.New(rand.NewPCG(1, 1)), kindNamed("normal"), block+1)
-		before := slices.Clone(in[0])
-		wantPanic(t, k.name, func() { k.run(in, -1) }, k.fn(), "-1")
-		wantPanic(t, k.name, func() { k.run(in, 1, 2) }, k.fn(), "2 limits")
-		unchanged(t, k.name, k.vectors()[0].name, in[0], before)
+		for _, n := range []int{1, block + 1} {
+			in := k.draw(rand.New(rand.NewPCG(1, 1)), kindNamed("normal"), n)
+			before := slices.Clone(in[0])
+			wantPanic(t, k.name, func() { k.run(in, -1) }, k.fn(), "-1")
+			wantPanic(t, k.name, func() { k.run(in, 1, 2) }, k.fn(), "2 limits")
+			unchanged(t, k.name, k.vectors()[0].name, in[0], before)
+		}
 	}
 }
 
