@@ -22,7 +22,7 @@ import (
 
 // gemm times products of matrices here, in OpenBLAS and in BLIS: a round here
 // and a round there by turns, so that all meet the same weather on the machine,
-// and the fastest round counts.
+// and a fast round counts.
 type gemm struct {
 	Threads  int     `default:"1" help:"Threads, on each side."`
 	Rounds   int     `default:"50" help:"Rounds on each side of each product."`
@@ -90,7 +90,7 @@ type multiplier interface {
 // compare races the multipliers, Lockstep first, and prints the table.
 func (g *gemm) compare(ctx context.Context, out io.Writer, shapes []shape, all []multiplier) error {
 	measure, how := newProductMeter(g.Threads)
-	fmt.Fprintf(out, "threads: %d; rounds: %d, the fastest counts; processor types asked for: %s; cycles: %s\n", g.Threads, g.Rounds, g.Coretype, how)
+	fmt.Fprintf(out, "threads: %d; rounds: %d, the third fastest counts; processor types asked for: %s; cycles: %s\n", g.Threads, g.Rounds, g.Coretype, how)
 	for _, m := range all {
 		fmt.Fprintf(out, "%v: %s\n", m, m.about())
 	}
@@ -127,7 +127,7 @@ func (g *gemm) compare(ctx context.Context, out io.Writer, shapes []shape, all [
 	return err
 }
 
-// race returns the speed of each multiplier in its fastest round, and the unit.
+// race returns the speeds, and their unit.
 func (g *gemm) race(ctx context.Context, s shape, all []multiplier, measure meter) (speeds [3]float64, unit string, err error) {
 	p := newProblem(s)
 	var first []float32
@@ -143,33 +143,46 @@ func (g *gemm) race(ctx context.Context, s shape, all []multiplier, measure mete
 			return speeds, "", fmt.Errorf("%v: %w", m, err)
 		}
 	}
-	reps := s.reps()
+	var rounds [3][]float64
 	order := []int{0, 1, 2}
 	for range g.Rounds {
 		for _, i := range order {
-			m := all[i]
-			if _, err := m.time(reps / 2); err != nil { // fetches what the others have put out of the caches
-				return speeds, "", err
-			}
-			cycles, l, err := measure(m.pid(), func() (lap, error) { return m.time(reps) })
+			speed, u, err := round(all[i], s, measure)
 			if err != nil {
 				return speeds, "", err
 			}
-			flops := s.flops() * float64(reps)
-			if cycles > 0 {
-				unit = "flop/cycle"
-				speeds[i] = max(speeds[i], flops/cycles)
-			} else {
-				unit = "GFLOPS"
-				speeds[i] = max(speeds[i], flops/l.Elapsed/1e9)
-			}
+			rounds[i], unit = append(rounds[i], speed), u
 		}
 		slices.Reverse(order) // so that none always comes after the same other
 		if ctx.Err() != nil {
 			return speeds, "", ctx.Err()
 		}
 	}
+	for i := range speeds {
+		speeds[i] = fast(rounds[i])
+	}
 	return speeds, unit, nil
+}
+
+// round returns the speed of some 2 ms of products of a shape, and its unit.
+func round(m multiplier, s shape, measure meter) (speed float64, unit string, err error) {
+	reps := max(1, int(2e8/s.flops()))
+	if _, err := m.time(reps / 2); err != nil { // fetches what others have put out of the caches
+		return 0, "", err
+	}
+	cycles, l, err := measure(m.pid(), func() (lap, error) { return m.time(reps) })
+	if cycles > 0 {
+		return s.flops() * float64(reps) / cycles, "flop/cycle", err
+	}
+	return s.flops() * float64(reps) / l.Elapsed / 1e9, "GFLOPS", err
+}
+
+// fast returns the third fastest speed, or the slowest if there are fewer. The
+// fastest is not to be trusted: on virtual machines the kernel sometimes takes a
+// process's time for time that the host has stolen.
+func fast(speeds []float64) float64 {
+	slices.Sort(speeds)
+	return speeds[max(0, len(speeds)-3)]
 }
 
 // newProductMeter returns the best meter that the machine has for laps whose User
@@ -265,9 +278,6 @@ func allShapes() []shape {
 }
 
 func (s shape) flops() float64 { return 2 * float64(s.m) * float64(s.n) * float64(s.k) }
-
-// reps returns how many products make a round: some 2 ms of them.
-func (s shape) reps() int { return max(1, int(2e8/s.flops())) }
 
 func (s shape) square() bool { return s.m == s.n && s.n == s.k }
 

@@ -282,3 +282,18 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 }
+
+func TestFast(t *testing.T) {
+	for _, c := range []struct {
+		speeds []float64
+		want   float64
+	}{
+		{[]float64{7}, 7},
+		{[]float64{8, 7}, 7},
+		{[]float64{3, 1e9, 5, 4, 6, 2}, 5},
+	} {
+		if got := fast(slices.Clone(c.speeds)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.speeds, got, c.want)
+		}
+	}
+}

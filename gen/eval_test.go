@@ -285,7 +285,7 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 		for start := range gemmStarts {
 			for end := range gemmEnds {
 				for _, k := range []int{0, 1, 2, 5} {
-					g := product{tiles: 1 + count%3, rows: q.rows, width: (q.vecs-1)*p.Lanes + cols, cols: cols, k: k, start: start, end: end}
+					g := product{tiles: 1 + count%3, rows: q.rows, width: (q.vecs-1)*p.Lanes + cols, panel: q.vecs * p.Lanes, cols: cols, k: k, start: start, end: end}
 					if !g.eval(t, p, count) {
 						return
 					}
@@ -304,7 +304,7 @@ func evalGemv(t *testing.T, p *vec.Program, steps int) {
 				if gemmStarts[start] == "StartRowBias" {
 					continue // one row has no use for it
 				}
-				g := product{tiles: 1, rows: 1, width: cols, cols: cols, k: steps, start: start, end: end}
+				g := product{tiles: 1, rows: 1, width: cols, panel: cols, cols: cols, k: steps, start: start, end: end}
 				if !g.eval(t, p, count) {
 					return
 				}
@@ -318,6 +318,7 @@ func evalGemv(t *testing.T, p *vec.Program, steps int) {
 type product struct {
 	tiles, rows int // of a tile
 	width, cols int // of all and, as the argument Cols, of the last vector
+	panel       int // columns of B that may be read
 	k           int
 	start, end  int
 }
@@ -345,8 +346,13 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		aStride, aStep = 1, rows+count%4
 		a = matrix(g.k, rows, aStep)
 	}
-	ldb, ldc, ldy := g.width+count%3, g.width+count%5, g.width+count%2
-	b, c := matrix(g.k, g.width, ldb), matrix(rows, g.width, ldc)
+	ldb, ldc, ldy := g.panel+count%3, g.width+count%5, g.width+count%2
+	b, c := matrix(g.k, g.panel, ldb), matrix(rows, g.width, ldc)
+	for s := range g.k {
+		for j := g.width; j < g.panel; j++ {
+			b[s*ldb+j] = float32(math.NaN()) // to go nowhere
+		}
+	}
 	var bias, y []float32
 	switch start {
 	case "StartZero":
