@@ -5,7 +5,7 @@ package asm
 // Gemm holds the arguments of a GEMM micro-kernel.
 type Gemm struct {
 	A       *float32 // the first row's first element
-	B       *float32 // the panel
+	B       *float32 // the panel, every row of it whole vectors wide
 	C       *float32
 	Bias    *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y       *float32 // for End >= EndDeriveReLU: the results of the activation

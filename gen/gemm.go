@@ -55,7 +55,7 @@ func widths(t *vec.Target) []int {
 // gemmFields are the arguments of a micro-kernel, 8 bytes each.
 var gemmFields = []struct{ name, typ, doc string }{
 	{"A", "*float32", "the first row's first element"},
-	{"B", "*float32", "the panel"},
+	{"B", "*float32", "the panel, every row of it whole vectors wide"},
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
