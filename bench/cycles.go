@@ -19,7 +19,7 @@ func newMeter() (meter, string) {
 		counter.close()
 		return countedCycles, "counted by the processor"
 	}
-	if runtime.GOARCH == "amd64" && userTime() > 0 {
+	if runtime.GOARCH == "amd64" && processorTime() > 0 {
 		return estimatedCycles, fmt.Sprintf("an ESTIMATE, user-mode seconds by the clock rate of a chain of multiplications, since no counter can be read (%v)", err)
 	}
 	return noCycles, fmt.Sprintf("not known (%v)", err)

@@ -147,6 +147,9 @@ func (g *gemm) race(ctx context.Context, s shape, all []multiplier, measure mete
 	order := []int{0, 1, 2}
 	for range g.Rounds {
 		for _, i := range order {
+			if g.Threads > 1 {
+				time.Sleep(rest)
+			}
 			speed, u, err := round(all[i], s, measure)
 			if err != nil {
 				return speeds, "", err
@@ -163,6 +166,10 @@ func (g *gemm) race(ctx context.Context, s shape, all []multiplier, measure mete
 	}
 	return speeds, unit, nil
 }
+
+// rest is a time after which idle threads of all sides have gone to sleep: those of
+// OpenBLAS look for work for 2^26 cycles and would keep a processor from the next.
+const rest = 50 * time.Millisecond
 
 // round returns the speed of some 2 ms of products of a shape, and its unit.
 func round(m multiplier, s shape, measure meter) (speed float64, unit string, err error) {
