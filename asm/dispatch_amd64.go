@@ -294,103 +294,55 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 }
 
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors, with or without an edge.
-func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
-	t := (vecs*16 + rows) * 2
-	if edge {
-		t++
-	}
+// vectors.
+func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
 	switch isa {
 	case cpu.AVX2:
-		switch t {
-		case 34:
+		switch vecs*16 + rows {
+		case 17:
 			gemm1x1AVX2(args)
-		case 35:
-			gemm1x1edgeAVX2(args)
-		case 36:
+		case 18:
 			gemm2x1AVX2(args)
-		case 37:
-			gemm2x1edgeAVX2(args)
-		case 38:
+		case 19:
 			gemm3x1AVX2(args)
-		case 39:
-			gemm3x1edgeAVX2(args)
-		case 40:
+		case 20:
 			gemm4x1AVX2(args)
-		case 41:
-			gemm4x1edgeAVX2(args)
-		case 42:
+		case 21:
 			gemm5x1AVX2(args)
-		case 43:
-			gemm5x1edgeAVX2(args)
-		case 44:
+		case 22:
 			gemm6x1AVX2(args)
-		case 45:
-			gemm6x1edgeAVX2(args)
-		case 46:
+		case 23:
 			gemm7x1AVX2(args)
-		case 47:
-			gemm7x1edgeAVX2(args)
-		case 48:
+		case 24:
 			gemm8x1AVX2(args)
-		case 49:
-			gemm8x1edgeAVX2(args)
-		case 50:
+		case 25:
 			gemm9x1AVX2(args)
-		case 51:
-			gemm9x1edgeAVX2(args)
-		case 52:
+		case 26:
 			gemm10x1AVX2(args)
-		case 53:
-			gemm10x1edgeAVX2(args)
-		case 54:
+		case 27:
 			gemm11x1AVX2(args)
-		case 55:
-			gemm11x1edgeAVX2(args)
-		case 56:
+		case 28:
 			gemm12x1AVX2(args)
-		case 57:
-			gemm12x1edgeAVX2(args)
-		case 66:
+		case 33:
 			gemm1x2AVX2(args)
-		case 67:
-			gemm1x2edgeAVX2(args)
-		case 68:
+		case 34:
 			gemm2x2AVX2(args)
-		case 69:
-			gemm2x2edgeAVX2(args)
-		case 70:
+		case 35:
 			gemm3x2AVX2(args)
-		case 71:
-			gemm3x2edgeAVX2(args)
-		case 72:
+		case 36:
 			gemm4x2AVX2(args)
-		case 73:
-			gemm4x2edgeAVX2(args)
-		case 74:
+		case 37:
 			gemm5x2AVX2(args)
-		case 75:
-			gemm5x2edgeAVX2(args)
-		case 76:
+		case 38:
 			gemm6x2AVX2(args)
-		case 77:
-			gemm6x2edgeAVX2(args)
-		case 98:
+		case 49:
 			gemm1x3AVX2(args)
-		case 99:
-			gemm1x3edgeAVX2(args)
-		case 100:
+		case 50:
 			gemm2x3AVX2(args)
-		case 101:
-			gemm2x3edgeAVX2(args)
-		case 102:
+		case 51:
 			gemm3x3AVX2(args)
-		case 103:
-			gemm3x3edgeAVX2(args)
-		case 104:
+		case 52:
 			gemm4x3AVX2(args)
-		case 105:
-			gemm4x3edgeAVX2(args)
 		}
 	}
 }
@@ -428,22 +380,6 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 			gemv2AVX2(args)
 		case 1:
 			gemv1AVX2(args)
-		}
-	}
-}
-
-// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
-// apart, to a panel in which they lie together.
-func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
-	switch isa {
-	case cpu.AVX2:
-		switch vecs {
-		case 1:
-			packRows1AVX2(dst, src, stride, cols, k)
-		case 2:
-			packRows2AVX2(dst, src, stride, cols, k)
-		case 3:
-			packRows3AVX2(dst, src, stride, cols, k)
 		}
 	}
 }

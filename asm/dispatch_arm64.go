@@ -294,111 +294,59 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 }
 
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors, with or without an edge.
-func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
-	t := (vecs*16 + rows) * 2
-	if edge {
-		t++
-	}
+// vectors.
+func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
 	switch isa {
 	case cpu.NEON:
-		switch t {
-		case 34:
+		switch vecs*16 + rows {
+		case 17:
 			gemm1x1NEON(args)
-		case 35:
-			gemm1x1edgeNEON(args)
-		case 36:
+		case 18:
 			gemm2x1NEON(args)
-		case 37:
-			gemm2x1edgeNEON(args)
-		case 38:
+		case 19:
 			gemm3x1NEON(args)
-		case 39:
-			gemm3x1edgeNEON(args)
-		case 40:
+		case 20:
 			gemm4x1NEON(args)
-		case 41:
-			gemm4x1edgeNEON(args)
-		case 42:
+		case 21:
 			gemm5x1NEON(args)
-		case 43:
-			gemm5x1edgeNEON(args)
-		case 44:
+		case 22:
 			gemm6x1NEON(args)
-		case 45:
-			gemm6x1edgeNEON(args)
-		case 46:
+		case 23:
 			gemm7x1NEON(args)
-		case 47:
-			gemm7x1edgeNEON(args)
-		case 48:
+		case 24:
 			gemm8x1NEON(args)
-		case 49:
-			gemm8x1edgeNEON(args)
-		case 66:
+		case 33:
 			gemm1x2NEON(args)
-		case 67:
-			gemm1x2edgeNEON(args)
-		case 68:
+		case 34:
 			gemm2x2NEON(args)
-		case 69:
-			gemm2x2edgeNEON(args)
-		case 70:
+		case 35:
 			gemm3x2NEON(args)
-		case 71:
-			gemm3x2edgeNEON(args)
-		case 72:
+		case 36:
 			gemm4x2NEON(args)
-		case 73:
-			gemm4x2edgeNEON(args)
-		case 74:
+		case 37:
 			gemm5x2NEON(args)
-		case 75:
-			gemm5x2edgeNEON(args)
-		case 76:
+		case 38:
 			gemm6x2NEON(args)
-		case 77:
-			gemm6x2edgeNEON(args)
-		case 78:
+		case 39:
 			gemm7x2NEON(args)
-		case 79:
-			gemm7x2edgeNEON(args)
-		case 80:
+		case 40:
 			gemm8x2NEON(args)
-		case 81:
-			gemm8x2edgeNEON(args)
-		case 98:
+		case 49:
 			gemm1x3NEON(args)
-		case 99:
-			gemm1x3edgeNEON(args)
-		case 100:
+		case 50:
 			gemm2x3NEON(args)
-		case 101:
-			gemm2x3edgeNEON(args)
-		case 102:
+		case 51:
 			gemm3x3NEON(args)
-		case 103:
-			gemm3x3edgeNEON(args)
-		case 104:
+		case 52:
 			gemm4x3NEON(args)
-		case 105:
-			gemm4x3edgeNEON(args)
-		case 106:
+		case 53:
 			gemm5x3NEON(args)
-		case 107:
-			gemm5x3edgeNEON(args)
-		case 108:
+		case 54:
 			gemm6x3NEON(args)
-		case 109:
-			gemm6x3edgeNEON(args)
-		case 110:
+		case 55:
 			gemm7x3NEON(args)
-		case 111:
-			gemm7x3edgeNEON(args)
-		case 112:
+		case 56:
 			gemm8x3NEON(args)
-		case 113:
-			gemm8x3edgeNEON(args)
 		}
 	}
 }
@@ -432,22 +380,6 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 			gemv2NEON(args)
 		case 1:
 			gemv1NEON(args)
-		}
-	}
-}
-
-// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
-// apart, to a panel in which they lie together.
-func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
-	switch isa {
-	case cpu.NEON:
-		switch vecs {
-		case 1:
-			packRows1NEON(dst, src, stride, cols, k)
-		case 2:
-			packRows2NEON(dst, src, stride, cols, k)
-		case 3:
-			packRows3NEON(dst, src, stride, cols, k)
 		}
 	}
 }

@@ -162,12 +162,8 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 }
 
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors, with or without an edge.
-func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
-	t := (vecs*16 + rows) * 2
-	if edge {
-		t++
-	}
+// vectors.
+func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
 	switch isa {
 	}
 }
@@ -183,13 +179,6 @@ func RowSteps(isa cpu.ISA, left int) int {
 // GemmRow does a number of steps of k that RowSteps has named, for args.Cols
 // columns of one row of C.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
-	switch isa {
-	}
-}
-
-// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
-// apart, to a panel in which they lie together.
-func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
 	switch isa {
 	}
 }

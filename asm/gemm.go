@@ -4,21 +4,24 @@ package asm
 
 // Gemm holds the arguments of a GEMM micro-kernel.
 type Gemm struct {
-	A       *float32 // the first row's first element
-	B       *float32 // the panel, every row of it whole vectors wide
-	C       *float32
-	Bias    *float32 // for StartBias: one for each column; for StartRowBias: one for each row
-	Y       *float32 // for End >= EndDeriveReLU: the results of the activation
-	AStride int      // from one row of A to the next, in bytes
-	AStep   int      // from one k to the next in A, in bytes
-	BStep   int      // from one k to the next in B, in bytes
-	CStride int      // from one row of C to the next, in bytes
-	YStride int      // from one row of Y to the next, in bytes
-	K       int
-	Tiles   int // how many tiles to do, one below the other; at least 1
-	Cols    int // columns of an edge tile's last vector, 1 to a whole one
-	Start   int // where the accumulators start
-	End     int // what is done to them at the end
+	A         *float32 // the first row's first element
+	B         *float32 // the panel; every row of it is whole vectors wide, unless Pack is set
+	Pack      *float32 // if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors
+	C         *float32
+	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
+	Y         *float32 // for End >= EndDeriveReLU: the results of the activation
+	Ahead     uintptr  // an address to fetch for later: a row as long as the panel's in every AheadEvery steps of k, unless Pack is set
+	AStride   int      // from one row of A to the next, in bytes
+	AStep     int      // from one k to the next in A, in bytes
+	BStep     int      // from one k to the next in B, in bytes
+	CStride   int      // from one row of C to the next, in bytes
+	YStride   int      // from one row of Y to the next, in bytes
+	AheadStep int      // from one row at Ahead to the next, in bytes
+	K         int
+	Tiles     int // how many tiles to do, one below the other; at least 1
+	Cols      int // columns of the last vector, 1 to a whole one
+	Start     int // where the accumulators start
+	End       int // what is done to them at the end
 }
 
 // Where the accumulators start: from zero, C, or the bias.
@@ -28,6 +31,9 @@ const (
 	StartBias
 	StartRowBias
 )
+
+// AheadEvery is the number of steps of k for a row that is fetched ahead.
+const AheadEvery = 16
 
 // What is done to the accumulators at the end: nothing, the activation, or the
 // product with an activation's derivative.

@@ -7,163 +7,10 @@
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
 // func gemm1x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), DI
-
-l6:
-	VMOVUPS      (DX), Y1
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DI, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y1
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y1, Y1
-	VANDPS  Y0, Y1, Y0
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y1
-	VMOVUPS c256_3f800000<>+0(SB), Y2
-	VSUBPS  Y1, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	VMULPS  Y1, Y0, Y0
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y1
-	VMULPS  Y1, Y1, Y1
-	VMOVUPS c256_3f800000<>+0(SB), Y2
-	VSUBPS  Y1, Y2, Y1
-	VMULPS  Y1, Y0, Y0
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y0
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm1x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -172,20 +19,23 @@ TEXT ·gemm1x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -198,13 +48,13 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	JMP        l4
@@ -218,76 +68,119 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R9
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y1
+l7:
+	VMOVUPS      (DX), Y1
+	VMASKMOVPS   (SI), Y1, Y1
+	VMOVUPS      Y1, (R10)
+	ADDQ         $+32, R10
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         R9, R8
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R10
+	MOVQ       32(R10), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	LEAQ       local-128(SP), R11
+	MOVQ       R10, 32(R11)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R10
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y1
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         R9, R8
+	DECQ         R10
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R10
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	VMOVUPS    c256_3f800000<>+0(SB), Y2
 	VSUBPS     Y1, Y2, Y2
 	VMULPS     Y2, Y1, Y1
 	VMULPS     Y1, Y0, Y0
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	VMULPS     Y1, Y1, Y1
 	VMOVUPS    c256_3f800000<>+0(SB), Y2
 	VSUBPS     Y1, Y2, Y1
 	VMULPS     Y1, Y0, Y0
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), BX
@@ -315,227 +208,51 @@ part2:
 	VMOVUPS Y0, (BX)
 
 part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
 //
 // func gemm2x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y2
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y3
-	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (SI)(DI*1), Y3
-	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS  Y0, Y2, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS  Y1, Y2, Y1
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMULPS  Y2, Y2, Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y2
-	VMULPS  Y2, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMULPS  Y2, Y2, Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm2x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -544,20 +261,23 @@ TEXT ·gemm2x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -571,7 +291,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -580,7 +300,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -596,18 +316,24 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y2
+l7:
+	VMOVUPS      (DX), Y2
+	VMASKMOVPS   (SI), Y2, Y2
+	VMOVUPS      Y2, (R11)
+	ADDQ         $+32, R11
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -615,21 +341,57 @@ l6:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 28(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y2
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (R8)(R9*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         R10, R8
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
@@ -639,12 +401,12 @@ l5:
 	VMASKMOVPS (BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
@@ -658,12 +420,12 @@ l9:
 	VSUBPS     Y2, Y3, Y3
 	VMULPS     Y3, Y2, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
 	VMULPS     Y2, Y2, Y2
@@ -677,18 +439,21 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -744,260 +509,56 @@ part6:
 	VMOVUPS Y1, (BX)
 
 part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
 //
 // func gemm3x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	ADDQ         $+12, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y3
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (SI)(DI*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (SI)(DI*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y0, Y3, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y1, Y3, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y2, Y3, Y2
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y0, Y3, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm3x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -1006,20 +567,23 @@ TEXT ·gemm3x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -1034,7 +598,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -1046,7 +610,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -1064,18 +628,24 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y3
+l7:
+	VMOVUPS      (DX), Y3
+	VMASKMOVPS   (SI), Y3, Y3
+	VMOVUPS      Y3, (R11)
+	ADDQ         $+32, R11
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -1085,21 +655,59 @@ l6:
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         R10, R8
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 28(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y3
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (R8)(R9*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (R8)(R9*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         R10, R8
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
@@ -1114,12 +722,12 @@ l5:
 	VMASKMOVPS (BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
@@ -1140,12 +748,12 @@ l9:
 	VSUBPS     Y3, Y4, Y4
 	VMULPS     Y4, Y3, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
 	VMULPS     Y3, Y3, Y3
@@ -1166,9 +774,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -1176,10 +784,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -1263,16 +874,27 @@ part10:
 	VMOVUPS Y2, (BX)
 
 part9:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1280,7 +902,7 @@ part9:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1288,7 +910,7 @@ part9:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1296,265 +918,17 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
 //
 // func gemm4x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y4
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (SI)(DI*1), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (SI)(DI*2), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (R8), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y0, Y4, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y1, Y4, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y2, Y4, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y3, Y4, Y3
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y3, Y4, Y3
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm4x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -1563,20 +937,23 @@ TEXT ·gemm4x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -1592,7 +969,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -1607,7 +984,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -1627,22 +1004,28 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y4
+l7:
+	VMOVUPS      (DX), Y4
+	VMASKMOVPS   (SI), Y4, Y4
+	VMOVUPS      Y4, (R12)
+	ADDQ         $+32, R12
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y4, Y5, Y0
@@ -1655,21 +1038,62 @@ l6:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y4
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (R8)(R9*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (R8)(R9*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
@@ -1689,12 +1113,12 @@ l5:
 	VMASKMOVPS (BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
@@ -1722,12 +1146,12 @@ l9:
 	VSUBPS     Y4, Y5, Y5
 	VMULPS     Y5, Y4, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
 	VMULPS     Y4, Y4, Y4
@@ -1755,9 +1179,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -1767,10 +1191,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -1882,16 +1309,29 @@ part14:
 	VMOVUPS Y3, (BX)
 
 part13:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1900,7 +1340,7 @@ part13:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1909,7 +1349,7 @@ part13:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1918,295 +1358,17 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
 //
 // func gemm5x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm5x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	ADDQ         $+20, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y5
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y6
-	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (SI)(DI*1), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(DI*2), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (R8), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (R8)(DI*1), Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y5
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS  Y0, Y5, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS  Y1, Y5, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS  Y2, Y5, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS  Y3, Y5, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS  Y4, Y5, Y4
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y5
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y4, Y4
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y0, Y5, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y1, Y5, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y2, Y5, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y3, Y5, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y4, Y5, Y4
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm5x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm5x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -2215,20 +1377,23 @@ TEXT ·gemm5x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -2245,7 +1410,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -2263,7 +1428,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -2285,22 +1450,28 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y5
+l7:
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	VMOVUPS      Y5, (R12)
+	ADDQ         $+32, R12
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y5, Y6, Y0
@@ -2315,21 +1486,64 @@ l6:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y5
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (R8)(R9*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R8)(R9*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (R10)(R9*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS (BX), Y5, Y5
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
@@ -2354,12 +1568,12 @@ l5:
 	VMASKMOVPS (BX), Y5, Y5
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
 	VANDPS     Y4, Y5, Y4
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS (BX), Y5, Y5
 	VMOVUPS    c256_3f800000<>+0(SB), Y6
@@ -2394,12 +1608,12 @@ l9:
 	VSUBPS     Y5, Y6, Y6
 	VMULPS     Y6, Y5, Y5
 	VMULPS     Y5, Y4, Y4
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS (BX), Y5, Y5
 	VMULPS     Y5, Y5, Y5
@@ -2434,9 +1648,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y6
 	VSUBPS     Y5, Y6, Y5
 	VMULPS     Y5, Y4, Y4
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -2448,10 +1662,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -2591,16 +1808,31 @@ part18:
 	VMOVUPS Y4, (BX)
 
 part17:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -2610,7 +1842,7 @@ part17:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -2620,7 +1852,7 @@ part17:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -2630,325 +1862,17 @@ part17:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
 //
 // func gemm6x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	ADDQ         $+24, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y6
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (SI)(DI*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (SI)(DI*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (R8), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (R8)(DI*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (R8)(DI*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y0, Y6, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y1, Y6, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y2, Y6, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y3, Y6, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y4, Y6, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y5, Y6, Y5
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm6x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm6x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -2957,20 +1881,23 @@ TEXT ·gemm6x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -2988,7 +1915,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -3009,7 +1936,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -3033,22 +1960,28 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y6
+l7:
+	VMOVUPS      (DX), Y6
+	VMASKMOVPS   (SI), Y6, Y6
+	VMOVUPS      Y6, (R12)
+	ADDQ         $+32, R12
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y6, Y7, Y0
@@ -3065,21 +1998,66 @@ l6:
 	ADDQ         R11, R8
 	ADDQ         R11, R10
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y6
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (R8)(R9*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (R8)(R9*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R10)(R9*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R10)(R9*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS (BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
@@ -3109,12 +2087,12 @@ l5:
 	VMASKMOVPS (BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS (BX), Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
@@ -3156,12 +2134,12 @@ l9:
 	VSUBPS     Y6, Y7, Y7
 	VMULPS     Y7, Y6, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS (BX), Y6, Y6
 	VMULPS     Y6, Y6, Y6
@@ -3203,9 +2181,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -3219,10 +2197,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -3390,16 +2371,33 @@ part22:
 	VMOVUPS Y5, (BX)
 
 part21:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -3410,7 +2408,7 @@ part21:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -3421,7 +2419,7 @@ part21:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -3432,360 +2430,17 @@ part21:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
 //
 // func gemm7x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm7x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	ADDQ         $+28, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  48(AX), R10
-
-l6:
-	VMOVUPS      (DX), Y7
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (SI)(DI*1), Y8
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(DI*2), Y8
-	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (R8), Y8
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R8)(DI*1), Y8
-	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (R8)(DI*2), Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R9), Y8
-	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         R10, SI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y0, Y7, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y1, Y7, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y2, Y7, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y3, Y7, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y4, Y7, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y5, Y7, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS  Y6, Y7, Y6
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	VMULPS  Y7, Y7, Y7
-	VMOVUPS c256_3f800000<>+0(SB), Y8
-	VSUBPS  Y7, Y8, Y7
-	VMULPS  Y7, Y6, Y6
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y0, Y7, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y1, Y7, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y2, Y7, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y3, Y7, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y4, Y7, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y5, Y7, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y6, Y7, Y6
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm7x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm7x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -3794,20 +2449,23 @@ TEXT ·gemm7x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -3826,7 +2484,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -3850,7 +2508,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -3876,14 +2534,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -3892,10 +2550,16 @@ l4:
 	ADDQ  R9, R11
 	ADDQ  R9, R11
 	ADDQ  R9, R11
-	MOVQ  48(AX), R12
+	MOVQ  64(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y7
+l7:
+	VMOVUPS      (DX), Y7
+	VMASKMOVPS   (SI), Y7, Y7
+	VMOVUPS      Y7, (R13)
+	ADDQ         $+32, R13
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y7, Y8, Y0
@@ -3915,21 +2579,69 @@ l6:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R13
+	MOVQ       32(R13), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	LEAQ       local-128(SP), R14
+	MOVQ       R13, 32(R14)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y7
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS (R8)(R9*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(R9*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R10)(R9*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS (R10)(R9*2), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS (R11), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         R12, R8
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	DECQ         R13
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R13
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
@@ -3964,12 +2676,12 @@ l5:
 	VMASKMOVPS (BX), Y7, Y7
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
 	VANDPS     Y6, Y7, Y6
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
 	VMOVUPS    c256_3f800000<>+0(SB), Y8
@@ -4018,12 +2730,12 @@ l9:
 	VSUBPS     Y7, Y8, Y8
 	VMULPS     Y8, Y7, Y7
 	VMULPS     Y7, Y6, Y6
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
 	VMULPS     Y7, Y7, Y7
@@ -4072,9 +2784,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y8
 	VSUBPS     Y7, Y8, Y7
 	VMULPS     Y7, Y6, Y6
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y0, Y7, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y7
@@ -4090,10 +2802,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMAXPS  Y6, Y7, Y6
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -4289,16 +3004,35 @@ part26:
 	VMOVUPS Y6, (BX)
 
 part25:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4310,7 +3044,7 @@ part25:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4322,7 +3056,7 @@ part25:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4334,390 +3068,17 @@ part25:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 // func gemm8x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y7
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	VBROADCASTSS 28(CX), Y7
-	ADDQ         $+32, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  48(AX), R10
-
-l6:
-	VMOVUPS      (DX), Y8
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y9
-	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (SI)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (SI)(DI*2), Y9
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (R8), Y9
-	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (R8)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (R8)(DI*2), Y9
-	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R9), Y9
-	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R9)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         R10, SI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y0, Y8, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y1, Y8, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y2, Y8, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y3, Y8, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y4, Y8, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y5, Y8, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y6, Y8, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y7, Y8, Y7
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y0, Y8, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y1, Y8, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y2, Y8, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y3, Y8, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y4, Y8, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y5, Y8, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y6, Y8, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y7, Y8, Y7
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm8x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm8x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -4726,20 +3087,23 @@ TEXT ·gemm8x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -4759,7 +3123,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -4786,7 +3150,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -4814,14 +3178,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -4830,10 +3194,16 @@ l4:
 	ADDQ  R9, R11
 	ADDQ  R9, R11
 	ADDQ  R9, R11
-	MOVQ  48(AX), R12
+	MOVQ  64(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y8
+l7:
+	VMOVUPS      (DX), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         $+32, R13
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y8, Y9, Y0
@@ -4855,21 +3225,71 @@ l6:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R13
+	MOVQ       32(R13), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	LEAQ       local-128(SP), R14
+	MOVQ       R13, 32(R14)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y8
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (R8)(R9*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (R8)(R9*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (R10), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (R10)(R9*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (R10)(R9*2), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R11), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R11)(R9*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         R12, R8
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	DECQ         R13
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R13
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
@@ -4909,12 +3329,12 @@ l5:
 	VMASKMOVPS (BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
@@ -4970,12 +3390,12 @@ l9:
 	VSUBPS     Y8, Y9, Y9
 	VMULPS     Y9, Y8, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
 	VMULPS     Y8, Y8, Y8
@@ -5031,9 +3451,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -5051,10 +3471,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -5278,16 +3701,37 @@ part30:
 	VMOVUPS Y7, (BX)
 
 part29:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -5300,7 +3744,7 @@ part29:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -5313,7 +3757,7 @@ part29:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -5326,420 +3770,17 @@ part29:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
 //
 // func gemm9x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm9x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y7
-	VMOVUPS Y0, Y8
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	VBROADCASTSS 28(CX), Y7
-	VBROADCASTSS 32(CX), Y8
-	ADDQ         $+36, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  48(AX), R10
-
-l6:
-	VMOVUPS      (DX), Y9
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y10
-	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (SI)(DI*1), Y10
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(DI*2), Y10
-	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R8)(DI*1), Y10
-	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (R8)(DI*2), Y10
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (R9)(DI*1), Y10
-	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (R9)(DI*2), Y10
-	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         R10, SI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y0, Y9, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y1, Y9, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y2, Y9, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y3, Y9, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y4, Y9, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y5, Y9, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y6, Y9, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y7, Y9, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y8, Y9, Y8
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y0, Y9, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y1, Y9, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y2, Y9, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y3, Y9, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y4, Y9, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y5, Y9, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y6, Y9, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm9x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm9x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -5748,20 +3789,23 @@ TEXT ·gemm9x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -5782,7 +3826,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -5812,7 +3856,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -5842,14 +3886,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -5858,10 +3902,16 @@ l4:
 	ADDQ  R9, R11
 	ADDQ  R9, R11
 	ADDQ  R9, R11
-	MOVQ  48(AX), R12
+	MOVQ  64(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y9
+l7:
+	VMOVUPS      (DX), Y9
+	VMASKMOVPS   (SI), Y9, Y9
+	VMOVUPS      Y9, (R13)
+	ADDQ         $+32, R13
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y9, Y10, Y0
@@ -5885,21 +3935,73 @@ l6:
 	ADDQ         R12, R10
 	ADDQ         R12, R11
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R13
+	MOVQ       32(R13), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	LEAQ       local-128(SP), R14
+	MOVQ       R13, 32(R14)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y9
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (R8)(R9*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(R9*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R10)(R9*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (R10)(R9*2), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (R11)(R9*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R11)(R9*2), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         R12, R8
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	DECQ         R13
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R13
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS (BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
@@ -5944,12 +4046,12 @@ l5:
 	VMASKMOVPS (BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS (BX), Y9, Y9
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
@@ -6012,12 +4114,12 @@ l9:
 	VSUBPS     Y9, Y10, Y10
 	VMULPS     Y10, Y9, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS (BX), Y9, Y9
 	VMULPS     Y9, Y9, Y9
@@ -6080,9 +4182,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -6102,10 +4204,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -6357,16 +4462,39 @@ part34:
 	VMOVUPS Y8, (BX)
 
 part33:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -6380,7 +4508,7 @@ part33:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -6394,7 +4522,7 @@ part33:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -6408,455 +4536,17 @@ part33:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
 //
 // func gemm10x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm10x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y7
-	VMOVUPS Y0, Y8
-	VMOVUPS Y0, Y9
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	VBROADCASTSS 28(CX), Y7
-	VBROADCASTSS 32(CX), Y8
-	VBROADCASTSS 36(CX), Y9
-	ADDQ         $+40, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  R9, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	MOVQ  48(AX), R11
-
-l6:
-	VMOVUPS      (DX), Y10
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y11
-	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (SI)(DI*1), Y11
-	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (SI)(DI*2), Y11
-	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (R8), Y11
-	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (R8)(DI*1), Y11
-	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (R8)(DI*2), Y11
-	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (R9), Y11
-	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (R9)(DI*1), Y11
-	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (R9)(DI*2), Y11
-	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R10), Y11
-	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         R11, SI
-	ADDQ         R11, R8
-	ADDQ         R11, R9
-	ADDQ         R11, R10
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y0, Y10, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y1, Y10, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y2, Y10, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y3, Y10, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y4, Y10, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y5, Y10, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y6, Y10, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y7, Y10, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y8, Y10, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y9, Y10, Y9
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y0, Y10, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y1, Y10, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y2, Y10, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y3, Y10, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y4, Y10, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y5, Y10, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y6, Y10, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y7, Y10, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y8, Y10, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y9, Y10, Y9
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y9, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm10x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm10x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6865,20 +4555,23 @@ TEXT ·gemm10x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6900,7 +4593,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -6933,7 +4626,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -6965,14 +4658,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -6985,10 +4678,16 @@ l4:
 	ADDQ  R9, R12
 	ADDQ  R9, R12
 	ADDQ  R9, R12
-	MOVQ  48(AX), R13
+	MOVQ  64(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y10
+l7:
+	VMOVUPS      (DX), Y10
+	VMASKMOVPS   (SI), Y10, Y10
+	VMOVUPS      Y10, (R14)
+	ADDQ         $+32, R14
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y11
 	VFMADD231PS  Y10, Y11, Y0
@@ -7015,21 +4714,76 @@ l6:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R14
+	MOVQ       32(R14), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	LEAQ       local-128(SP), R15
+	MOVQ       R14, 32(R15)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y10
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (R8)(R9*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (R8)(R9*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (R10), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (R10)(R9*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (R10)(R9*2), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (R11), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (R11)(R9*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (R11)(R9*2), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (R12), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         R13, R8
+	ADDQ         R13, R10
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	DECQ         R14
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R14
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y10
 	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
@@ -7079,12 +4833,12 @@ l5:
 	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y10
 	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
@@ -7154,12 +4908,12 @@ l9:
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y10
 	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
@@ -7229,9 +4983,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -7253,10 +5007,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -7536,16 +5293,41 @@ part38:
 	VMOVUPS Y9, (BX)
 
 part37:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7560,7 +5342,7 @@ part37:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7575,7 +5357,7 @@ part37:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7590,485 +5372,17 @@ part37:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
 //
 // func gemm11x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm11x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y7
-	VMOVUPS Y0, Y8
-	VMOVUPS Y0, Y9
-	VMOVUPS Y0, Y10
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	VBROADCASTSS 28(CX), Y7
-	VBROADCASTSS 32(CX), Y8
-	VBROADCASTSS 36(CX), Y9
-	VBROADCASTSS 40(CX), Y10
-	ADDQ         $+44, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  R9, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	MOVQ  48(AX), R11
-
-l6:
-	VMOVUPS      (DX), Y11
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y12
-	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (SI)(DI*1), Y12
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(DI*2), Y12
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R8)(DI*1), Y12
-	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (R8)(DI*2), Y12
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
-	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (R9)(DI*1), Y12
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(DI*2), Y12
-	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (R10), Y12
-	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R10)(DI*1), Y12
-	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         R11, SI
-	ADDQ         R11, R8
-	ADDQ         R11, R9
-	ADDQ         R11, R10
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y0, Y11, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y1, Y11, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y2, Y11, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y3, Y11, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y4, Y11, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y5, Y11, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y6, Y11, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y7, Y11, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y8, Y11, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y9, Y11, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS  Y10, Y11, Y10
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	VMULPS  Y11, Y11, Y11
-	VMOVUPS c256_3f800000<>+0(SB), Y12
-	VSUBPS  Y11, Y12, Y11
-	VMULPS  Y11, Y10, Y10
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y0, Y11, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y1, Y11, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y2, Y11, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y3, Y11, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y4, Y11, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y5, Y11, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y6, Y11, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y7, Y11, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y8, Y11, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y9, Y11, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y10, Y11, Y10
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y9, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y10, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm11x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm11x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -8077,20 +5391,23 @@ TEXT ·gemm11x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -8113,7 +5430,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -8149,7 +5466,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -8183,14 +5500,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -8203,10 +5520,16 @@ l4:
 	ADDQ  R9, R12
 	ADDQ  R9, R12
 	ADDQ  R9, R12
-	MOVQ  48(AX), R13
+	MOVQ  64(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y11
+l7:
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   (SI), Y11, Y11
+	VMOVUPS      Y11, (R14)
+	ADDQ         $+32, R14
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y11, Y12, Y0
@@ -8235,21 +5558,78 @@ l6:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R14
+	MOVQ       32(R14), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	LEAQ       local-128(SP), R15
+	MOVQ       R14, 32(R15)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y11
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y11, Y12, Y0
+	VBROADCASTSS (R8)(R9*1), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R8)(R9*2), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(R9*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (R10)(R9*2), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS (R11)(R9*1), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R11)(R9*2), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (R12), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS (R12)(R9*1), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         R13, R8
+	ADDQ         R13, R10
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	DECQ         R14
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R14
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
@@ -8304,12 +5684,12 @@ l5:
 	VMASKMOVPS (BX), Y11, Y11
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
 	VANDPS     Y10, Y11, Y10
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
 	VMOVUPS    c256_3f800000<>+0(SB), Y12
@@ -8386,12 +5766,12 @@ l9:
 	VSUBPS     Y11, Y12, Y12
 	VMULPS     Y12, Y11, Y11
 	VMULPS     Y11, Y10, Y10
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
 	VMULPS     Y11, Y11, Y11
@@ -8468,9 +5848,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y12
 	VSUBPS     Y11, Y12, Y11
 	VMULPS     Y11, Y10, Y10
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y0, Y11, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y11
@@ -8494,10 +5874,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y11
 	VMAXPS  Y10, Y11, Y10
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -8805,16 +6188,43 @@ part42:
 	VMOVUPS Y10, (BX)
 
 part41:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y10, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -8830,7 +6240,7 @@ part41:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -8846,7 +6256,7 @@ part41:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -8862,515 +6272,17 @@ part41:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
 //
 // func gemm12x1AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm12x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y11
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y1
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y5
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y7
-	VMOVUPS Y0, Y8
-	VMOVUPS Y0, Y9
-	VMOVUPS Y0, Y10
-	VMOVUPS Y0, Y11
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS 4(CX), Y1
-	VBROADCASTSS 8(CX), Y2
-	VBROADCASTSS 12(CX), Y3
-	VBROADCASTSS 16(CX), Y4
-	VBROADCASTSS 20(CX), Y5
-	VBROADCASTSS 24(CX), Y6
-	VBROADCASTSS 28(CX), Y7
-	VBROADCASTSS 32(CX), Y8
-	VBROADCASTSS 36(CX), Y9
-	VBROADCASTSS 40(CX), Y10
-	VBROADCASTSS 44(CX), Y11
-	ADDQ         $+48, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  R8, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	ADDQ  DI, R9
-	MOVQ  R9, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	ADDQ  DI, R10
-	MOVQ  48(AX), R11
-
-l6:
-	VMOVUPS      (DX), Y12
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y13
-	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS (SI)(DI*1), Y13
-	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (SI)(DI*2), Y13
-	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (R8), Y13
-	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (R8)(DI*1), Y13
-	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (R8)(DI*2), Y13
-	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (R9), Y13
-	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (R9)(DI*1), Y13
-	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (R9)(DI*2), Y13
-	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (R10), Y13
-	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS (R10)(DI*1), Y13
-	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS (R10)(DI*2), Y13
-	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         R11, SI
-	ADDQ         R11, R8
-	ADDQ         R11, R9
-	ADDQ         R11, R10
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y0, Y12, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y1, Y12, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y2, Y12, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y3, Y12, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y4, Y12, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y5, Y12, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y6, Y12, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y7, Y12, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y8, Y12, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y9, Y12, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y10, Y12, Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y11, Y12, Y11
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y0, Y0
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y4, Y4
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y6, Y6
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y10, Y10
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y0, Y12, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y1, Y12, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y2, Y12, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y3, Y12, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y4, Y12, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y5, Y12, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y6, Y12, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y7, Y12, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y8, Y12, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y9, Y12, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y10, Y12, Y10
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y11, Y12, Y11
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y7, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y9, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y10, (CX)
-	ADDQ    DX, CX
-	VMOVUPS Y11, (CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm12x1edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm12x1edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -9379,20 +6291,23 @@ TEXT ·gemm12x1edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -9416,7 +6331,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	ADDQ       SI, BX
@@ -9455,7 +6370,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
@@ -9491,14 +6406,14 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
@@ -9511,10 +6426,16 @@ l4:
 	ADDQ  R9, R12
 	ADDQ  R9, R12
 	ADDQ  R9, R12
-	MOVQ  48(AX), R13
+	MOVQ  64(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
 
-l6:
-	VMOVUPS      (SI), Y12
+l7:
+	VMOVUPS      (DX), Y12
+	VMASKMOVPS   (SI), Y12, Y12
+	VMOVUPS      Y12, (R14)
+	ADDQ         $+32, R14
 	ADDQ         DI, SI
 	VBROADCASTSS (R8), Y13
 	VFMADD231PS  Y12, Y13, Y0
@@ -9545,21 +6466,80 @@ l6:
 	ADDQ         R13, R11
 	ADDQ         R13, R12
 	DECQ         BX
-	JNE          l6
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	LEAQ       local-128(SP), R14
+	MOVQ       32(R14), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	LEAQ       local-128(SP), R15
+	MOVQ       R14, 32(R15)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, BX
+
+l9:
+l11:
+	VMOVUPS      (SI), Y12
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y13
+	VFMADD231PS  Y12, Y13, Y0
+	VBROADCASTSS (R8)(R9*1), Y13
+	VFMADD231PS  Y12, Y13, Y1
+	VBROADCASTSS (R8)(R9*2), Y13
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS (R10), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VBROADCASTSS (R10)(R9*1), Y13
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS (R10)(R9*2), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VBROADCASTSS (R11), Y13
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS (R11)(R9*1), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VBROADCASTSS (R11)(R9*2), Y13
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS (R12), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VBROADCASTSS (R12)(R9*1), Y13
+	VFMADD231PS  Y12, Y13, Y10
+	VBROADCASTSS (R12)(R9*2), Y13
+	VFMADD231PS  Y12, Y13, Y11
+	ADDQ         R13, R8
+	ADDQ         R13, R10
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	DECQ         R14
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R14
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS (BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
@@ -9619,12 +6599,12 @@ l5:
 	VMASKMOVPS (BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS (BX), Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
@@ -9708,12 +6688,12 @@ l9:
 	VSUBPS     Y12, Y13, Y13
 	VMULPS     Y13, Y12, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS (BX), Y12, Y12
 	VMULPS     Y12, Y12, Y12
@@ -9797,9 +6777,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -9825,10 +6805,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), DI
@@ -10164,16 +7147,45 @@ part46:
 	VMOVUPS Y11, (BX)
 
 part45:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y10, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y11, (BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -10190,7 +7202,7 @@ part45:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -10207,7 +7219,7 @@ part45:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -10224,192 +7236,17 @@ part45:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
 //
 // func gemm1x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), DI
-
-l6:
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DI, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS  Y0, Y2, Y0
-	VMOVUPS 32(CX), Y2
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS  Y1, Y2, Y1
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS 32(CX), Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y2
-	VMULPS  Y2, Y2, Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y2
-	VMULPS  Y2, Y0, Y0
-	VMOVUPS 32(CX), Y2
-	VMULPS  Y2, Y2, Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm1x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -10418,20 +7255,23 @@ TEXT ·gemm1x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -10445,14 +7285,14 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -10468,17 +7308,52 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R9
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y2
+	VMOVUPS      (DX), Y3
+	VMASKMOVPS   32(SI), Y3, Y3
+	VMOVUPS      Y2, (R10)
+	VMOVUPS      Y3, 32(R10)
+	ADDQ         $+64, R10
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         R9, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R10
+	MOVQ       32(R10), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	LEAQ       local-128(SP), R11
+	MOVQ       R10, 32(R11)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R10
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y2
 	VMOVUPS      32(SI), Y3
 	ADDQ         DI, SI
@@ -10486,22 +7361,30 @@ l6:
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         R9, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R10
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R10
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y0, Y2, Y0
@@ -10509,12 +7392,12 @@ l5:
 	VMASKMOVPS 32(BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y2
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y3
@@ -10526,12 +7409,12 @@ l9:
 	VSUBPS     Y2, Y3, Y3
 	VMULPS     Y3, Y2, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y2
 	VMULPS     Y2, Y2, Y2
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
@@ -10543,18 +7426,21 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y3
 	VSUBPS     Y2, Y3, Y2
 	VMULPS     Y2, Y1, Y1
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -10583,270 +7469,52 @@ part2:
 	VMOVUPS Y1, 32(BX)
 
 part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
 //
 // func gemm2x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y2
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y3
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(CX), Y3
-	VMOVUPS      Y3, Y2
-	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y4
-	VMOVUPS      32(DX), Y5
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(DI*1), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y0, Y4, Y0
-	VMOVUPS 32(CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y1, Y4, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y2, Y4, Y2
-	VMOVUPS 32(CX), Y4
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS  Y3, Y4, Y3
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y0, Y0
-	VMOVUPS 32(CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	VMOVUPS 32(CX), Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y0, Y0
-	VMOVUPS 32(CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y2, Y2
-	VMOVUPS 32(CX), Y4
-	VMULPS  Y4, Y4, Y4
-	VMOVUPS c256_3f800000<>+0(SB), Y5
-	VSUBPS  Y4, Y5, Y4
-	VMULPS  Y4, Y3, Y3
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y3, Y4, Y3
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm2x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -10855,20 +7523,23 @@ TEXT ·gemm2x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -10884,7 +7555,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -10895,7 +7566,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    (DX), Y1
@@ -10915,17 +7586,55 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y4
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   32(SI), Y5, Y5
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R8)(R9*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         R10, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y4
 	VMOVUPS      32(SI), Y5
 	ADDQ         DI, SI
@@ -10936,22 +7645,30 @@ l6:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         R10, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y0, Y4, Y0
@@ -10967,12 +7684,12 @@ l5:
 	VMASKMOVPS 32(BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y4
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y5
@@ -10996,12 +7713,12 @@ l9:
 	VSUBPS     Y4, Y5, Y5
 	VMULPS     Y5, Y4, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y4
 	VMULPS     Y4, Y4, Y4
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
@@ -11025,9 +7742,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y5
 	VSUBPS     Y4, Y5, Y4
 	VMULPS     Y4, Y3, Y3
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -11037,10 +7754,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -11098,324 +7818,58 @@ part6:
 	VMOVUPS Y3, 32(BX)
 
 part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
 //
 // func gemm3x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y4
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y3
-	VMOVUPS Y1, Y5
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(CX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(CX), Y5
-	VMOVUPS      Y5, Y4
-	ADDQ         $+12, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y6
-	VMOVUPS      32(DX), Y7
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(DI*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(DI*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y0, Y6, Y0
-	VMOVUPS 32(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y1, Y6, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y2, Y6, Y2
-	VMOVUPS 32(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y3, Y6, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y4, Y6, Y4
-	VMOVUPS 32(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y5, Y6, Y5
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y2, Y2
-	VMOVUPS 32(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 32(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm3x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -11424,20 +7878,23 @@ TEXT ·gemm3x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -11455,7 +7912,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -11470,7 +7927,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
@@ -11494,17 +7951,58 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y6
+	VMOVUPS      (DX), Y7
+	VMASKMOVPS   32(SI), Y7, Y7
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R8)(R9*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R8)(R9*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         R10, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      32(SI), Y7
 	ADDQ         DI, SI
@@ -11518,22 +8016,30 @@ l6:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         R10, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y0, Y6, Y0
@@ -11557,12 +8063,12 @@ l5:
 	VMASKMOVPS 32(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y7
@@ -11598,12 +8104,12 @@ l9:
 	VSUBPS     Y6, Y7, Y7
 	VMULPS     Y7, Y6, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VMULPS     Y6, Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
@@ -11639,9 +8145,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -11655,10 +8161,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -11745,16 +8254,30 @@ part10:
 	VMOVUPS Y5, 32(BX)
 
 part9:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -11762,7 +8285,7 @@ part9:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -11770,7 +8293,7 @@ part9:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -11778,350 +8301,17 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
 // func gemm4x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y6
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y3
-	VMOVUPS Y1, Y5
-	VMOVUPS Y1, Y7
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(CX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(CX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(CX), Y7
-	VMOVUPS      Y7, Y6
-	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y8
-	VMOVUPS      32(DX), Y9
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(DI*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(DI*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y0, Y8, Y0
-	VMOVUPS 32(CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y1, Y8, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y2, Y8, Y2
-	VMOVUPS 32(CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y3, Y8, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y4, Y8, Y4
-	VMOVUPS 32(CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y5, Y8, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y6, Y8, Y6
-	VMOVUPS 32(CX), Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS  Y7, Y8, Y7
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y0, Y0
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y2, Y2
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y4, Y4
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y6, Y6
-	VMOVUPS 32(CX), Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y0, Y0
-	VMOVUPS 32(CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y2, Y2
-	VMOVUPS 32(CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y4, Y4
-	VMOVUPS 32(CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y6, Y6
-	VMOVUPS 32(CX), Y8
-	VMULPS  Y8, Y8, Y8
-	VMOVUPS c256_3f800000<>+0(SB), Y9
-	VSUBPS  Y8, Y9, Y8
-	VMULPS  Y8, Y7, Y7
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y0, Y8, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y1, Y8, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y2, Y8, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y3, Y8, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y4, Y8, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y5, Y8, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y6, Y8, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y7, Y8, Y7
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm4x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -12130,20 +8320,23 @@ TEXT ·gemm4x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -12163,7 +8356,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -12182,7 +8375,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
@@ -12210,21 +8403,66 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y8
+	VMOVUPS      (DX), Y9
+	VMASKMOVPS   32(SI), Y9, Y9
+	VMOVUPS      Y8, (R12)
+	VMOVUPS      Y9, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R8)(R9*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R8)(R9*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y8
 	VMOVUPS      32(SI), Y9
 	ADDQ         DI, SI
@@ -12242,22 +8480,30 @@ l6:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         R11, R8
 	ADDQ         R11, R10
-	DECQ         BX
-	JNE          l6
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y0, Y8, Y0
@@ -12289,12 +8535,12 @@ l5:
 	VMASKMOVPS 32(BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y8
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y9
@@ -12342,12 +8588,12 @@ l9:
 	VSUBPS     Y8, Y9, Y9
 	VMULPS     Y9, Y8, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y8
 	VMULPS     Y8, Y8, Y8
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
@@ -12395,9 +8641,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y9
 	VSUBPS     Y8, Y9, Y8
 	VMULPS     Y8, Y7, Y7
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -12415,10 +8661,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -12534,16 +8783,33 @@ part14:
 	VMOVUPS Y7, 32(BX)
 
 part13:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -12552,7 +8818,7 @@ part13:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -12561,7 +8827,7 @@ part13:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -12570,401 +8836,17 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
 //
 // func gemm5x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y8
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y3
-	VMOVUPS Y1, Y5
-	VMOVUPS Y1, Y7
-	VMOVUPS Y1, Y9
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(CX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(CX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(CX), Y7
-	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(CX), Y9
-	VMOVUPS      Y9, Y8
-	ADDQ         $+20, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y10
-	VMOVUPS      32(DX), Y11
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(DI*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(DI*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R8)(DI*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y0, Y10, Y0
-	VMOVUPS 32(CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y1, Y10, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y2, Y10, Y2
-	VMOVUPS 32(CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y3, Y10, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y4, Y10, Y4
-	VMOVUPS 32(CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y5, Y10, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y6, Y10, Y6
-	VMOVUPS 32(CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y7, Y10, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y8, Y10, Y8
-	VMOVUPS 32(CX), Y10
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS  Y9, Y10, Y9
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y0, Y0
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y2, Y2
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y4, Y4
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y6, Y6
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y8, Y8
-	VMOVUPS 32(CX), Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y11
-	VMULPS  Y11, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y0, Y0
-	VMOVUPS 32(CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y2, Y2
-	VMOVUPS 32(CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y4, Y4
-	VMOVUPS 32(CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y6, Y6
-	VMOVUPS 32(CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y8, Y8
-	VMOVUPS 32(CX), Y10
-	VMULPS  Y10, Y10, Y10
-	VMOVUPS c256_3f800000<>+0(SB), Y11
-	VSUBPS  Y10, Y11, Y10
-	VMULPS  Y10, Y9, Y9
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y0, Y10, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y1, Y10, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y2, Y10, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y3, Y10, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y4, Y10, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y5, Y10, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y6, Y10, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y7, Y10, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y8, Y10, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y9, Y10, Y9
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	VMOVUPS Y9, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm5x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm5x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -12973,20 +8855,23 @@ TEXT ·gemm5x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -13008,7 +8893,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -13031,7 +8916,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
@@ -13063,21 +8948,69 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y10
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   32(SI), Y11, Y11
+	VMOVUPS      Y10, (R12)
+	VMOVUPS      Y11, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R8)(R9*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R8)(R9*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(R9*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y10
 	VMOVUPS      32(SI), Y11
 	ADDQ         DI, SI
@@ -13098,22 +9031,30 @@ l6:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         R11, R8
 	ADDQ         R11, R10
-	DECQ         BX
-	JNE          l6
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y0, Y10, Y0
@@ -13153,12 +9094,12 @@ l5:
 	VMASKMOVPS 32(BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
@@ -13218,12 +9159,12 @@ l9:
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
@@ -13283,9 +9224,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y9, Y9
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -13307,10 +9248,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -13455,16 +9399,36 @@ part18:
 	VMOVUPS Y9, 32(BX)
 
 part17:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -13474,7 +9438,7 @@ part17:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -13484,7 +9448,7 @@ part17:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -13494,452 +9458,17 @@ part17:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
 //
 // func gemm6x2AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS 32(CX), Y11
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y2
-	VMOVUPS Y0, Y4
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y8
-	VMOVUPS Y0, Y10
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y3
-	VMOVUPS Y1, Y5
-	VMOVUPS Y1, Y7
-	VMOVUPS Y1, Y9
-	VMOVUPS Y1, Y11
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(CX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(CX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(CX), Y7
-	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(CX), Y9
-	VMOVUPS      Y9, Y8
-	VBROADCASTSS 20(CX), Y11
-	VMOVUPS      Y11, Y10
-	ADDQ         $+24, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y12
-	VMOVUPS      32(DX), Y13
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(DI*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(DI*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R8), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R8)(DI*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R8)(DI*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y0, Y12, Y0
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y1, Y12, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y2, Y12, Y2
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y3, Y12, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y4, Y12, Y4
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y5, Y12, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y6, Y12, Y6
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y7, Y12, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y8, Y12, Y8
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y9, Y12, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y10, Y12, Y10
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y11, Y12, Y11
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y1, Y1
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y2, Y2
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y3, Y3
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y7, Y7
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y8, Y8
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y9, Y9
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y0, Y12, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y1, Y12, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y2, Y12, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y3, Y12, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y4, Y12, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y5, Y12, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y6, Y12, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y7, Y12, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y8, Y12, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y9, Y12, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y10, Y12, Y10
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y11, Y12, Y11
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y8, (CX)
-	VMOVUPS Y9, 32(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y10, (CX)
-	VMOVUPS Y11, 32(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm6x2edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm6x2edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -13948,20 +9477,23 @@ TEXT ·gemm6x2edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -13985,7 +9517,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -14012,7 +9544,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
@@ -14048,21 +9580,72 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y12
+	VMOVUPS      (DX), Y13
+	VMASKMOVPS   32(SI), Y13, Y13
+	VMOVUPS      Y12, (R12)
+	VMOVUPS      Y13, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R8)(R9*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R8)(R9*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(R9*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(R9*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	ADDQ         DI, SI
@@ -14086,22 +9669,30 @@ l6:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         R11, R8
 	ADDQ         R11, R10
-	DECQ         BX
-	JNE          l6
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y0, Y12, Y0
@@ -14149,12 +9740,12 @@ l5:
 	VMASKMOVPS 32(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y13
@@ -14226,12 +9817,12 @@ l9:
 	VSUBPS     Y12, Y13, Y13
 	VMULPS     Y13, Y12, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VMULPS     Y12, Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
@@ -14303,9 +9894,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -14331,10 +9922,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -14508,16 +10102,39 @@ part22:
 	VMOVUPS Y11, 32(BX)
 
 part21:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y10, (BX)
+	VMOVUPS Y11, 32(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -14528,7 +10145,7 @@ part21:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -14539,7 +10156,7 @@ part21:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -14550,214 +10167,17 @@ part21:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
 //
 // func gemm1x3AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), DI
-
-l6:
-	VMOVUPS      (DX), Y3
-	VMOVUPS      32(DX), Y4
-	VMOVUPS      64(DX), Y5
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y6
-	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  Y4, Y6, Y1
-	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         DI, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y0, Y3, Y0
-	VMOVUPS 32(CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y1, Y3, Y1
-	VMOVUPS 64(CX), Y3
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS  Y2, Y3, Y2
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y0, Y0
-	VMOVUPS 32(CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y1, Y1
-	VMOVUPS 64(CX), Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y0, Y0
-	VMOVUPS 32(CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y1, Y1
-	VMOVUPS 64(CX), Y3
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y0, Y3, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x3edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm1x3edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -14766,20 +10186,23 @@ TEXT ·gemm1x3edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -14794,7 +10217,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
@@ -14802,7 +10225,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
@@ -14820,17 +10243,55 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R9
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y3
+	VMOVUPS      32(SI), Y4
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   64(SI), Y5, Y5
+	VMOVUPS      Y3, (R10)
+	VMOVUPS      Y4, 32(R10)
+	VMOVUPS      Y5, 64(R10)
+	ADDQ         $+96, R10
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         R9, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R10
+	MOVQ       32(R10), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 92(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	LEAQ       local-128(SP), R11
+	MOVQ       R10, 32(R11)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R10
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y3
 	VMOVUPS      32(SI), Y4
 	VMOVUPS      64(SI), Y5
@@ -14840,22 +10301,30 @@ l6:
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         R9, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R10
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R10
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y0, Y3, Y0
@@ -14866,12 +10335,12 @@ l5:
 	VMASKMOVPS 64(BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y3
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y4
@@ -14888,12 +10357,12 @@ l9:
 	VSUBPS     Y3, Y4, Y4
 	VMULPS     Y4, Y3, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y3
 	VMULPS     Y3, Y3, Y3
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
@@ -14910,9 +10379,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y4
 	VSUBPS     Y3, Y4, Y3
 	VMULPS     Y3, Y2, Y2
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
@@ -14920,10 +10389,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
 	CMPQ         CX, $0x00000008
@@ -14953,313 +10425,53 @@ part2:
 	VMOVUPS Y2, 64(BX)
 
 part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
 //
 // func gemm2x3AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y4
-	VMOVUPS 64(CX), Y5
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y3
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y4
-	VMOVUPS 64(CX), Y2
-	VMOVUPS Y2, Y5
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(CX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y6
-	VMOVUPS      32(DX), Y7
-	VMOVUPS      64(DX), Y8
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y9
-	VFMADD231PS  Y6, Y9, Y0
-	VFMADD231PS  Y7, Y9, Y1
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (SI)(DI*1), Y9
-	VFMADD231PS  Y6, Y9, Y3
-	VFMADD231PS  Y7, Y9, Y4
-	VFMADD231PS  Y8, Y9, Y5
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y0, Y6, Y0
-	VMOVUPS 32(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y1, Y6, Y1
-	VMOVUPS 64(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y2, Y6, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y3, Y6, Y3
-	VMOVUPS 32(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y4, Y6, Y4
-	VMOVUPS 64(CX), Y6
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS  Y5, Y6, Y5
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y1, Y1
-	VMOVUPS 64(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y3, Y3
-	VMOVUPS 32(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 64(CX), Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y7, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS 32(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y1, Y1
-	VMOVUPS 64(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y3, Y3
-	VMOVUPS 32(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y4, Y4
-	VMOVUPS 64(CX), Y6
-	VMULPS  Y6, Y6, Y6
-	VMOVUPS c256_3f800000<>+0(SB), Y7
-	VSUBPS  Y6, Y7, Y6
-	VMULPS  Y6, Y5, Y5
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	VMOVUPS Y4, 32(CX)
-	VMOVUPS Y5, 64(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x3edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm2x3edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -15268,20 +10480,23 @@ TEXT ·gemm2x3edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -15299,7 +10514,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
@@ -15312,7 +10527,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y3
 	VMOVUPS    32(BX), Y1
@@ -15336,17 +10551,59 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y6
+	VMOVUPS      32(SI), Y7
+	VMOVUPS      (DX), Y8
+	VMASKMOVPS   64(SI), Y8, Y8
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	VMOVUPS      Y8, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (R8)(R9*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         R10, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y6
 	VMOVUPS      32(SI), Y7
 	VMOVUPS      64(SI), Y8
@@ -15360,22 +10617,30 @@ l6:
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         R10, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y0, Y6, Y0
@@ -15397,12 +10662,12 @@ l5:
 	VMASKMOVPS 64(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y7
@@ -15436,12 +10701,12 @@ l9:
 	VSUBPS     Y6, Y7, Y7
 	VMULPS     Y7, Y6, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VMULPS     Y6, Y6, Y6
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
@@ -15475,9 +10740,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y7
 	VSUBPS     Y6, Y7, Y6
 	VMULPS     Y6, Y5, Y5
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -15491,10 +10756,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
 	CMPQ         CX, $0x00000008
@@ -15554,388 +10822,60 @@ part6:
 	VMOVUPS Y5, 64(BX)
 
 part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
 //
 // func gemm3x3AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y4
-	VMOVUPS 64(CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y6
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y4
-	VMOVUPS Y1, Y7
-	VMOVUPS 64(CX), Y2
-	VMOVUPS Y2, Y5
-	VMOVUPS Y2, Y8
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(CX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(CX), Y8
-	VMOVUPS      Y8, Y6
-	VMOVUPS      Y8, Y7
-	ADDQ         $+12, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  48(AX), R8
-
-l6:
-	VMOVUPS      (DX), Y9
-	VMOVUPS      32(DX), Y10
-	VMOVUPS      64(DX), Y11
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y12
-	VFMADD231PS  Y9, Y12, Y0
-	VFMADD231PS  Y10, Y12, Y1
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (SI)(DI*1), Y12
-	VFMADD231PS  Y9, Y12, Y3
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (SI)(DI*2), Y12
-	VFMADD231PS  Y9, Y12, Y6
-	VFMADD231PS  Y10, Y12, Y7
-	VFMADD231PS  Y11, Y12, Y8
-	ADDQ         R8, SI
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y0, Y9, Y0
-	VMOVUPS 32(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y1, Y9, Y1
-	VMOVUPS 64(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y2, Y9, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y3, Y9, Y3
-	VMOVUPS 32(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y4, Y9, Y4
-	VMOVUPS 64(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y5, Y9, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y6, Y9, Y6
-	VMOVUPS 32(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y7, Y9, Y7
-	VMOVUPS 64(CX), Y9
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS  Y8, Y9, Y8
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y0, Y0
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y1, Y1
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y3, Y3
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y4, Y4
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y6, Y6
-	VMOVUPS 32(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y7, Y7
-	VMOVUPS 64(CX), Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y0, Y0
-	VMOVUPS 32(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y1, Y1
-	VMOVUPS 64(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y3, Y3
-	VMOVUPS 32(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y4, Y4
-	VMOVUPS 64(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y6, Y6
-	VMOVUPS 32(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y7, Y7
-	VMOVUPS 64(CX), Y9
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y0, Y9, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y1, Y9, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y2, Y9, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y3, Y9, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y4, Y9, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y5, Y9, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y6, Y9, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	VMOVUPS Y4, 32(CX)
-	VMOVUPS Y5, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	VMOVUPS Y8, 64(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x3edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm3x3edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -15944,20 +10884,23 @@ TEXT ·gemm3x3edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -15978,7 +10921,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
@@ -15996,7 +10939,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y6
@@ -16026,17 +10969,63 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
-	MOVQ  48(AX), R10
+	MOVQ  56(AX), R9
+	MOVQ  64(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y9
+	VMOVUPS      32(SI), Y10
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   64(SI), Y11, Y11
+	VMOVUPS      Y9, (R11)
+	VMOVUPS      Y10, 32(R11)
+	VMOVUPS      Y11, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (R8)(R9*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R8)(R9*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         R10, R8
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R11
+	MOVQ       32(R11), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	LEAQ       local-128(SP), R12
+	MOVQ       R11, 32(R12)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y9
 	VMOVUPS      32(SI), Y10
 	VMOVUPS      64(SI), Y11
@@ -16054,22 +11043,30 @@ l6:
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         R10, R8
-	DECQ         BX
-	JNE          l6
+	DECQ         R11
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R11
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y0, Y9, Y0
@@ -16102,12 +11099,12 @@ l5:
 	VMASKMOVPS 64(BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y9
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y10
@@ -16158,12 +11155,12 @@ l9:
 	VSUBPS     Y9, Y10, Y10
 	VMULPS     Y10, Y9, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y9
 	VMULPS     Y9, Y9, Y9
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
@@ -16214,9 +11211,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y10
 	VSUBPS     Y9, Y10, Y9
 	VMULPS     Y9, Y8, Y8
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -16236,10 +11233,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
 	CMPQ         CX, $0x00000008
@@ -16329,16 +11329,33 @@ part10:
 	VMOVUPS Y8, 64(BX)
 
 part9:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y8, 64(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -16346,7 +11363,7 @@ part9:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -16354,7 +11371,7 @@ part9:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -16362,435 +11379,17 @@ part9:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
+l18:
 	VZEROUPPER
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
 //
 // func gemm4x3AVX2(args *Gemm)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	LEAQ local-128(SP), CX
-	MOVQ (AX), DX
-	MOVQ DX, (CX)
-	LEAQ local-128(SP), CX
-	MOVQ 16(AX), DX
-	MOVQ DX, 8(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 32(AX), DX
-	MOVQ DX, 16(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 24(AX), DX
-	MOVQ DX, 24(CX)
-	LEAQ local-128(SP), CX
-	MOVQ 88(AX), DX
-	MOVQ DX, 32(CX)
-
-l0:
-	MOVQ   104(AX), CX
-	CMPQ   CX, $0x00000001
-	JEQ    l1
-	CMPQ   CX, $0x00000002
-	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	JMP    l4
-
-l1:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y4
-	VMOVUPS 64(CX), Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	VMOVUPS 64(CX), Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y9
-	VMOVUPS 32(CX), Y10
-	VMOVUPS 64(CX), Y11
-	JMP     l4
-
-l2:
-	MOVQ    24(AX), CX
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, Y3
-	VMOVUPS Y0, Y6
-	VMOVUPS Y0, Y9
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y1, Y4
-	VMOVUPS Y1, Y7
-	VMOVUPS Y1, Y10
-	VMOVUPS 64(CX), Y2
-	VMOVUPS Y2, Y5
-	VMOVUPS Y2, Y8
-	VMOVUPS Y2, Y11
-	JMP     l4
-
-l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
-	VBROADCASTSS (CX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(CX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(CX), Y8
-	VMOVUPS      Y8, Y6
-	VMOVUPS      Y8, Y7
-	VBROADCASTSS 12(CX), Y11
-	VMOVUPS      Y11, Y9
-	VMOVUPS      Y11, Y10
-	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
-l4:
-	MOVQ  80(AX), CX
-	TESTQ CX, CX
-	JEQ   l5
-	MOVQ  8(AX), DX
-	MOVQ  56(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  (SI), SI
-	MOVQ  40(AX), DI
-	MOVQ  SI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	ADDQ  DI, R8
-	MOVQ  48(AX), R9
-
-l6:
-	VMOVUPS      (DX), Y12
-	VMOVUPS      32(DX), Y13
-	VMOVUPS      64(DX), Y14
-	ADDQ         BX, DX
-	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI)(DI*1), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (SI)(DI*2), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (R8), Y15
-	VFMADD231PS  Y12, Y15, Y9
-	VFMADD231PS  Y13, Y15, Y10
-	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         R9, SI
-	ADDQ         R9, R8
-	DECQ         CX
-	JNE          l6
-
-l5:
-	MOVQ    112(AX), CX
-	TESTQ   CX, CX
-	JEQ     l7
-	CMPQ    CX, $0x00000001
-	JEQ     l8
-	CMPQ    CX, $0x00000003
-	JEQ     l9
-	CMPQ    CX, $0x00000004
-	JEQ     l10
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y0, Y12, Y0
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y1, Y12, Y1
-	VMOVUPS 64(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y2, Y12, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y3, Y12, Y3
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y4, Y12, Y4
-	VMOVUPS 64(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y5, Y12, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y6, Y12, Y6
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y7, Y12, Y7
-	VMOVUPS 64(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y8, Y12, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y9, Y12, Y9
-	VMOVUPS 32(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y10, Y12, Y10
-	VMOVUPS 64(CX), Y12
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y12, Y12
-	VANDPS  Y11, Y12, Y11
-	JMP     l7
-
-l9:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y1, Y1
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y3, Y3
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y7, Y7
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y9, Y9
-	VMOVUPS 32(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 64(CX), Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y13
-	VMULPS  Y13, Y12, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l10:
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y0, Y0
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y1, Y1
-	VMOVUPS 64(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y2, Y2
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y3, Y3
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS 64(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y5, Y5
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y6, Y6
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y7, Y7
-	VMOVUPS 64(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y8, Y8
-	ADDQ    DX, CX
-	VMOVUPS (CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y9, Y9
-	VMOVUPS 32(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y10, Y10
-	VMOVUPS 64(CX), Y12
-	VMULPS  Y12, Y12, Y12
-	VMOVUPS c256_3f800000<>+0(SB), Y13
-	VSUBPS  Y12, Y13, Y12
-	VMULPS  Y12, Y11, Y11
-	JMP     l7
-
-l8:
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y0, Y12, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y1, Y12, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y2, Y12, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y3, Y12, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y4, Y12, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y5, Y12, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y6, Y12, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y7, Y12, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y8, Y12, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y9, Y12, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y10, Y12, Y10
-	VMOVUPS c256_00000000<>+0(SB), Y12
-	VMAXPS  Y11, Y12, Y11
-
-l7:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	VMOVUPS Y2, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y3, (CX)
-	VMOVUPS Y4, 32(CX)
-	VMOVUPS Y5, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	VMOVUPS Y8, 64(CX)
-	ADDQ    DX, CX
-	VMOVUPS Y9, (CX)
-	VMOVUPS Y10, 32(CX)
-	VMOVUPS Y11, 64(CX)
-	LEAQ    local-128(SP), CX
-	MOVQ    32(CX), CX
-	ADDQ    $-1, CX
-	TESTQ   CX, CX
-	JEQ     l11
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 32(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    (CX), CX
-	MOVQ    40(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, (DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
-	MOVQ    64(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 8(DX)
-	LEAQ    local-128(SP), CX
-	MOVQ    16(CX), CX
-	MOVQ    72(AX), DX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	ADDQ    DX, CX
-	LEAQ    local-128(SP), DX
-	MOVQ    CX, 16(DX)
-	JMP     l0
-
-l11:
-	VZEROUPPER
-	RET
-
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x3edgeAVX2(args *Gemm)
-// Requires: AVX, FMA3
-TEXT ·gemm4x3edgeAVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 96(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -16799,20 +11398,23 @@ TEXT ·gemm4x3edgeAVX2(SB), $128-8
 	MOVQ (AX), SI
 	MOVQ SI, (BX)
 	LEAQ local-128(SP), BX
-	MOVQ 16(AX), SI
+	MOVQ 24(AX), SI
 	MOVQ SI, 8(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
+	MOVQ 40(AX), SI
 	MOVQ SI, 16(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 	MOVQ SI, 24(BX)
 	LEAQ local-128(SP), BX
-	MOVQ 88(AX), SI
+	MOVQ 48(AX), SI
 	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
 
 l0:
-	MOVQ   104(AX), BX
+	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -16836,7 +11438,7 @@ l0:
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
-	MOVQ       64(AX), SI
+	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
@@ -16859,7 +11461,7 @@ l1:
 	JMP        l4
 
 l2:
-	MOVQ       24(AX), BX
+	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y6
@@ -16895,21 +11497,72 @@ l3:
 	MOVQ         BX, 24(SI)
 
 l4:
-	MOVQ  80(AX), BX
+	MOVQ  104(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  56(AX), DI
+	MOVQ  72(AX), DI
 	LEAQ  local-128(SP), R8
 	MOVQ  (R8), R8
-	MOVQ  40(AX), R9
+	MOVQ  56(AX), R9
 	MOVQ  R8, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
 	ADDQ  R9, R10
-	MOVQ  48(AX), R11
+	MOVQ  64(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (SI), Y12
+	VMOVUPS      32(SI), Y13
+	VMOVUPS      (DX), Y14
+	VMASKMOVPS   64(SI), Y14, Y14
+	VMOVUPS      Y12, (R12)
+	VMOVUPS      Y13, 32(R12)
+	VMOVUPS      Y14, 64(R12)
+	ADDQ         $+96, R12
+	ADDQ         DI, SI
+	VBROADCASTSS (R8), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (R8)(R9*1), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (R8)(R9*2), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (R10), Y15
+	VFMADD231PS  Y12, Y15, Y9
+	VFMADD231PS  Y13, Y15, Y10
+	VFMADD231PS  Y14, Y15, Y11
+	ADDQ         R11, R8
+	ADDQ         R11, R10
+	DECQ         BX
+	JNE          l7
+	JMP          l5
 
 l6:
+l8:
+	LEAQ       local-128(SP), R12
+	MOVQ       32(R12), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 92(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	LEAQ       local-128(SP), R13
+	MOVQ       R12, 32(R13)
+	CMPQ       BX, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, BX
+
+l9:
+l11:
 	VMOVUPS      (SI), Y12
 	VMOVUPS      32(SI), Y13
 	VMOVUPS      64(SI), Y14
@@ -16932,22 +11585,30 @@ l6:
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         R11, R8
 	ADDQ         R11, R10
-	DECQ         BX
-	JNE          l6
+	DECQ         R12
+	JNE          l11
+	TESTQ        BX, BX
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ BX, R12
+	MOVQ $+0, BX
+	JMP  l9
 
 l5:
-	MOVQ       112(AX), BX
+	MOVQ       136(AX), BX
 	TESTQ      BX, BX
-	JEQ        l7
+	JEQ        l12
 	CMPQ       BX, $0x00000001
-	JEQ        l8
+	JEQ        l13
 	CMPQ       BX, $0x00000003
-	JEQ        l9
+	JEQ        l14
 	CMPQ       BX, $0x00000004
-	JEQ        l10
+	JEQ        l15
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y0, Y12, Y0
@@ -16991,12 +11652,12 @@ l5:
 	VMASKMOVPS 64(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l7
+	JMP        l12
 
-l9:
+l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y13
@@ -17064,12 +11725,12 @@ l9:
 	VSUBPS     Y12, Y13, Y13
 	VMULPS     Y13, Y12, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l10:
+l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
-	MOVQ       72(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VMULPS     Y12, Y12, Y12
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
@@ -17137,9 +11798,9 @@ l10:
 	VMOVUPS    c256_3f800000<>+0(SB), Y13
 	VSUBPS     Y12, Y13, Y12
 	VMULPS     Y12, Y11, Y11
-	JMP        l7
+	JMP        l12
 
-l8:
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -17165,10 +11826,13 @@ l8:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
 
-l7:
+l12:
 	LEAQ         local-128(SP), BX
 	MOVQ         8(BX), BX
-	MOVQ         64(AX), SI
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
 	CMPQ         CX, $0x00000008
@@ -17288,16 +11952,37 @@ part14:
 	VMOVUPS Y11, 64(BX)
 
 part13:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y8, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+	VMOVUPS Y10, 32(BX)
+	VMOVUPS Y11, 64(BX)
+
+l17:
 	LEAQ  local-128(SP), BX
-	MOVQ  32(BX), BX
+	MOVQ  40(BX), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l11
+	JEQ   l18
 	LEAQ  local-128(SP), SI
-	MOVQ  BX, 32(SI)
+	MOVQ  BX, 40(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  (BX), BX
-	MOVQ  40(AX), SI
+	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -17306,7 +11991,7 @@ part13:
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
-	MOVQ  64(AX), SI
+	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -17315,7 +12000,7 @@ part13:
 	MOVQ  BX, 8(SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  16(BX), BX
-	MOVQ  72(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -17324,91 +12009,7 @@ part13:
 	MOVQ  BX, 16(SI)
 	JMP   l0
 
-l11:
-	VZEROUPPER
-	RET
-
-// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows1AVX2(dst *float32, src *float32, stride int, cols int, k int)
-// Requires: AVX
-TEXT ·packRows1AVX2(SB), $128-40
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ stride+16(FP), DX
-	MOVQ cols+24(FP), BX
-	MOVQ BX, SI
-	SHLQ $0x02, SI
-	LEAQ tailmask<>+32(SB), BX
-	SUBQ SI, BX
-	MOVQ k+32(FP), SI
-
-l0:
-	VMOVUPS    (BX), Y0
-	VMASKMOVPS (CX), Y0, Y0
-	VMOVUPS    Y0, (AX)
-	ADDQ       DX, CX
-	ADDQ       $+32, AX
-	DECQ       SI
-	JNE        l0
-	VZEROUPPER
-	RET
-
-// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows2AVX2(dst *float32, src *float32, stride int, cols int, k int)
-// Requires: AVX
-TEXT ·packRows2AVX2(SB), $128-40
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ stride+16(FP), DX
-	MOVQ cols+24(FP), BX
-	MOVQ BX, SI
-	SHLQ $0x02, SI
-	LEAQ tailmask<>+32(SB), BX
-	SUBQ SI, BX
-	MOVQ k+32(FP), SI
-
-l0:
-	VMOVUPS    (CX), Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    (BX), Y0
-	VMASKMOVPS 32(CX), Y0, Y0
-	VMOVUPS    Y0, 32(AX)
-	ADDQ       DX, CX
-	ADDQ       $+64, AX
-	DECQ       SI
-	JNE        l0
-	VZEROUPPER
-	RET
-
-// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows3AVX2(dst *float32, src *float32, stride int, cols int, k int)
-// Requires: AVX
-TEXT ·packRows3AVX2(SB), $128-40
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ stride+16(FP), DX
-	MOVQ cols+24(FP), BX
-	MOVQ BX, SI
-	SHLQ $0x02, SI
-	LEAQ tailmask<>+32(SB), BX
-	SUBQ SI, BX
-	MOVQ k+32(FP), SI
-
-l0:
-	VMOVUPS    (CX), Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    Y0, 32(AX)
-	VMOVUPS    (BX), Y0
-	VMASKMOVPS 64(CX), Y0, Y0
-	VMOVUPS    Y0, 64(AX)
-	ADDQ       DX, CX
-	ADDQ       $+96, AX
-	DECQ       SI
-	JNE        l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -17419,7 +12020,7 @@ l0:
 TEXT ·gemv8AVX2(SB), $128-8
 	MOVQ         args+0(FP), AX
 	MOVQ         (AX), CX
-	MOVQ         48(AX), DX
+	MOVQ         64(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
@@ -17437,7 +12038,7 @@ TEXT ·gemv8AVX2(SB), $128-8
 	VBROADCASTSS (CX), Y7
 	ADDQ         DX, CX
 	MOVQ         8(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         72(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	ADDQ         DX, BX
@@ -17447,20 +12048,20 @@ TEXT ·gemv8AVX2(SB), $128-8
 	ADDQ         DX, SI
 	ADDQ         DX, SI
 	MOVQ         $+32, DI
-	MOVQ         16(AX), R8
-	MOVQ         16(AX), R9
-	MOVQ         32(AX), R10
-	MOVQ         104(AX), R11
+	MOVQ         24(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         40(AX), R10
+	MOVQ         128(AX), R11
 	CMPQ         R11, $0x00000002
 	JEQ          l0
 	JMP          l1
 
 l0:
-	MOVQ 24(AX), R9
+	MOVQ 32(AX), R9
 
 l1:
-	MOVQ  112(AX), R12
-	MOVQ  96(AX), R13
+	MOVQ  136(AX), R12
+	MOVQ  120(AX), R13
 	SHRQ  $0x03, R13
 	TESTQ R13, R13
 	JEQ   l2
@@ -17531,7 +12132,7 @@ l6:
 	JNE     l4
 
 l2:
-	MOVQ       96(AX), AX
+	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
 	TESTQ      AX, AX
 	JEQ        l3
@@ -17645,7 +12246,7 @@ l3:
 TEXT ·gemv4AVX2(SB), $128-8
 	MOVQ         args+0(FP), AX
 	MOVQ         (AX), CX
-	MOVQ         48(AX), DX
+	MOVQ         64(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
@@ -17655,26 +12256,26 @@ TEXT ·gemv4AVX2(SB), $128-8
 	VBROADCASTSS (CX), Y3
 	ADDQ         DX, CX
 	MOVQ         8(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         72(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	ADDQ         DX, BX
 	ADDQ         DX, BX
 	MOVQ         $+32, SI
-	MOVQ         16(AX), DI
-	MOVQ         16(AX), R8
-	MOVQ         32(AX), R9
-	MOVQ         104(AX), R10
+	MOVQ         24(AX), DI
+	MOVQ         24(AX), R8
+	MOVQ         40(AX), R9
+	MOVQ         128(AX), R10
 	CMPQ         R10, $0x00000002
 	JEQ          l0
 	JMP          l1
 
 l0:
-	MOVQ 24(AX), R8
+	MOVQ 32(AX), R8
 
 l1:
-	MOVQ  112(AX), R11
-	MOVQ  96(AX), R12
+	MOVQ  136(AX), R11
+	MOVQ  120(AX), R12
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
 	JEQ   l2
@@ -17736,7 +12337,7 @@ l6:
 	JNE     l4
 
 l2:
-	MOVQ       96(AX), AX
+	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
 	TESTQ      AX, AX
 	JEQ        l3
@@ -17838,28 +12439,28 @@ l3:
 TEXT ·gemv2AVX2(SB), $128-8
 	MOVQ         args+0(FP), AX
 	MOVQ         (AX), CX
-	MOVQ         48(AX), DX
+	MOVQ         64(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
 	ADDQ         DX, CX
 	MOVQ         8(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         72(AX), DX
 	MOVQ         $+32, BX
-	MOVQ         16(AX), SI
-	MOVQ         16(AX), DI
-	MOVQ         32(AX), R8
-	MOVQ         104(AX), R9
+	MOVQ         24(AX), SI
+	MOVQ         24(AX), DI
+	MOVQ         40(AX), R8
+	MOVQ         128(AX), R9
 	CMPQ         R9, $0x00000002
 	JEQ          l0
 	JMP          l1
 
 l0:
-	MOVQ 24(AX), DI
+	MOVQ 32(AX), DI
 
 l1:
-	MOVQ  112(AX), R10
-	MOVQ  96(AX), R11
+	MOVQ  136(AX), R10
+	MOVQ  120(AX), R11
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l2
@@ -17916,7 +12517,7 @@ l6:
 	JNE     l4
 
 l2:
-	MOVQ       96(AX), AX
+	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
 	TESTQ      AX, AX
 	JEQ        l3
@@ -18012,26 +12613,26 @@ l3:
 TEXT ·gemv1AVX2(SB), $128-8
 	MOVQ         args+0(FP), AX
 	MOVQ         (AX), CX
-	MOVQ         48(AX), DX
+	MOVQ         64(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	MOVQ         8(AX), CX
-	MOVQ         56(AX), DX
+	MOVQ         72(AX), DX
 	MOVQ         $+32, DX
-	MOVQ         16(AX), BX
-	MOVQ         16(AX), SI
-	MOVQ         32(AX), DI
-	MOVQ         104(AX), R8
+	MOVQ         24(AX), BX
+	MOVQ         24(AX), SI
+	MOVQ         40(AX), DI
+	MOVQ         128(AX), R8
 	CMPQ         R8, $0x00000002
 	JEQ          l0
 	JMP          l1
 
 l0:
-	MOVQ 24(AX), SI
+	MOVQ 32(AX), SI
 
 l1:
-	MOVQ  112(AX), R9
-	MOVQ  96(AX), R10
+	MOVQ  136(AX), R9
+	MOVQ  120(AX), R10
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
 	JEQ   l2
@@ -18086,7 +12687,7 @@ l6:
 	JNE     l4
 
 l2:
-	MOVQ       96(AX), AX
+	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
 	TESTQ      AX, AX
 	JEQ        l3

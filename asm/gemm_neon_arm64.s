@@ -9,182 +9,28 @@
 // func gemm1x1NEON(args *Gemm)
 TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F1
-	ADD R3, R2
-	FMOVS (R6), F2
-	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F1
-	VEOR V2.B16, V2.B16, V2.B16
-	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
-	VAND V0.B16, V1.B16, V0.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F1
-	MOVD $0x3f800000, R1
-	VDUP R1, V2.S4
-	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F1
-	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V2.S4
-	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
-	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
-	VMOV V1.B16, V0.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x1edgeNEON(args *Gemm)
-TEXT ·gemm1x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -198,7 +44,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -218,7 +64,7 @@ part2:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
 	FMOVS (R2), F0
@@ -246,63 +92,92 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS (R3), F1
+	B part8
+
+part9:
+	FMOVD (R3), F1
+	TBZ $0x00, R1, part8
+	ADD $+8, R3, R10
+	VLD1 (R10), V1.S[2]
+	B part8
+
+part7:
 	FMOVQ (R3), F1
+
+part8:
+	FMOVQ F1, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVS (R7), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
 
-l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
-	CMP $+1, R2
-	BEQ l8
-	CMP $+3, R2
-	BEQ l9
-	CMP $+4, R2
-	BEQ l10
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F1
-	B part8
+l6:
 
-part9:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F1
-
-part8:
-	VEOR V2.B16, V2.B16, V2.B16
-	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
-	VAND V0.B16, V1.B16, V0.B16
-	B l7
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
 
 l9:
+
+l11:
+	FMOVQ (R3), F1
+	ADD R6, R3
+	FMOVS (R7), F2
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
+
+l5:
+	MOVD 136(R0), R2
+	CBZ R2, l12
+	CMP $+1, R2
+	BEQ l13
+	CMP $+3, R2
+	BEQ l14
+	CMP $+4, R2
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F1
@@ -319,18 +194,16 @@ part10:
 	FMOVQ (R2), F1
 
 part11:
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l7
+	VEOR V2.B16, V2.B16, V2.B16
+	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
+	VAND V0.B16, V1.B16, V0.B16
+	B l12
 
-l10:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F1
@@ -347,66 +220,105 @@ part13:
 	FMOVQ (R2), F1
 
 part14:
+	MOVD $0x3f800000, R2
+	VDUP R2, V2.S4
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R2), F1
+	B part17
+
+part18:
+	FMOVD (R2), F1
+	TBZ $0x00, R1, part17
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part17
+
+part16:
+	FMOVQ (R2), F1
+
+part17:
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V2.S4
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	MOVD 80(R0), R3
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F0, (R2)
-	B part17
+	B part20
 
-part18:
+part21:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part20
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-	B part17
+	B part20
 
-part16:
+part19:
 	FMOVQ F0, (R2)
 
-part17:
+part20:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -414,216 +326,28 @@ l11:
 // func gemm2x1NEON(args *Gemm)
 TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F2
-	ADD R3, R2
-	FMOVD (R6), F3
-	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F2
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R2, R1
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R2, R1
-	FMOVQ (R1), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
-	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
-	VMOV V2.B16, V0.B16
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x1edgeNEON(args *Gemm)
-TEXT ·gemm2x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -638,7 +362,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -675,7 +399,7 @@ part5:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R2), F0
@@ -706,58 +430,94 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS (R3), F2
+	B part11
+
+part12:
+	FMOVD (R3), F2
+	TBZ $0x00, R1, part11
+	ADD $+8, R3, R10
+	VLD1 (R10), V2.S[2]
+	B part11
+
+part10:
 	FMOVQ (R3), F2
+
+part11:
+	FMOVQ F2, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVD (R7), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F2
+	ADD R6, R3
+	FMOVD (R7), F3
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F2
-	B part11
-
-part12:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F2
-
-part11:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F2
@@ -766,8 +526,8 @@ part11:
 part15:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
 	B part14
 
 part13:
@@ -776,14 +536,8 @@ part13:
 part14:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V0.B16, V2.B16, V0.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F2
@@ -792,20 +546,24 @@ l9:
 part18:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part17
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part17
 
 part16:
 	FMOVQ (R2), F2
 
 part17:
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F2
@@ -814,26 +572,20 @@ part17:
 part21:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part20
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
 	B part20
 
 part19:
 	FMOVQ (R2), F2
 
 part20:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V3.S4
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F2
@@ -842,20 +594,26 @@ l10:
 part24:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part23
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part23
 
 part22:
 	FMOVQ (R2), F2
 
 part23:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F2
@@ -864,8 +622,8 @@ part23:
 part27:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part26
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
 	B part26
 
 part25:
@@ -873,13 +631,35 @@ part25:
 
 part26:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R2), F2
+	B part29
+
+part30:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part29
+
+part28:
+	FMOVQ (R2), F2
+
+part29:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -887,74 +667,87 @@ l8:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS F0, (R2)
-	B part29
-
-part30:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part29
-
-part28:
-	FMOVQ F0, (R2)
-
-part29:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part32
 
 part33:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part32
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
 	B part32
 
 part31:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part32:
+	ADD R3, R2
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F1, (R2)
+	B part35
+
+part36:
+	FMOVD F1, (R2)
+	TBZ $0x00, R1, part35
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part35
+
+part34:
+	FMOVQ F1, (R2)
+
+part35:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
@@ -962,252 +755,28 @@ l11:
 // func gemm3x1NEON(args *Gemm)
 TEXT ·gemm3x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F3
-	ADD R3, R2
-	FMOVD (R6), F4
-	ADD $+8, R6, R8
-	VLD1 (R8), V4.S[2]
-	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
-	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R2, R1
-	FMOVQ (R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
-	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
-	VMOV V3.B16, V0.B16
-	WORD $0x4ea0e823 // fcmlt v3.4s, v1.4s, #0.0
-	WORD $0x4e631c23 // bic v3.16b, v1.16b, v3.16b
-	VMOV V3.B16, V1.B16
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
-	VMOV V3.B16, V2.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x1edgeNEON(args *Gemm)
-TEXT ·gemm3x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1223,7 +792,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -1277,7 +846,7 @@ part8:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F0
@@ -1311,61 +880,100 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS (R3), F3
+	B part14
+
+part15:
+	FMOVD (R3), F3
+	TBZ $0x00, R1, part14
+	ADD $+8, R3, R10
+	VLD1 (R10), V3.S[2]
+	B part14
+
+part13:
 	FMOVQ (R3), F3
+
+part14:
+	FMOVQ F3, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVD (R7), F4
-	ADD $+8, R7, R9
-	VLD1 (R9), V4.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V4.S[2]
 	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
 	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
 	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F3
+	ADD R6, R3
+	FMOVD (R7), F4
+	ADD $+8, R7, R10
+	VLD1 (R10), V4.S[2]
+	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
+	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F3
-	B part14
-
-part15:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F3
-
-part14:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F3
@@ -1384,7 +992,7 @@ part16:
 part17:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
+	VAND V0.B16, V3.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -1394,8 +1002,8 @@ part17:
 part21:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part20
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
 	B part20
 
 part19:
@@ -1404,14 +1012,8 @@ part19:
 part20:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V1.B16, V3.B16, V1.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F3
@@ -1420,20 +1022,24 @@ l9:
 part24:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part23
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
 	B part23
 
 part22:
 	FMOVQ (R2), F3
 
 part23:
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R3, R2
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V2.B16, V3.B16, V2.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F3
@@ -1454,7 +1060,7 @@ part26:
 	VDUP R6, V4.S4
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -1464,26 +1070,20 @@ part26:
 part30:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
 	B part29
 
 part28:
 	FMOVQ (R2), F3
 
 part29:
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V4.S4
 	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F3
@@ -1492,20 +1092,26 @@ l10:
 part33:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
 	B part32
 
 part31:
 	FMOVQ (R2), F3
 
 part32:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS (R2), F3
@@ -1526,7 +1132,7 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -1536,8 +1142,8 @@ part35:
 part39:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
 	B part38
 
 part37:
@@ -1545,13 +1151,35 @@ part37:
 
 part38:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS (R2), F3
+	B part41
+
+part42:
+	FMOVD (R2), F3
+	TBZ $0x00, R1, part41
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part41
+
+part40:
+	FMOVQ (R2), F3
+
+part41:
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -1562,70 +1190,85 @@ l8:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F0, (R2)
-	B part41
-
-part42:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part41
-
-part40:
-	FMOVQ F0, (R2)
-
-part41:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part44
 
 part45:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part44
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part44
 
 part43:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part44:
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part47
 
 part48:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part47
-	ADD $+8, R2, R2
-	VST1 V2.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V1.S[2], (R6)
 	B part47
 
 part46:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part47:
+	ADD R3, R2
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS F2, (R2)
+	B part50
+
+part51:
+	FMOVD F2, (R2)
+	TBZ $0x00, R1, part50
+	ADD $+8, R2, R2
+	VST1 V2.S[2], (R2)
+	B part50
+
+part49:
+	FMOVQ F2, (R2)
+
+part50:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -1633,7 +1276,7 @@ part47:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -1641,7 +1284,7 @@ part47:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -1649,7 +1292,7 @@ part47:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -1657,284 +1300,28 @@ l11:
 // func gemm4x1NEON(args *Gemm)
 TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1, R2
-	VLD1R (R2), [V3.S4]
-	ADD $+16, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F4
-	ADD R3, R2
-	FMOVQ (R6), F5
-	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V0.B16, V4.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V3.B16, V4.B16, V3.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
-	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
-	VMOV V4.B16, V0.B16
-	WORD $0x4ea0e824 // fcmlt v4.4s, v1.4s, #0.0
-	WORD $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
-	VMOV V4.B16, V1.B16
-	WORD $0x4ea0e844 // fcmlt v4.4s, v2.4s, #0.0
-	WORD $0x4e641c44 // bic v4.16b, v2.16b, v4.16b
-	VMOV V4.B16, V2.B16
-	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
-	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
-	VMOV V4.B16, V3.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x1edgeNEON(args *Gemm)
-TEXT ·gemm4x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1951,7 +1338,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -2022,7 +1409,7 @@ part11:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F0
@@ -2059,17 +1446,36 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R3), F4
+	B part17
+
+part18:
+	FMOVD (R3), F4
+	TBZ $0x00, R1, part17
+	ADD $+8, R3, R10
+	VLD1 (R10), V4.S[2]
+	B part17
+
+part16:
 	FMOVQ (R3), F4
+
+part17:
+	FMOVQ F4, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVQ (R7), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
@@ -2078,41 +1484,60 @@ l6:
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F4
+	ADD R6, R3
+	FMOVQ (R7), F5
+	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
+	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
+	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F4
-	B part17
-
-part18:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F4
-
-part17:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V0.B16, V4.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F4
@@ -2131,7 +1556,7 @@ part19:
 part20:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
+	VAND V0.B16, V4.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
@@ -2151,7 +1576,7 @@ part22:
 part23:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
+	VAND V1.B16, V4.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -2161,8 +1586,8 @@ part23:
 part27:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part26
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
 	B part26
 
 part25:
@@ -2171,14 +1596,8 @@ part25:
 part26:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V3.B16, V4.B16, V3.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V2.B16, V4.B16, V2.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R2), F4
@@ -2187,20 +1606,24 @@ l9:
 part30:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part29
 
 part28:
 	FMOVQ (R2), F4
 
 part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V3.B16, V4.B16, V3.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F4
@@ -2221,7 +1644,7 @@ part32:
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -2243,7 +1666,7 @@ part35:
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -2253,26 +1676,20 @@ part35:
 part39:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
 	B part38
 
 part37:
 	FMOVQ (R2), F4
 
 part38:
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS (R2), F4
@@ -2281,20 +1698,26 @@ l10:
 part42:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part41
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part41
 
 part40:
 	FMOVQ (R2), F4
 
 part41:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F4
@@ -2315,7 +1738,7 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -2337,7 +1760,7 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -2347,8 +1770,8 @@ part47:
 part51:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
 	B part50
 
 part49:
@@ -2356,13 +1779,35 @@ part49:
 
 part50:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS (R2), F4
+	B part53
+
+part54:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part53
+	ADD $+8, R2, R2
+	VLD1 (R2), V4.S[2]
+	B part53
+
+part52:
+	FMOVQ (R2), F4
+
+part53:
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -2376,87 +1821,104 @@ l8:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS F0, (R2)
-	B part53
-
-part54:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part53
-
-part52:
-	FMOVQ F0, (R2)
-
-part53:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part56
 
 part57:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part56:
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part59
 
 part60:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part59
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part59:
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F3, (R2)
+	FMOVS F2, (R2)
 	B part62
 
 part63:
-	FMOVD F3, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part62
-	ADD $+8, R2, R2
-	VST1 V3.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V2.S[2], (R6)
 	B part62
 
 part61:
-	FMOVQ F3, (R2)
+	FMOVQ F2, (R2)
 
 part62:
+	ADD R3, R2
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F3, (R2)
+	B part65
+
+part66:
+	FMOVD F3, (R2)
+	TBZ $0x00, R1, part65
+	ADD $+8, R2, R2
+	VST1 V3.S[2], (R2)
+	B part65
+
+part64:
+	FMOVQ F3, (R2)
+
+part65:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -2465,7 +1927,7 @@ part62:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -2474,7 +1936,7 @@ part62:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -2483,7 +1945,7 @@ part62:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
@@ -2491,319 +1953,28 @@ l11:
 // func gemm5x1NEON(args *Gemm)
 TEXT ·gemm5x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1, R2
-	VLD1R (R2), [V3.S4]
-	ADD $+16, R1, R2
-	VLD1R (R2), [V4.S4]
-	ADD $+20, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F5
-	ADD R3, R2
-	FMOVQ (R6), F6
-	FMOVS 16(R6), F7
-	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
-	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
-	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F5
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V0.B16, V5.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F5
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V1.B16, V5.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F5
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V2.B16, V5.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F5
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V3.B16, V5.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F5
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V4.B16, V5.B16, V4.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	MOVD $0x3f800000, R1
-	VDUP R1, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F5
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R2, R1
-	FMOVQ (R1), F5
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
-	WORD $0x4e651c05 // bic v5.16b, v0.16b, v5.16b
-	VMOV V5.B16, V0.B16
-	WORD $0x4ea0e825 // fcmlt v5.4s, v1.4s, #0.0
-	WORD $0x4e651c25 // bic v5.16b, v1.16b, v5.16b
-	VMOV V5.B16, V1.B16
-	WORD $0x4ea0e845 // fcmlt v5.4s, v2.4s, #0.0
-	WORD $0x4e651c45 // bic v5.16b, v2.16b, v5.16b
-	VMOV V5.B16, V2.B16
-	WORD $0x4ea0e865 // fcmlt v5.4s, v3.4s, #0.0
-	WORD $0x4e651c65 // bic v5.16b, v3.16b, v5.16b
-	VMOV V5.B16, V3.B16
-	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
-	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
-	VMOV V5.B16, V4.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm5x1edgeNEON(args *Gemm)
-TEXT ·gemm5x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2821,7 +1992,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -2909,7 +2080,7 @@ part14:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F0
@@ -2949,17 +2120,36 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS (R3), F5
+	B part20
+
+part21:
+	FMOVD (R3), F5
+	TBZ $0x00, R1, part20
+	ADD $+8, R3, R10
+	VLD1 (R10), V5.S[2]
+	B part20
+
+part19:
 	FMOVQ (R3), F5
+
+part20:
+	FMOVQ F5, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVQ (R7), F6
 	FMOVS 16(R7), F7
@@ -2970,41 +2160,62 @@ l6:
 	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F5
+	ADD R6, R3
+	FMOVQ (R7), F6
+	FMOVS 16(R7), F7
+	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
+	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
+	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
+	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F5
-	B part20
-
-part21:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F5
-
-part20:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V0.B16, V5.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F5
@@ -3023,7 +2234,7 @@ part22:
 part23:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V1.B16, V5.B16, V1.B16
+	VAND V0.B16, V5.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -3043,7 +2254,7 @@ part25:
 part26:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V2.B16, V5.B16, V2.B16
+	VAND V1.B16, V5.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -3063,7 +2274,7 @@ part28:
 part29:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V3.B16, V5.B16, V3.B16
+	VAND V2.B16, V5.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -3073,8 +2284,8 @@ part29:
 part33:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part32
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
 	B part32
 
 part31:
@@ -3083,14 +2294,8 @@ part31:
 part32:
 	VEOR V6.B16, V6.B16, V6.B16
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V4.B16, V5.B16, V4.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V3.B16, V5.B16, V3.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS (R2), F5
@@ -3099,20 +2304,24 @@ l9:
 part36:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
 	B part35
 
 part34:
 	FMOVQ (R2), F5
 
 part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R3, R2
+	VEOR V6.B16, V6.B16, V6.B16
+	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
+	VAND V4.B16, V5.B16, V4.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS (R2), F5
@@ -3133,7 +2342,7 @@ part38:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -3155,7 +2364,7 @@ part41:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -3177,7 +2386,7 @@ part44:
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -3187,26 +2396,20 @@ part44:
 part48:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part47
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
 	B part47
 
 part46:
 	FMOVQ (R2), F5
 
 part47:
-	MOVD $0x3f800000, R2
-	VDUP R2, V6.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V6.S4
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS (R2), F5
@@ -3215,20 +2418,26 @@ l10:
 part51:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
 	B part50
 
 part49:
 	FMOVQ (R2), F5
 
 part50:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V6.S4
+	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS (R2), F5
@@ -3249,7 +2458,7 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -3271,7 +2480,7 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -3293,7 +2502,7 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -3303,8 +2512,8 @@ part59:
 part63:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part62
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
 	B part62
 
 part61:
@@ -3312,13 +2521,35 @@ part61:
 
 part62:
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V6.S4
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS (R2), F5
+	B part65
+
+part66:
+	FMOVD (R2), F5
+	TBZ $0x00, R1, part65
+	ADD $+8, R2, R2
+	VLD1 (R2), V5.S[2]
+	B part65
+
+part64:
+	FMOVQ (R2), F5
+
+part65:
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V6.S4
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
 	WORD $0x4e651c05 // bic v5.16b, v0.16b, v5.16b
 	VMOV V5.B16, V0.B16
@@ -3335,104 +2566,123 @@ l8:
 	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
 	VMOV V5.B16, V4.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F0, (R2)
-	B part65
-
-part66:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part65
-
-part64:
-	FMOVQ F0, (R2)
-
-part65:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part68
 
 part69:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part68
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part68
 
 part67:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part68:
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part71
 
 part72:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part71
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part71
 
 part70:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part71:
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
-	FMOVS F3, (R2)
+	FMOVS F2, (R2)
 	B part74
 
 part75:
-	FMOVD F3, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part74
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part74
 
 part73:
-	FMOVQ F3, (R2)
+	FMOVQ F2, (R2)
 
 part74:
 	ADD R3, R2
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
-	FMOVS F4, (R2)
+	FMOVS F3, (R2)
 	B part77
 
 part78:
-	FMOVD F4, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V3.S[2], (R6)
 	B part77
 
 part76:
-	FMOVQ F4, (R2)
+	FMOVQ F3, (R2)
 
 part77:
+	ADD R3, R2
+	TBNZ $0x02, R1, part79
+	TBNZ $0x01, R1, part81
+	FMOVS F4, (R2)
+	B part80
+
+part81:
+	FMOVD F4, (R2)
+	TBZ $0x00, R1, part80
+	ADD $+8, R2, R2
+	VST1 V4.S[2], (R2)
+	B part80
+
+part79:
+	FMOVQ F4, (R2)
+
+part80:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -3442,7 +2692,7 @@ part77:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -3452,7 +2702,7 @@ part77:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -3462,7 +2712,7 @@ part77:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
@@ -3470,353 +2720,28 @@ l11:
 // func gemm6x1NEON(args *Gemm)
 TEXT ·gemm6x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	ADD R2, R1
-	FMOVQ (R1), F5
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1, R2
-	VLD1R (R2), [V3.S4]
-	ADD $+16, R1, R2
-	VLD1R (R2), [V4.S4]
-	ADD $+20, R1, R2
-	VLD1R (R2), [V5.S4]
-	ADD $+24, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F6
-	ADD R3, R2
-	FMOVQ (R6), F7
-	FMOVD 16(R6), F8
-	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
-	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
-	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
-	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
-	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	ADD R2, R1
-	FMOVQ F5, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm6x1edgeNEON(args *Gemm)
-TEXT ·gemm6x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -3835,7 +2760,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -3940,7 +2865,7 @@ part17:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F0
@@ -3983,17 +2908,36 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R3), F6
+	B part23
+
+part24:
+	FMOVD (R3), F6
+	TBZ $0x00, R1, part23
+	ADD $+8, R3, R10
+	VLD1 (R10), V6.S[2]
+	B part23
+
+part22:
 	FMOVQ (R3), F6
+
+part23:
+	FMOVQ F6, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVQ (R7), F7
 	FMOVD 16(R7), F8
@@ -4005,41 +2949,63 @@ l6:
 	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F6
+	ADD R6, R3
+	FMOVQ (R7), F7
+	FMOVD 16(R7), F8
+	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
+	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
+	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
+	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
+	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F6
-	B part23
-
-part24:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F6
-
-part23:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F6
@@ -4058,7 +3024,7 @@ part25:
 part26:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
+	VAND V0.B16, V6.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -4078,7 +3044,7 @@ part28:
 part29:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
+	VAND V1.B16, V6.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -4098,7 +3064,7 @@ part31:
 part32:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
+	VAND V2.B16, V6.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -4118,7 +3084,7 @@ part34:
 part35:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
+	VAND V3.B16, V6.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -4128,8 +3094,8 @@ part35:
 part39:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part38
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part38
 
 part37:
@@ -4138,14 +3104,8 @@ part37:
 part38:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V4.B16, V6.B16, V4.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS (R2), F6
@@ -4154,20 +3114,24 @@ l9:
 part42:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part41
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part41
 
 part40:
 	FMOVQ (R2), F6
 
 part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R3, R2
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V5.B16, V6.B16, V5.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F6
@@ -4188,7 +3152,7 @@ part44:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -4210,7 +3174,7 @@ part47:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -4232,7 +3196,7 @@ part50:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
@@ -4254,7 +3218,7 @@ part53:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -4264,26 +3228,20 @@ part53:
 part57:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part56
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part56
 
 part55:
 	FMOVQ (R2), F6
 
 part56:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS (R2), F6
@@ -4292,20 +3250,26 @@ l10:
 part60:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part59
 
 part58:
 	FMOVQ (R2), F6
 
 part59:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS (R2), F6
@@ -4326,7 +3290,7 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -4348,7 +3312,7 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
@@ -4370,7 +3334,7 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
@@ -4392,7 +3356,7 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -4402,8 +3366,8 @@ part71:
 part75:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part74
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part74
 
 part73:
@@ -4411,13 +3375,35 @@ part73:
 
 part74:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS (R2), F6
+	B part77
+
+part78:
+	FMOVD (R2), F6
+	TBZ $0x00, R1, part77
+	ADD $+8, R2, R2
+	VLD1 (R2), V6.S[2]
+	B part77
+
+part76:
+	FMOVQ (R2), F6
+
+part77:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -4437,121 +3423,142 @@ l8:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F0, (R2)
-	B part77
-
-part78:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F0, (R2)
-
-part77:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part80
 
 part81:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part80
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part80
 
 part79:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part80:
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part83
 
 part84:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part83
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part83
 
 part82:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part83:
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
-	FMOVS F3, (R2)
+	FMOVS F2, (R2)
 	B part86
 
 part87:
-	FMOVD F3, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part86
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part86
 
 part85:
-	FMOVQ F3, (R2)
+	FMOVQ F2, (R2)
 
 part86:
 	ADD R3, R2
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
-	FMOVS F4, (R2)
+	FMOVS F3, (R2)
 	B part89
 
 part90:
-	FMOVD F4, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part89
 	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part89
 
 part88:
-	FMOVQ F4, (R2)
+	FMOVQ F3, (R2)
 
 part89:
 	ADD R3, R2
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F5, (R2)
+	FMOVS F4, (R2)
 	B part92
 
 part93:
-	FMOVD F5, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part92
-	ADD $+8, R2, R2
-	VST1 V5.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V4.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F5, (R2)
+	FMOVQ F4, (R2)
 
 part92:
+	ADD R3, R2
+	TBNZ $0x02, R1, part94
+	TBNZ $0x01, R1, part96
+	FMOVS F5, (R2)
+	B part95
+
+part96:
+	FMOVD F5, (R2)
+	TBZ $0x00, R1, part95
+	ADD $+8, R2, R2
+	VST1 V5.S[2], (R2)
+	B part95
+
+part94:
+	FMOVQ F5, (R2)
+
+part95:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	ADD R3, R2
+	FMOVQ F5, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -4562,7 +3569,7 @@ part92:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -4573,7 +3580,7 @@ part92:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -4584,7 +3591,7 @@ part92:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
@@ -4592,389 +3599,28 @@ l11:
 // func gemm7x1NEON(args *Gemm)
 TEXT ·gemm7x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	ADD R2, R1
-	FMOVQ (R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V5.B16
-	VMOV V0.B16, V6.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1, R2
-	VLD1R (R2), [V3.S4]
-	ADD $+16, R1, R2
-	VLD1R (R2), [V4.S4]
-	ADD $+20, R1, R2
-	VLD1R (R2), [V5.S4]
-	ADD $+24, R1, R2
-	VLD1R (R2), [V6.S4]
-	ADD $+28, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F7
-	ADD R3, R2
-	FMOVQ (R6), F8
-	FMOVD 16(R6), F9
-	ADD $+24, R6, R8
-	VLD1 (R8), V9.S[2]
-	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
-	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
-	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
-	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V0.B16, V7.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V1.B16, V7.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V2.B16, V7.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V3.B16, V7.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V4.B16, V7.B16, V4.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V5.B16, V7.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F7
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V6.B16, V7.B16, V6.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	MOVD $0x3f800000, R1
-	VDUP R1, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R2, R1
-	FMOVQ (R1), F7
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e807 // fcmlt v7.4s, v0.4s, #0.0
-	WORD $0x4e671c07 // bic v7.16b, v0.16b, v7.16b
-	VMOV V7.B16, V0.B16
-	WORD $0x4ea0e827 // fcmlt v7.4s, v1.4s, #0.0
-	WORD $0x4e671c27 // bic v7.16b, v1.16b, v7.16b
-	VMOV V7.B16, V1.B16
-	WORD $0x4ea0e847 // fcmlt v7.4s, v2.4s, #0.0
-	WORD $0x4e671c47 // bic v7.16b, v2.16b, v7.16b
-	VMOV V7.B16, V2.B16
-	WORD $0x4ea0e867 // fcmlt v7.4s, v3.4s, #0.0
-	WORD $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
-	VMOV V7.B16, V3.B16
-	WORD $0x4ea0e887 // fcmlt v7.4s, v4.4s, #0.0
-	WORD $0x4e671c87 // bic v7.16b, v4.16b, v7.16b
-	VMOV V7.B16, V4.B16
-	WORD $0x4ea0e8a7 // fcmlt v7.4s, v5.4s, #0.0
-	WORD $0x4e671ca7 // bic v7.16b, v5.16b, v7.16b
-	VMOV V7.B16, V5.B16
-	WORD $0x4ea0e8c7 // fcmlt v7.4s, v6.4s, #0.0
-	WORD $0x4e671cc7 // bic v7.16b, v6.16b, v7.16b
-	VMOV V7.B16, V6.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	ADD R2, R1
-	FMOVQ F5, (R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm7x1edgeNEON(args *Gemm)
-TEXT ·gemm7x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4994,7 +3640,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -5116,7 +3762,7 @@ part20:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F0
@@ -5162,22 +3808,41 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS (R3), F7
+	B part26
+
+part27:
+	FMOVD (R3), F7
+	TBZ $0x00, R1, part26
+	ADD $+8, R3, R10
+	VLD1 (R10), V7.S[2]
+	B part26
+
+part25:
 	FMOVQ (R3), F7
+
+part26:
+	FMOVQ F7, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVQ (R7), F8
 	FMOVD 16(R7), F9
-	ADD $+24, R7, R9
-	VLD1 (R9), V9.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V9.S[2]
 	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
 	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
@@ -5187,41 +3852,66 @@ l6:
 	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F7
+	ADD R6, R3
+	FMOVQ (R7), F8
+	FMOVD 16(R7), F9
+	ADD $+24, R7, R10
+	VLD1 (R10), V9.S[2]
+	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
+	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
+	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
+	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
+	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F7
-	B part26
-
-part27:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F7
-
-part26:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V0.B16, V7.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R2), F7
@@ -5240,7 +3930,7 @@ part28:
 part29:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V1.B16, V7.B16, V1.B16
+	VAND V0.B16, V7.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -5260,7 +3950,7 @@ part31:
 part32:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V2.B16, V7.B16, V2.B16
+	VAND V1.B16, V7.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -5280,7 +3970,7 @@ part34:
 part35:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V3.B16, V7.B16, V3.B16
+	VAND V2.B16, V7.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -5300,7 +3990,7 @@ part37:
 part38:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V4.B16, V7.B16, V4.B16
+	VAND V3.B16, V7.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -5320,7 +4010,7 @@ part40:
 part41:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V5.B16, V7.B16, V5.B16
+	VAND V4.B16, V7.B16, V4.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -5330,8 +4020,8 @@ part41:
 part45:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part44
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
 	B part44
 
 part43:
@@ -5340,14 +4030,8 @@ part43:
 part44:
 	VEOR V8.B16, V8.B16, V8.B16
 	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V6.B16, V7.B16, V6.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V5.B16, V7.B16, V5.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS (R2), F7
@@ -5356,20 +4040,24 @@ l9:
 part48:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
 	B part47
 
 part46:
 	FMOVQ (R2), F7
 
 part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R3, R2
+	VEOR V8.B16, V8.B16, V8.B16
+	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
+	VAND V6.B16, V7.B16, V6.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS (R2), F7
@@ -5390,7 +4078,7 @@ part50:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
@@ -5412,7 +4100,7 @@ part53:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -5434,7 +4122,7 @@ part56:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -5456,7 +4144,7 @@ part59:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -5478,7 +4166,7 @@ part62:
 	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -5488,26 +4176,20 @@ part62:
 part66:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part65
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
 	B part65
 
 part64:
 	FMOVQ (R2), F7
 
 part65:
-	MOVD $0x3f800000, R2
-	VDUP R2, V8.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V8.S4
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS (R2), F7
@@ -5516,20 +4198,26 @@ l10:
 part69:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part68
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
 	B part68
 
 part67:
 	FMOVQ (R2), F7
 
 part68:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V8.S4
+	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS (R2), F7
@@ -5550,7 +4238,7 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -5572,7 +4260,7 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
@@ -5594,7 +4282,7 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
@@ -5616,7 +4304,7 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
@@ -5638,7 +4326,7 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
@@ -5648,8 +4336,8 @@ part83:
 part87:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part86
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
 	B part86
 
 part85:
@@ -5657,13 +4345,35 @@ part85:
 
 part86:
 	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V8.S4
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
+	FMOVS (R2), F7
+	B part89
+
+part90:
+	FMOVD (R2), F7
+	TBZ $0x00, R1, part89
+	ADD $+8, R2, R2
+	VLD1 (R2), V7.S[2]
+	B part89
+
+part88:
+	FMOVQ (R2), F7
+
+part89:
+	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V8.S4
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e807 // fcmlt v7.4s, v0.4s, #0.0
 	WORD $0x4e671c07 // bic v7.16b, v0.16b, v7.16b
 	VMOV V7.B16, V0.B16
@@ -5686,138 +4396,161 @@ l8:
 	WORD $0x4e671cc7 // bic v7.16b, v6.16b, v7.16b
 	VMOV V7.B16, V6.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F0, (R2)
-	B part89
-
-part90:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part89
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F0, (R2)
-
-part89:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part92
 
 part93:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part92
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part92:
 	ADD R3, R2
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part95
 
 part96:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part95
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part95
 
 part94:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part95:
 	ADD R3, R2
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
-	FMOVS F3, (R2)
+	FMOVS F2, (R2)
 	B part98
 
 part99:
-	FMOVD F3, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part98
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part98
 
 part97:
-	FMOVQ F3, (R2)
+	FMOVQ F2, (R2)
 
 part98:
 	ADD R3, R2
 	TBNZ $0x02, R1, part100
 	TBNZ $0x01, R1, part102
-	FMOVS F4, (R2)
+	FMOVS F3, (R2)
 	B part101
 
 part102:
-	FMOVD F4, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part101
 	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part101
 
 part100:
-	FMOVQ F4, (R2)
+	FMOVQ F3, (R2)
 
 part101:
 	ADD R3, R2
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F5, (R2)
+	FMOVS F4, (R2)
 	B part104
 
 part105:
-	FMOVD F5, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part104
 	ADD $+8, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V4.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F5, (R2)
+	FMOVQ F4, (R2)
 
 part104:
 	ADD R3, R2
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F6, (R2)
+	FMOVS F5, (R2)
 	B part107
 
 part108:
-	FMOVD F6, (R2)
+	FMOVD F5, (R2)
 	TBZ $0x00, R1, part107
-	ADD $+8, R2, R2
-	VST1 V6.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V5.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F6, (R2)
+	FMOVQ F5, (R2)
 
 part107:
+	ADD R3, R2
+	TBNZ $0x02, R1, part109
+	TBNZ $0x01, R1, part111
+	FMOVS F6, (R2)
+	B part110
+
+part111:
+	FMOVD F6, (R2)
+	TBZ $0x00, R1, part110
+	ADD $+8, R2, R2
+	VST1 V6.S[2], (R2)
+	B part110
+
+part109:
+	FMOVQ F6, (R2)
+
+part110:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	ADD R3, R2
+	FMOVQ F5, (R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -5829,7 +4562,7 @@ part107:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -5841,7 +4574,7 @@ part107:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -5853,7 +4586,7 @@ part107:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
@@ -5861,421 +4594,28 @@ l11:
 // func gemm8x1NEON(args *Gemm)
 TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	ADD R2, R1
-	FMOVQ (R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	ADD R2, R1
-	FMOVQ (R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	ADD R2, R1
-	FMOVQ (R1), F7
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V5.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V7.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V0.S4]
-	ADD $+4, R1, R2
-	VLD1R (R2), [V1.S4]
-	ADD $+8, R1, R2
-	VLD1R (R2), [V2.S4]
-	ADD $+12, R1, R2
-	VLD1R (R2), [V3.S4]
-	ADD $+16, R1, R2
-	VLD1R (R2), [V4.S4]
-	ADD $+20, R1, R2
-	VLD1R (R2), [V5.S4]
-	ADD $+24, R1, R2
-	VLD1R (R2), [V6.S4]
-	ADD $+28, R1, R2
-	VLD1R (R2), [V7.S4]
-	ADD $+32, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F8
-	ADD R3, R2
-	FMOVQ (R6), F9
-	FMOVQ 16(R6), F10
-	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
-	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD $0x4fa91903 // fmla v3.4s, v8.4s, v9.s[3]
-	WORD $0x4f8a1104 // fmla v4.4s, v8.4s, v10.s[0]
-	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
-	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
-	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V0.B16, V8.B16, V0.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V7.B16, V8.B16, V7.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
-	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
-	VMOV V8.B16, V0.B16
-	WORD $0x4ea0e828 // fcmlt v8.4s, v1.4s, #0.0
-	WORD $0x4e681c28 // bic v8.16b, v1.16b, v8.16b
-	VMOV V8.B16, V1.B16
-	WORD $0x4ea0e848 // fcmlt v8.4s, v2.4s, #0.0
-	WORD $0x4e681c48 // bic v8.16b, v2.16b, v8.16b
-	VMOV V8.B16, V2.B16
-	WORD $0x4ea0e868 // fcmlt v8.4s, v3.4s, #0.0
-	WORD $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
-	VMOV V8.B16, V3.B16
-	WORD $0x4ea0e888 // fcmlt v8.4s, v4.4s, #0.0
-	WORD $0x4e681c88 // bic v8.16b, v4.16b, v8.16b
-	VMOV V8.B16, V4.B16
-	WORD $0x4ea0e8a8 // fcmlt v8.4s, v5.4s, #0.0
-	WORD $0x4e681ca8 // bic v8.16b, v5.16b, v8.16b
-	VMOV V8.B16, V5.B16
-	WORD $0x4ea0e8c8 // fcmlt v8.4s, v6.4s, #0.0
-	WORD $0x4e681cc8 // bic v8.16b, v6.16b, v8.16b
-	VMOV V8.B16, V6.B16
-	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
-	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
-	VMOV V8.B16, V7.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	ADD R2, R1
-	FMOVQ F1, (R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	ADD R2, R1
-	FMOVQ F5, (R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	ADD R2, R1
-	FMOVQ F7, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm8x1edgeNEON(args *Gemm)
-TEXT ·gemm8x1edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -6296,7 +4636,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -6435,7 +4775,7 @@ part23:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F0
@@ -6484,17 +4824,36 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R3), F8
+	B part29
+
+part30:
+	FMOVD (R3), F8
+	TBZ $0x00, R1, part29
+	ADD $+8, R3, R10
+	VLD1 (R10), V8.S[2]
+	B part29
+
+part28:
 	FMOVQ (R3), F8
+
+part29:
+	FMOVQ F8, (R9)
+	ADD $+16, R9
 	ADD R6, R3
 	FMOVQ (R7), F9
 	FMOVQ 16(R7), F10
@@ -6508,41 +4867,65 @@ l6:
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F8
+	ADD R6, R3
+	FMOVQ (R7), F9
+	FMOVQ 16(R7), F10
+	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4fa91903 // fmla v3.4s, v8.4s, v9.s[3]
+	WORD $0x4f8a1104 // fmla v4.4s, v8.4s, v10.s[0]
+	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
+	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
+	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F8
-	B part29
-
-part30:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F8
-
-part29:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V0.B16, V8.B16, V0.B16
-	ADD R3, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F8
@@ -6561,7 +4944,7 @@ part31:
 part32:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
+	VAND V0.B16, V8.B16, V0.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
@@ -6581,7 +4964,7 @@ part34:
 part35:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
+	VAND V1.B16, V8.B16, V1.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
@@ -6601,7 +4984,7 @@ part37:
 part38:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
+	VAND V2.B16, V8.B16, V2.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
@@ -6621,7 +5004,7 @@ part40:
 part41:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
+	VAND V3.B16, V8.B16, V3.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -6641,7 +5024,7 @@ part43:
 part44:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
+	VAND V4.B16, V8.B16, V4.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
@@ -6661,7 +5044,7 @@ part46:
 part47:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
+	VAND V5.B16, V8.B16, V5.B16
 	ADD R3, R2
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
@@ -6671,8 +5054,8 @@ part47:
 part51:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part50
 
 part49:
@@ -6681,14 +5064,8 @@ part49:
 part50:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V7.B16, V8.B16, V7.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V6.B16, V8.B16, V6.B16
+	ADD R3, R2
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS (R2), F8
@@ -6697,20 +5074,24 @@ l9:
 part54:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part53
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part53
 
 part52:
 	FMOVQ (R2), F8
 
 part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R3, R2
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V7.B16, V8.B16, V7.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS (R2), F8
@@ -6731,7 +5112,7 @@ part56:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
@@ -6753,7 +5134,7 @@ part59:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
@@ -6775,7 +5156,7 @@ part62:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
@@ -6797,7 +5178,7 @@ part65:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
@@ -6819,7 +5200,7 @@ part68:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
@@ -6841,7 +5222,7 @@ part71:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
@@ -6851,26 +5232,20 @@ part71:
 part75:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part74
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part74
 
 part73:
 	FMOVQ (R2), F8
 
 part74:
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R3, R2
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS (R2), F8
@@ -6879,20 +5254,26 @@ l10:
 part78:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part77
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part77
 
 part76:
 	FMOVQ (R2), F8
 
 part77:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS (R2), F8
@@ -6913,7 +5294,7 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
@@ -6935,7 +5316,7 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
@@ -6957,7 +5338,7 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
@@ -6979,7 +5360,7 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
@@ -7001,7 +5382,7 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
@@ -7023,7 +5404,7 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	ADD R3, R2
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
@@ -7033,8 +5414,8 @@ part95:
 part99:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part98
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part98
 
 part97:
@@ -7042,13 +5423,35 @@ part97:
 
 part98:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	ADD R3, R2
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
+	FMOVS (R2), F8
+	B part101
+
+part102:
+	FMOVD (R2), F8
+	TBZ $0x00, R1, part101
+	ADD $+8, R2, R2
+	VLD1 (R2), V8.S[2]
+	B part101
+
+part100:
+	FMOVQ (R2), F8
+
+part101:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -7074,155 +5477,180 @@ l8:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F0, (R2)
-	B part101
-
-part102:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part101
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F0, (R2)
-
-part101:
-	ADD R3, R2
+	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F1, (R2)
+	FMOVS F0, (R2)
 	B part104
 
 part105:
-	FMOVD F1, (R2)
+	FMOVD F0, (R2)
 	TBZ $0x00, R1, part104
 	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R2)
 
 part104:
 	ADD R3, R2
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F2, (R2)
+	FMOVS F1, (R2)
 	B part107
 
 part108:
-	FMOVD F2, (R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part107
 	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F2, (R2)
+	FMOVQ F1, (R2)
 
 part107:
 	ADD R3, R2
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
-	FMOVS F3, (R2)
+	FMOVS F2, (R2)
 	B part110
 
 part111:
-	FMOVD F3, (R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part110
 	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part110
 
 part109:
-	FMOVQ F3, (R2)
+	FMOVQ F2, (R2)
 
 part110:
 	ADD R3, R2
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
-	FMOVS F4, (R2)
+	FMOVS F3, (R2)
 	B part113
 
 part114:
-	FMOVD F4, (R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part113
 	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part113
 
 part112:
-	FMOVQ F4, (R2)
+	FMOVQ F3, (R2)
 
 part113:
 	ADD R3, R2
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
-	FMOVS F5, (R2)
+	FMOVS F4, (R2)
 	B part116
 
 part117:
-	FMOVD F5, (R2)
+	FMOVD F4, (R2)
 	TBZ $0x00, R1, part116
 	ADD $+8, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V4.S[2], (R6)
 	B part116
 
 part115:
-	FMOVQ F5, (R2)
+	FMOVQ F4, (R2)
 
 part116:
 	ADD R3, R2
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
-	FMOVS F6, (R2)
+	FMOVS F5, (R2)
 	B part119
 
 part120:
-	FMOVD F6, (R2)
+	FMOVD F5, (R2)
 	TBZ $0x00, R1, part119
 	ADD $+8, R2, R6
-	VST1 V6.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part119
 
 part118:
-	FMOVQ F6, (R2)
+	FMOVQ F5, (R2)
 
 part119:
 	ADD R3, R2
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
-	FMOVS F7, (R2)
+	FMOVS F6, (R2)
 	B part122
 
 part123:
-	FMOVD F7, (R2)
+	FMOVD F6, (R2)
 	TBZ $0x00, R1, part122
-	ADD $+8, R2, R2
-	VST1 V7.S[2], (R2)
+	ADD $+8, R2, R6
+	VST1 V6.S[2], (R6)
 	B part122
 
 part121:
-	FMOVQ F7, (R2)
+	FMOVQ F6, (R2)
 
 part122:
+	ADD R3, R2
+	TBNZ $0x02, R1, part124
+	TBNZ $0x01, R1, part126
+	FMOVS F7, (R2)
+	B part125
+
+part126:
+	FMOVD F7, (R2)
+	TBZ $0x00, R1, part125
+	ADD $+8, R2, R2
+	VST1 V7.S[2], (R2)
+	B part125
+
+part124:
+	FMOVQ F7, (R2)
+
+part125:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	ADD R3, R2
+	FMOVQ F5, (R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	ADD R3, R2
+	FMOVQ F7, (R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -7235,7 +5663,7 @@ part122:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -7248,7 +5676,7 @@ part122:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -7261,7 +5689,7 @@ part122:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -7269,208 +5697,28 @@ l11:
 // func gemm1x2NEON(args *Gemm)
 TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F2
-	FMOVQ 16(R2), F3
-	ADD R3, R2
-	FMOVS (R6), F4
-	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	FMOVQ 16(R1), F2
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	FMOVQ 16(R1), F2
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	FMOVQ 16(R1), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
-	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
-	VMOV V2.B16, V0.B16
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x2edgeNEON(args *Gemm)
-TEXT ·gemm1x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -7485,7 +5733,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -7506,7 +5754,7 @@ part2:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
@@ -7536,16 +5784,67 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F2
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 16(R3), F3
+	B part8
+
+part9:
+	FMOVD 16(R3), F3
+	TBZ $0x00, R1, part8
+	ADD $+24, R3, R10
+	VLD1 (R10), V3.S[2]
+	B part8
+
+part7:
+	FMOVQ 16(R3), F3
+
+part8:
+	FMOVQ F2, (R9)
+	FMOVQ F3, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVS (R7), F4
+	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F2
 	FMOVQ 16(R3), F3
 	ADD R6, R3
@@ -7553,58 +5852,33 @@ l6:
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F2
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V0.B16, V2.B16, V0.B16
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F2
-	B part8
-
-part9:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F2
-
-part8:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F2
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F2
@@ -7621,23 +5895,21 @@ part10:
 	FMOVQ 16(R2), F2
 
 part11:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
+	B l12
 
-l10:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -7655,14 +5927,48 @@ part13:
 	FMOVQ 16(R2), F2
 
 part14:
+	MOVD $0x3f800000, R2
+	VDUP R2, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F2
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 16(R2), F2
+	B part17
+
+part18:
+	FMOVD 16(R2), F2
+	TBZ $0x00, R1, part17
+	ADD $+24, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part17
+
+part16:
+	FMOVQ 16(R2), F2
+
+part17:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
@@ -7670,55 +5976,67 @@ l8:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F1, 16(R2)
-	B part17
+	B part20
 
-part18:
+part21:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part20
 	ADD $+24, R2, R2
 	VST1 V1.S[2], (R2)
-	B part17
+	B part20
 
-part16:
+part19:
 	FMOVQ F1, 16(R2)
 
-part17:
+part20:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -7726,267 +6044,28 @@ l11:
 // func gemm2x2NEON(args *Gemm)
 TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F4
-	FMOVQ 16(R2), F5
-	ADD R3, R2
-	FMOVD (R6), F6
-	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V0.B16, V4.B16, V0.B16
-	FMOVQ 16(R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
-	FMOVQ 16(R1), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V3.B16, V4.B16, V3.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	FMOVQ 16(R1), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	FMOVQ 16(R1), F4
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	FMOVQ 16(R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R2, R1
-	FMOVQ (R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	FMOVQ 16(R1), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
-	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
-	VMOV V4.B16, V0.B16
-	WORD $0x4ea0e824 // fcmlt v4.4s, v1.4s, #0.0
-	WORD $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
-	VMOV V4.B16, V1.B16
-	WORD $0x4ea0e844 // fcmlt v4.4s, v2.4s, #0.0
-	WORD $0x4e641c44 // bic v4.16b, v2.16b, v4.16b
-	VMOV V4.B16, V2.B16
-	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
-	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
-	VMOV V4.B16, V3.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x2edgeNEON(args *Gemm)
-TEXT ·gemm2x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -8003,7 +6082,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -8042,7 +6121,7 @@ part5:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	TBNZ $0x02, R1, part7
@@ -8077,16 +6156,69 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F4
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 16(R3), F5
+	B part11
+
+part12:
+	FMOVD 16(R3), F5
+	TBZ $0x00, R1, part11
+	ADD $+24, R3, R10
+	VLD1 (R10), V5.S[2]
+	B part11
+
+part10:
+	FMOVQ 16(R3), F5
+
+part11:
+	FMOVQ F4, (R9)
+	FMOVQ F5, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVD (R7), F6
+	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F4
 	FMOVQ 16(R3), F5
 	ADD R6, R3
@@ -8096,50 +6228,33 @@ l6:
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V0.B16, V4.B16, V0.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F4
-	B part11
-
-part12:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F4
-
-part11:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F4
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F4
@@ -8148,8 +6263,8 @@ part11:
 part15:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
 	B part14
 
 part13:
@@ -8158,20 +6273,12 @@ part13:
 part14:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V3.B16, V4.B16, V3.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V1.B16, V4.B16, V1.B16
+	ADD R3, R2
 	FMOVQ (R2), F4
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V2.B16, V4.B16, V2.B16
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F4
@@ -8180,26 +6287,30 @@ l9:
 part18:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part17
-	ADD $+24, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part17
 
 part16:
 	FMOVQ 16(R2), F4
 
 part17:
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V3.B16, V4.B16, V3.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F4
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	FMOVQ (R2), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F4
@@ -8208,32 +6319,26 @@ part17:
 part21:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part20
-	ADD $+24, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
 	B part20
 
 part19:
 	FMOVQ 16(R2), F4
 
 part20:
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	ADD R3, R2
+	FMOVQ (R2), F4
+	MOVD $0x3f800000, R3
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F4
@@ -8242,14 +6347,48 @@ l10:
 part24:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part23
-	ADD $+24, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V4.S[2]
 	B part23
 
 part22:
 	FMOVQ 16(R2), F4
 
 part23:
+	MOVD $0x3f800000, R2
+	VDUP R2, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F4
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 16(R2), F4
+	B part26
+
+part27:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part26
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part26
+
+part25:
+	FMOVQ 16(R2), F4
+
+part26:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -8262,30 +6401,30 @@ part23:
 	VDUP R3, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F4
-	B part26
+	B part29
 
-part27:
+part30:
 	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part26
+	TBZ $0x00, R1, part29
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part26
+	B part29
 
-part25:
+part28:
 	FMOVQ 16(R2), F4
 
-part26:
+part29:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -8299,76 +6438,91 @@ l8:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS F1, 16(R2)
-	B part29
-
-part30:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part29
-
-part28:
-	FMOVQ F1, 16(R2)
-
-part29:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part32
 
 part33:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part32
-	ADD $+24, R2, R2
-	VST1 V3.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
 	B part32
 
 part31:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part32:
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F3, 16(R2)
+	B part35
+
+part36:
+	FMOVD F3, 16(R2)
+	TBZ $0x00, R1, part35
+	ADD $+24, R2, R2
+	VST1 V3.S[2], (R2)
+	B part35
+
+part34:
+	FMOVQ F3, 16(R2)
+
+part35:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
@@ -8376,328 +6530,28 @@ l11:
 // func gemm3x2NEON(args *Gemm)
 TEXT ·gemm3x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	ADD R3, R2
-	FMOVD (R6), F8
-	ADD $+8, R6, R8
-	VLD1 (R8), V8.S[2]
-	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
-	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
-	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	FMOVQ 16(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	FMOVQ 16(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	FMOVQ 16(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	FMOVQ 16(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 16(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x2edgeNEON(args *Gemm)
-TEXT ·gemm3x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -8716,7 +6570,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -8773,7 +6627,7 @@ part8:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -8813,22 +6667,42 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
 	FMOVQ (R3), F6
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 16(R3), F7
+	B part14
+
+part15:
+	FMOVD 16(R3), F7
+	TBZ $0x00, R1, part14
+	ADD $+24, R3, R10
+	VLD1 (R10), V7.S[2]
+	B part14
+
+part13:
 	FMOVQ 16(R3), F7
+
+part14:
+	FMOVQ F6, (R9)
+	FMOVQ F7, 16(R9)
+	ADD $+32, R9
 	ADD R6, R3
 	FMOVD (R7), F8
-	ADD $+8, R7, R9
-	VLD1 (R9), V8.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V8.S[2]
 	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
@@ -8837,49 +6711,69 @@ l6:
 	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F6
+	FMOVQ 16(R3), F7
+	ADD R6, R3
+	FMOVD (R7), F8
+	ADD $+8, R7, R10
+	VLD1 (R10), V8.S[2]
+	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
+	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
+	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
+	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V0.B16, V6.B16, V0.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F6
-	B part14
-
-part15:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F6
-
-part14:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F6
@@ -8898,12 +6792,12 @@ part16:
 part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
+	VAND V1.B16, V6.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
+	VAND V2.B16, V6.B16, V2.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F6
@@ -8912,8 +6806,8 @@ part17:
 part21:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part20
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part20
 
 part19:
@@ -8922,20 +6816,12 @@ part19:
 part20:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V3.B16, V6.B16, V3.B16
+	ADD R3, R2
 	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V4.B16, V6.B16, V4.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F6
@@ -8944,26 +6830,30 @@ l9:
 part24:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part23
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part23
 
 part22:
 	FMOVQ 16(R2), F6
 
 part23:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V5.B16, V6.B16, V5.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F6
@@ -8984,14 +6874,14 @@ part26:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	FMOVQ (R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F6
@@ -9000,32 +6890,26 @@ part26:
 part30:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part29
 
 part28:
 	FMOVQ 16(R2), F6
 
 part29:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F6
@@ -9034,26 +6918,32 @@ l10:
 part33:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part32
 
 part31:
 	FMOVQ 16(R2), F6
 
 part32:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F6
@@ -9074,14 +6964,14 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	ADD R3, R2
 	FMOVQ (R2), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F6
@@ -9090,8 +6980,8 @@ part35:
 part39:
 	FMOVD 16(R2), F6
 	TBZ $0x00, R1, part38
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V6.S[2]
 	B part38
 
 part37:
@@ -9099,13 +6989,41 @@ part37:
 
 part38:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 16(R2), F6
+	B part41
+
+part42:
+	FMOVD 16(R2), F6
+	TBZ $0x00, R1, part41
+	ADD $+24, R2, R2
+	VLD1 (R2), V6.S[2]
+	B part41
+
+part40:
+	FMOVQ 16(R2), F6
+
+part41:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -9125,73 +7043,91 @@ l8:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F1, 16(R2)
-	B part41
-
-part42:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part41
-
-part40:
-	FMOVQ F1, 16(R2)
-
-part41:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part44
 
 part45:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part44
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part44
 
 part43:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part44:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part47
 
 part48:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part47
-	ADD $+24, R2, R2
-	VST1 V5.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V3.S[2], (R6)
 	B part47
 
 part46:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part47:
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS F5, 16(R2)
+	B part50
+
+part51:
+	FMOVD F5, 16(R2)
+	TBZ $0x00, R1, part50
+	ADD $+24, R2, R2
+	VST1 V5.S[2], (R2)
+	B part50
+
+part49:
+	FMOVQ F5, 16(R2)
+
+part50:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -9199,7 +7135,7 @@ part47:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -9207,7 +7143,7 @@ part47:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -9215,7 +7151,7 @@ part47:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -9223,385 +7159,28 @@ l11:
 // func gemm4x2NEON(args *Gemm)
 TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F8
-	FMOVQ 16(R2), F9
-	ADD R3, R2
-	FMOVQ (R6), F10
-	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
-	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
-	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
-	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
-	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
-	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V0.B16, V8.B16, V0.B16
-	FMOVQ 16(R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
-	FMOVQ 16(R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
-	FMOVQ 16(R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
-	FMOVQ 16(R1), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V7.B16, V8.B16, V7.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FMOVQ 16(R1), F8
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	FMOVQ 16(R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	FMOVQ 16(R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	FMOVQ 16(R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R2, R1
-	FMOVQ (R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	FMOVQ 16(R1), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
-	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
-	VMOV V8.B16, V0.B16
-	WORD $0x4ea0e828 // fcmlt v8.4s, v1.4s, #0.0
-	WORD $0x4e681c28 // bic v8.16b, v1.16b, v8.16b
-	VMOV V8.B16, V1.B16
-	WORD $0x4ea0e848 // fcmlt v8.4s, v2.4s, #0.0
-	WORD $0x4e681c48 // bic v8.16b, v2.16b, v8.16b
-	VMOV V8.B16, V2.B16
-	WORD $0x4ea0e868 // fcmlt v8.4s, v3.4s, #0.0
-	WORD $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
-	VMOV V8.B16, V3.B16
-	WORD $0x4ea0e888 // fcmlt v8.4s, v4.4s, #0.0
-	WORD $0x4e681c88 // bic v8.16b, v4.16b, v8.16b
-	VMOV V8.B16, V4.B16
-	WORD $0x4ea0e8a8 // fcmlt v8.4s, v5.4s, #0.0
-	WORD $0x4e681ca8 // bic v8.16b, v5.16b, v8.16b
-	VMOV V8.B16, V5.B16
-	WORD $0x4ea0e8c8 // fcmlt v8.4s, v6.4s, #0.0
-	WORD $0x4e681cc8 // bic v8.16b, v6.16b, v8.16b
-	VMOV V8.B16, V6.B16
-	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
-	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
-	VMOV V8.B16, V7.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x2edgeNEON(args *Gemm)
-TEXT ·gemm4x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -9622,7 +7201,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -9697,7 +7276,7 @@ part11:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -9742,16 +7321,73 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F8
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 16(R3), F9
+	B part17
+
+part18:
+	FMOVD 16(R3), F9
+	TBZ $0x00, R1, part17
+	ADD $+24, R3, R10
+	VLD1 (R10), V9.S[2]
+	B part17
+
+part16:
+	FMOVQ 16(R3), F9
+
+part17:
+	FMOVQ F8, (R9)
+	FMOVQ F9, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVQ (R7), F10
+	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
+	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
+	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
+	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
+	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
+	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
+	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F8
 	FMOVQ 16(R3), F9
 	ADD R6, R3
@@ -9765,50 +7401,33 @@ l6:
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V0.B16, V8.B16, V0.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F8
-	B part17
-
-part18:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F8
-
-part17:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F8
@@ -9827,12 +7446,12 @@ part19:
 part20:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
+	VAND V1.B16, V8.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
+	VAND V2.B16, V8.B16, V2.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F8
@@ -9851,12 +7470,12 @@ part22:
 part23:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
+	VAND V3.B16, V8.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
+	VAND V4.B16, V8.B16, V4.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F8
@@ -9865,8 +7484,8 @@ part23:
 part27:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part26
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part26
 
 part25:
@@ -9875,20 +7494,12 @@ part25:
 part26:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V7.B16, V8.B16, V7.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V5.B16, V8.B16, V5.B16
+	ADD R3, R2
 	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V6.B16, V8.B16, V6.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F8
@@ -9897,26 +7508,30 @@ l9:
 part30:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part29
 
 part28:
 	FMOVQ 16(R2), F8
 
 part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V7.B16, V8.B16, V7.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F8
@@ -9937,14 +7552,14 @@ part32:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F8
@@ -9965,14 +7580,14 @@ part35:
 	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
 	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F8
@@ -9981,32 +7596,26 @@ part35:
 part39:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part38
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part38
 
 part37:
 	FMOVQ 16(R2), F8
 
 part38:
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F8
@@ -10015,26 +7624,32 @@ l10:
 part42:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part41
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
 	B part41
 
 part40:
 	FMOVQ 16(R2), F8
 
 part41:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F8
@@ -10055,14 +7670,14 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F8
@@ -10083,14 +7698,14 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	ADD R3, R2
 	FMOVQ (R2), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F8
@@ -10099,8 +7714,8 @@ part47:
 part51:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part50
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
 	B part50
 
 part49:
@@ -10108,13 +7723,41 @@ part49:
 
 part50:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS 16(R2), F8
+	B part53
+
+part54:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part53
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
+	B part53
+
+part52:
+	FMOVQ 16(R2), F8
+
+part53:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -10140,91 +7783,112 @@ l8:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS F1, 16(R2)
-	B part53
-
-part54:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part53
-
-part52:
-	FMOVQ F1, 16(R2)
-
-part53:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part56
 
 part57:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part56
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part56:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part59
 
 part60:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part59
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part59:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F7, 16(R2)
+	FMOVS F5, 16(R2)
 	B part62
 
 part63:
-	FMOVD F7, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part62
-	ADD $+24, R2, R2
-	VST1 V7.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V5.S[2], (R6)
 	B part62
 
 part61:
-	FMOVQ F7, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part62:
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F7, 16(R2)
+	B part65
+
+part66:
+	FMOVD F7, 16(R2)
+	TBZ $0x00, R1, part65
+	ADD $+24, R2, R2
+	VST1 V7.S[2], (R2)
+	B part65
+
+part64:
+	FMOVQ F7, 16(R2)
+
+part65:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -10233,7 +7897,7 @@ part62:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -10242,7 +7906,7 @@ part62:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -10251,7 +7915,7 @@ part62:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
@@ -10259,445 +7923,28 @@ l11:
 // func gemm5x2NEON(args *Gemm)
 TEXT ·gemm5x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	ADD R2, R1
-	FMOVQ (R1), F8
-	FMOVQ 16(R1), F9
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F10
-	FMOVQ 16(R2), F11
-	ADD R3, R2
-	FMOVQ (R6), F12
-	FMOVS 16(R6), F13
-	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
-	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
-	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
-	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
-	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V0.B16, V10.B16, V0.B16
-	FMOVQ 16(R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V1.B16, V10.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V2.B16, V10.B16, V2.B16
-	FMOVQ 16(R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V3.B16, V10.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V4.B16, V10.B16, V4.B16
-	FMOVQ 16(R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V5.B16, V10.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V6.B16, V10.B16, V6.B16
-	FMOVQ 16(R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V7.B16, V10.B16, V7.B16
-	ADD R2, R1
-	FMOVQ (R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V8.B16, V10.B16, V8.B16
-	FMOVQ 16(R1), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V9.B16, V10.B16, V9.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	FMOVQ 16(R1), F10
-	MOVD $0x3f800000, R1
-	VDUP R1, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	FMOVQ 16(R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	FMOVQ 16(R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	FMOVQ 16(R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	FMOVQ 16(R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	ADD R2, R1
-	FMOVQ (R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	FMOVQ 16(R1), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
-	WORD $0x4e6a1c0a // bic v10.16b, v0.16b, v10.16b
-	VMOV V10.B16, V0.B16
-	WORD $0x4ea0e82a // fcmlt v10.4s, v1.4s, #0.0
-	WORD $0x4e6a1c2a // bic v10.16b, v1.16b, v10.16b
-	VMOV V10.B16, V1.B16
-	WORD $0x4ea0e84a // fcmlt v10.4s, v2.4s, #0.0
-	WORD $0x4e6a1c4a // bic v10.16b, v2.16b, v10.16b
-	VMOV V10.B16, V2.B16
-	WORD $0x4ea0e86a // fcmlt v10.4s, v3.4s, #0.0
-	WORD $0x4e6a1c6a // bic v10.16b, v3.16b, v10.16b
-	VMOV V10.B16, V3.B16
-	WORD $0x4ea0e88a // fcmlt v10.4s, v4.4s, #0.0
-	WORD $0x4e6a1c8a // bic v10.16b, v4.16b, v10.16b
-	VMOV V10.B16, V4.B16
-	WORD $0x4ea0e8aa // fcmlt v10.4s, v5.4s, #0.0
-	WORD $0x4e6a1caa // bic v10.16b, v5.16b, v10.16b
-	VMOV V10.B16, V5.B16
-	WORD $0x4ea0e8ca // fcmlt v10.4s, v6.4s, #0.0
-	WORD $0x4e6a1cca // bic v10.16b, v6.16b, v10.16b
-	VMOV V10.B16, V6.B16
-	WORD $0x4ea0e8ea // fcmlt v10.4s, v7.4s, #0.0
-	WORD $0x4e6a1cea // bic v10.16b, v7.16b, v10.16b
-	VMOV V10.B16, V7.B16
-	WORD $0x4ea0e90a // fcmlt v10.4s, v8.4s, #0.0
-	WORD $0x4e6a1d0a // bic v10.16b, v8.16b, v10.16b
-	VMOV V10.B16, V8.B16
-	WORD $0x4ea0e92a // fcmlt v10.4s, v9.4s, #0.0
-	WORD $0x4e6a1d2a // bic v10.16b, v9.16b, v10.16b
-	VMOV V10.B16, V9.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	ADD R2, R1
-	FMOVQ F8, (R1)
-	FMOVQ F9, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm5x2edgeNEON(args *Gemm)
-TEXT ·gemm5x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -10720,7 +7967,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -10813,7 +8060,7 @@ part14:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -10863,16 +8110,76 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F10
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 16(R3), F11
+	B part20
+
+part21:
+	FMOVD 16(R3), F11
+	TBZ $0x00, R1, part20
+	ADD $+24, R3, R10
+	VLD1 (R10), V11.S[2]
+	B part20
+
+part19:
+	FMOVQ 16(R3), F11
+
+part20:
+	FMOVQ F10, (R9)
+	FMOVQ F11, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVQ (R7), F12
+	FMOVS 16(R7), F13
+	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
+	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
+	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
+	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
+	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F10
 	FMOVQ 16(R3), F11
 	ADD R6, R3
@@ -10889,50 +8196,33 @@ l6:
 	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
 	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
 	VAND V0.B16, V10.B16, V0.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F10
-	B part20
-
-part21:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part20
-
-part19:
-	FMOVQ 16(R2), F10
-
-part20:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V1.B16, V10.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V2.B16, V10.B16, V2.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F10
@@ -10951,12 +8241,12 @@ part22:
 part23:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V3.B16, V10.B16, V3.B16
+	VAND V1.B16, V10.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V4.B16, V10.B16, V4.B16
+	VAND V2.B16, V10.B16, V2.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F10
@@ -10975,12 +8265,12 @@ part25:
 part26:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V5.B16, V10.B16, V5.B16
+	VAND V3.B16, V10.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V6.B16, V10.B16, V6.B16
+	VAND V4.B16, V10.B16, V4.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F10
@@ -10999,12 +8289,12 @@ part28:
 part29:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V7.B16, V10.B16, V7.B16
+	VAND V5.B16, V10.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F10
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V8.B16, V10.B16, V8.B16
+	VAND V6.B16, V10.B16, V6.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F10
@@ -11013,8 +8303,8 @@ part29:
 part33:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part32
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
 	B part32
 
 part31:
@@ -11023,20 +8313,12 @@ part31:
 part32:
 	VEOR V11.B16, V11.B16, V11.B16
 	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V9.B16, V10.B16, V9.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V7.B16, V10.B16, V7.B16
+	ADD R3, R2
 	FMOVQ (R2), F10
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	VEOR V11.B16, V11.B16, V11.B16
+	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
+	VAND V8.B16, V10.B16, V8.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F10
@@ -11045,26 +8327,30 @@ l9:
 part36:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V10.S[2]
 	B part35
 
 part34:
 	FMOVQ 16(R2), F10
 
 part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	ADD R3, R2
+	VEOR V11.B16, V11.B16, V11.B16
+	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
+	VAND V9.B16, V10.B16, V9.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F10
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F10
@@ -11085,14 +8371,14 @@ part38:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F10
@@ -11113,14 +8399,14 @@ part41:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
+	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F10
@@ -11141,14 +8427,14 @@ part44:
 	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
 	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
 	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F10
@@ -11157,32 +8443,26 @@ part44:
 part48:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part47
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
 	B part47
 
 part46:
 	FMOVQ 16(R2), F10
 
 part47:
-	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	ADD R3, R2
+	FMOVQ (R2), F10
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F10
@@ -11191,26 +8471,32 @@ l10:
 part51:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V10.S[2]
 	B part50
 
 part49:
 	FMOVQ 16(R2), F10
 
 part50:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V11.S4
+	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
+	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F10
@@ -11231,14 +8517,14 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F10
@@ -11259,14 +8545,14 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
+	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F10
@@ -11287,14 +8573,14 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
 	ADD R3, R2
 	FMOVQ (R2), F10
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F10
@@ -11303,8 +8589,8 @@ part59:
 part63:
 	FMOVD 16(R2), F10
 	TBZ $0x00, R1, part62
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V10.S[2]
 	B part62
 
 part61:
@@ -11312,13 +8598,41 @@ part61:
 
 part62:
 	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V11.S4
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
+	ADD R3, R2
+	FMOVQ (R2), F10
+	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V11.S4
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS 16(R2), F10
+	B part65
+
+part66:
+	FMOVD 16(R2), F10
+	TBZ $0x00, R1, part65
+	ADD $+24, R2, R2
+	VLD1 (R2), V10.S[2]
+	B part65
+
+part64:
+	FMOVQ 16(R2), F10
+
+part65:
+	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V11.S4
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
 	WORD $0x4e6a1c0a // bic v10.16b, v0.16b, v10.16b
 	VMOV V10.B16, V0.B16
@@ -11350,109 +8664,133 @@ l8:
 	WORD $0x4e6a1d2a // bic v10.16b, v9.16b, v10.16b
 	VMOV V10.B16, V9.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F1, 16(R2)
-	B part65
-
-part66:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part65
-
-part64:
-	FMOVQ F1, 16(R2)
-
-part65:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part68
 
 part69:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part68
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part68
 
 part67:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part68:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part71
 
 part72:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part71
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part71
 
 part70:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part71:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
-	FMOVS F7, 16(R2)
+	FMOVS F5, 16(R2)
 	B part74
 
 part75:
-	FMOVD F7, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part74
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part74
 
 part73:
-	FMOVQ F7, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part74:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
-	FMOVS F9, 16(R2)
+	FMOVS F7, 16(R2)
 	B part77
 
 part78:
-	FMOVD F9, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part77
-	ADD $+24, R2, R2
-	VST1 V9.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V7.S[2], (R6)
 	B part77
 
 part76:
-	FMOVQ F9, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part77:
+	ADD R3, R2
+	FMOVQ F8, (R2)
+	TBNZ $0x02, R1, part79
+	TBNZ $0x01, R1, part81
+	FMOVS F9, 16(R2)
+	B part80
+
+part81:
+	FMOVD F9, 16(R2)
+	TBZ $0x00, R1, part80
+	ADD $+24, R2, R2
+	VST1 V9.S[2], (R2)
+	B part80
+
+part79:
+	FMOVQ F9, 16(R2)
+
+part80:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	ADD R3, R2
+	FMOVQ F8, (R2)
+	FMOVQ F9, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -11462,7 +8800,7 @@ part77:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -11472,7 +8810,7 @@ part77:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -11482,7 +8820,7 @@ part77:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
@@ -11490,504 +8828,28 @@ l11:
 // func gemm6x2NEON(args *Gemm)
 TEXT ·gemm6x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	ADD R2, R1
-	FMOVQ (R1), F8
-	FMOVQ 16(R1), F9
-	ADD R2, R1
-	FMOVQ (R1), F10
-	FMOVQ 16(R1), F11
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V10.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	VMOV V1.B16, V11.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F12
-	FMOVQ 16(R2), F13
-	ADD R3, R2
-	FMOVQ (R6), F14
-	FMOVD 16(R6), F15
-	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
-	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
-	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
-	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
-	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
-	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
-	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
-	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
-	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V0.B16, V12.B16, V0.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V11.B16, V12.B16, V11.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
-	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
-	VMOV V12.B16, V0.B16
-	WORD $0x4ea0e82c // fcmlt v12.4s, v1.4s, #0.0
-	WORD $0x4e6c1c2c // bic v12.16b, v1.16b, v12.16b
-	VMOV V12.B16, V1.B16
-	WORD $0x4ea0e84c // fcmlt v12.4s, v2.4s, #0.0
-	WORD $0x4e6c1c4c // bic v12.16b, v2.16b, v12.16b
-	VMOV V12.B16, V2.B16
-	WORD $0x4ea0e86c // fcmlt v12.4s, v3.4s, #0.0
-	WORD $0x4e6c1c6c // bic v12.16b, v3.16b, v12.16b
-	VMOV V12.B16, V3.B16
-	WORD $0x4ea0e88c // fcmlt v12.4s, v4.4s, #0.0
-	WORD $0x4e6c1c8c // bic v12.16b, v4.16b, v12.16b
-	VMOV V12.B16, V4.B16
-	WORD $0x4ea0e8ac // fcmlt v12.4s, v5.4s, #0.0
-	WORD $0x4e6c1cac // bic v12.16b, v5.16b, v12.16b
-	VMOV V12.B16, V5.B16
-	WORD $0x4ea0e8cc // fcmlt v12.4s, v6.4s, #0.0
-	WORD $0x4e6c1ccc // bic v12.16b, v6.16b, v12.16b
-	VMOV V12.B16, V6.B16
-	WORD $0x4ea0e8ec // fcmlt v12.4s, v7.4s, #0.0
-	WORD $0x4e6c1cec // bic v12.16b, v7.16b, v12.16b
-	VMOV V12.B16, V7.B16
-	WORD $0x4ea0e90c // fcmlt v12.4s, v8.4s, #0.0
-	WORD $0x4e6c1d0c // bic v12.16b, v8.16b, v12.16b
-	VMOV V12.B16, V8.B16
-	WORD $0x4ea0e92c // fcmlt v12.4s, v9.4s, #0.0
-	WORD $0x4e6c1d2c // bic v12.16b, v9.16b, v12.16b
-	VMOV V12.B16, V9.B16
-	WORD $0x4ea0e94c // fcmlt v12.4s, v10.4s, #0.0
-	WORD $0x4e6c1d4c // bic v12.16b, v10.16b, v12.16b
-	VMOV V12.B16, V10.B16
-	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
-	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
-	VMOV V12.B16, V11.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	ADD R2, R1
-	FMOVQ F8, (R1)
-	FMOVQ F9, 16(R1)
-	ADD R2, R1
-	FMOVQ F10, (R1)
-	FMOVQ F11, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm6x2edgeNEON(args *Gemm)
-TEXT ·gemm6x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -12012,7 +8874,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -12123,7 +8985,7 @@ part17:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -12178,16 +9040,78 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F12
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 16(R3), F13
+	B part23
+
+part24:
+	FMOVD 16(R3), F13
+	TBZ $0x00, R1, part23
+	ADD $+24, R3, R10
+	VLD1 (R10), V13.S[2]
+	B part23
+
+part22:
+	FMOVQ 16(R3), F13
+
+part23:
+	FMOVQ F12, (R9)
+	FMOVQ F13, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVQ (R7), F14
+	FMOVD 16(R7), F15
+	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
+	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
+	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
+	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
+	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
+	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
+	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
+	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
+	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F12
 	FMOVQ 16(R3), F13
 	ADD R6, R3
@@ -12206,50 +9130,33 @@ l6:
 	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
 	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V0.B16, V12.B16, V0.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F12
-	B part23
-
-part24:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part23
-
-part22:
-	FMOVQ 16(R2), F12
-
-part23:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F12
@@ -12268,12 +9175,12 @@ part25:
 part26:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
+	VAND V1.B16, V12.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
+	VAND V2.B16, V12.B16, V2.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F12
@@ -12292,12 +9199,12 @@ part28:
 part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
+	VAND V3.B16, V12.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
+	VAND V4.B16, V12.B16, V4.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F12
@@ -12316,12 +9223,12 @@ part31:
 part32:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
+	VAND V5.B16, V12.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
+	VAND V6.B16, V12.B16, V6.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F12
@@ -12340,12 +9247,12 @@ part34:
 part35:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
+	VAND V7.B16, V12.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
+	VAND V8.B16, V12.B16, V8.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F12
@@ -12354,8 +9261,8 @@ part35:
 part39:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part38
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
 	B part38
 
 part37:
@@ -12364,20 +9271,12 @@ part37:
 part38:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V11.B16, V12.B16, V11.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V9.B16, V12.B16, V9.B16
+	ADD R3, R2
 	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V10.B16, V12.B16, V10.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F12
@@ -12386,26 +9285,30 @@ l9:
 part42:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part41
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V12.S[2]
 	B part41
 
 part40:
 	FMOVQ 16(R2), F12
 
 part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R3, R2
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V11.B16, V12.B16, V11.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F12
@@ -12426,14 +9329,14 @@ part44:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F12
@@ -12454,14 +9357,14 @@ part47:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F12
@@ -12482,14 +9385,14 @@ part50:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F12
@@ -12510,14 +9413,14 @@ part53:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F12
@@ -12526,32 +9429,26 @@ part53:
 part57:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part56
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
 	B part56
 
 part55:
 	FMOVQ 16(R2), F12
 
 part56:
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F12
@@ -12560,26 +9457,32 @@ l10:
 part60:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V12.S[2]
 	B part59
 
 part58:
 	FMOVQ 16(R2), F12
 
 part59:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F12
@@ -12600,14 +9503,14 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F12
@@ -12628,14 +9531,14 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F12
@@ -12656,14 +9559,14 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F12
@@ -12684,14 +9587,14 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F12
@@ -12700,8 +9603,8 @@ part71:
 part75:
 	FMOVD 16(R2), F12
 	TBZ $0x00, R1, part74
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V12.S[2]
 	B part74
 
 part73:
@@ -12709,13 +9612,41 @@ part73:
 
 part74:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
+	FMOVS 16(R2), F12
+	B part77
+
+part78:
+	FMOVD 16(R2), F12
+	TBZ $0x00, R1, part77
+	ADD $+24, R2, R2
+	VLD1 (R2), V12.S[2]
+	B part77
+
+part76:
+	FMOVQ 16(R2), F12
+
+part77:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -12753,127 +9684,154 @@ l8:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F1, 16(R2)
-	B part77
-
-part78:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F1, 16(R2)
-
-part77:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part80
 
 part81:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part80
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part80
 
 part79:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part80:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part83
 
 part84:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part83
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part83
 
 part82:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part83:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
-	FMOVS F7, 16(R2)
+	FMOVS F5, 16(R2)
 	B part86
 
 part87:
-	FMOVD F7, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part86
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part86
 
 part85:
-	FMOVQ F7, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part86:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
-	FMOVS F9, 16(R2)
+	FMOVS F7, 16(R2)
 	B part89
 
 part90:
-	FMOVD F9, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part89
 	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part89
 
 part88:
-	FMOVQ F9, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part89:
 	ADD R3, R2
-	FMOVQ F10, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F11, 16(R2)
+	FMOVS F9, 16(R2)
 	B part92
 
 part93:
-	FMOVD F11, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part92
-	ADD $+24, R2, R2
-	VST1 V11.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V9.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F11, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part92:
+	ADD R3, R2
+	FMOVQ F10, (R2)
+	TBNZ $0x02, R1, part94
+	TBNZ $0x01, R1, part96
+	FMOVS F11, 16(R2)
+	B part95
+
+part96:
+	FMOVD F11, 16(R2)
+	TBZ $0x00, R1, part95
+	ADD $+24, R2, R2
+	VST1 V11.S[2], (R2)
+	B part95
+
+part94:
+	FMOVQ F11, 16(R2)
+
+part95:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	ADD R3, R2
+	FMOVQ F8, (R2)
+	FMOVQ F9, 16(R2)
+	ADD R3, R2
+	FMOVQ F10, (R2)
+	FMOVQ F11, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -12884,7 +9842,7 @@ part92:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -12895,7 +9853,7 @@ part92:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -12906,7 +9864,7 @@ part92:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm7x2 is the micro-kernel for tiles of 7 rows and 2 vectors.
@@ -12914,565 +9872,28 @@ l11:
 // func gemm7x2NEON(args *Gemm)
 TEXT ·gemm7x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	ADD R2, R1
-	FMOVQ (R1), F8
-	FMOVQ 16(R1), F9
-	ADD R2, R1
-	FMOVQ (R1), F10
-	FMOVQ 16(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V10.B16
-	VMOV V0.B16, V12.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	VMOV V1.B16, V11.B16
-	VMOV V1.B16, V13.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R1, R2
-	VLD1R (R2), [V13.S4]
-	VMOV V13.B16, V12.B16
-	ADD $+28, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F14
-	FMOVQ 16(R2), F15
-	ADD R3, R2
-	FMOVQ (R6), F16
-	FMOVD 16(R6), F17
-	ADD $+24, R6, R8
-	VLD1 (R8), V17.S[2]
-	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
-	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
-	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
-	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
-	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
-	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
-	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
-	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
-	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
-	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
-	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
-	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V0.B16, V14.B16, V0.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V1.B16, V14.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V2.B16, V14.B16, V2.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V3.B16, V14.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V4.B16, V14.B16, V4.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V5.B16, V14.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V6.B16, V14.B16, V6.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V7.B16, V14.B16, V7.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V8.B16, V14.B16, V8.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V9.B16, V14.B16, V9.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V10.B16, V14.B16, V10.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V11.B16, V14.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V12.B16, V14.B16, V12.B16
-	FMOVQ 16(R1), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V13.B16, V14.B16, V13.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	FMOVQ 16(R1), F14
-	MOVD $0x3f800000, R1
-	VDUP R1, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
-	ADD R2, R1
-	FMOVQ (R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e80e // fcmlt v14.4s, v0.4s, #0.0
-	WORD $0x4e6e1c0e // bic v14.16b, v0.16b, v14.16b
-	VMOV V14.B16, V0.B16
-	WORD $0x4ea0e82e // fcmlt v14.4s, v1.4s, #0.0
-	WORD $0x4e6e1c2e // bic v14.16b, v1.16b, v14.16b
-	VMOV V14.B16, V1.B16
-	WORD $0x4ea0e84e // fcmlt v14.4s, v2.4s, #0.0
-	WORD $0x4e6e1c4e // bic v14.16b, v2.16b, v14.16b
-	VMOV V14.B16, V2.B16
-	WORD $0x4ea0e86e // fcmlt v14.4s, v3.4s, #0.0
-	WORD $0x4e6e1c6e // bic v14.16b, v3.16b, v14.16b
-	VMOV V14.B16, V3.B16
-	WORD $0x4ea0e88e // fcmlt v14.4s, v4.4s, #0.0
-	WORD $0x4e6e1c8e // bic v14.16b, v4.16b, v14.16b
-	VMOV V14.B16, V4.B16
-	WORD $0x4ea0e8ae // fcmlt v14.4s, v5.4s, #0.0
-	WORD $0x4e6e1cae // bic v14.16b, v5.16b, v14.16b
-	VMOV V14.B16, V5.B16
-	WORD $0x4ea0e8ce // fcmlt v14.4s, v6.4s, #0.0
-	WORD $0x4e6e1cce // bic v14.16b, v6.16b, v14.16b
-	VMOV V14.B16, V6.B16
-	WORD $0x4ea0e8ee // fcmlt v14.4s, v7.4s, #0.0
-	WORD $0x4e6e1cee // bic v14.16b, v7.16b, v14.16b
-	VMOV V14.B16, V7.B16
-	WORD $0x4ea0e90e // fcmlt v14.4s, v8.4s, #0.0
-	WORD $0x4e6e1d0e // bic v14.16b, v8.16b, v14.16b
-	VMOV V14.B16, V8.B16
-	WORD $0x4ea0e92e // fcmlt v14.4s, v9.4s, #0.0
-	WORD $0x4e6e1d2e // bic v14.16b, v9.16b, v14.16b
-	VMOV V14.B16, V9.B16
-	WORD $0x4ea0e94e // fcmlt v14.4s, v10.4s, #0.0
-	WORD $0x4e6e1d4e // bic v14.16b, v10.16b, v14.16b
-	VMOV V14.B16, V10.B16
-	WORD $0x4ea0e96e // fcmlt v14.4s, v11.4s, #0.0
-	WORD $0x4e6e1d6e // bic v14.16b, v11.16b, v14.16b
-	VMOV V14.B16, V11.B16
-	WORD $0x4ea0e98e // fcmlt v14.4s, v12.4s, #0.0
-	WORD $0x4e6e1d8e // bic v14.16b, v12.16b, v14.16b
-	VMOV V14.B16, V12.B16
-	WORD $0x4ea0e9ae // fcmlt v14.4s, v13.4s, #0.0
-	WORD $0x4e6e1dae // bic v14.16b, v13.16b, v14.16b
-	VMOV V14.B16, V13.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	ADD R2, R1
-	FMOVQ F8, (R1)
-	FMOVQ F9, 16(R1)
-	ADD R2, R1
-	FMOVQ F10, (R1)
-	FMOVQ F11, 16(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm7x2edgeNEON(args *Gemm)
-TEXT ·gemm7x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -13499,7 +9920,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -13628,7 +10049,7 @@ part20:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -13688,23 +10109,43 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
 	FMOVQ (R3), F14
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 16(R3), F15
+	B part26
+
+part27:
+	FMOVD 16(R3), F15
+	TBZ $0x00, R1, part26
+	ADD $+24, R3, R10
+	VLD1 (R10), V15.S[2]
+	B part26
+
+part25:
 	FMOVQ 16(R3), F15
+
+part26:
+	FMOVQ F14, (R9)
+	FMOVQ F15, 16(R9)
+	ADD $+32, R9
 	ADD R6, R3
 	FMOVQ (R7), F16
 	FMOVD 16(R7), F17
-	ADD $+24, R7, R9
-	VLD1 (R9), V17.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V17.S[2]
 	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
 	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
@@ -13721,49 +10162,78 @@ l6:
 	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F14
+	FMOVQ 16(R3), F15
+	ADD R6, R3
+	FMOVQ (R7), F16
+	FMOVD 16(R7), F17
+	ADD $+24, R7, R10
+	VLD1 (R10), V17.S[2]
+	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
+	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
+	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
+	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
+	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
+	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
+	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
+	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
+	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
+	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
+	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
+	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
+	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
 	VAND V0.B16, V14.B16, V0.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F14
-	B part26
-
-part27:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part26
-
-part25:
-	FMOVQ 16(R2), F14
-
-part26:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V1.B16, V14.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V2.B16, V14.B16, V2.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F14
@@ -13782,12 +10252,12 @@ part28:
 part29:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V3.B16, V14.B16, V3.B16
+	VAND V1.B16, V14.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V4.B16, V14.B16, V4.B16
+	VAND V2.B16, V14.B16, V2.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F14
@@ -13806,12 +10276,12 @@ part31:
 part32:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V5.B16, V14.B16, V5.B16
+	VAND V3.B16, V14.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V6.B16, V14.B16, V6.B16
+	VAND V4.B16, V14.B16, V4.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F14
@@ -13830,12 +10300,12 @@ part34:
 part35:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V7.B16, V14.B16, V7.B16
+	VAND V5.B16, V14.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V8.B16, V14.B16, V8.B16
+	VAND V6.B16, V14.B16, V6.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F14
@@ -13854,12 +10324,12 @@ part37:
 part38:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V9.B16, V14.B16, V9.B16
+	VAND V7.B16, V14.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V10.B16, V14.B16, V10.B16
+	VAND V8.B16, V14.B16, V8.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F14
@@ -13878,12 +10348,12 @@ part40:
 part41:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V11.B16, V14.B16, V11.B16
+	VAND V9.B16, V14.B16, V9.B16
 	ADD R3, R2
 	FMOVQ (R2), F14
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V12.B16, V14.B16, V12.B16
+	VAND V10.B16, V14.B16, V10.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F14
@@ -13892,8 +10362,8 @@ part41:
 part45:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part44
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
 	B part44
 
 part43:
@@ -13902,20 +10372,12 @@ part43:
 part44:
 	VEOR V15.B16, V15.B16, V15.B16
 	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V13.B16, V14.B16, V13.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V11.B16, V14.B16, V11.B16
+	ADD R3, R2
 	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	VEOR V15.B16, V15.B16, V15.B16
+	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
+	VAND V12.B16, V14.B16, V12.B16
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F14
@@ -13924,26 +10386,30 @@ l9:
 part48:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V14.S[2]
 	B part47
 
 part46:
 	FMOVQ 16(R2), F14
 
 part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R3, R2
+	VEOR V15.B16, V15.B16, V15.B16
+	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
+	VAND V13.B16, V14.B16, V13.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F14
@@ -13964,14 +10430,14 @@ part50:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
+	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F14
@@ -13992,14 +10458,14 @@ part53:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
+	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F14
@@ -14020,14 +10486,14 @@ part56:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
+	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F14
@@ -14048,14 +10514,14 @@ part59:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
+	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F14
@@ -14076,14 +10542,14 @@ part62:
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
+	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
 	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F14
@@ -14092,32 +10558,26 @@ part62:
 part66:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part65
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
 	B part65
 
 part64:
 	FMOVQ 16(R2), F14
 
 part65:
-	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
+	ADD R3, R2
+	FMOVQ (R2), F14
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F14
@@ -14126,26 +10586,32 @@ l10:
 part69:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part68
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V14.S[2]
 	B part68
 
 part67:
 	FMOVQ 16(R2), F14
 
 part68:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V15.S4
+	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
+	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F14
@@ -14166,14 +10632,14 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
+	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
+	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F14
@@ -14194,14 +10660,14 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
+	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
+	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS 16(R2), F14
@@ -14222,14 +10688,14 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
+	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
+	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 16(R2), F14
@@ -14250,14 +10716,14 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
+	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
+	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 16(R2), F14
@@ -14278,14 +10744,14 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
+	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
 	ADD R3, R2
 	FMOVQ (R2), F14
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
 	FMOVS 16(R2), F14
@@ -14294,8 +10760,8 @@ part83:
 part87:
 	FMOVD 16(R2), F14
 	TBZ $0x00, R1, part86
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V14.S[2]
 	B part86
 
 part85:
@@ -14303,13 +10769,41 @@ part85:
 
 part86:
 	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V15.S4
+	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
+	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
+	ADD R3, R2
+	FMOVQ (R2), F14
+	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V15.S4
+	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
+	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
+	FMOVS 16(R2), F14
+	B part89
+
+part90:
+	FMOVD 16(R2), F14
+	TBZ $0x00, R1, part89
+	ADD $+24, R2, R2
+	VLD1 (R2), V14.S[2]
+	B part89
+
+part88:
+	FMOVQ 16(R2), F14
+
+part89:
+	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V15.S4
 	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
 	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e80e // fcmlt v14.4s, v0.4s, #0.0
 	WORD $0x4e6e1c0e // bic v14.16b, v0.16b, v14.16b
 	VMOV V14.B16, V0.B16
@@ -14353,145 +10847,175 @@ l8:
 	WORD $0x4e6e1dae // bic v14.16b, v13.16b, v14.16b
 	VMOV V14.B16, V13.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F1, 16(R2)
-	B part89
-
-part90:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part89
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F1, 16(R2)
-
-part89:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part92
 
 part93:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part92
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part92:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part95
 
 part96:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part95
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part95
 
 part94:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part95:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
-	FMOVS F7, 16(R2)
+	FMOVS F5, 16(R2)
 	B part98
 
 part99:
-	FMOVD F7, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part98
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part98
 
 part97:
-	FMOVQ F7, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part98:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part100
 	TBNZ $0x01, R1, part102
-	FMOVS F9, 16(R2)
+	FMOVS F7, 16(R2)
 	B part101
 
 part102:
-	FMOVD F9, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part101
 	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part101
 
 part100:
-	FMOVQ F9, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part101:
 	ADD R3, R2
-	FMOVQ F10, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F11, 16(R2)
+	FMOVS F9, 16(R2)
 	B part104
 
 part105:
-	FMOVD F11, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part104
 	ADD $+24, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V9.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F11, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F12, (R2)
+	FMOVQ F10, (R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F13, 16(R2)
+	FMOVS F11, 16(R2)
 	B part107
 
 part108:
-	FMOVD F13, 16(R2)
+	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part107
-	ADD $+24, R2, R2
-	VST1 V13.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V11.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F13, 16(R2)
+	FMOVQ F11, 16(R2)
 
 part107:
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	TBNZ $0x02, R1, part109
+	TBNZ $0x01, R1, part111
+	FMOVS F13, 16(R2)
+	B part110
+
+part111:
+	FMOVD F13, 16(R2)
+	TBZ $0x00, R1, part110
+	ADD $+24, R2, R2
+	VST1 V13.S[2], (R2)
+	B part110
+
+part109:
+	FMOVQ F13, 16(R2)
+
+part110:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	ADD R3, R2
+	FMOVQ F8, (R2)
+	FMOVQ F9, 16(R2)
+	ADD R3, R2
+	FMOVQ F10, (R2)
+	FMOVQ F11, 16(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -14503,7 +11027,7 @@ part107:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -14515,7 +11039,7 @@ part107:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -14527,7 +11051,7 @@ part107:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -14535,622 +11059,28 @@ l11:
 // func gemm8x2NEON(args *Gemm)
 TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	ADD R2, R1
-	FMOVQ (R1), F2
-	FMOVQ 16(R1), F3
-	ADD R2, R1
-	FMOVQ (R1), F4
-	FMOVQ 16(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	ADD R2, R1
-	FMOVQ (R1), F8
-	FMOVQ 16(R1), F9
-	ADD R2, R1
-	FMOVQ (R1), F10
-	FMOVQ 16(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	ADD R2, R1
-	FMOVQ (R1), F14
-	FMOVQ 16(R1), F15
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V10.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V14.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	VMOV V1.B16, V11.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V15.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R1, R2
-	VLD1R (R2), [V13.S4]
-	VMOV V13.B16, V12.B16
-	ADD $+28, R1, R2
-	VLD1R (R2), [V15.S4]
-	VMOV V15.B16, V14.B16
-	ADD $+32, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F16
-	FMOVQ 16(R2), F17
-	ADD R3, R2
-	FMOVQ (R6), F18
-	FMOVQ 16(R6), F19
-	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
-	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
-	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
-	WORD $0x4fb21223 // fmla v3.4s, v17.4s, v18.s[1]
-	WORD $0x4f921a04 // fmla v4.4s, v16.4s, v18.s[2]
-	WORD $0x4f921a25 // fmla v5.4s, v17.4s, v18.s[2]
-	WORD $0x4fb21a06 // fmla v6.4s, v16.4s, v18.s[3]
-	WORD $0x4fb21a27 // fmla v7.4s, v17.4s, v18.s[3]
-	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
-	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
-	WORD $0x4fb3120a // fmla v10.4s, v16.4s, v19.s[1]
-	WORD $0x4fb3122b // fmla v11.4s, v17.4s, v19.s[1]
-	WORD $0x4f931a0c // fmla v12.4s, v16.4s, v19.s[2]
-	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
-	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
-	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V0.B16, V16.B16, V0.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V1.B16, V16.B16, V1.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V2.B16, V16.B16, V2.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V3.B16, V16.B16, V3.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V4.B16, V16.B16, V4.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V5.B16, V16.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V6.B16, V16.B16, V6.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V7.B16, V16.B16, V7.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V8.B16, V16.B16, V8.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V9.B16, V16.B16, V9.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V10.B16, V16.B16, V10.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V11.B16, V16.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V12.B16, V16.B16, V12.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V13.B16, V16.B16, V13.B16
-	ADD R2, R1
-	FMOVQ (R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V14.B16, V16.B16, V14.B16
-	FMOVQ 16(R1), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V15.B16, V16.B16, V15.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	FMOVQ 16(R1), F16
-	MOVD $0x3f800000, R1
-	VDUP R1, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
-	ADD R2, R1
-	FMOVQ (R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
-	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
-	VMOV V16.B16, V0.B16
-	WORD $0x4ea0e830 // fcmlt v16.4s, v1.4s, #0.0
-	WORD $0x4e701c30 // bic v16.16b, v1.16b, v16.16b
-	VMOV V16.B16, V1.B16
-	WORD $0x4ea0e850 // fcmlt v16.4s, v2.4s, #0.0
-	WORD $0x4e701c50 // bic v16.16b, v2.16b, v16.16b
-	VMOV V16.B16, V2.B16
-	WORD $0x4ea0e870 // fcmlt v16.4s, v3.4s, #0.0
-	WORD $0x4e701c70 // bic v16.16b, v3.16b, v16.16b
-	VMOV V16.B16, V3.B16
-	WORD $0x4ea0e890 // fcmlt v16.4s, v4.4s, #0.0
-	WORD $0x4e701c90 // bic v16.16b, v4.16b, v16.16b
-	VMOV V16.B16, V4.B16
-	WORD $0x4ea0e8b0 // fcmlt v16.4s, v5.4s, #0.0
-	WORD $0x4e701cb0 // bic v16.16b, v5.16b, v16.16b
-	VMOV V16.B16, V5.B16
-	WORD $0x4ea0e8d0 // fcmlt v16.4s, v6.4s, #0.0
-	WORD $0x4e701cd0 // bic v16.16b, v6.16b, v16.16b
-	VMOV V16.B16, V6.B16
-	WORD $0x4ea0e8f0 // fcmlt v16.4s, v7.4s, #0.0
-	WORD $0x4e701cf0 // bic v16.16b, v7.16b, v16.16b
-	VMOV V16.B16, V7.B16
-	WORD $0x4ea0e910 // fcmlt v16.4s, v8.4s, #0.0
-	WORD $0x4e701d10 // bic v16.16b, v8.16b, v16.16b
-	VMOV V16.B16, V8.B16
-	WORD $0x4ea0e930 // fcmlt v16.4s, v9.4s, #0.0
-	WORD $0x4e701d30 // bic v16.16b, v9.16b, v16.16b
-	VMOV V16.B16, V9.B16
-	WORD $0x4ea0e950 // fcmlt v16.4s, v10.4s, #0.0
-	WORD $0x4e701d50 // bic v16.16b, v10.16b, v16.16b
-	VMOV V16.B16, V10.B16
-	WORD $0x4ea0e970 // fcmlt v16.4s, v11.4s, #0.0
-	WORD $0x4e701d70 // bic v16.16b, v11.16b, v16.16b
-	VMOV V16.B16, V11.B16
-	WORD $0x4ea0e990 // fcmlt v16.4s, v12.4s, #0.0
-	WORD $0x4e701d90 // bic v16.16b, v12.16b, v16.16b
-	VMOV V16.B16, V12.B16
-	WORD $0x4ea0e9b0 // fcmlt v16.4s, v13.4s, #0.0
-	WORD $0x4e701db0 // bic v16.16b, v13.16b, v16.16b
-	VMOV V16.B16, V13.B16
-	WORD $0x4ea0e9d0 // fcmlt v16.4s, v14.4s, #0.0
-	WORD $0x4e701dd0 // bic v16.16b, v14.16b, v16.16b
-	VMOV V16.B16, V14.B16
-	WORD $0x4ea0e9f0 // fcmlt v16.4s, v15.4s, #0.0
-	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
-	VMOV V16.B16, V15.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	ADD R2, R1
-	FMOVQ F2, (R1)
-	FMOVQ F3, 16(R1)
-	ADD R2, R1
-	FMOVQ F4, (R1)
-	FMOVQ F5, 16(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	ADD R2, R1
-	FMOVQ F8, (R1)
-	FMOVQ F9, 16(R1)
-	ADD R2, R1
-	FMOVQ F10, (R1)
-	FMOVQ F11, 16(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	ADD R2, R1
-	FMOVQ F14, (R1)
-	FMOVQ F15, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm8x2edgeNEON(args *Gemm)
-TEXT ·gemm8x2edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -15179,7 +11109,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -15326,7 +11256,7 @@ part23:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V4.B16
@@ -15391,16 +11321,82 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F16
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 16(R3), F17
+	B part29
+
+part30:
+	FMOVD 16(R3), F17
+	TBZ $0x00, R1, part29
+	ADD $+24, R3, R10
+	VLD1 (R10), V17.S[2]
+	B part29
+
+part28:
+	FMOVQ 16(R3), F17
+
+part29:
+	FMOVQ F16, (R9)
+	FMOVQ F17, 16(R9)
+	ADD $+32, R9
+	ADD R6, R3
+	FMOVQ (R7), F18
+	FMOVQ 16(R7), F19
+	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
+	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
+	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21223 // fmla v3.4s, v17.4s, v18.s[1]
+	WORD $0x4f921a04 // fmla v4.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a25 // fmla v5.4s, v17.4s, v18.s[2]
+	WORD $0x4fb21a06 // fmla v6.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a27 // fmla v7.4s, v17.4s, v18.s[3]
+	WORD $0x4f931208 // fmla v8.4s, v16.4s, v19.s[0]
+	WORD $0x4f931229 // fmla v9.4s, v17.4s, v19.s[0]
+	WORD $0x4fb3120a // fmla v10.4s, v16.4s, v19.s[1]
+	WORD $0x4fb3122b // fmla v11.4s, v17.4s, v19.s[1]
+	WORD $0x4f931a0c // fmla v12.4s, v16.4s, v19.s[2]
+	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
+	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
+	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F16
 	FMOVQ 16(R3), F17
 	ADD R6, R3
@@ -15423,50 +11419,33 @@ l6:
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V0.B16, V16.B16, V0.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F16
-	B part29
-
-part30:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F16
-
-part29:
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V1.B16, V16.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F16
-	VEOR V17.B16, V17.B16, V17.B16
-	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V2.B16, V16.B16, V2.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F16
@@ -15485,12 +11464,12 @@ part31:
 part32:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V3.B16, V16.B16, V3.B16
+	VAND V1.B16, V16.B16, V1.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V4.B16, V16.B16, V4.B16
+	VAND V2.B16, V16.B16, V2.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F16
@@ -15509,12 +11488,12 @@ part34:
 part35:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V5.B16, V16.B16, V5.B16
+	VAND V3.B16, V16.B16, V3.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V6.B16, V16.B16, V6.B16
+	VAND V4.B16, V16.B16, V4.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F16
@@ -15533,12 +11512,12 @@ part37:
 part38:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V7.B16, V16.B16, V7.B16
+	VAND V5.B16, V16.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V8.B16, V16.B16, V8.B16
+	VAND V6.B16, V16.B16, V6.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F16
@@ -15557,12 +11536,12 @@ part40:
 part41:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V9.B16, V16.B16, V9.B16
+	VAND V7.B16, V16.B16, V7.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V10.B16, V16.B16, V10.B16
+	VAND V8.B16, V16.B16, V8.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F16
@@ -15581,12 +11560,12 @@ part43:
 part44:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V11.B16, V16.B16, V11.B16
+	VAND V9.B16, V16.B16, V9.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V12.B16, V16.B16, V12.B16
+	VAND V10.B16, V16.B16, V10.B16
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F16
@@ -15605,12 +11584,12 @@ part46:
 part47:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V13.B16, V16.B16, V13.B16
+	VAND V11.B16, V16.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V14.B16, V16.B16, V14.B16
+	VAND V12.B16, V16.B16, V12.B16
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F16
@@ -15619,8 +11598,8 @@ part47:
 part51:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part50
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
 	B part50
 
 part49:
@@ -15629,20 +11608,12 @@ part49:
 part50:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
-	VAND V15.B16, V16.B16, V15.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
+	VAND V13.B16, V16.B16, V13.B16
+	ADD R3, R2
 	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	VEOR V17.B16, V17.B16, V17.B16
+	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
+	VAND V14.B16, V16.B16, V14.B16
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F16
@@ -15651,26 +11622,30 @@ l9:
 part54:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part53
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V16.S[2]
 	B part53
 
 part52:
 	FMOVQ 16(R2), F16
 
 part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R3, R2
+	VEOR V17.B16, V17.B16, V17.B16
+	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
+	VAND V15.B16, V16.B16, V15.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F16
@@ -15691,14 +11666,14 @@ part56:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F16
@@ -15719,14 +11694,14 @@ part59:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
+	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F16
@@ -15747,14 +11722,14 @@ part62:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
+	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F16
@@ -15775,14 +11750,14 @@ part65:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F16
@@ -15803,14 +11778,14 @@ part68:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F16
@@ -15831,14 +11806,14 @@ part71:
 	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
 	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F16
@@ -15847,32 +11822,26 @@ part71:
 part75:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part74
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
 	B part74
 
 part73:
 	FMOVQ 16(R2), F16
 
 part74:
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
+	ADD R3, R2
+	FMOVQ (R2), F16
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS 16(R2), F16
@@ -15881,26 +11850,32 @@ l10:
 part78:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part77
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
+	ADD $+24, R2, R2
+	VLD1 (R2), V16.S[2]
 	B part77
 
 part76:
 	FMOVQ 16(R2), F16
 
 part77:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R3, R2
+	MOVD $0x3f800000, R2
+	VDUP R2, V17.S4
+	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 16(R2), F16
@@ -15921,14 +11896,14 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
+	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
+	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 16(R2), F16
@@ -15949,14 +11924,14 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
+	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
+	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
 	FMOVS 16(R2), F16
@@ -15977,14 +11952,14 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
+	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
+	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
 	FMOVS 16(R2), F16
@@ -16005,14 +11980,14 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
+	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
 	FMOVS 16(R2), F16
@@ -16033,14 +12008,14 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
+	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
+	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
 	FMOVS 16(R2), F16
@@ -16061,14 +12036,14 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
+	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
 	ADD R3, R2
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
 	FMOVS 16(R2), F16
@@ -16077,8 +12052,8 @@ part95:
 part99:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part98
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V16.S[2]
 	B part98
 
 part97:
@@ -16086,13 +12061,41 @@ part97:
 
 part98:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V17.S4
+	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
+	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
+	ADD R3, R2
+	FMOVQ (R2), F16
+	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V17.S4
+	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
+	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
+	FMOVS 16(R2), F16
+	B part101
+
+part102:
+	FMOVD 16(R2), F16
+	TBZ $0x00, R1, part101
+	ADD $+24, R2, R2
+	VLD1 (R2), V16.S[2]
+	B part101
+
+part100:
+	FMOVQ 16(R2), F16
+
+part101:
+	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V17.S4
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -16142,163 +12145,196 @@ l8:
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F1, 16(R2)
-	B part101
-
-part102:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part101
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F1, 16(R2)
-
-part101:
-	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F3, 16(R2)
+	FMOVS F1, 16(R2)
 	B part104
 
 part105:
-	FMOVD F3, 16(R2)
+	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part104
 	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	VST1 V1.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, 16(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F4, (R2)
+	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F5, 16(R2)
+	FMOVS F3, 16(R2)
 	B part107
 
 part108:
-	FMOVD F5, 16(R2)
+	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part107
 	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V3.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F5, 16(R2)
+	FMOVQ F3, 16(R2)
 
 part107:
 	ADD R3, R2
-	FMOVQ F6, (R2)
+	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
-	FMOVS F7, 16(R2)
+	FMOVS F5, 16(R2)
 	B part110
 
 part111:
-	FMOVD F7, 16(R2)
+	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part110
 	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part110
 
 part109:
-	FMOVQ F7, 16(R2)
+	FMOVQ F5, 16(R2)
 
 part110:
 	ADD R3, R2
-	FMOVQ F8, (R2)
+	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
-	FMOVS F9, 16(R2)
+	FMOVS F7, 16(R2)
 	B part113
 
 part114:
-	FMOVD F9, 16(R2)
+	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part113
 	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
+	VST1 V7.S[2], (R6)
 	B part113
 
 part112:
-	FMOVQ F9, 16(R2)
+	FMOVQ F7, 16(R2)
 
 part113:
 	ADD R3, R2
-	FMOVQ F10, (R2)
+	FMOVQ F8, (R2)
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
-	FMOVS F11, 16(R2)
+	FMOVS F9, 16(R2)
 	B part116
 
 part117:
-	FMOVD F11, 16(R2)
+	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part116
 	ADD $+24, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V9.S[2], (R6)
 	B part116
 
 part115:
-	FMOVQ F11, 16(R2)
+	FMOVQ F9, 16(R2)
 
 part116:
 	ADD R3, R2
-	FMOVQ F12, (R2)
+	FMOVQ F10, (R2)
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
-	FMOVS F13, 16(R2)
+	FMOVS F11, 16(R2)
 	B part119
 
 part120:
-	FMOVD F13, 16(R2)
+	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part119
 	ADD $+24, R2, R6
-	VST1 V13.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part119
 
 part118:
-	FMOVQ F13, 16(R2)
+	FMOVQ F11, 16(R2)
 
 part119:
 	ADD R3, R2
-	FMOVQ F14, (R2)
+	FMOVQ F12, (R2)
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
-	FMOVS F15, 16(R2)
+	FMOVS F13, 16(R2)
 	B part122
 
 part123:
-	FMOVD F15, 16(R2)
+	FMOVD F13, 16(R2)
 	TBZ $0x00, R1, part122
-	ADD $+24, R2, R2
-	VST1 V15.S[2], (R2)
+	ADD $+24, R2, R6
+	VST1 V13.S[2], (R6)
 	B part122
 
 part121:
-	FMOVQ F15, 16(R2)
+	FMOVQ F13, 16(R2)
 
 part122:
+	ADD R3, R2
+	FMOVQ F14, (R2)
+	TBNZ $0x02, R1, part124
+	TBNZ $0x01, R1, part126
+	FMOVS F15, 16(R2)
+	B part125
+
+part126:
+	FMOVD F15, 16(R2)
+	TBZ $0x00, R1, part125
+	ADD $+24, R2, R2
+	VST1 V15.S[2], (R2)
+	B part125
+
+part124:
+	FMOVQ F15, 16(R2)
+
+part125:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	ADD R3, R2
+	FMOVQ F8, (R2)
+	FMOVQ F9, 16(R2)
+	ADD R3, R2
+	FMOVQ F10, (R2)
+	FMOVQ F11, 16(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	ADD R3, R2
+	FMOVQ F14, (R2)
+	FMOVQ F15, 16(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -16311,7 +12347,7 @@ part122:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -16324,7 +12360,7 @@ part122:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -16337,7 +12373,7 @@ part122:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -16345,234 +12381,28 @@ l11:
 // func gemm1x3NEON(args *Gemm)
 TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	FMOVQ 32(R2), F5
-	ADD R3, R2
-	FMOVS (R6), F6
-	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
-	FMOVQ 16(R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
-	FMOVQ 32(R1), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R1), F3
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 32(R1), F3
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	FMOVQ 32(R1), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
-	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
-	VMOV V3.B16, V0.B16
-	WORD $0x4ea0e823 // fcmlt v3.4s, v1.4s, #0.0
-	WORD $0x4e631c23 // bic v3.16b, v1.16b, v3.16b
-	VMOV V3.B16, V1.B16
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
-	VMOV V3.B16, V2.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm1x3edgeNEON(args *Gemm)
-TEXT ·gemm1x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -16588,7 +12418,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -16610,7 +12440,7 @@ part2:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part4
@@ -16642,16 +12472,70 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F3
+	FMOVQ 16(R3), F4
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 32(R3), F5
+	B part8
+
+part9:
+	FMOVD 32(R3), F5
+	TBZ $0x00, R1, part8
+	ADD $+40, R3, R10
+	VLD1 (R10), V5.S[2]
+	B part8
+
+part7:
+	FMOVQ 32(R3), F5
+
+part8:
+	FMOVQ F3, (R9)
+	FMOVQ F4, 16(R9)
+	FMOVQ F5, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVS (R7), F6
+	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F3
 	FMOVQ 16(R3), F4
 	FMOVQ 32(R3), F5
@@ -16661,22 +12545,29 @@ l6:
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F3
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
@@ -16685,44 +12576,6 @@ l5:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V1.B16, V3.B16, V1.B16
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F3
-	B part8
-
-part9:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F3
-
-part8:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F3
@@ -16739,29 +12592,27 @@ part10:
 	FMOVQ 32(R2), F3
 
 part11:
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V2.B16, V3.B16, V2.B16
+	B l12
 
-l10:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	FMOVQ 16(R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -16779,14 +12630,54 @@ part13:
 	FMOVQ 32(R2), F3
 
 part14:
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F3
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	FMOVQ 16(R2), F3
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R2), F3
+	B part17
+
+part18:
+	FMOVD 32(R2), F3
+	TBZ $0x00, R1, part17
+	ADD $+40, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R2), F3
+
+part17:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -16797,56 +12688,69 @@ l8:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F2, 32(R2)
-	B part17
+	B part20
 
-part18:
+part21:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part17
+	TBZ $0x00, R1, part20
 	ADD $+40, R2, R2
 	VST1 V2.S[2], (R2)
-	B part17
+	B part20
 
-part16:
+part19:
 	FMOVQ F2, 32(R2)
 
-part17:
+part20:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -16854,318 +12758,28 @@ l11:
 // func gemm2x3NEON(args *Gemm)
 TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	FMOVQ 32(R2), F8
-	ADD R3, R2
-	FMOVD (R6), F9
-	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
-	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
-	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	FMOVQ 16(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	FMOVQ 32(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	FMOVQ 16(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	FMOVQ 32(R1), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	FMOVQ 32(R1), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R1), F6
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 32(R1), F6
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	FMOVQ 32(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R2, R1
-	FMOVQ (R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	FMOVQ 32(R1), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm2x3edgeNEON(args *Gemm)
-TEXT ·gemm2x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -17184,7 +12798,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -17225,7 +12839,7 @@ part5:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	FMOVQ 16(R2), F1
@@ -17264,16 +12878,73 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F6
+	FMOVQ 16(R3), F7
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 32(R3), F8
+	B part11
+
+part12:
+	FMOVD 32(R3), F8
+	TBZ $0x00, R1, part11
+	ADD $+40, R3, R10
+	VLD1 (R10), V8.S[2]
+	B part11
+
+part10:
+	FMOVQ 32(R3), F8
+
+part11:
+	FMOVQ F6, (R9)
+	FMOVQ F7, 16(R9)
+	FMOVQ F8, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVD (R7), F9
+	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F6
 	FMOVQ 16(R3), F7
 	FMOVQ 32(R3), F8
@@ -17286,22 +12957,29 @@ l6:
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
@@ -17310,22 +12988,22 @@ l5:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V1.B16, V6.B16, V1.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F6
-	B part11
+	B part14
 
-part12:
+part15:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part14
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part11
+	B part14
 
-part10:
+part13:
 	FMOVQ 32(R2), F6
 
-part11:
+part14:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V2.B16, V6.B16, V2.B16
@@ -17338,44 +13016,6 @@ part11:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V4.B16, V6.B16, V4.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F6
-	B part14
-
-part15:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F6
-
-part14:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 72(R0), R3
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F6
@@ -17384,14 +13024,52 @@ l9:
 part18:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part17
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+40, R2, R2
+	VLD1 (R2), V6.S[2]
 	B part17
 
 part16:
 	FMOVQ 32(R2), F6
 
 part17:
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V5.B16, V6.B16, V5.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F6
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R2), F6
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R2), F6
+	B part20
+
+part21:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R2), F6
+
+part20:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
@@ -17410,34 +13088,34 @@ part17:
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F6
-	B part20
+	B part23
 
-part21:
+part24:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part23
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part20
+	B part23
 
-part19:
+part22:
 	FMOVQ 32(R2), F6
 
-part20:
+part23:
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
@@ -17450,22 +13128,22 @@ l10:
 	VDUP R6, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F6
-	B part23
+	B part26
 
-part24:
+part27:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part23
+	TBZ $0x00, R1, part26
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part23
+	B part26
 
-part22:
+part25:
 	FMOVQ 32(R2), F6
 
-part23:
+part26:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
@@ -17484,30 +13162,30 @@ part23:
 	VDUP R3, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F6
-	B part26
+	B part29
 
-part27:
+part30:
 	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part26
+	TBZ $0x00, R1, part29
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
-	B part26
+	B part29
 
-part25:
+part28:
 	FMOVQ 32(R2), F6
 
-part26:
+part29:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -17527,78 +13205,95 @@ l8:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS F2, 32(R2)
-	B part29
-
-part30:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part29
-
-part28:
-	FMOVQ F2, 32(R2)
-
-part29:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part32
 
 part33:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part32
-	ADD $+40, R2, R2
-	VST1 V5.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V2.S[2], (R6)
 	B part32
 
 part31:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part32:
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F5, 32(R2)
+	B part35
+
+part36:
+	FMOVD F5, 32(R2)
+	TBZ $0x00, R1, part35
+	ADD $+40, R2, R2
+	VST1 V5.S[2], (R2)
+	B part35
+
+part34:
+	FMOVQ F5, 32(R2)
+
+part35:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
@@ -17606,404 +13301,28 @@ l11:
 // func gemm3x3NEON(args *Gemm)
 TEXT ·gemm3x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F9
-	FMOVQ 16(R2), F10
-	FMOVQ 32(R2), F11
-	ADD R3, R2
-	FMOVD (R6), F12
-	ADD $+8, R6, R8
-	VLD1 (R8), V12.S[2]
-	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
-	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
-	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
-	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V0.B16, V9.B16, V0.B16
-	FMOVQ 16(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V1.B16, V9.B16, V1.B16
-	FMOVQ 32(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V2.B16, V9.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V3.B16, V9.B16, V3.B16
-	FMOVQ 16(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V4.B16, V9.B16, V4.B16
-	FMOVQ 32(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V5.B16, V9.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V6.B16, V9.B16, V6.B16
-	FMOVQ 16(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V7.B16, V9.B16, V7.B16
-	FMOVQ 32(R1), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V8.B16, V9.B16, V8.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	FMOVQ 16(R1), F9
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	FMOVQ 32(R1), F9
-	MOVD $0x3f800000, R1
-	VDUP R1, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	FMOVQ 16(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	FMOVQ 32(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	FMOVQ 32(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	ADD R2, R1
-	FMOVQ (R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	FMOVQ 16(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	FMOVQ 32(R1), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
-	WORD $0x4e691c09 // bic v9.16b, v0.16b, v9.16b
-	VMOV V9.B16, V0.B16
-	WORD $0x4ea0e829 // fcmlt v9.4s, v1.4s, #0.0
-	WORD $0x4e691c29 // bic v9.16b, v1.16b, v9.16b
-	VMOV V9.B16, V1.B16
-	WORD $0x4ea0e849 // fcmlt v9.4s, v2.4s, #0.0
-	WORD $0x4e691c49 // bic v9.16b, v2.16b, v9.16b
-	VMOV V9.B16, V2.B16
-	WORD $0x4ea0e869 // fcmlt v9.4s, v3.4s, #0.0
-	WORD $0x4e691c69 // bic v9.16b, v3.16b, v9.16b
-	VMOV V9.B16, V3.B16
-	WORD $0x4ea0e889 // fcmlt v9.4s, v4.4s, #0.0
-	WORD $0x4e691c89 // bic v9.16b, v4.16b, v9.16b
-	VMOV V9.B16, V4.B16
-	WORD $0x4ea0e8a9 // fcmlt v9.4s, v5.4s, #0.0
-	WORD $0x4e691ca9 // bic v9.16b, v5.16b, v9.16b
-	VMOV V9.B16, V5.B16
-	WORD $0x4ea0e8c9 // fcmlt v9.4s, v6.4s, #0.0
-	WORD $0x4e691cc9 // bic v9.16b, v6.16b, v9.16b
-	VMOV V9.B16, V6.B16
-	WORD $0x4ea0e8e9 // fcmlt v9.4s, v7.4s, #0.0
-	WORD $0x4e691ce9 // bic v9.16b, v7.16b, v9.16b
-	VMOV V9.B16, V7.B16
-	WORD $0x4ea0e909 // fcmlt v9.4s, v8.4s, #0.0
-	WORD $0x4e691d09 // bic v9.16b, v8.16b, v9.16b
-	VMOV V9.B16, V8.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm3x3edgeNEON(args *Gemm)
-TEXT ·gemm3x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -18025,7 +13344,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -18085,7 +13404,7 @@ part8:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -18131,23 +13450,44 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
 	FMOVQ (R3), F9
 	FMOVQ 16(R3), F10
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 32(R3), F11
+	B part14
+
+part15:
+	FMOVD 32(R3), F11
+	TBZ $0x00, R1, part14
+	ADD $+40, R3, R10
+	VLD1 (R10), V11.S[2]
+	B part14
+
+part13:
 	FMOVQ 32(R3), F11
+
+part14:
+	FMOVQ F9, (R9)
+	FMOVQ F10, 16(R9)
+	FMOVQ F11, 32(R9)
+	ADD $+48, R9
 	ADD R6, R3
 	FMOVD (R7), F12
-	ADD $+8, R7, R9
-	VLD1 (R9), V12.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V12.S[2]
 	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
 	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
 	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
@@ -18159,21 +13499,69 @@ l6:
 	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F9
+	FMOVQ 16(R3), F10
+	FMOVQ 32(R3), F11
+	ADD R6, R3
+	FMOVD (R7), F12
+	ADD $+8, R7, R10
+	VLD1 (R10), V12.S[2]
+	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
+	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
+	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
+	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
+	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
+	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
+	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F9
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
@@ -18182,34 +13570,6 @@ l5:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V1.B16, V9.B16, V1.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F9
-	B part14
-
-part15:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F9
-
-part14:
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V2.B16, V9.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V3.B16, V9.B16, V3.B16
-	FMOVQ 16(R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V4.B16, V9.B16, V4.B16
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F9
@@ -18228,6 +13588,34 @@ part16:
 part17:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V2.B16, V9.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F9
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V3.B16, V9.B16, V3.B16
+	FMOVQ 16(R2), F9
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
+	VAND V4.B16, V9.B16, V4.B16
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R2), F9
+	B part20
+
+part21:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R2), F9
+
+part20:
+	VEOR V10.B16, V10.B16, V10.B16
+	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V5.B16, V9.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18238,32 +13626,32 @@ part17:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V7.B16, V9.B16, V7.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F9
-	B part20
+	B part23
 
-part21:
+part24:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part23
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part20
+	B part23
 
-part19:
+part22:
 	FMOVQ 32(R2), F9
 
-part20:
+part23:
 	VEOR V10.B16, V10.B16, V10.B16
 	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
 	VAND V8.B16, V9.B16, V8.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F9
 	MOVD $0x3f800000, R6
 	VDUP R6, V10.S4
@@ -18276,40 +13664,6 @@ l9:
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F9
-	B part23
-
-part24:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F9
-
-part23:
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F9
@@ -18330,6 +13684,40 @@ part26:
 	VDUP R6, V10.S4
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	ADD R3, R2
+	FMOVQ (R2), F9
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R2), F9
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R2), F9
+	B part29
+
+part30:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part29
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R2), F9
+
+part29:
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
+	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18344,34 +13732,34 @@ part26:
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F9
-	B part29
+	B part32
 
-part30:
+part33:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part29
+	TBZ $0x00, R1, part32
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part29
+	B part32
 
-part28:
+part31:
 	FMOVQ 32(R2), F9
 
-part29:
+part32:
 	MOVD $0x3f800000, R2
 	VDUP R2, V10.S4
 	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
 	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F9
 	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
 	MOVD $0x3f800000, R6
@@ -18384,40 +13772,6 @@ l10:
 	VDUP R6, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F9
-	B part32
-
-part33:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F9
-
-part32:
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F9
@@ -18438,6 +13792,40 @@ part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	ADD R3, R2
+	FMOVQ (R2), F9
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R2), F9
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS 32(R2), F9
+	B part38
+
+part39:
+	FMOVD 32(R2), F9
+	TBZ $0x00, R1, part38
+	ADD $+40, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part38
+
+part37:
+	FMOVQ 32(R2), F9
+
+part38:
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V10.S4
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -18452,30 +13840,30 @@ part35:
 	VDUP R3, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F9
-	B part38
+	B part41
 
-part39:
+part42:
 	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part38
+	TBZ $0x00, R1, part41
 	ADD $+40, R2, R2
 	VLD1 (R2), V9.S[2]
-	B part38
+	B part41
 
-part37:
+part40:
 	FMOVQ 32(R2), F9
 
-part38:
+part41:
 	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V10.S4
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
 	WORD $0x4e691c09 // bic v9.16b, v0.16b, v9.16b
 	VMOV V9.B16, V0.B16
@@ -18504,76 +13892,97 @@ l8:
 	WORD $0x4e691d09 // bic v9.16b, v8.16b, v9.16b
 	VMOV V9.B16, V8.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F2, 32(R2)
-	B part41
-
-part42:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part41
-
-part40:
-	FMOVQ F2, 32(R2)
-
-part41:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part44
 
 part45:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part44
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part44
 
 part43:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part44:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part47
 
 part48:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part47
-	ADD $+40, R2, R2
-	VST1 V8.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V5.S[2], (R6)
 	B part47
 
 part46:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part47:
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS F8, 32(R2)
+	B part50
+
+part51:
+	FMOVD F8, 32(R2)
+	TBZ $0x00, R1, part50
+	ADD $+40, R2, R2
+	VST1 V8.S[2], (R2)
+	B part50
+
+part49:
+	FMOVQ F8, 32(R2)
+
+part50:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -18581,7 +13990,7 @@ part47:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -18589,7 +13998,7 @@ part47:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -18597,7 +14006,7 @@ part47:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -18605,486 +14014,28 @@ l11:
 // func gemm4x3NEON(args *Gemm)
 TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	ADD R2, R1
-	FMOVQ (R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F12
-	FMOVQ 16(R2), F13
-	FMOVQ 32(R2), F14
-	ADD R3, R2
-	FMOVQ (R6), F15
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
-	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
-	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
-	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
-	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
-	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
-	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
-	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
-	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V0.B16, V12.B16, V0.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
-	FMOVQ 32(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
-	FMOVQ 32(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
-	FMOVQ 32(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
-	ADD R2, R1
-	FMOVQ (R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
-	FMOVQ 16(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
-	FMOVQ 32(R1), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V11.B16, V12.B16, V11.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R1), F12
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 32(R1), F12
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	FMOVQ 32(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	FMOVQ 32(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	FMOVQ 32(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R2, R1
-	FMOVQ (R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	FMOVQ 32(R1), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
-	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
-	VMOV V12.B16, V0.B16
-	WORD $0x4ea0e82c // fcmlt v12.4s, v1.4s, #0.0
-	WORD $0x4e6c1c2c // bic v12.16b, v1.16b, v12.16b
-	VMOV V12.B16, V1.B16
-	WORD $0x4ea0e84c // fcmlt v12.4s, v2.4s, #0.0
-	WORD $0x4e6c1c4c // bic v12.16b, v2.16b, v12.16b
-	VMOV V12.B16, V2.B16
-	WORD $0x4ea0e86c // fcmlt v12.4s, v3.4s, #0.0
-	WORD $0x4e6c1c6c // bic v12.16b, v3.16b, v12.16b
-	VMOV V12.B16, V3.B16
-	WORD $0x4ea0e88c // fcmlt v12.4s, v4.4s, #0.0
-	WORD $0x4e6c1c8c // bic v12.16b, v4.16b, v12.16b
-	VMOV V12.B16, V4.B16
-	WORD $0x4ea0e8ac // fcmlt v12.4s, v5.4s, #0.0
-	WORD $0x4e6c1cac // bic v12.16b, v5.16b, v12.16b
-	VMOV V12.B16, V5.B16
-	WORD $0x4ea0e8cc // fcmlt v12.4s, v6.4s, #0.0
-	WORD $0x4e6c1ccc // bic v12.16b, v6.16b, v12.16b
-	VMOV V12.B16, V6.B16
-	WORD $0x4ea0e8ec // fcmlt v12.4s, v7.4s, #0.0
-	WORD $0x4e6c1cec // bic v12.16b, v7.16b, v12.16b
-	VMOV V12.B16, V7.B16
-	WORD $0x4ea0e90c // fcmlt v12.4s, v8.4s, #0.0
-	WORD $0x4e6c1d0c // bic v12.16b, v8.16b, v12.16b
-	VMOV V12.B16, V8.B16
-	WORD $0x4ea0e92c // fcmlt v12.4s, v9.4s, #0.0
-	WORD $0x4e6c1d2c // bic v12.16b, v9.16b, v12.16b
-	VMOV V12.B16, V9.B16
-	WORD $0x4ea0e94c // fcmlt v12.4s, v10.4s, #0.0
-	WORD $0x4e6c1d4c // bic v12.16b, v10.16b, v12.16b
-	VMOV V12.B16, V10.B16
-	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
-	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
-	VMOV V12.B16, V11.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	ADD R2, R1
-	FMOVQ F9, (R1)
-	FMOVQ F10, 16(R1)
-	FMOVQ F11, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm4x3edgeNEON(args *Gemm)
-TEXT ·gemm4x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -19109,7 +14060,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -19188,7 +14139,7 @@ part11:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -19241,16 +14192,79 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F12
+	FMOVQ 16(R3), F13
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R3), F14
+	B part17
+
+part18:
+	FMOVD 32(R3), F14
+	TBZ $0x00, R1, part17
+	ADD $+40, R3, R10
+	VLD1 (R10), V14.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R3), F14
+
+part17:
+	FMOVQ F12, (R9)
+	FMOVQ F13, 16(R9)
+	FMOVQ F14, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVQ (R7), F15
+	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
+	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
+	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
+	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
+	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
+	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
+	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F12
 	FMOVQ 16(R3), F13
 	FMOVQ 32(R3), F14
@@ -19269,22 +14283,29 @@ l6:
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
@@ -19293,34 +14314,6 @@ l5:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V1.B16, V12.B16, V1.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F12
-	B part17
-
-part18:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F12
-
-part17:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F12
@@ -19339,16 +14332,16 @@ part19:
 part20:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
+	VAND V2.B16, V12.B16, V2.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
+	VAND V3.B16, V12.B16, V3.B16
 	FMOVQ 16(R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
+	VAND V4.B16, V12.B16, V4.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F12
@@ -19367,6 +14360,34 @@ part22:
 part23:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V5.B16, V12.B16, V5.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V6.B16, V12.B16, V6.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V7.B16, V12.B16, V7.B16
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 32(R2), F12
+	B part26
+
+part27:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part26
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part26
+
+part25:
+	FMOVQ 32(R2), F12
+
+part26:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V8.B16, V12.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19377,32 +14398,32 @@ part23:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V10.B16, V12.B16, V10.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F12
-	B part26
+	B part29
 
-part27:
+part30:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part26
+	TBZ $0x00, R1, part29
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part26
+	B part29
 
-part25:
+part28:
 	FMOVQ 32(R2), F12
 
-part26:
+part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
@@ -19415,40 +14436,6 @@ l9:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F12
-	B part29
-
-part30:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F12
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F12
@@ -19469,20 +14456,20 @@ part32:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	FMOVQ 16(R2), F12
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F12
@@ -19503,6 +14490,40 @@ part35:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS 32(R2), F12
+	B part38
+
+part39:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part38
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part38
+
+part37:
+	FMOVQ 32(R2), F12
+
+part38:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19517,34 +14538,34 @@ part35:
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F12
-	B part38
+	B part41
 
-part39:
+part42:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part38
+	TBZ $0x00, R1, part41
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part38
+	B part41
 
-part37:
+part40:
 	FMOVQ 32(R2), F12
 
-part38:
+part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
@@ -19557,40 +14578,6 @@ l10:
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F12
-	B part41
-
-part42:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F12
-
-part41:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F12
@@ -19611,20 +14598,20 @@ part44:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
 	FMOVQ 16(R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F12
@@ -19645,6 +14632,40 @@ part47:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 32(R2), F12
+	B part50
+
+part51:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part50
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part50
+
+part49:
+	FMOVQ 32(R2), F12
+
+part50:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -19659,30 +14680,30 @@ part47:
 	VDUP R3, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F12
-	B part50
+	B part53
 
-part51:
+part54:
 	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part50
+	TBZ $0x00, R1, part53
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
-	B part50
+	B part53
 
-part49:
+part52:
 	FMOVQ 32(R2), F12
 
-part50:
+part53:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -19720,95 +14741,120 @@ l8:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS F2, 32(R2)
-	B part53
-
-part54:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part53
-
-part52:
-	FMOVQ F2, 32(R2)
-
-part53:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part56
 
 part57:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part56
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part56:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part59
 
 part60:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part59
 	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part59:
 	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F11, 32(R2)
+	FMOVS F8, 32(R2)
 	B part62
 
 part63:
-	FMOVD F11, 32(R2)
+	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part62
-	ADD $+40, R2, R2
-	VST1 V11.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V8.S[2], (R6)
 	B part62
 
 part61:
-	FMOVQ F11, 32(R2)
+	FMOVQ F8, 32(R2)
 
 part62:
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F11, 32(R2)
+	B part65
+
+part66:
+	FMOVD F11, 32(R2)
+	TBZ $0x00, R1, part65
+	ADD $+40, R2, R2
+	VST1 V11.S[2], (R2)
+	B part65
+
+part64:
+	FMOVQ F11, 32(R2)
+
+part65:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -19817,7 +14863,7 @@ part62:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -19826,7 +14872,7 @@ part62:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -19835,7 +14881,7 @@ part62:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm5x3 is the micro-kernel for tiles of 5 rows and 3 vectors.
@@ -19843,571 +14889,28 @@ l11:
 // func gemm5x3NEON(args *Gemm)
 TEXT ·gemm5x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	ADD R2, R1
-	FMOVQ (R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	FMOVQ 32(R1), F14
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F15
-	FMOVQ 16(R2), F16
-	FMOVQ 32(R2), F17
-	ADD R3, R2
-	FMOVQ (R6), F18
-	FMOVS 16(R6), F19
-	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
-	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
-	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
-	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
-	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
-	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
-	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
-	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
-	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
-	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
-	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
-	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
-	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V0.B16, V15.B16, V0.B16
-	FMOVQ 16(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V1.B16, V15.B16, V1.B16
-	FMOVQ 32(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V2.B16, V15.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V3.B16, V15.B16, V3.B16
-	FMOVQ 16(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V4.B16, V15.B16, V4.B16
-	FMOVQ 32(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V5.B16, V15.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V6.B16, V15.B16, V6.B16
-	FMOVQ 16(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V7.B16, V15.B16, V7.B16
-	FMOVQ 32(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V8.B16, V15.B16, V8.B16
-	ADD R2, R1
-	FMOVQ (R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V9.B16, V15.B16, V9.B16
-	FMOVQ 16(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V10.B16, V15.B16, V10.B16
-	FMOVQ 32(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V11.B16, V15.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V12.B16, V15.B16, V12.B16
-	FMOVQ 16(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V13.B16, V15.B16, V13.B16
-	FMOVQ 32(R1), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V14.B16, V15.B16, V14.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
-	FMOVQ 16(R1), F15
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	FMOVQ 32(R1), F15
-	MOVD $0x3f800000, R1
-	VDUP R1, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	FMOVQ 32(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
-	FMOVQ 32(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
-	FMOVQ 32(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	FMOVQ 32(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
-	ADD R2, R1
-	FMOVQ (R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	FMOVQ 32(R1), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e80f // fcmlt v15.4s, v0.4s, #0.0
-	WORD $0x4e6f1c0f // bic v15.16b, v0.16b, v15.16b
-	VMOV V15.B16, V0.B16
-	WORD $0x4ea0e82f // fcmlt v15.4s, v1.4s, #0.0
-	WORD $0x4e6f1c2f // bic v15.16b, v1.16b, v15.16b
-	VMOV V15.B16, V1.B16
-	WORD $0x4ea0e84f // fcmlt v15.4s, v2.4s, #0.0
-	WORD $0x4e6f1c4f // bic v15.16b, v2.16b, v15.16b
-	VMOV V15.B16, V2.B16
-	WORD $0x4ea0e86f // fcmlt v15.4s, v3.4s, #0.0
-	WORD $0x4e6f1c6f // bic v15.16b, v3.16b, v15.16b
-	VMOV V15.B16, V3.B16
-	WORD $0x4ea0e88f // fcmlt v15.4s, v4.4s, #0.0
-	WORD $0x4e6f1c8f // bic v15.16b, v4.16b, v15.16b
-	VMOV V15.B16, V4.B16
-	WORD $0x4ea0e8af // fcmlt v15.4s, v5.4s, #0.0
-	WORD $0x4e6f1caf // bic v15.16b, v5.16b, v15.16b
-	VMOV V15.B16, V5.B16
-	WORD $0x4ea0e8cf // fcmlt v15.4s, v6.4s, #0.0
-	WORD $0x4e6f1ccf // bic v15.16b, v6.16b, v15.16b
-	VMOV V15.B16, V6.B16
-	WORD $0x4ea0e8ef // fcmlt v15.4s, v7.4s, #0.0
-	WORD $0x4e6f1cef // bic v15.16b, v7.16b, v15.16b
-	VMOV V15.B16, V7.B16
-	WORD $0x4ea0e90f // fcmlt v15.4s, v8.4s, #0.0
-	WORD $0x4e6f1d0f // bic v15.16b, v8.16b, v15.16b
-	VMOV V15.B16, V8.B16
-	WORD $0x4ea0e92f // fcmlt v15.4s, v9.4s, #0.0
-	WORD $0x4e6f1d2f // bic v15.16b, v9.16b, v15.16b
-	VMOV V15.B16, V9.B16
-	WORD $0x4ea0e94f // fcmlt v15.4s, v10.4s, #0.0
-	WORD $0x4e6f1d4f // bic v15.16b, v10.16b, v15.16b
-	VMOV V15.B16, V10.B16
-	WORD $0x4ea0e96f // fcmlt v15.4s, v11.4s, #0.0
-	WORD $0x4e6f1d6f // bic v15.16b, v11.16b, v15.16b
-	VMOV V15.B16, V11.B16
-	WORD $0x4ea0e98f // fcmlt v15.4s, v12.4s, #0.0
-	WORD $0x4e6f1d8f // bic v15.16b, v12.16b, v15.16b
-	VMOV V15.B16, V12.B16
-	WORD $0x4ea0e9af // fcmlt v15.4s, v13.4s, #0.0
-	WORD $0x4e6f1daf // bic v15.16b, v13.16b, v15.16b
-	VMOV V15.B16, V13.B16
-	WORD $0x4ea0e9cf // fcmlt v15.4s, v14.4s, #0.0
-	WORD $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
-	VMOV V15.B16, V14.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	ADD R2, R1
-	FMOVQ F9, (R1)
-	FMOVQ F10, 16(R1)
-	FMOVQ F11, 32(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	FMOVQ F14, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm5x3edgeNEON(args *Gemm)
-TEXT ·gemm5x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -20435,7 +14938,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -20533,7 +15036,7 @@ part14:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -20593,16 +15096,83 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F15
+	FMOVQ 16(R3), F16
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R3), F17
+	B part20
+
+part21:
+	FMOVD 32(R3), F17
+	TBZ $0x00, R1, part20
+	ADD $+40, R3, R10
+	VLD1 (R10), V17.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R3), F17
+
+part20:
+	FMOVQ F15, (R9)
+	FMOVQ F16, 16(R9)
+	FMOVQ F17, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVQ (R7), F18
+	FMOVS 16(R7), F19
+	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
+	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
+	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
+	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
+	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
+	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
+	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
+	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
+	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
+	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
+	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
+	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
+	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F15
 	FMOVQ 16(R3), F16
 	FMOVQ 32(R3), F17
@@ -20625,22 +15195,29 @@ l6:
 	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
 	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
@@ -20649,34 +15226,6 @@ l5:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V1.B16, V15.B16, V1.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F15
-	B part20
-
-part21:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F15
-
-part20:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V2.B16, V15.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V3.B16, V15.B16, V3.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V4.B16, V15.B16, V4.B16
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F15
@@ -20695,16 +15244,16 @@ part22:
 part23:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V5.B16, V15.B16, V5.B16
+	VAND V2.B16, V15.B16, V2.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V6.B16, V15.B16, V6.B16
+	VAND V3.B16, V15.B16, V3.B16
 	FMOVQ 16(R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V7.B16, V15.B16, V7.B16
+	VAND V4.B16, V15.B16, V4.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F15
@@ -20723,16 +15272,16 @@ part25:
 part26:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V8.B16, V15.B16, V8.B16
+	VAND V5.B16, V15.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V9.B16, V15.B16, V9.B16
+	VAND V6.B16, V15.B16, V6.B16
 	FMOVQ 16(R2), F15
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V10.B16, V15.B16, V10.B16
+	VAND V7.B16, V15.B16, V7.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F15
@@ -20751,6 +15300,34 @@ part28:
 part29:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V8.B16, V15.B16, V8.B16
+	ADD R3, R2
+	FMOVQ (R2), F15
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V9.B16, V15.B16, V9.B16
+	FMOVQ 16(R2), F15
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
+	VAND V10.B16, V15.B16, V10.B16
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS 32(R2), F15
+	B part32
+
+part33:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part32
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part32
+
+part31:
+	FMOVQ 32(R2), F15
+
+part32:
+	VEOR V16.B16, V16.B16, V16.B16
+	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V11.B16, V15.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -20761,32 +15338,32 @@ part29:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V13.B16, V15.B16, V13.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F15
-	B part32
+	B part35
 
-part33:
+part36:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part35
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part32
+	B part35
 
-part31:
+part34:
 	FMOVQ 32(R2), F15
 
-part32:
+part35:
 	VEOR V16.B16, V16.B16, V16.B16
 	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
 	VAND V14.B16, V15.B16, V14.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
@@ -20799,40 +15376,6 @@ l9:
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F15
-	B part35
-
-part36:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F15
-
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F15
@@ -20853,20 +15396,20 @@ part38:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
 	FMOVQ 16(R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F15
@@ -20887,20 +15430,20 @@ part41:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
 	FMOVQ 16(R2), F15
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F15
@@ -20921,6 +15464,40 @@ part44:
 	VDUP R6, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	ADD R3, R2
+	FMOVQ (R2), F15
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	FMOVQ 16(R2), F15
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS 32(R2), F15
+	B part47
+
+part48:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part47
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part47
+
+part46:
+	FMOVQ 32(R2), F15
+
+part47:
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -20935,34 +15512,34 @@ part44:
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F15
-	B part47
+	B part50
 
-part48:
+part51:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part47
+	TBZ $0x00, R1, part50
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part47
+	B part50
 
-part46:
+part49:
 	FMOVQ 32(R2), F15
 
-part47:
+part50:
 	MOVD $0x3f800000, R2
 	VDUP R2, V16.S4
 	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
@@ -20975,40 +15552,6 @@ l10:
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F15
-	B part50
-
-part51:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F15
-
-part50:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F15
@@ -21029,20 +15572,20 @@ part53:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
+	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
+	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
 	FMOVQ 16(R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
+	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F15
@@ -21063,20 +15606,20 @@ part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
 	FMOVQ 16(R2), F15
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
+	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F15
@@ -21097,6 +15640,40 @@ part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
+	ADD R3, R2
+	FMOVQ (R2), F15
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
+	FMOVQ 16(R2), F15
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
+	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
+	FMOVS 32(R2), F15
+	B part62
+
+part63:
+	FMOVD 32(R2), F15
+	TBZ $0x00, R1, part62
+	ADD $+40, R2, R6
+	VLD1 (R6), V15.S[2]
+	B part62
+
+part61:
+	FMOVQ 32(R2), F15
+
+part62:
+	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V16.S4
+	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -21111,30 +15688,30 @@ part59:
 	VDUP R3, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F15
-	B part62
+	B part65
 
-part63:
+part66:
 	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part62
+	TBZ $0x00, R1, part65
 	ADD $+40, R2, R2
 	VLD1 (R2), V15.S[2]
-	B part62
+	B part65
 
-part61:
+part64:
 	FMOVQ 32(R2), F15
 
-part62:
+part65:
 	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V16.S4
 	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
 	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e80f // fcmlt v15.4s, v0.4s, #0.0
 	WORD $0x4e6f1c0f // bic v15.16b, v0.16b, v15.16b
 	VMOV V15.B16, V0.B16
@@ -21181,114 +15758,143 @@ l8:
 	WORD $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
 	VMOV V15.B16, V14.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F2, 32(R2)
-	B part65
-
-part66:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part65
-
-part64:
-	FMOVQ F2, 32(R2)
-
-part65:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part68
 
 part69:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part68
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part68
 
 part67:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part68:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part71
 
 part72:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part71
 	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part71
 
 part70:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part71:
 	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
-	FMOVS F11, 32(R2)
+	FMOVS F8, 32(R2)
 	B part74
 
 part75:
-	FMOVD F11, 32(R2)
+	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part74
 	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V8.S[2], (R6)
 	B part74
 
 part73:
-	FMOVQ F11, 32(R2)
+	FMOVQ F8, 32(R2)
 
 part74:
 	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
-	FMOVS F14, 32(R2)
+	FMOVS F11, 32(R2)
 	B part77
 
 part78:
-	FMOVD F14, 32(R2)
+	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part77
-	ADD $+40, R2, R2
-	VST1 V14.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V11.S[2], (R6)
 	B part77
 
 part76:
-	FMOVQ F14, 32(R2)
+	FMOVQ F11, 32(R2)
 
 part77:
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	TBNZ $0x02, R1, part79
+	TBNZ $0x01, R1, part81
+	FMOVS F14, 32(R2)
+	B part80
+
+part81:
+	FMOVD F14, 32(R2)
+	TBZ $0x00, R1, part80
+	ADD $+40, R2, R2
+	VST1 V14.S[2], (R2)
+	B part80
+
+part79:
+	FMOVQ F14, 32(R2)
+
+part80:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	FMOVQ F14, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -21298,7 +15904,7 @@ part77:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -21308,7 +15914,7 @@ part77:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -21318,7 +15924,7 @@ part77:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm6x3 is the micro-kernel for tiles of 6 rows and 3 vectors.
@@ -21326,655 +15932,28 @@ l11:
 // func gemm6x3NEON(args *Gemm)
 TEXT ·gemm6x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	ADD R2, R1
-	FMOVQ (R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	FMOVQ 32(R1), F14
-	ADD R2, R1
-	FMOVQ (R1), F15
-	FMOVQ 16(R1), F16
-	FMOVQ 32(R1), F17
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V15.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V16.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	VMOV V2.B16, V17.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F18
-	FMOVQ 16(R2), F19
-	FMOVQ 32(R2), F20
-	ADD R3, R2
-	FMOVQ (R6), F21
-	FMOVD 16(R6), F22
-	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
-	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
-	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
-	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
-	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
-	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
-	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
-	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
-	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
-	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
-	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
-	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
-	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
-	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
-	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
-	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
-	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
-	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V0.B16, V18.B16, V0.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V1.B16, V18.B16, V1.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V2.B16, V18.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V3.B16, V18.B16, V3.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V4.B16, V18.B16, V4.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V5.B16, V18.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V6.B16, V18.B16, V6.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V7.B16, V18.B16, V7.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V8.B16, V18.B16, V8.B16
-	ADD R2, R1
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V9.B16, V18.B16, V9.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V10.B16, V18.B16, V10.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V11.B16, V18.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V12.B16, V18.B16, V12.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V13.B16, V18.B16, V13.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V14.B16, V18.B16, V14.B16
-	ADD R2, R1
-	FMOVQ (R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V15.B16, V18.B16, V15.B16
-	FMOVQ 16(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V16.B16, V18.B16, V16.B16
-	FMOVQ 32(R1), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V17.B16, V18.B16, V17.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
-	FMOVQ 16(R1), F18
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	FMOVQ 32(R1), F18
-	MOVD $0x3f800000, R1
-	VDUP R1, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
-	ADD R2, R1
-	FMOVQ (R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
-	FMOVQ 16(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	FMOVQ 32(R1), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e812 // fcmlt v18.4s, v0.4s, #0.0
-	WORD $0x4e721c12 // bic v18.16b, v0.16b, v18.16b
-	VMOV V18.B16, V0.B16
-	WORD $0x4ea0e832 // fcmlt v18.4s, v1.4s, #0.0
-	WORD $0x4e721c32 // bic v18.16b, v1.16b, v18.16b
-	VMOV V18.B16, V1.B16
-	WORD $0x4ea0e852 // fcmlt v18.4s, v2.4s, #0.0
-	WORD $0x4e721c52 // bic v18.16b, v2.16b, v18.16b
-	VMOV V18.B16, V2.B16
-	WORD $0x4ea0e872 // fcmlt v18.4s, v3.4s, #0.0
-	WORD $0x4e721c72 // bic v18.16b, v3.16b, v18.16b
-	VMOV V18.B16, V3.B16
-	WORD $0x4ea0e892 // fcmlt v18.4s, v4.4s, #0.0
-	WORD $0x4e721c92 // bic v18.16b, v4.16b, v18.16b
-	VMOV V18.B16, V4.B16
-	WORD $0x4ea0e8b2 // fcmlt v18.4s, v5.4s, #0.0
-	WORD $0x4e721cb2 // bic v18.16b, v5.16b, v18.16b
-	VMOV V18.B16, V5.B16
-	WORD $0x4ea0e8d2 // fcmlt v18.4s, v6.4s, #0.0
-	WORD $0x4e721cd2 // bic v18.16b, v6.16b, v18.16b
-	VMOV V18.B16, V6.B16
-	WORD $0x4ea0e8f2 // fcmlt v18.4s, v7.4s, #0.0
-	WORD $0x4e721cf2 // bic v18.16b, v7.16b, v18.16b
-	VMOV V18.B16, V7.B16
-	WORD $0x4ea0e912 // fcmlt v18.4s, v8.4s, #0.0
-	WORD $0x4e721d12 // bic v18.16b, v8.16b, v18.16b
-	VMOV V18.B16, V8.B16
-	WORD $0x4ea0e932 // fcmlt v18.4s, v9.4s, #0.0
-	WORD $0x4e721d32 // bic v18.16b, v9.16b, v18.16b
-	VMOV V18.B16, V9.B16
-	WORD $0x4ea0e952 // fcmlt v18.4s, v10.4s, #0.0
-	WORD $0x4e721d52 // bic v18.16b, v10.16b, v18.16b
-	VMOV V18.B16, V10.B16
-	WORD $0x4ea0e972 // fcmlt v18.4s, v11.4s, #0.0
-	WORD $0x4e721d72 // bic v18.16b, v11.16b, v18.16b
-	VMOV V18.B16, V11.B16
-	WORD $0x4ea0e992 // fcmlt v18.4s, v12.4s, #0.0
-	WORD $0x4e721d92 // bic v18.16b, v12.16b, v18.16b
-	VMOV V18.B16, V12.B16
-	WORD $0x4ea0e9b2 // fcmlt v18.4s, v13.4s, #0.0
-	WORD $0x4e721db2 // bic v18.16b, v13.16b, v18.16b
-	VMOV V18.B16, V13.B16
-	WORD $0x4ea0e9d2 // fcmlt v18.4s, v14.4s, #0.0
-	WORD $0x4e721dd2 // bic v18.16b, v14.16b, v18.16b
-	VMOV V18.B16, V14.B16
-	WORD $0x4ea0e9f2 // fcmlt v18.4s, v15.4s, #0.0
-	WORD $0x4e721df2 // bic v18.16b, v15.16b, v18.16b
-	VMOV V18.B16, V15.B16
-	WORD $0x4ea0ea12 // fcmlt v18.4s, v16.4s, #0.0
-	WORD $0x4e721e12 // bic v18.16b, v16.16b, v18.16b
-	VMOV V18.B16, V16.B16
-	WORD $0x4ea0ea32 // fcmlt v18.4s, v17.4s, #0.0
-	WORD $0x4e721e32 // bic v18.16b, v17.16b, v18.16b
-	VMOV V18.B16, V17.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	ADD R2, R1
-	FMOVQ F9, (R1)
-	FMOVQ F10, 16(R1)
-	FMOVQ F11, 32(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	FMOVQ F14, 32(R1)
-	ADD R2, R1
-	FMOVQ F15, (R1)
-	FMOVQ F16, 16(R1)
-	FMOVQ F17, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm6x3edgeNEON(args *Gemm)
-TEXT ·gemm6x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -22005,7 +15984,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -22122,7 +16101,7 @@ part17:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -22189,16 +16168,86 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F18
+	FMOVQ 16(R3), F19
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 32(R3), F20
+	B part23
+
+part24:
+	FMOVD 32(R3), F20
+	TBZ $0x00, R1, part23
+	ADD $+40, R3, R10
+	VLD1 (R10), V20.S[2]
+	B part23
+
+part22:
+	FMOVQ 32(R3), F20
+
+part23:
+	FMOVQ F18, (R9)
+	FMOVQ F19, 16(R9)
+	FMOVQ F20, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVQ (R7), F21
+	FMOVD 16(R7), F22
+	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
+	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
+	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
+	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
+	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
+	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
+	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
+	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
+	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
+	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
+	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
+	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
+	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
+	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
+	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
+	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
+	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
+	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F18
 	FMOVQ 16(R3), F19
 	FMOVQ 32(R3), F20
@@ -22224,22 +16273,29 @@ l6:
 	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
 	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
@@ -22248,34 +16304,6 @@ l5:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V1.B16, V18.B16, V1.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F18
-	B part23
-
-part24:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F18
-
-part23:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V2.B16, V18.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V3.B16, V18.B16, V3.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V4.B16, V18.B16, V4.B16
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F18
@@ -22294,16 +16322,16 @@ part25:
 part26:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V5.B16, V18.B16, V5.B16
+	VAND V2.B16, V18.B16, V2.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V6.B16, V18.B16, V6.B16
+	VAND V3.B16, V18.B16, V3.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V7.B16, V18.B16, V7.B16
+	VAND V4.B16, V18.B16, V4.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F18
@@ -22322,16 +16350,16 @@ part28:
 part29:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V8.B16, V18.B16, V8.B16
+	VAND V5.B16, V18.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V9.B16, V18.B16, V9.B16
+	VAND V6.B16, V18.B16, V6.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V10.B16, V18.B16, V10.B16
+	VAND V7.B16, V18.B16, V7.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F18
@@ -22350,16 +16378,16 @@ part31:
 part32:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V11.B16, V18.B16, V11.B16
+	VAND V8.B16, V18.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V12.B16, V18.B16, V12.B16
+	VAND V9.B16, V18.B16, V9.B16
 	FMOVQ 16(R2), F18
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V13.B16, V18.B16, V13.B16
+	VAND V10.B16, V18.B16, V10.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F18
@@ -22378,6 +16406,34 @@ part34:
 part35:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V11.B16, V18.B16, V11.B16
+	ADD R3, R2
+	FMOVQ (R2), F18
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V12.B16, V18.B16, V12.B16
+	FMOVQ 16(R2), F18
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
+	VAND V13.B16, V18.B16, V13.B16
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS 32(R2), F18
+	B part38
+
+part39:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part38
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part38
+
+part37:
+	FMOVQ 32(R2), F18
+
+part38:
+	VEOR V19.B16, V19.B16, V19.B16
+	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V14.B16, V18.B16, V14.B16
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -22388,32 +16444,32 @@ part35:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V16.B16, V18.B16, V16.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F18
-	B part38
+	B part41
 
-part39:
+part42:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part38
+	TBZ $0x00, R1, part41
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part38
+	B part41
 
-part37:
+part40:
 	FMOVQ 32(R2), F18
 
-part38:
+part41:
 	VEOR V19.B16, V19.B16, V19.B16
 	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
 	VAND V17.B16, V18.B16, V17.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
@@ -22426,40 +16482,6 @@ l9:
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F18
-	B part41
-
-part42:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F18
-
-part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F18
@@ -22480,20 +16502,20 @@ part44:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
+	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F18
@@ -22514,20 +16536,20 @@ part47:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
+	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F18
@@ -22548,20 +16570,20 @@ part50:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
 	FMOVQ 16(R2), F18
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F18
@@ -22582,6 +16604,40 @@ part53:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	ADD R3, R2
+	FMOVQ (R2), F18
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
+	FMOVQ 16(R2), F18
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
+	FMOVS 32(R2), F18
+	B part56
+
+part57:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part56
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part56
+
+part55:
+	FMOVQ 32(R2), F18
+
+part56:
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
+	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -22596,34 +16652,34 @@ part53:
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F18
-	B part56
+	B part59
 
-part57:
+part60:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part56
+	TBZ $0x00, R1, part59
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part56
+	B part59
 
-part55:
+part58:
 	FMOVQ 32(R2), F18
 
-part56:
+part59:
 	MOVD $0x3f800000, R2
 	VDUP R2, V19.S4
 	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
 	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
 	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
@@ -22636,40 +16692,6 @@ l10:
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 32(R2), F18
-	B part59
-
-part60:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part59
-
-part58:
-	FMOVQ 32(R2), F18
-
-part59:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F18
@@ -22690,20 +16712,20 @@ part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
+	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
+	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F18
@@ -22724,20 +16746,20 @@ part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
+	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
+	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
+	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F18
@@ -22758,20 +16780,20 @@ part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
+	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
 	FMOVQ 16(R2), F18
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F18
@@ -22792,6 +16814,40 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
+	ADD R3, R2
+	FMOVQ (R2), F18
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
+	FMOVQ 16(R2), F18
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
+	FMOVS 32(R2), F18
+	B part74
+
+part75:
+	FMOVD 32(R2), F18
+	TBZ $0x00, R1, part74
+	ADD $+40, R2, R6
+	VLD1 (R6), V18.S[2]
+	B part74
+
+part73:
+	FMOVQ 32(R2), F18
+
+part74:
+	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V19.S4
+	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -22806,30 +16862,30 @@ part71:
 	VDUP R3, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS 32(R2), F18
-	B part74
+	B part77
 
-part75:
+part78:
 	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part74
+	TBZ $0x00, R1, part77
 	ADD $+40, R2, R2
 	VLD1 (R2), V18.S[2]
-	B part74
+	B part77
 
-part73:
+part76:
 	FMOVQ 32(R2), F18
 
-part74:
+part77:
 	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V19.S4
 	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
 	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e812 // fcmlt v18.4s, v0.4s, #0.0
 	WORD $0x4e721c12 // bic v18.16b, v0.16b, v18.16b
 	VMOV V18.B16, V0.B16
@@ -22885,133 +16941,166 @@ l8:
 	WORD $0x4e721e32 // bic v18.16b, v17.16b, v18.16b
 	VMOV V18.B16, V17.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F2, 32(R2)
-	B part77
-
-part78:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F2, 32(R2)
-
-part77:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part80
 
 part81:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part80
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part80
 
 part79:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part80:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part83
 
 part84:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part83
 	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part83
 
 part82:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part83:
 	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
-	FMOVS F11, 32(R2)
+	FMOVS F8, 32(R2)
 	B part86
 
 part87:
-	FMOVD F11, 32(R2)
+	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part86
 	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V8.S[2], (R6)
 	B part86
 
 part85:
-	FMOVQ F11, 32(R2)
+	FMOVQ F8, 32(R2)
 
 part86:
 	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
-	FMOVS F14, 32(R2)
+	FMOVS F11, 32(R2)
 	B part89
 
 part90:
-	FMOVD F14, 32(R2)
+	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part89
 	ADD $+40, R2, R6
-	VST1 V14.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part89
 
 part88:
-	FMOVQ F14, 32(R2)
+	FMOVQ F11, 32(R2)
 
 part89:
 	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F17, 32(R2)
+	FMOVS F14, 32(R2)
 	B part92
 
 part93:
-	FMOVD F17, 32(R2)
+	FMOVD F14, 32(R2)
 	TBZ $0x00, R1, part92
-	ADD $+40, R2, R2
-	VST1 V17.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V14.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F17, 32(R2)
+	FMOVQ F14, 32(R2)
 
 part92:
+	ADD R3, R2
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
+	TBNZ $0x02, R1, part94
+	TBNZ $0x01, R1, part96
+	FMOVS F17, 32(R2)
+	B part95
+
+part96:
+	FMOVD F17, 32(R2)
+	TBZ $0x00, R1, part95
+	ADD $+40, R2, R2
+	VST1 V17.S[2], (R2)
+	B part95
+
+part94:
+	FMOVQ F17, 32(R2)
+
+part95:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	FMOVQ F14, 32(R2)
+	ADD R3, R2
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
+	FMOVQ F17, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -23022,7 +17111,7 @@ part92:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -23033,7 +17122,7 @@ part92:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -23044,7 +17133,7 @@ part92:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm7x3 is the micro-kernel for tiles of 7 rows and 3 vectors.
@@ -23052,741 +17141,28 @@ l11:
 // func gemm7x3NEON(args *Gemm)
 TEXT ·gemm7x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	ADD R2, R1
-	FMOVQ (R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	FMOVQ 32(R1), F14
-	ADD R2, R1
-	FMOVQ (R1), F15
-	FMOVQ 16(R1), F16
-	FMOVQ 32(R1), F17
-	ADD R2, R1
-	FMOVQ (R1), F18
-	FMOVQ 16(R1), F19
-	FMOVQ 32(R1), F20
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V15.B16
-	VMOV V0.B16, V18.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V16.B16
-	VMOV V1.B16, V19.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	VMOV V2.B16, V17.B16
-	VMOV V2.B16, V20.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R1, R2
-	VLD1R (R2), [V20.S4]
-	VMOV V20.B16, V18.B16
-	VMOV V20.B16, V19.B16
-	ADD $+28, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F21
-	FMOVQ 16(R2), F22
-	FMOVQ 32(R2), F23
-	ADD R3, R2
-	FMOVQ (R6), F24
-	FMOVD 16(R6), F25
-	ADD $+24, R6, R8
-	VLD1 (R8), V25.S[2]
-	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
-	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
-	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
-	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
-	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
-	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
-	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
-	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
-	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
-	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
-	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
-	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
-	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
-	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
-	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
-	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
-	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
-	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
-	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
-	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
-	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V0.B16, V21.B16, V0.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V1.B16, V21.B16, V1.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V2.B16, V21.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V3.B16, V21.B16, V3.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V4.B16, V21.B16, V4.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V5.B16, V21.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V6.B16, V21.B16, V6.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V7.B16, V21.B16, V7.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V8.B16, V21.B16, V8.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V9.B16, V21.B16, V9.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V10.B16, V21.B16, V10.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V11.B16, V21.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V12.B16, V21.B16, V12.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V13.B16, V21.B16, V13.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V14.B16, V21.B16, V14.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V15.B16, V21.B16, V15.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V16.B16, V21.B16, V16.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V17.B16, V21.B16, V17.B16
-	ADD R2, R1
-	FMOVQ (R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V18.B16, V21.B16, V18.B16
-	FMOVQ 16(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V19.B16, V21.B16, V19.B16
-	FMOVQ 32(R1), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V20.B16, V21.B16, V20.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
-	FMOVQ 16(R1), F21
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	FMOVQ 32(R1), F21
-	MOVD $0x3f800000, R1
-	VDUP R1, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
-	ADD R2, R1
-	FMOVQ (R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	FMOVQ 32(R1), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e815 // fcmlt v21.4s, v0.4s, #0.0
-	WORD $0x4e751c15 // bic v21.16b, v0.16b, v21.16b
-	VMOV V21.B16, V0.B16
-	WORD $0x4ea0e835 // fcmlt v21.4s, v1.4s, #0.0
-	WORD $0x4e751c35 // bic v21.16b, v1.16b, v21.16b
-	VMOV V21.B16, V1.B16
-	WORD $0x4ea0e855 // fcmlt v21.4s, v2.4s, #0.0
-	WORD $0x4e751c55 // bic v21.16b, v2.16b, v21.16b
-	VMOV V21.B16, V2.B16
-	WORD $0x4ea0e875 // fcmlt v21.4s, v3.4s, #0.0
-	WORD $0x4e751c75 // bic v21.16b, v3.16b, v21.16b
-	VMOV V21.B16, V3.B16
-	WORD $0x4ea0e895 // fcmlt v21.4s, v4.4s, #0.0
-	WORD $0x4e751c95 // bic v21.16b, v4.16b, v21.16b
-	VMOV V21.B16, V4.B16
-	WORD $0x4ea0e8b5 // fcmlt v21.4s, v5.4s, #0.0
-	WORD $0x4e751cb5 // bic v21.16b, v5.16b, v21.16b
-	VMOV V21.B16, V5.B16
-	WORD $0x4ea0e8d5 // fcmlt v21.4s, v6.4s, #0.0
-	WORD $0x4e751cd5 // bic v21.16b, v6.16b, v21.16b
-	VMOV V21.B16, V6.B16
-	WORD $0x4ea0e8f5 // fcmlt v21.4s, v7.4s, #0.0
-	WORD $0x4e751cf5 // bic v21.16b, v7.16b, v21.16b
-	VMOV V21.B16, V7.B16
-	WORD $0x4ea0e915 // fcmlt v21.4s, v8.4s, #0.0
-	WORD $0x4e751d15 // bic v21.16b, v8.16b, v21.16b
-	VMOV V21.B16, V8.B16
-	WORD $0x4ea0e935 // fcmlt v21.4s, v9.4s, #0.0
-	WORD $0x4e751d35 // bic v21.16b, v9.16b, v21.16b
-	VMOV V21.B16, V9.B16
-	WORD $0x4ea0e955 // fcmlt v21.4s, v10.4s, #0.0
-	WORD $0x4e751d55 // bic v21.16b, v10.16b, v21.16b
-	VMOV V21.B16, V10.B16
-	WORD $0x4ea0e975 // fcmlt v21.4s, v11.4s, #0.0
-	WORD $0x4e751d75 // bic v21.16b, v11.16b, v21.16b
-	VMOV V21.B16, V11.B16
-	WORD $0x4ea0e995 // fcmlt v21.4s, v12.4s, #0.0
-	WORD $0x4e751d95 // bic v21.16b, v12.16b, v21.16b
-	VMOV V21.B16, V12.B16
-	WORD $0x4ea0e9b5 // fcmlt v21.4s, v13.4s, #0.0
-	WORD $0x4e751db5 // bic v21.16b, v13.16b, v21.16b
-	VMOV V21.B16, V13.B16
-	WORD $0x4ea0e9d5 // fcmlt v21.4s, v14.4s, #0.0
-	WORD $0x4e751dd5 // bic v21.16b, v14.16b, v21.16b
-	VMOV V21.B16, V14.B16
-	WORD $0x4ea0e9f5 // fcmlt v21.4s, v15.4s, #0.0
-	WORD $0x4e751df5 // bic v21.16b, v15.16b, v21.16b
-	VMOV V21.B16, V15.B16
-	WORD $0x4ea0ea15 // fcmlt v21.4s, v16.4s, #0.0
-	WORD $0x4e751e15 // bic v21.16b, v16.16b, v21.16b
-	VMOV V21.B16, V16.B16
-	WORD $0x4ea0ea35 // fcmlt v21.4s, v17.4s, #0.0
-	WORD $0x4e751e35 // bic v21.16b, v17.16b, v21.16b
-	VMOV V21.B16, V17.B16
-	WORD $0x4ea0ea55 // fcmlt v21.4s, v18.4s, #0.0
-	WORD $0x4e751e55 // bic v21.16b, v18.16b, v21.16b
-	VMOV V21.B16, V18.B16
-	WORD $0x4ea0ea75 // fcmlt v21.4s, v19.4s, #0.0
-	WORD $0x4e751e75 // bic v21.16b, v19.16b, v21.16b
-	VMOV V21.B16, V19.B16
-	WORD $0x4ea0ea95 // fcmlt v21.4s, v20.4s, #0.0
-	WORD $0x4e751e95 // bic v21.16b, v20.16b, v21.16b
-	VMOV V21.B16, V20.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	ADD R2, R1
-	FMOVQ F9, (R1)
-	FMOVQ F10, 16(R1)
-	FMOVQ F11, 32(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	FMOVQ F14, 32(R1)
-	ADD R2, R1
-	FMOVQ F15, (R1)
-	FMOVQ F16, 16(R1)
-	FMOVQ F17, 32(R1)
-	ADD R2, R1
-	FMOVQ F18, (R1)
-	FMOVQ F19, 16(R1)
-	FMOVQ F20, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm7x3edgeNEON(args *Gemm)
-TEXT ·gemm7x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -23820,7 +17196,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -23956,7 +17332,7 @@ part20:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -24030,24 +17406,45 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 
-l6:
+l7:
 	FMOVQ (R3), F21
 	FMOVQ 16(R3), F22
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 32(R3), F23
+	B part26
+
+part27:
+	FMOVD 32(R3), F23
+	TBZ $0x00, R1, part26
+	ADD $+40, R3, R10
+	VLD1 (R10), V23.S[2]
+	B part26
+
+part25:
 	FMOVQ 32(R3), F23
+
+part26:
+	FMOVQ F21, (R9)
+	FMOVQ F22, 16(R9)
+	FMOVQ F23, 32(R9)
+	ADD $+48, R9
 	ADD R6, R3
 	FMOVQ (R7), F24
 	FMOVD 16(R7), F25
-	ADD $+24, R7, R9
-	VLD1 (R9), V25.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V25.S[2]
 	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
 	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
 	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
@@ -24071,21 +17468,82 @@ l6:
 	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
 	ADD R8, R7
 	SUB $+1, R2
-	CBNZ R2, l6
+	CBNZ R2, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
+	FMOVQ (R3), F21
+	FMOVQ 16(R3), F22
+	FMOVQ 32(R3), F23
+	ADD R6, R3
+	FMOVQ (R7), F24
+	FMOVD 16(R7), F25
+	ADD $+24, R7, R10
+	VLD1 (R10), V25.S[2]
+	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
+	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
+	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
+	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
+	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
+	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
+	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
+	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
+	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
+	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
+	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
+	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
+	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
+	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
+	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
+	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
+	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
+	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
+	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
+	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
+	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
+	ADD R8, R7
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
@@ -24094,34 +17552,6 @@ l5:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V1.B16, V21.B16, V1.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F21
-	B part26
-
-part27:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F21
-
-part26:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V2.B16, V21.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V3.B16, V21.B16, V3.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V4.B16, V21.B16, V4.B16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F21
@@ -24140,16 +17570,16 @@ part28:
 part29:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V5.B16, V21.B16, V5.B16
+	VAND V2.B16, V21.B16, V2.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V6.B16, V21.B16, V6.B16
+	VAND V3.B16, V21.B16, V3.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V7.B16, V21.B16, V7.B16
+	VAND V4.B16, V21.B16, V4.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F21
@@ -24168,16 +17598,16 @@ part31:
 part32:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V8.B16, V21.B16, V8.B16
+	VAND V5.B16, V21.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V9.B16, V21.B16, V9.B16
+	VAND V6.B16, V21.B16, V6.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V10.B16, V21.B16, V10.B16
+	VAND V7.B16, V21.B16, V7.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F21
@@ -24196,16 +17626,16 @@ part34:
 part35:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V11.B16, V21.B16, V11.B16
+	VAND V8.B16, V21.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V12.B16, V21.B16, V12.B16
+	VAND V9.B16, V21.B16, V9.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V13.B16, V21.B16, V13.B16
+	VAND V10.B16, V21.B16, V10.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F21
@@ -24224,16 +17654,16 @@ part37:
 part38:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V14.B16, V21.B16, V14.B16
+	VAND V11.B16, V21.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V15.B16, V21.B16, V15.B16
+	VAND V12.B16, V21.B16, V12.B16
 	FMOVQ 16(R2), F21
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V16.B16, V21.B16, V16.B16
+	VAND V13.B16, V21.B16, V13.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F21
@@ -24252,6 +17682,34 @@ part40:
 part41:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V14.B16, V21.B16, V14.B16
+	ADD R3, R2
+	FMOVQ (R2), F21
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V15.B16, V21.B16, V15.B16
+	FMOVQ 16(R2), F21
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
+	VAND V16.B16, V21.B16, V16.B16
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
+	FMOVS 32(R2), F21
+	B part44
+
+part45:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part44
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part44
+
+part43:
+	FMOVQ 32(R2), F21
+
+part44:
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V17.B16, V21.B16, V17.B16
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -24262,32 +17720,32 @@ part41:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V19.B16, V21.B16, V19.B16
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F21
-	B part44
+	B part47
 
-part45:
+part48:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part44
+	TBZ $0x00, R1, part47
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part44
+	B part47
 
-part43:
+part46:
 	FMOVQ 32(R2), F21
 
-part44:
+part47:
 	VEOR V22.B16, V22.B16, V22.B16
 	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
 	VAND V20.B16, V21.B16, V20.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
@@ -24300,40 +17758,6 @@ l9:
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F21
-	B part47
-
-part48:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F21
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part49
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F21
@@ -24354,20 +17778,20 @@ part50:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
+	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
+	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
+	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part52
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F21
@@ -24388,20 +17812,20 @@ part53:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
+	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
+	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F21
@@ -24422,20 +17846,20 @@ part56:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
+	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
+	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
+	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F21
@@ -24456,20 +17880,20 @@ part59:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
+	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
+	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
 	FMOVQ 16(R2), F21
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
+	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F21
@@ -24490,6 +17914,40 @@ part62:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
+	ADD R3, R2
+	FMOVQ (R2), F21
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
+	FMOVQ 16(R2), F21
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS 32(R2), F21
+	B part65
+
+part66:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part65
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part65
+
+part64:
+	FMOVQ 32(R2), F21
+
+part65:
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
+	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -24504,34 +17962,34 @@ part62:
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F21
-	B part65
+	B part68
 
-part66:
+part69:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part68
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part65
+	B part68
 
-part64:
+part67:
 	FMOVQ 32(R2), F21
 
-part65:
+part68:
 	MOVD $0x3f800000, R2
 	VDUP R2, V22.S4
 	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
 	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
 	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
@@ -24544,40 +18002,6 @@ l10:
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 32(R2), F21
-	B part68
-
-part69:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part68
-
-part67:
-	FMOVQ 32(R2), F21
-
-part68:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F21
@@ -24598,20 +18022,20 @@ part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
+	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
+	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
+	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
 	TBNZ $0x02, R1, part73
 	TBNZ $0x01, R1, part75
 	FMOVS 32(R2), F21
@@ -24632,20 +18056,20 @@ part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
+	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
+	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
+	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
 	TBNZ $0x02, R1, part76
 	TBNZ $0x01, R1, part78
 	FMOVS 32(R2), F21
@@ -24666,20 +18090,20 @@ part77:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
+	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
+	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
+	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 32(R2), F21
@@ -24700,20 +18124,20 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
+	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
+	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
 	FMOVQ 16(R2), F21
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
+	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 32(R2), F21
@@ -24734,6 +18158,40 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
+	ADD R3, R2
+	FMOVQ (R2), F21
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
+	FMOVQ 16(R2), F21
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
+	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
+	TBNZ $0x02, R1, part85
+	TBNZ $0x01, R1, part87
+	FMOVS 32(R2), F21
+	B part86
+
+part87:
+	FMOVD 32(R2), F21
+	TBZ $0x00, R1, part86
+	ADD $+40, R2, R6
+	VLD1 (R6), V21.S[2]
+	B part86
+
+part85:
+	FMOVQ 32(R2), F21
+
+part86:
+	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V22.S4
+	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -24748,30 +18206,30 @@ part83:
 	VDUP R3, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
+	TBNZ $0x02, R1, part88
+	TBNZ $0x01, R1, part90
 	FMOVS 32(R2), F21
-	B part86
+	B part89
 
-part87:
+part90:
 	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part86
+	TBZ $0x00, R1, part89
 	ADD $+40, R2, R2
 	VLD1 (R2), V21.S[2]
-	B part86
+	B part89
 
-part85:
+part88:
 	FMOVQ 32(R2), F21
 
-part86:
+part89:
 	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V22.S4
 	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
 	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e815 // fcmlt v21.4s, v0.4s, #0.0
 	WORD $0x4e751c15 // bic v21.16b, v0.16b, v21.16b
 	VMOV V21.B16, V0.B16
@@ -24836,152 +18294,189 @@ l8:
 	WORD $0x4e751e95 // bic v21.16b, v20.16b, v21.16b
 	VMOV V21.B16, V20.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F2, 32(R2)
-	B part89
-
-part90:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part89
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F2, 32(R2)
-
-part89:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part92
 
 part93:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part92
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part92
 
 part91:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part92:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part95
 
 part96:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part95
 	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part95
 
 part94:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part95:
 	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
 	TBNZ $0x02, R1, part97
 	TBNZ $0x01, R1, part99
-	FMOVS F11, 32(R2)
+	FMOVS F8, 32(R2)
 	B part98
 
 part99:
-	FMOVD F11, 32(R2)
+	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part98
 	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V8.S[2], (R6)
 	B part98
 
 part97:
-	FMOVQ F11, 32(R2)
+	FMOVQ F8, 32(R2)
 
 part98:
 	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
 	TBNZ $0x02, R1, part100
 	TBNZ $0x01, R1, part102
-	FMOVS F14, 32(R2)
+	FMOVS F11, 32(R2)
 	B part101
 
 part102:
-	FMOVD F14, 32(R2)
+	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part101
 	ADD $+40, R2, R6
-	VST1 V14.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part101
 
 part100:
-	FMOVQ F14, 32(R2)
+	FMOVQ F11, 32(R2)
 
 part101:
 	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F17, 32(R2)
+	FMOVS F14, 32(R2)
 	B part104
 
 part105:
-	FMOVD F17, 32(R2)
+	FMOVD F14, 32(R2)
 	TBZ $0x00, R1, part104
 	ADD $+40, R2, R6
-	VST1 V17.S[2], (R6)
+	VST1 V14.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F17, 32(R2)
+	FMOVQ F14, 32(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F20, 32(R2)
+	FMOVS F17, 32(R2)
 	B part107
 
 part108:
-	FMOVD F20, 32(R2)
+	FMOVD F17, 32(R2)
 	TBZ $0x00, R1, part107
-	ADD $+40, R2, R2
-	VST1 V20.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V17.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F20, 32(R2)
+	FMOVQ F17, 32(R2)
 
 part107:
+	ADD R3, R2
+	FMOVQ F18, (R2)
+	FMOVQ F19, 16(R2)
+	TBNZ $0x02, R1, part109
+	TBNZ $0x01, R1, part111
+	FMOVS F20, 32(R2)
+	B part110
+
+part111:
+	FMOVD F20, 32(R2)
+	TBZ $0x00, R1, part110
+	ADD $+40, R2, R2
+	VST1 V20.S[2], (R2)
+	B part110
+
+part109:
+	FMOVQ F20, 32(R2)
+
+part110:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	FMOVQ F14, 32(R2)
+	ADD R3, R2
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
+	FMOVQ F17, 32(R2)
+	ADD R3, R2
+	FMOVQ F18, (R2)
+	FMOVQ F19, 16(R2)
+	FMOVQ F20, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -24993,7 +18488,7 @@ part107:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -25005,7 +18500,7 @@ part107:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -25017,7 +18512,7 @@ part107:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
+l18:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -25025,823 +18520,28 @@ l11:
 // func gemm8x3NEON(args *Gemm)
 TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
-	MOVD $local-128(SP), R1
-	MOVD (R0), R2
-	MOVD R2, (R1)
-	MOVD $local-128(SP), R1
-	MOVD 16(R0), R2
-	MOVD R2, 8(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R0), R2
-	MOVD R2, 16(R1)
-	MOVD $local-128(SP), R1
-	MOVD 24(R0), R2
-	MOVD R2, 24(R1)
-	MOVD $local-128(SP), R1
-	MOVD 88(R0), R2
-	MOVD R2, 32(R1)
-
-l0:
-	MOVD 104(R0), R1
-	CMP $+1, R1
-	BEQ l1
-	CMP $+2, R1
-	BEQ l2
-	CMP $+3, R1
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	VEOR V21.B16, V21.B16, V21.B16
-	VEOR V22.B16, V22.B16, V22.B16
-	VEOR V23.B16, V23.B16, V23.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ (R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	ADD R2, R1
-	FMOVQ (R1), F3
-	FMOVQ 16(R1), F4
-	FMOVQ 32(R1), F5
-	ADD R2, R1
-	FMOVQ (R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	ADD R2, R1
-	FMOVQ (R1), F9
-	FMOVQ 16(R1), F10
-	FMOVQ 32(R1), F11
-	ADD R2, R1
-	FMOVQ (R1), F12
-	FMOVQ 16(R1), F13
-	FMOVQ 32(R1), F14
-	ADD R2, R1
-	FMOVQ (R1), F15
-	FMOVQ 16(R1), F16
-	FMOVQ 32(R1), F17
-	ADD R2, R1
-	FMOVQ (R1), F18
-	FMOVQ 16(R1), F19
-	FMOVQ 32(R1), F20
-	ADD R2, R1
-	FMOVQ (R1), F21
-	FMOVQ 16(R1), F22
-	FMOVQ 32(R1), F23
-	B l4
-
-l2:
-	MOVD 24(R0), R1
-	FMOVQ (R1), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V15.B16
-	VMOV V0.B16, V18.B16
-	VMOV V0.B16, V21.B16
-	FMOVQ 16(R1), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V16.B16
-	VMOV V1.B16, V19.B16
-	VMOV V1.B16, V22.B16
-	FMOVQ 32(R1), F2
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	VMOV V2.B16, V17.B16
-	VMOV V2.B16, V20.B16
-	VMOV V2.B16, V23.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R1
-	MOVD 24(R1), R1
-	VLD1R (R1), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R1, R2
-	VLD1R (R2), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R1, R2
-	VLD1R (R2), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R1, R2
-	VLD1R (R2), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R1, R2
-	VLD1R (R2), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R1, R2
-	VLD1R (R2), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R1, R2
-	VLD1R (R2), [V20.S4]
-	VMOV V20.B16, V18.B16
-	VMOV V20.B16, V19.B16
-	ADD $+28, R1, R2
-	VLD1R (R2), [V23.S4]
-	VMOV V23.B16, V21.B16
-	VMOV V23.B16, V22.B16
-	ADD $+32, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 24(R2)
-
-l4:
-	MOVD 80(R0), R1
-	CBZ R1, l5
-	MOVD 8(R0), R2
-	MOVD 56(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD (R6), R6
-	MOVD 40(R0), R7
-	MOVD 48(R0), R7
-
-l6:
-	FMOVQ (R2), F24
-	FMOVQ 16(R2), F25
-	FMOVQ 32(R2), F26
-	ADD R3, R2
-	FMOVQ (R6), F27
-	FMOVQ 16(R6), F28
-	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
-	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
-	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
-	WORD $0x4fbb1303 // fmla v3.4s, v24.4s, v27.s[1]
-	WORD $0x4fbb1324 // fmla v4.4s, v25.4s, v27.s[1]
-	WORD $0x4fbb1345 // fmla v5.4s, v26.4s, v27.s[1]
-	WORD $0x4f9b1b06 // fmla v6.4s, v24.4s, v27.s[2]
-	WORD $0x4f9b1b27 // fmla v7.4s, v25.4s, v27.s[2]
-	WORD $0x4f9b1b48 // fmla v8.4s, v26.4s, v27.s[2]
-	WORD $0x4fbb1b09 // fmla v9.4s, v24.4s, v27.s[3]
-	WORD $0x4fbb1b2a // fmla v10.4s, v25.4s, v27.s[3]
-	WORD $0x4fbb1b4b // fmla v11.4s, v26.4s, v27.s[3]
-	WORD $0x4f9c130c // fmla v12.4s, v24.4s, v28.s[0]
-	WORD $0x4f9c132d // fmla v13.4s, v25.4s, v28.s[0]
-	WORD $0x4f9c134e // fmla v14.4s, v26.4s, v28.s[0]
-	WORD $0x4fbc130f // fmla v15.4s, v24.4s, v28.s[1]
-	WORD $0x4fbc1330 // fmla v16.4s, v25.4s, v28.s[1]
-	WORD $0x4fbc1351 // fmla v17.4s, v26.4s, v28.s[1]
-	WORD $0x4f9c1b12 // fmla v18.4s, v24.4s, v28.s[2]
-	WORD $0x4f9c1b33 // fmla v19.4s, v25.4s, v28.s[2]
-	WORD $0x4f9c1b54 // fmla v20.4s, v26.4s, v28.s[2]
-	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
-	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
-	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
-	ADD R7, R6
-	SUB $+1, R1
-	CBNZ R1, l6
-
-l5:
-	MOVD 112(R0), R1
-	CBZ R1, l7
-	CMP $+1, R1
-	BEQ l8
-	CMP $+3, R1
-	BEQ l9
-	CMP $+4, R1
-	BEQ l10
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V0.B16, V24.B16, V0.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V1.B16, V24.B16, V1.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V2.B16, V24.B16, V2.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V3.B16, V24.B16, V3.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V4.B16, V24.B16, V4.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V5.B16, V24.B16, V5.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V6.B16, V24.B16, V6.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V7.B16, V24.B16, V7.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V8.B16, V24.B16, V8.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V9.B16, V24.B16, V9.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V10.B16, V24.B16, V10.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V11.B16, V24.B16, V11.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V12.B16, V24.B16, V12.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V13.B16, V24.B16, V13.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V14.B16, V24.B16, V14.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V15.B16, V24.B16, V15.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V16.B16, V24.B16, V16.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V17.B16, V24.B16, V17.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V18.B16, V24.B16, V18.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V19.B16, V24.B16, V19.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V20.B16, V24.B16, V20.B16
-	ADD R2, R1
-	FMOVQ (R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V21.B16, V24.B16, V21.B16
-	FMOVQ 16(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V22.B16, V24.B16, V22.B16
-	FMOVQ 32(R1), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V23.B16, V24.B16, V23.B16
-	B l7
-
-l9:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
-	FMOVQ 16(R1), F24
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	FMOVQ 32(R1), F24
-	MOVD $0x3f800000, R1
-	VDUP R1, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l7
-
-l10:
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD R1, R1
-	MOVD 72(R0), R2
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
-	ADD R2, R1
-	FMOVQ (R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	FMOVQ 32(R1), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R1
-	VDUP R1, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l7
-
-l8:
-	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
-	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
-	VMOV V24.B16, V0.B16
-	WORD $0x4ea0e838 // fcmlt v24.4s, v1.4s, #0.0
-	WORD $0x4e781c38 // bic v24.16b, v1.16b, v24.16b
-	VMOV V24.B16, V1.B16
-	WORD $0x4ea0e858 // fcmlt v24.4s, v2.4s, #0.0
-	WORD $0x4e781c58 // bic v24.16b, v2.16b, v24.16b
-	VMOV V24.B16, V2.B16
-	WORD $0x4ea0e878 // fcmlt v24.4s, v3.4s, #0.0
-	WORD $0x4e781c78 // bic v24.16b, v3.16b, v24.16b
-	VMOV V24.B16, V3.B16
-	WORD $0x4ea0e898 // fcmlt v24.4s, v4.4s, #0.0
-	WORD $0x4e781c98 // bic v24.16b, v4.16b, v24.16b
-	VMOV V24.B16, V4.B16
-	WORD $0x4ea0e8b8 // fcmlt v24.4s, v5.4s, #0.0
-	WORD $0x4e781cb8 // bic v24.16b, v5.16b, v24.16b
-	VMOV V24.B16, V5.B16
-	WORD $0x4ea0e8d8 // fcmlt v24.4s, v6.4s, #0.0
-	WORD $0x4e781cd8 // bic v24.16b, v6.16b, v24.16b
-	VMOV V24.B16, V6.B16
-	WORD $0x4ea0e8f8 // fcmlt v24.4s, v7.4s, #0.0
-	WORD $0x4e781cf8 // bic v24.16b, v7.16b, v24.16b
-	VMOV V24.B16, V7.B16
-	WORD $0x4ea0e918 // fcmlt v24.4s, v8.4s, #0.0
-	WORD $0x4e781d18 // bic v24.16b, v8.16b, v24.16b
-	VMOV V24.B16, V8.B16
-	WORD $0x4ea0e938 // fcmlt v24.4s, v9.4s, #0.0
-	WORD $0x4e781d38 // bic v24.16b, v9.16b, v24.16b
-	VMOV V24.B16, V9.B16
-	WORD $0x4ea0e958 // fcmlt v24.4s, v10.4s, #0.0
-	WORD $0x4e781d58 // bic v24.16b, v10.16b, v24.16b
-	VMOV V24.B16, V10.B16
-	WORD $0x4ea0e978 // fcmlt v24.4s, v11.4s, #0.0
-	WORD $0x4e781d78 // bic v24.16b, v11.16b, v24.16b
-	VMOV V24.B16, V11.B16
-	WORD $0x4ea0e998 // fcmlt v24.4s, v12.4s, #0.0
-	WORD $0x4e781d98 // bic v24.16b, v12.16b, v24.16b
-	VMOV V24.B16, V12.B16
-	WORD $0x4ea0e9b8 // fcmlt v24.4s, v13.4s, #0.0
-	WORD $0x4e781db8 // bic v24.16b, v13.16b, v24.16b
-	VMOV V24.B16, V13.B16
-	WORD $0x4ea0e9d8 // fcmlt v24.4s, v14.4s, #0.0
-	WORD $0x4e781dd8 // bic v24.16b, v14.16b, v24.16b
-	VMOV V24.B16, V14.B16
-	WORD $0x4ea0e9f8 // fcmlt v24.4s, v15.4s, #0.0
-	WORD $0x4e781df8 // bic v24.16b, v15.16b, v24.16b
-	VMOV V24.B16, V15.B16
-	WORD $0x4ea0ea18 // fcmlt v24.4s, v16.4s, #0.0
-	WORD $0x4e781e18 // bic v24.16b, v16.16b, v24.16b
-	VMOV V24.B16, V16.B16
-	WORD $0x4ea0ea38 // fcmlt v24.4s, v17.4s, #0.0
-	WORD $0x4e781e38 // bic v24.16b, v17.16b, v24.16b
-	VMOV V24.B16, V17.B16
-	WORD $0x4ea0ea58 // fcmlt v24.4s, v18.4s, #0.0
-	WORD $0x4e781e58 // bic v24.16b, v18.16b, v24.16b
-	VMOV V24.B16, V18.B16
-	WORD $0x4ea0ea78 // fcmlt v24.4s, v19.4s, #0.0
-	WORD $0x4e781e78 // bic v24.16b, v19.16b, v24.16b
-	VMOV V24.B16, V19.B16
-	WORD $0x4ea0ea98 // fcmlt v24.4s, v20.4s, #0.0
-	WORD $0x4e781e98 // bic v24.16b, v20.16b, v24.16b
-	VMOV V24.B16, V20.B16
-	WORD $0x4ea0eab8 // fcmlt v24.4s, v21.4s, #0.0
-	WORD $0x4e781eb8 // bic v24.16b, v21.16b, v24.16b
-	VMOV V24.B16, V21.B16
-	WORD $0x4ea0ead8 // fcmlt v24.4s, v22.4s, #0.0
-	WORD $0x4e781ed8 // bic v24.16b, v22.16b, v24.16b
-	VMOV V24.B16, V22.B16
-	WORD $0x4ea0eaf8 // fcmlt v24.4s, v23.4s, #0.0
-	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
-	VMOV V24.B16, V23.B16
-
-l7:
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD R1, R1
-	MOVD 64(R0), R2
-	FMOVQ F0, (R1)
-	FMOVQ F1, 16(R1)
-	FMOVQ F2, 32(R1)
-	ADD R2, R1
-	FMOVQ F3, (R1)
-	FMOVQ F4, 16(R1)
-	FMOVQ F5, 32(R1)
-	ADD R2, R1
-	FMOVQ F6, (R1)
-	FMOVQ F7, 16(R1)
-	FMOVQ F8, 32(R1)
-	ADD R2, R1
-	FMOVQ F9, (R1)
-	FMOVQ F10, 16(R1)
-	FMOVQ F11, 32(R1)
-	ADD R2, R1
-	FMOVQ F12, (R1)
-	FMOVQ F13, 16(R1)
-	FMOVQ F14, 32(R1)
-	ADD R2, R1
-	FMOVQ F15, (R1)
-	FMOVQ F16, 16(R1)
-	FMOVQ F17, 32(R1)
-	ADD R2, R1
-	FMOVQ F18, (R1)
-	FMOVQ F19, 16(R1)
-	FMOVQ F20, 32(R1)
-	ADD R2, R1
-	FMOVQ F21, (R1)
-	FMOVQ F22, 16(R1)
-	FMOVQ F23, 32(R1)
-	MOVD $local-128(SP), R1
-	MOVD 32(R1), R1
-	ADD $-1, R1
-	CBZ R1, l11
-	MOVD $local-128(SP), R2
-	MOVD R1, 32(R2)
-	MOVD $local-128(SP), R1
-	MOVD (R1), R1
-	MOVD 40(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, (R2)
-	MOVD $local-128(SP), R1
-	MOVD 8(R1), R1
-	MOVD 64(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 8(R2)
-	MOVD $local-128(SP), R1
-	MOVD 16(R1), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	MOVD $local-128(SP), R2
-	MOVD R1, 16(R2)
-	B l0
-
-l11:
-	RET
-
-// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-// func gemm8x3edgeNEON(args *Gemm)
-TEXT ·gemm8x3edgeNEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 96(R0), R1
+	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
 	MOVD (R0), R3
 	MOVD R3, (R2)
 	MOVD $local-128(SP), R2
-	MOVD 16(R0), R3
+	MOVD 24(R0), R3
 	MOVD R3, 8(R2)
 	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
+	MOVD 40(R0), R3
 	MOVD R3, 16(R2)
 	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
+	MOVD 32(R0), R3
 	MOVD R3, 24(R2)
 	MOVD $local-128(SP), R2
-	MOVD 88(R0), R3
+	MOVD 48(R0), R3
 	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
 
 l0:
-	MOVD 104(R0), R2
+	MOVD 128(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -25878,7 +18578,7 @@ l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -26033,7 +18733,7 @@ part23:
 	B l4
 
 l2:
-	MOVD 24(R0), R2
+	MOVD 32(R0), R2
 	FMOVQ (R2), F0
 	VMOV V0.B16, V3.B16
 	VMOV V0.B16, V6.B16
@@ -26114,16 +18814,92 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 80(R0), R2
+	MOVD 104(R0), R2
 	CBZ R2, l5
 	MOVD 8(R0), R3
-	MOVD 56(R0), R6
+	MOVD 72(R0), R6
 	MOVD $local-128(SP), R7
 	MOVD (R7), R7
-	MOVD 40(R0), R8
-	MOVD 48(R0), R8
+	MOVD 56(R0), R8
+	MOVD 64(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
+
+l7:
+	FMOVQ (R3), F24
+	FMOVQ 16(R3), F25
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R3), F26
+	B part29
+
+part30:
+	FMOVD 32(R3), F26
+	TBZ $0x00, R1, part29
+	ADD $+40, R3, R10
+	VLD1 (R10), V26.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R3), F26
+
+part29:
+	FMOVQ F24, (R9)
+	FMOVQ F25, 16(R9)
+	FMOVQ F26, 32(R9)
+	ADD $+48, R9
+	ADD R6, R3
+	FMOVQ (R7), F27
+	FMOVQ 16(R7), F28
+	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
+	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
+	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
+	WORD $0x4fbb1303 // fmla v3.4s, v24.4s, v27.s[1]
+	WORD $0x4fbb1324 // fmla v4.4s, v25.4s, v27.s[1]
+	WORD $0x4fbb1345 // fmla v5.4s, v26.4s, v27.s[1]
+	WORD $0x4f9b1b06 // fmla v6.4s, v24.4s, v27.s[2]
+	WORD $0x4f9b1b27 // fmla v7.4s, v25.4s, v27.s[2]
+	WORD $0x4f9b1b48 // fmla v8.4s, v26.4s, v27.s[2]
+	WORD $0x4fbb1b09 // fmla v9.4s, v24.4s, v27.s[3]
+	WORD $0x4fbb1b2a // fmla v10.4s, v25.4s, v27.s[3]
+	WORD $0x4fbb1b4b // fmla v11.4s, v26.4s, v27.s[3]
+	WORD $0x4f9c130c // fmla v12.4s, v24.4s, v28.s[0]
+	WORD $0x4f9c132d // fmla v13.4s, v25.4s, v28.s[0]
+	WORD $0x4f9c134e // fmla v14.4s, v26.4s, v28.s[0]
+	WORD $0x4fbc130f // fmla v15.4s, v24.4s, v28.s[1]
+	WORD $0x4fbc1330 // fmla v16.4s, v25.4s, v28.s[1]
+	WORD $0x4fbc1351 // fmla v17.4s, v26.4s, v28.s[1]
+	WORD $0x4f9c1b12 // fmla v18.4s, v24.4s, v28.s[2]
+	WORD $0x4f9c1b33 // fmla v19.4s, v25.4s, v28.s[2]
+	WORD $0x4f9c1b54 // fmla v20.4s, v26.4s, v28.s[2]
+	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
+	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
+	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
+	ADD R8, R7
+	SUB $+1, R2
+	CBNZ R2, l7
+	B l5
 
 l6:
+
+l8:
+	MOVD $local-128(SP), R9
+	MOVD 32(R9), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
+	PRFM (R10), PLDL1KEEP
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD $local-128(SP), R10
+	MOVD R9, 32(R10)
+	CMP $+16, R2
+	BLT l10
+	MOVD $+16, R9
+	ADD $-16, R2
+
+l9:
+
+l11:
 	FMOVQ (R3), F24
 	FMOVQ 16(R3), F25
 	FMOVQ 32(R3), F26
@@ -26155,22 +18931,29 @@ l6:
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l6
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R2, l5
+	B l8
+
+l10:
+	MOVD R2, R9
+	MOVD $+0, R2
+	B l9
 
 l5:
-	MOVD 112(R0), R2
-	CBZ R2, l7
+	MOVD 136(R0), R2
+	CBZ R2, l12
 	CMP $+1, R2
-	BEQ l8
+	BEQ l13
 	CMP $+3, R2
-	BEQ l9
+	BEQ l14
 	CMP $+4, R2
-	BEQ l10
+	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -26179,34 +18962,6 @@ l5:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V1.B16, V24.B16, V1.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F24
-	B part29
-
-part30:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F24
-
-part29:
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V2.B16, V24.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V3.B16, V24.B16, V3.B16
-	FMOVQ 16(R2), F24
-	VEOR V25.B16, V25.B16, V25.B16
-	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V4.B16, V24.B16, V4.B16
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F24
@@ -26225,16 +18980,16 @@ part31:
 part32:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V5.B16, V24.B16, V5.B16
+	VAND V2.B16, V24.B16, V2.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V6.B16, V24.B16, V6.B16
+	VAND V3.B16, V24.B16, V3.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V7.B16, V24.B16, V7.B16
+	VAND V4.B16, V24.B16, V4.B16
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F24
@@ -26253,16 +19008,16 @@ part34:
 part35:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V8.B16, V24.B16, V8.B16
+	VAND V5.B16, V24.B16, V5.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V9.B16, V24.B16, V9.B16
+	VAND V6.B16, V24.B16, V6.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V10.B16, V24.B16, V10.B16
+	VAND V7.B16, V24.B16, V7.B16
 	TBNZ $0x02, R1, part37
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F24
@@ -26281,16 +19036,16 @@ part37:
 part38:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V11.B16, V24.B16, V11.B16
+	VAND V8.B16, V24.B16, V8.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V12.B16, V24.B16, V12.B16
+	VAND V9.B16, V24.B16, V9.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V13.B16, V24.B16, V13.B16
+	VAND V10.B16, V24.B16, V10.B16
 	TBNZ $0x02, R1, part40
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F24
@@ -26309,16 +19064,16 @@ part40:
 part41:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V14.B16, V24.B16, V14.B16
+	VAND V11.B16, V24.B16, V11.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V15.B16, V24.B16, V15.B16
+	VAND V12.B16, V24.B16, V12.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V16.B16, V24.B16, V16.B16
+	VAND V13.B16, V24.B16, V13.B16
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F24
@@ -26337,16 +19092,16 @@ part43:
 part44:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V17.B16, V24.B16, V17.B16
+	VAND V14.B16, V24.B16, V14.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V18.B16, V24.B16, V18.B16
+	VAND V15.B16, V24.B16, V15.B16
 	FMOVQ 16(R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
-	VAND V19.B16, V24.B16, V19.B16
+	VAND V16.B16, V24.B16, V16.B16
 	TBNZ $0x02, R1, part46
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F24
@@ -26365,6 +19120,34 @@ part46:
 part47:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V17.B16, V24.B16, V17.B16
+	ADD R3, R2
+	FMOVQ (R2), F24
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V18.B16, V24.B16, V18.B16
+	FMOVQ 16(R2), F24
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
+	VAND V19.B16, V24.B16, V19.B16
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 32(R2), F24
+	B part50
+
+part51:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part50
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part50
+
+part49:
+	FMOVQ 32(R2), F24
+
+part50:
+	VEOR V25.B16, V25.B16, V25.B16
+	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V20.B16, V24.B16, V20.B16
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -26375,32 +19158,32 @@ part47:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V22.B16, V24.B16, V22.B16
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F24
-	B part50
+	B part53
 
-part51:
+part54:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part50
+	TBZ $0x00, R1, part53
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part50
+	B part53
 
-part49:
+part52:
 	FMOVQ 32(R2), F24
 
-part50:
+part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l7
+	B l12
 
-l9:
+l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -26413,40 +19196,6 @@ l9:
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F24
-	B part53
-
-part54:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part53
-
-part52:
-	FMOVQ 32(R2), F24
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F24
@@ -26467,20 +19216,20 @@ part56:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F24
@@ -26501,20 +19250,20 @@ part59:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F24
@@ -26535,20 +19284,20 @@ part62:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F24
@@ -26569,20 +19318,20 @@ part65:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
 	TBNZ $0x02, R1, part67
 	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F24
@@ -26603,20 +19352,20 @@ part68:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
 	FMOVQ 16(R2), F24
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
 	TBNZ $0x02, R1, part70
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F24
@@ -26637,6 +19386,40 @@ part71:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
+	ADD R3, R2
+	FMOVQ (R2), F24
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
+	FMOVQ 16(R2), F24
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
+	FMOVS 32(R2), F24
+	B part74
+
+part75:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part74
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part74
+
+part73:
+	FMOVQ 32(R2), F24
+
+part74:
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -26651,34 +19434,34 @@ part71:
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS 32(R2), F24
-	B part74
+	B part77
 
-part75:
+part78:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part74
+	TBZ $0x00, R1, part77
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part74
+	B part77
 
-part73:
+part76:
 	FMOVQ 32(R2), F24
 
-part74:
+part77:
 	MOVD $0x3f800000, R2
 	VDUP R2, V25.S4
 	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l7
+	B l12
 
-l10:
+l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD R2, R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -26691,40 +19474,6 @@ l10:
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 32(R2), F24
-	B part77
-
-part78:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part77
-
-part76:
-	FMOVQ 32(R2), F24
-
-part77:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
 	FMOVS 32(R2), F24
@@ -26745,20 +19494,20 @@ part80:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
 	TBNZ $0x02, R1, part82
 	TBNZ $0x01, R1, part84
 	FMOVS 32(R2), F24
@@ -26779,20 +19528,20 @@ part83:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
 	TBNZ $0x02, R1, part85
 	TBNZ $0x01, R1, part87
 	FMOVS 32(R2), F24
@@ -26813,20 +19562,20 @@ part86:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
+	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
+	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
 	TBNZ $0x02, R1, part88
 	TBNZ $0x01, R1, part90
 	FMOVS 32(R2), F24
@@ -26847,20 +19596,20 @@ part89:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
+	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
+	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
 	TBNZ $0x02, R1, part91
 	TBNZ $0x01, R1, part93
 	FMOVS 32(R2), F24
@@ -26881,20 +19630,20 @@ part92:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
+	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
+	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
 	FMOVQ 16(R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
 	TBNZ $0x02, R1, part94
 	TBNZ $0x01, R1, part96
 	FMOVS 32(R2), F24
@@ -26915,6 +19664,40 @@ part95:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
+	ADD R3, R2
+	FMOVQ (R2), F24
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
+	FMOVQ 16(R2), F24
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
+	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
+	TBNZ $0x02, R1, part97
+	TBNZ $0x01, R1, part99
+	FMOVS 32(R2), F24
+	B part98
+
+part99:
+	FMOVD 32(R2), F24
+	TBZ $0x00, R1, part98
+	ADD $+40, R2, R6
+	VLD1 (R6), V24.S[2]
+	B part98
+
+part97:
+	FMOVQ 32(R2), F24
+
+part98:
+	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V25.S4
+	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
 	ADD R3, R2
 	FMOVQ (R2), F24
@@ -26929,30 +19712,30 @@ part95:
 	VDUP R3, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
+	TBNZ $0x02, R1, part100
+	TBNZ $0x01, R1, part102
 	FMOVS 32(R2), F24
-	B part98
+	B part101
 
-part99:
+part102:
 	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part98
+	TBZ $0x00, R1, part101
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
-	B part98
+	B part101
 
-part97:
+part100:
 	FMOVQ 32(R2), F24
 
-part98:
+part101:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V25.S4
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l7
+	B l12
 
-l8:
+l13:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -27026,171 +19809,212 @@ l8:
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
 
-l7:
+l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
 	MOVD R2, R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F2, 32(R2)
-	B part101
-
-part102:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part101
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F2, 32(R2)
-
-part101:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
-	FMOVS F5, 32(R2)
+	FMOVS F2, 32(R2)
 	B part104
 
 part105:
-	FMOVD F5, 32(R2)
+	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part104
 	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
+	VST1 V2.S[2], (R6)
 	B part104
 
 part103:
-	FMOVQ F5, 32(R2)
+	FMOVQ F2, 32(R2)
 
 part104:
 	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
-	FMOVS F8, 32(R2)
+	FMOVS F5, 32(R2)
 	B part107
 
 part108:
-	FMOVD F8, 32(R2)
+	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part107
 	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
+	VST1 V5.S[2], (R6)
 	B part107
 
 part106:
-	FMOVQ F8, 32(R2)
+	FMOVQ F5, 32(R2)
 
 part107:
 	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
-	FMOVS F11, 32(R2)
+	FMOVS F8, 32(R2)
 	B part110
 
 part111:
-	FMOVD F11, 32(R2)
+	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part110
 	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
+	VST1 V8.S[2], (R6)
 	B part110
 
 part109:
-	FMOVQ F11, 32(R2)
+	FMOVQ F8, 32(R2)
 
 part110:
 	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
-	FMOVS F14, 32(R2)
+	FMOVS F11, 32(R2)
 	B part113
 
 part114:
-	FMOVD F14, 32(R2)
+	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part113
 	ADD $+40, R2, R6
-	VST1 V14.S[2], (R6)
+	VST1 V11.S[2], (R6)
 	B part113
 
 part112:
-	FMOVQ F14, 32(R2)
+	FMOVQ F11, 32(R2)
 
 part113:
 	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
-	FMOVS F17, 32(R2)
+	FMOVS F14, 32(R2)
 	B part116
 
 part117:
-	FMOVD F17, 32(R2)
+	FMOVD F14, 32(R2)
 	TBZ $0x00, R1, part116
 	ADD $+40, R2, R6
-	VST1 V17.S[2], (R6)
+	VST1 V14.S[2], (R6)
 	B part116
 
 part115:
-	FMOVQ F17, 32(R2)
+	FMOVQ F14, 32(R2)
 
 part116:
 	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
-	FMOVS F20, 32(R2)
+	FMOVS F17, 32(R2)
 	B part119
 
 part120:
-	FMOVD F20, 32(R2)
+	FMOVD F17, 32(R2)
 	TBZ $0x00, R1, part119
 	ADD $+40, R2, R6
-	VST1 V20.S[2], (R6)
+	VST1 V17.S[2], (R6)
 	B part119
 
 part118:
-	FMOVQ F20, 32(R2)
+	FMOVQ F17, 32(R2)
 
 part119:
 	ADD R3, R2
-	FMOVQ F21, (R2)
-	FMOVQ F22, 16(R2)
+	FMOVQ F18, (R2)
+	FMOVQ F19, 16(R2)
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
-	FMOVS F23, 32(R2)
+	FMOVS F20, 32(R2)
 	B part122
 
 part123:
-	FMOVD F23, 32(R2)
+	FMOVD F20, 32(R2)
 	TBZ $0x00, R1, part122
-	ADD $+40, R2, R2
-	VST1 V23.S[2], (R2)
+	ADD $+40, R2, R6
+	VST1 V20.S[2], (R6)
 	B part122
 
 part121:
-	FMOVQ F23, 32(R2)
+	FMOVQ F20, 32(R2)
 
 part122:
+	ADD R3, R2
+	FMOVQ F21, (R2)
+	FMOVQ F22, 16(R2)
+	TBNZ $0x02, R1, part124
+	TBNZ $0x01, R1, part126
+	FMOVS F23, 32(R2)
+	B part125
+
+part126:
+	FMOVD F23, 32(R2)
+	TBZ $0x00, R1, part125
+	ADD $+40, R2, R2
+	VST1 V23.S[2], (R2)
+	B part125
+
+part124:
+	FMOVQ F23, 32(R2)
+
+part125:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+	ADD R3, R2
+	FMOVQ F12, (R2)
+	FMOVQ F13, 16(R2)
+	FMOVQ F14, 32(R2)
+	ADD R3, R2
+	FMOVQ F15, (R2)
+	FMOVQ F16, 16(R2)
+	FMOVQ F17, 32(R2)
+	ADD R3, R2
+	FMOVQ F18, (R2)
+	FMOVQ F19, 16(R2)
+	FMOVQ F20, 32(R2)
+	ADD R3, R2
+	FMOVQ F21, (R2)
+	FMOVQ F22, 16(R2)
+	FMOVQ F23, 32(R2)
+
+l17:
 	MOVD $local-128(SP), R2
-	MOVD 32(R2), R2
+	MOVD 40(R2), R2
 	ADD $-1, R2
-	CBZ R2, l11
+	CBZ R2, l18
 	MOVD $local-128(SP), R3
-	MOVD R2, 32(R3)
+	MOVD R2, 40(R3)
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
-	MOVD 40(R0), R3
+	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -27203,7 +20027,7 @@ part122:
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD 64(R0), R3
+	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -27216,7 +20040,7 @@ part122:
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD 72(R0), R3
+	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
@@ -27229,115 +20053,7 @@ part122:
 	MOVD R2, 16(R3)
 	B l0
 
-l11:
-	RET
-
-// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows1NEON(dst *float32, src *float32, stride int, cols int, k int)
-TEXT ·packRows1NEON(SB), $128-40
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD cols+24(FP), R3
-	MOVD k+32(FP), R6
-
-l0:
-	TBNZ $0x02, R3, part1
-	TBNZ $0x01, R3, part3
-	FMOVS (R1), F0
-	B part2
-
-part3:
-	FMOVD (R1), F0
-	TBZ $0x00, R3, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F0
-
-part2:
-	FMOVQ F0, (R0)
-	ADD R2, R1
-	ADD $+16, R0
-	SUB $+1, R6
-	CBNZ R6, l0
-	RET
-
-// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows2NEON(dst *float32, src *float32, stride int, cols int, k int)
-TEXT ·packRows2NEON(SB), $128-40
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD cols+24(FP), R3
-	MOVD k+32(FP), R6
-
-l0:
-	FMOVQ (R1), F0
-	FMOVQ F0, (R0)
-	TBNZ $0x02, R3, part1
-	TBNZ $0x01, R3, part3
-	FMOVS 16(R1), F0
-	B part2
-
-part3:
-	FMOVD 16(R1), F0
-	TBZ $0x00, R3, part2
-	ADD $+24, R1, R7
-	VLD1 (R7), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ 16(R1), F0
-
-part2:
-	FMOVQ F0, 16(R0)
-	ADD R2, R1
-	ADD $+32, R0
-	SUB $+1, R6
-	CBNZ R6, l0
-	RET
-
-// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-// func packRows3NEON(dst *float32, src *float32, stride int, cols int, k int)
-TEXT ·packRows3NEON(SB), $128-40
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD stride+16(FP), R2
-	MOVD cols+24(FP), R3
-	MOVD k+32(FP), R6
-
-l0:
-	FMOVQ (R1), F0
-	FMOVQ F0, (R0)
-	FMOVQ 16(R1), F0
-	FMOVQ F0, 16(R0)
-	TBNZ $0x02, R3, part1
-	TBNZ $0x01, R3, part3
-	FMOVS 32(R1), F0
-	B part2
-
-part3:
-	FMOVD 32(R1), F0
-	TBZ $0x00, R3, part2
-	ADD $+40, R1, R7
-	VLD1 (R7), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R1), F0
-
-part2:
-	FMOVQ F0, 32(R0)
-	ADD R2, R1
-	ADD $+48, R0
-	SUB $+1, R6
-	CBNZ R6, l0
+l18:
 	RET
 
 // gemv4 does 4 steps of k for args.Cols columns of one row of C.
@@ -27349,7 +20065,7 @@ TEXT ·gemv4NEON(SB), $128-8
 	VDUP R0, V7.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 48(R0), R2
+	MOVD 64(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	VLD1R (R1), [V1.S4]
@@ -27359,7 +20075,7 @@ TEXT ·gemv4NEON(SB), $128-8
 	VLD1R (R1), [V3.S4]
 	ADD R2, R1
 	MOVD 8(R0), R1
-	MOVD 56(R0), R2
+	MOVD 72(R0), R2
 	MOVD R1, R3
 	ADD R2, R3
 	MOVD R3, R6
@@ -27367,20 +20083,20 @@ TEXT ·gemv4NEON(SB), $128-8
 	MOVD R6, R7
 	ADD R2, R7
 	MOVD $+16, R2
-	MOVD 16(R0), R8
-	MOVD 16(R0), R9
-	MOVD 32(R0), R10
-	MOVD 104(R0), R11
+	MOVD 24(R0), R8
+	MOVD 24(R0), R9
+	MOVD 40(R0), R10
+	MOVD 128(R0), R11
 	CMP $+2, R11
 	BEQ l0
 	B l1
 
 l0:
-	MOVD 24(R0), R9
+	MOVD 32(R0), R9
 
 l1:
-	MOVD 112(R0), R12
-	MOVD 96(R0), R13
+	MOVD 136(R0), R12
+	MOVD 120(R0), R13
 	LSR $0x02, R13
 	CBZ R13, l2
 
@@ -27440,7 +20156,7 @@ l6:
 	CBNZ R13, l4
 
 l2:
-	MOVD 96(R0), R0
+	MOVD 120(R0), R0
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V4.B16, V4.B16, V4.B16
@@ -27608,30 +20324,30 @@ TEXT ·gemv2NEON(SB), $128-8
 	VDUP R0, V5.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 48(R0), R2
+	MOVD 64(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	VLD1R (R1), [V1.S4]
 	ADD R2, R1
 	MOVD 8(R0), R1
-	MOVD 56(R0), R2
+	MOVD 72(R0), R2
 	MOVD R1, R3
 	ADD R2, R3
 	MOVD $+16, R2
-	MOVD 16(R0), R6
-	MOVD 16(R0), R7
-	MOVD 32(R0), R8
-	MOVD 104(R0), R9
+	MOVD 24(R0), R6
+	MOVD 24(R0), R7
+	MOVD 40(R0), R8
+	MOVD 128(R0), R9
 	CMP $+2, R9
 	BEQ l0
 	B l1
 
 l0:
-	MOVD 24(R0), R7
+	MOVD 32(R0), R7
 
 l1:
-	MOVD 112(R0), R10
-	MOVD 96(R0), R11
+	MOVD 136(R0), R10
+	MOVD 120(R0), R11
 	LSR $0x02, R11
 	CBZ R11, l2
 
@@ -27685,7 +20401,7 @@ l6:
 	CBNZ R11, l4
 
 l2:
-	MOVD 96(R0), R0
+	MOVD 120(R0), R0
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V2.B16, V2.B16, V2.B16
@@ -27819,26 +20535,26 @@ TEXT ·gemv1NEON(SB), $128-8
 	VDUP R0, V4.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 48(R0), R2
+	MOVD 64(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	MOVD 8(R0), R1
-	MOVD 56(R0), R2
+	MOVD 72(R0), R2
 	MOVD $+16, R2
-	MOVD 16(R0), R3
-	MOVD 16(R0), R6
-	MOVD 32(R0), R7
-	MOVD 104(R0), R8
+	MOVD 24(R0), R3
+	MOVD 24(R0), R6
+	MOVD 40(R0), R7
+	MOVD 128(R0), R8
 	CMP $+2, R8
 	BEQ l0
 	B l1
 
 l0:
-	MOVD 24(R0), R6
+	MOVD 32(R0), R6
 
 l1:
-	MOVD 112(R0), R9
-	MOVD 96(R0), R10
+	MOVD 136(R0), R9
+	MOVD 120(R0), R10
 	LSR $0x02, R10
 	CBZ R10, l2
 
@@ -27889,7 +20605,7 @@ l6:
 	CBNZ R10, l4
 
 l2:
-	MOVD 96(R0), R0
+	MOVD 120(R0), R0
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V1.B16, V1.B16, V1.B16

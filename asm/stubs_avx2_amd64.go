@@ -164,235 +164,110 @@ func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func gemm1x1AVX2(args *Gemm)
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x1edgeAVX2(args *Gemm)
-
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
 //
 //go:noescape
 func gemm2x1AVX2(args *Gemm)
-
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x1edgeAVX2(args *Gemm)
 
 // gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
 //
 //go:noescape
 func gemm3x1AVX2(args *Gemm)
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x1edgeAVX2(args *Gemm)
-
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
 //
 //go:noescape
 func gemm4x1AVX2(args *Gemm)
-
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x1edgeAVX2(args *Gemm)
 
 // gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
 //
 //go:noescape
 func gemm5x1AVX2(args *Gemm)
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm5x1edgeAVX2(args *Gemm)
-
 // gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
 //
 //go:noescape
 func gemm6x1AVX2(args *Gemm)
-
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm6x1edgeAVX2(args *Gemm)
 
 // gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
 //
 //go:noescape
 func gemm7x1AVX2(args *Gemm)
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm7x1edgeAVX2(args *Gemm)
-
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 //go:noescape
 func gemm8x1AVX2(args *Gemm)
-
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm8x1edgeAVX2(args *Gemm)
 
 // gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
 //
 //go:noescape
 func gemm9x1AVX2(args *Gemm)
 
-// gemm9x1edge is the micro-kernel for tiles of 9 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm9x1edgeAVX2(args *Gemm)
-
 // gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
 //
 //go:noescape
 func gemm10x1AVX2(args *Gemm)
-
-// gemm10x1edge is the micro-kernel for tiles of 10 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm10x1edgeAVX2(args *Gemm)
 
 // gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
 //
 //go:noescape
 func gemm11x1AVX2(args *Gemm)
 
-// gemm11x1edge is the micro-kernel for tiles of 11 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm11x1edgeAVX2(args *Gemm)
-
 // gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
 //
 //go:noescape
 func gemm12x1AVX2(args *Gemm)
-
-// gemm12x1edge is the micro-kernel for tiles of 12 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm12x1edgeAVX2(args *Gemm)
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
 //
 //go:noescape
 func gemm1x2AVX2(args *Gemm)
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x2edgeAVX2(args *Gemm)
-
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
 //
 //go:noescape
 func gemm2x2AVX2(args *Gemm)
-
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x2edgeAVX2(args *Gemm)
 
 // gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
 //
 //go:noescape
 func gemm3x2AVX2(args *Gemm)
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x2edgeAVX2(args *Gemm)
-
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
 //go:noescape
 func gemm4x2AVX2(args *Gemm)
-
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x2edgeAVX2(args *Gemm)
 
 // gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
 //
 //go:noescape
 func gemm5x2AVX2(args *Gemm)
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm5x2edgeAVX2(args *Gemm)
-
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
 //
 //go:noescape
 func gemm6x2AVX2(args *Gemm)
-
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm6x2edgeAVX2(args *Gemm)
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
 //
 //go:noescape
 func gemm1x3AVX2(args *Gemm)
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x3edgeAVX2(args *Gemm)
-
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
 //
 //go:noescape
 func gemm2x3AVX2(args *Gemm)
-
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x3edgeAVX2(args *Gemm)
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
 //
 //go:noescape
 func gemm3x3AVX2(args *Gemm)
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x3edgeAVX2(args *Gemm)
-
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
 //
 //go:noescape
 func gemm4x3AVX2(args *Gemm)
-
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x3edgeAVX2(args *Gemm)
-
-// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows1AVX2(dst, src *float32, stride, cols, k int)
-
-// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows2AVX2(dst, src *float32, stride, cols, k int)
-
-// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows3AVX2(dst, src *float32, stride, cols, k int)
 
 // gemv8 does 8 steps of k for args.Cols columns of one row of C.
 //

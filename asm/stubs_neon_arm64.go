@@ -164,255 +164,120 @@ func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func gemm1x1NEON(args *Gemm)
 
-// gemm1x1edge is the micro-kernel for tiles of 1 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x1edgeNEON(args *Gemm)
-
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
 //
 //go:noescape
 func gemm2x1NEON(args *Gemm)
-
-// gemm2x1edge is the micro-kernel for tiles of 2 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x1edgeNEON(args *Gemm)
 
 // gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
 //
 //go:noescape
 func gemm3x1NEON(args *Gemm)
 
-// gemm3x1edge is the micro-kernel for tiles of 3 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x1edgeNEON(args *Gemm)
-
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
 //
 //go:noescape
 func gemm4x1NEON(args *Gemm)
-
-// gemm4x1edge is the micro-kernel for tiles of 4 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x1edgeNEON(args *Gemm)
 
 // gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
 //
 //go:noescape
 func gemm5x1NEON(args *Gemm)
 
-// gemm5x1edge is the micro-kernel for tiles of 5 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm5x1edgeNEON(args *Gemm)
-
 // gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
 //
 //go:noescape
 func gemm6x1NEON(args *Gemm)
-
-// gemm6x1edge is the micro-kernel for tiles of 6 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm6x1edgeNEON(args *Gemm)
 
 // gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
 //
 //go:noescape
 func gemm7x1NEON(args *Gemm)
 
-// gemm7x1edge is the micro-kernel for tiles of 7 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm7x1edgeNEON(args *Gemm)
-
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 //go:noescape
 func gemm8x1NEON(args *Gemm)
-
-// gemm8x1edge is the micro-kernel for tiles of 8 rows and 1 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm8x1edgeNEON(args *Gemm)
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
 //
 //go:noescape
 func gemm1x2NEON(args *Gemm)
 
-// gemm1x2edge is the micro-kernel for tiles of 1 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x2edgeNEON(args *Gemm)
-
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
 //
 //go:noescape
 func gemm2x2NEON(args *Gemm)
-
-// gemm2x2edge is the micro-kernel for tiles of 2 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x2edgeNEON(args *Gemm)
 
 // gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
 //
 //go:noescape
 func gemm3x2NEON(args *Gemm)
 
-// gemm3x2edge is the micro-kernel for tiles of 3 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x2edgeNEON(args *Gemm)
-
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
 //go:noescape
 func gemm4x2NEON(args *Gemm)
-
-// gemm4x2edge is the micro-kernel for tiles of 4 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x2edgeNEON(args *Gemm)
 
 // gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
 //
 //go:noescape
 func gemm5x2NEON(args *Gemm)
 
-// gemm5x2edge is the micro-kernel for tiles of 5 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm5x2edgeNEON(args *Gemm)
-
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
 //
 //go:noescape
 func gemm6x2NEON(args *Gemm)
-
-// gemm6x2edge is the micro-kernel for tiles of 6 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm6x2edgeNEON(args *Gemm)
 
 // gemm7x2 is the micro-kernel for tiles of 7 rows and 2 vectors.
 //
 //go:noescape
 func gemm7x2NEON(args *Gemm)
 
-// gemm7x2edge is the micro-kernel for tiles of 7 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm7x2edgeNEON(args *Gemm)
-
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
 //
 //go:noescape
 func gemm8x2NEON(args *Gemm)
-
-// gemm8x2edge is the micro-kernel for tiles of 8 rows and 2 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm8x2edgeNEON(args *Gemm)
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
 //
 //go:noescape
 func gemm1x3NEON(args *Gemm)
 
-// gemm1x3edge is the micro-kernel for tiles of 1 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm1x3edgeNEON(args *Gemm)
-
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
 //
 //go:noescape
 func gemm2x3NEON(args *Gemm)
-
-// gemm2x3edge is the micro-kernel for tiles of 2 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm2x3edgeNEON(args *Gemm)
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
 //
 //go:noescape
 func gemm3x3NEON(args *Gemm)
 
-// gemm3x3edge is the micro-kernel for tiles of 3 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm3x3edgeNEON(args *Gemm)
-
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
 //
 //go:noescape
 func gemm4x3NEON(args *Gemm)
-
-// gemm4x3edge is the micro-kernel for tiles of 4 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm4x3edgeNEON(args *Gemm)
 
 // gemm5x3 is the micro-kernel for tiles of 5 rows and 3 vectors.
 //
 //go:noescape
 func gemm5x3NEON(args *Gemm)
 
-// gemm5x3edge is the micro-kernel for tiles of 5 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm5x3edgeNEON(args *Gemm)
-
 // gemm6x3 is the micro-kernel for tiles of 6 rows and 3 vectors.
 //
 //go:noescape
 func gemm6x3NEON(args *Gemm)
-
-// gemm6x3edge is the micro-kernel for tiles of 6 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm6x3edgeNEON(args *Gemm)
 
 // gemm7x3 is the micro-kernel for tiles of 7 rows and 3 vectors.
 //
 //go:noescape
 func gemm7x3NEON(args *Gemm)
 
-// gemm7x3edge is the micro-kernel for tiles of 7 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm7x3edgeNEON(args *Gemm)
-
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
 //
 //go:noescape
 func gemm8x3NEON(args *Gemm)
-
-// gemm8x3edge is the micro-kernel for tiles of 8 rows and 3 vectors, the last of them of args.Cols columns in C.
-//
-//go:noescape
-func gemm8x3edgeNEON(args *Gemm)
-
-// packRows1 copies k rows of 1 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows1NEON(dst, src *float32, stride, cols, k int)
-
-// packRows2 copies k rows of 2 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows2NEON(dst, src *float32, stride, cols, k int)
-
-// packRows3 copies k rows of 3 vectors, the last of cols columns, stride bytes apart, to a panel.
-//
-//go:noescape
-func packRows3NEON(dst, src *float32, stride, cols, k int)
 
 // gemv4 does 4 steps of k for args.Cols columns of one row of C.
 //

@@ -174,7 +174,7 @@ const rest = 50 * time.Millisecond
 // round returns the speed of some 2 ms of products of a shape, and its unit.
 func round(m multiplier, s shape, measure meter) (speed float64, unit string, err error) {
 	reps := max(1, int(2e8/s.flops()))
-	if _, err := m.time(reps / 2); err != nil { // fetches what others have put out of the caches
+	if _, err := m.time(max(1, reps/2)); err != nil { // fetches what others have put out of the caches
 		return 0, "", err
 	}
 	cycles, l, err := measure(m.pid(), func() (lap, error) { return m.time(reps) })

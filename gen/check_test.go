@@ -106,7 +106,7 @@ var guard = []string{"AVX2", "FMA3"}
 
 var avx2 = rules{
 	instructions: `
-		ADDQ ANDQ CMPQ DECQ JEQ JMP JNE LEAQ MOVLQSX MOVQ RET SHLQ SHRQ SUBQ TESTQ
+		ADDQ ANDQ CMPQ DECQ JEQ JLT JMP JNE LEAQ MOVLQSX MOVQ PREFETCHT0 RET SHLQ SHRQ SUBQ TESTQ
 
 		VADDPD VADDPS VANDPD VANDPS VBLENDVPD VBLENDVPS VBROADCASTSD VBROADCASTSS VCMPPD VCMPPS
 		VCVTPD2PSY VCVTPS2PD VDIVPD VDIVPS VEXTRACTF128 VINSERTF128 VMASKMOVPD VMASKMOVPS
@@ -125,12 +125,12 @@ var avx2 = rules{
 
 var neon = rules{
 	instructions: `
-		ADD AND B BEQ CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU RET SUB TBNZ TBZ
+		ADD AND B BEQ BLT CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU PRFM RET SUB TBNZ TBZ
 		FMOVD FMOVQ FMOVS VADD VAND VBSL VDUP VEOR VFMLA VLD1 VLD1R VMOV VORR VREV64
 		VSHL VST1 VSUB VTRN1 VTRN2 VUSHR WORD`,
 	// Not R16 to R18 and R26 to R30, which belong to the linker, the system and Go.
 	operand: operands(`R(\d|1[0-5]|19|2[0-5])`, `F(\d|[12]\d|3[01])`, `V(\d|[12]\d|3[01])\.([BSD]\d+|[SD]\[\d\])`,
-		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$local-\d+\(SP\)`),
+		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$local-\d+\(SP\)`, `PLDL1KEEP`),
 }
 
 // operands matches an operand in one of the given forms, the first of which is

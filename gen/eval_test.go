@@ -63,9 +63,6 @@ func descriptions(target *vec.Target) []description {
 	for _, steps := range gemvSteps[target] {
 		list = append(list, description{gemvProgram(target, steps), func(t *testing.T, p *vec.Program) { evalGemv(t, p, steps) }})
 	}
-	for _, v := range widths(target) {
-		list = append(list, description{packRowsProgram(target, v), func(t *testing.T, p *vec.Program) { evalPackRows(t, p, v) }})
-	}
 	return list
 }
 
@@ -276,16 +273,18 @@ func same(a, b any) bool {
 }
 
 func evalTile(t *testing.T, p *vec.Program, q tile) {
-	first := p.Lanes // columns of the last vector
-	if q.edge {
-		first = 1
-	}
 	count := 0
-	for cols := first; cols <= p.Lanes; cols++ {
+	for cols := 1; cols <= p.Lanes; cols++ {
 		for start := range gemmStarts {
 			for end := range gemmEnds {
-				for _, k := range []int{0, 1, 2, 5} {
+				for _, k := range []int{0, 1, 2, 5, aheadEvery, 2*aheadEvery + 3} {
+					if k > 5 && end != 0 {
+						continue // the end does not know how long k was
+					}
 					g := product{tiles: 1 + count%3, rows: q.rows, width: (q.vecs-1)*p.Lanes + cols, panel: q.vecs * p.Lanes, cols: cols, k: k, start: start, end: end}
+					if k > 0 && count%5 == 0 {
+						g.tiles, g.pack = 1, true
+					}
 					if !g.eval(t, p, count) {
 						return
 					}
@@ -318,8 +317,9 @@ func evalGemv(t *testing.T, p *vec.Program, steps int) {
 type product struct {
 	tiles, rows int // of a tile
 	width, cols int // of all and, as the argument Cols, of the last vector
-	panel       int // columns of B that may be read
+	panel       int // columns of B that may be read, if it is not packed
 	k           int
+	pack        bool
 	start, end  int
 }
 
@@ -347,10 +347,19 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		a = matrix(g.k, rows, aStep)
 	}
 	ldb, ldc, ldy := g.panel+count%3, g.width+count%5, g.width+count%2
-	b, c := matrix(g.k, g.panel, ldb), matrix(rows, g.width, ldc)
-	for s := range g.k {
-		for j := g.width; j < g.panel; j++ {
-			b[s*ldb+j] = float32(math.NaN()) // to go nowhere
+	c := matrix(rows, g.width, ldc)
+	var b, packed, wantPacked []float32
+	if g.pack {
+		b, packed, wantPacked = matrix(g.k, g.width, ldb), matrix(g.k, g.panel, g.panel), make([]float32, g.k*g.panel)
+		for s := range g.k {
+			copy(wantPacked[s*g.panel:], b[s*ldb:][:g.width])
+		}
+	} else {
+		b = matrix(g.k, g.panel, ldb)
+		for s := range g.k {
+			for j := g.width; j < g.panel; j++ {
+				b[s*ldb+j] = float32(math.NaN()) // to go nowhere
+			}
 		}
 	}
 	var bias, y []float32
@@ -394,7 +403,11 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	}
 
-	fields := map[string]any{"A": a, "B": b, "C": c, "Bias": bias, "Y": y,
+	// What is fetched ahead has to be there, up to the last row's end.
+	each := (g.k + aheadEvery - 1) / aheadEvery
+	aheadStep := g.panel + count%3
+	ahead := matrix(g.tiles*each, g.panel, aheadStep)
+	fields := map[string]any{"A": a, "B": b, "Pack": packed, "C": c, "Bias": bias, "Y": y, "Ahead": ahead, "AheadStep": 4 * aheadStep,
 		"AStride": 4 * aStride, "AStep": 4 * aStep, "BStep": 4 * ldb, "CStride": 4 * ldc, "YStride": 4 * ldy,
 		"K": g.k, "Tiles": g.tiles, "Cols": g.cols, "Start": g.start, "End": g.end}
 	var args []any
@@ -406,6 +419,10 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		t.Errorf("%s: %v", name, err)
 		return false
 	}
+	if !same(packed, wantPacked) {
+		t.Errorf("%s, packing: the panel is %v, want %v", name, packed, wantPacked)
+		return false
+	}
 	for i := range want {
 		if !same(c[i:i+1], want[i:i+1]) {
 			t.Errorf("%s: C[%d, %d] = %x, want %x", name, i/ldc, i%ldc, c[i], want[i])
@@ -413,27 +430,6 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	}
 	return true
-}
-
-func evalPackRows(t *testing.T, p *vec.Program, vecs int) {
-	const ordinary = 0
-	width := vecs * p.Lanes
-	for cols := 1; cols <= p.Lanes; cols++ {
-		for k := 1; k < 4; k++ {
-			r := rand.New(rand.NewPCG(uint64(cols), uint64(k)))
-			filled := width - p.Lanes + cols
-			ld := filled + r.IntN(3)
-			src, dst, want := random(r, (k-1)*ld+filled, ordinary), random(r, k*width, ordinary), make([]float32, k*width)
-			for i := range k {
-				copy(want[i*width:], src[i*ld:][:filled])
-			}
-			if err := p.Eval(vec.Args{"dst": dst, "src": src, "stride": 4 * ld, "cols": cols, "k": k}); err != nil {
-				t.Error(err)
-			} else if !same(dst, want) {
-				t.Errorf("%s, %d rows, %d columns: %v, want %v", p.FuncName(), k, filled, dst, want)
-			}
-		}
-	}
 }
 
 // generated is what go generate would write. It takes seconds, so the tests share

@@ -12,20 +12,10 @@ import (
 )
 
 // tile is the shape of a micro-kernel: rows × vecs vectors of C stay in
-// registers while k runs. In an edge tile, the last vector of C has 1 to Lanes
-// columns; that of B is a whole one all the same.
-type tile struct {
-	rows, vecs int
-	edge       bool
-}
+// registers while k runs. The last vector of C has 1 to Lanes columns.
+type tile struct{ rows, vecs int }
 
-func (t tile) name() string {
-	s := fmt.Sprintf("gemm%dx%d", t.rows, t.vecs)
-	if t.edge {
-		s += "edge"
-	}
-	return s
-}
+func (t tile) name() string { return fmt.Sprintf("gemm%dx%d", t.rows, t.vecs) }
 
 // heights are the greatest numbers of rows for each width in vectors. The
 // accumulators, a row of B and one element of A have to fit into the vector
@@ -35,13 +25,13 @@ var heights = map[*vec.Target]map[int]int{
 	vec.NEON: {1: 8, 2: 8, 3: 8},
 }
 
-// tiles lists the micro-kernels of a target: all heights of each width, with and
-// without an edge, so that rows can be split evenly.
+// tiles lists the micro-kernels of a target: all heights of each width, so that
+// rows can be split evenly.
 func tiles(t *vec.Target) []tile {
 	var list []tile
 	for _, vecs := range widths(t) {
 		for rows := 1; rows <= heights[t][vecs]; rows++ {
-			list = append(list, tile{rows, vecs, false}, tile{rows, vecs, true})
+			list = append(list, tile{rows, vecs})
 		}
 	}
 	return list
@@ -55,21 +45,29 @@ func widths(t *vec.Target) []int {
 // gemmFields are the arguments of a micro-kernel, 8 bytes each.
 var gemmFields = []struct{ name, typ, doc string }{
 	{"A", "*float32", "the first row's first element"},
-	{"B", "*float32", "the panel, every row of it whole vectors wide"},
+	{"B", "*float32", "the panel; every row of it is whole vectors wide, unless Pack is set"},
+	{"Pack", "*float32", "if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors"},
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
+	{"Ahead", "uintptr", "an address to fetch for later: a row as long as the panel's in every AheadEvery steps of k, unless Pack is set"},
 	{"AStride", "int", "from one row of A to the next, in bytes"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
 	{"CStride", "int", "from one row of C to the next, in bytes"},
 	{"YStride", "int", "from one row of Y to the next, in bytes"},
+	{"AheadStep", "int", "from one row at Ahead to the next, in bytes"},
 	{"K", "int", ""},
 	{"Tiles", "int", "how many tiles to do, one below the other; at least 1"},
-	{"Cols", "int", "columns of an edge tile's last vector, 1 to a whole one"},
+	{"Cols", "int", "columns of the last vector, 1 to a whole one"},
 	{"Start", "int", "where the accumulators start"},
 	{"End", "int", "what is done to them at the end"},
 }
+
+// aheadEvery is the number of steps of k for a row that is fetched ahead. A line
+// from memory takes some 500 cycles and a core waits for no more than about 24 at
+// a time, so that there is one in 21 cycles, while 16 steps take 96.
+const aheadEvery = 16
 
 // The values of the fields Start and End.
 var (
@@ -102,11 +100,8 @@ func indexOf(list []string, name string) int {
 //	c = fma(A[i,p], B[p,j], c)  for p = 0 … K-1
 //	C = c, through the activation or times the derivative
 func gemmProgram(target *vec.Target, t tile) *vec.Program {
-	doc := fmt.Sprintf("%s is the micro-kernel for tiles of %d rows and %d vectors", t.name(), t.rows, t.vecs)
-	if t.edge {
-		doc += ", the last of them of args.Cols columns in C"
-	}
-	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}}, doc+".")
+	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
+		fmt.Sprintf("%s is the micro-kernel for tiles of %d rows and %d vectors.", t.name(), t.rows, t.vecs))
 	g := p.Param("args")
 	field := func(name string) vec.Mem { return gemmField(g, name) }
 	width := p.Lanes * 4
@@ -115,15 +110,12 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			f(j, row.At(j*width))
 		}
 	}
-	// vectors calls f for the vectors of a row, the edge as a tail.
-	var edge *vec.Tail
-	if t.edge {
-		edge = p.NewTail(p.LoadR(field("Cols")))
-	}
+	// vectors calls f for the vectors of a row of C, the last one as a tail.
+	last := p.NewTail(p.LoadR(field("Cols")))
 	vectors := func(row vec.R, f func(j int, m vec.Mem)) {
 		each(row, func(j int, m vec.Mem) {
-			if edge != nil && j == t.vecs-1 {
-				p.InTail(edge, func() { f(j, m) })
+			if j == t.vecs-1 {
+				p.InTail(last, func() { f(j, m) })
 			} else {
 				f(j, m)
 			}
@@ -150,12 +142,10 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	// The current tile's places in A, C and Y, in the frame: the registers are
 	// needed for k.
 	local := func(i int) vec.Mem { return p.Local(128).At(8 * i) }
-	const atA, atC, atY, atBias, left = 0, 1, 2, 3, 4
-	p.StoreR(local(atA), p.LoadR(field("A")))
-	p.StoreR(local(atC), p.LoadR(field("C")))
-	p.StoreR(local(atY), p.LoadR(field("Y")))
-	p.StoreR(local(atBias), p.LoadR(field("Bias")))
-	p.StoreR(local(left), p.LoadR(field("Tiles")))
+	const atA, atC, atY, atBias, atAhead, left = 0, 1, 2, 3, 4, 5
+	for i, name := range []string{atA: "A", atC: "C", atY: "Y", atBias: "Bias", atAhead: "Ahead", left: "Tiles"} {
+		p.StoreR(local(i), p.LoadR(field(name)))
+	}
 
 	next := p.NewLabel()
 	p.Here(next)
@@ -196,15 +186,13 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.StoreR(local(atBias), bias)
 	p.Here(started)
 
-	finish := p.NewLabel()
+	finish, packed := p.NewLabel(), p.NewLabel()
 	k := p.LoadR(field("K"))
 	p.JumpZero(k, finish)
 	b, bStep := p.LoadR(field("B")), p.LoadR(field("BStep"))
 	a := p.NewColumn(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	step := func() {
-		row := make([]vec.V, t.vecs)
-		each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+	step := func(row []vec.V) {
 		p.AddR(b, bStep)
 		a.Load()
 		for i := range t.rows {
@@ -212,7 +200,40 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 		}
 		a.Advance(aStep)
 	}
-	p.Loop(k, step)
+	pack := p.LoadR(field("Pack"))
+	p.JumpZero(pack, packed)
+	p.Loop(k, func() {
+		row := make([]vec.V, t.vecs)
+		vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+		each(pack, func(j int, m vec.Mem) { p.Store(m, row[j]) })
+		p.AddI(pack, t.vecs*width)
+		step(row)
+	})
+	p.Jump(finish)
+	p.Here(packed)
+	stretch, steps, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
+	n := p.Reg()
+	p.Here(stretch)
+	ahead := p.LoadR(local(atAhead))
+	p.Prefetch(ahead.At(0))
+	p.Prefetch(ahead.At(t.vecs*width - 4))
+	p.AddR(ahead, p.LoadR(field("AheadStep")))
+	p.StoreR(local(atAhead), ahead)
+	p.JumpLess(k, aheadEvery, short)
+	p.MovI(n, aheadEvery)
+	p.AddI(k, -aheadEvery)
+	p.Here(steps)
+	p.Loop(n, func() {
+		row := make([]vec.V, t.vecs)
+		each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+		step(row)
+	})
+	p.JumpZero(k, finish)
+	p.Jump(stretch)
+	p.Here(short)
+	p.Mov(n, k)
+	p.MovI(k, 0)
+	p.Jump(steps)
 	p.Here(finish)
 
 	store := p.NewLabel()
@@ -241,15 +262,24 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 		}
 	}
 	p.Here(store)
-	rowsOf(p.LoadR(local(atC)), field("CStride"), func(i int, row vec.R) {
+	whole, stored := p.NewLabel(), p.NewLabel()
+	c, cStride := p.LoadR(local(atC)), field("CStride")
+	p.JumpEqual(p.LoadR(field("Cols")), p.Lanes, whole)
+	rowsOf(c, cStride, func(i int, row vec.R) {
 		vectors(row, func(j int, m vec.Mem) { p.Store(m, acc[i][j]) })
 	})
+	p.Jump(stored)
+	p.Here(whole)
+	rowsOf(c, cStride, func(i int, row vec.R) {
+		each(row, func(j int, m vec.Mem) { p.Store(m, acc[i][j]) })
+	})
+	p.Here(stored)
 
 	done := p.NewLabel()
-	n := p.LoadR(local(left))
-	p.AddI(n, -1)
-	p.JumpZero(n, done)
-	p.StoreR(local(left), n)
+	tilesLeft := p.LoadR(local(left))
+	p.AddI(tilesLeft, -1)
+	p.JumpZero(tilesLeft, done)
+	p.StoreR(local(left), tilesLeft)
 	for _, x := range []struct {
 		at     int
 		stride string
@@ -357,31 +387,6 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	return p
 }
 
-// packRowsProgram describes the copy of k rows, vecs vectors wide, the last of
-// cols columns, to a panel in which they lie together. The lanes beyond cols
-// become zero.
-func packRowsProgram(target *vec.Target, vecs int) *vec.Program {
-	p := vec.New(target, fmt.Sprintf("packRows%d", vecs), false, packRowsParams,
-		fmt.Sprintf("packRows%d copies k rows of %d vectors, the last of cols columns, stride bytes apart, to a panel.", vecs, vecs))
-	dst, src, stride := p.Param("dst"), p.Param("src"), p.Param("stride")
-	edge := p.NewTail(p.Param("cols"))
-	width := 4 * p.Lanes
-	p.Loop(p.Param("k"), func() {
-		for j := range vecs - 1 {
-			p.Store(dst.At(j*width), p.Load(32, src.At(j*width)))
-		}
-		var last vec.V
-		p.InTail(edge, func() { last = p.Load(32, src.At((vecs-1)*width)) })
-		p.Store(dst.At((vecs-1)*width), last)
-		p.AddR(src, stride)
-		p.AddI(dst, vecs*width)
-	})
-	p.Return()
-	return p
-}
-
-var packRowsParams = vec.Params("dst, src *float32, stride, cols, k int")
-
 // packs are the transposing copies, to a panel and from one.
 var packs = []kernel{
 	{
@@ -469,6 +474,7 @@ func gemmTypes() []byte {
 		fmt.Fprintf(&b, "%s %s // %s\n", f.name, f.typ, f.doc)
 	}
 	b.WriteString("}\n\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
+	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k for a row that is fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, the activation, or the\n// product with an activation's derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
 	s = strings.Replace(s, gemmEnds[0]+"\n", gemmEnds[0]+" = iota\n", 1)
@@ -480,25 +486,17 @@ func gemmDispatch(arch string) string {
 	var b strings.Builder
 	b.WriteString(`
 // GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors, with or without an edge.
-func GemmTile(isa cpu.ISA, rows, vecs int, edge bool, args *Gemm) {
-	t := (vecs*16 + rows) * 2
-	if edge {
-		t++
-	}
+// vectors.
+func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
 	switch isa {
 `)
 	for _, t := range targets {
 		if t.GOARCH != arch {
 			continue
 		}
-		fmt.Fprintf(&b, "case cpu.%s:\nswitch t {\n", t.isa)
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch vecs*16 + rows {\n", t.isa)
 		for _, q := range tiles(t.Target) {
-			n := (q.vecs*16 + q.rows) * 2
-			if q.edge {
-				n++
-			}
-			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", n, q.name(), t.Name)
+			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", q.vecs*16+q.rows, q.name(), t.Name)
 		}
 		b.WriteString("}\n")
 	}
@@ -536,24 +534,6 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 		fmt.Fprintf(&b, "case cpu.%s:\nswitch steps {\n", t.isa)
 		for _, n := range gemvSteps[t.Target] {
 			fmt.Fprintf(&b, "case %d:\ngemv%d%s(args)\n", n, n, t.Name)
-		}
-		b.WriteString("}\n")
-	}
-	b.WriteString(`}
-}
-
-// PackRows copies k rows of vecs vectors, the last of cols columns, stride bytes
-// apart, to a panel in which they lie together.
-func PackRows(isa cpu.ISA, vecs int, dst, src *float32, stride, cols, k int) {
-	switch isa {
-`)
-	for _, t := range targets {
-		if t.GOARCH != arch {
-			continue
-		}
-		fmt.Fprintf(&b, "case cpu.%s:\nswitch vecs {\n", t.isa)
-		for _, v := range widths(t.Target) {
-			fmt.Fprintf(&b, "case %d:\npackRows%d%s(dst, src, stride, cols, k)\n", v, v, t.Name)
 		}
 		b.WriteString("}\n")
 	}

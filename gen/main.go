@@ -136,9 +136,6 @@ func build() (map[string][]byte, error) {
 		for _, q := range tiles(t.Target) {
 			programs = append(programs, gemmProgram(t.Target, q))
 		}
-		for _, v := range widths(t.Target) {
-			programs = append(programs, packRowsProgram(t.Target, v))
-		}
 		for _, n := range gemvSteps[t.Target] {
 			programs = append(programs, gemvProgram(t.Target, n))
 		}

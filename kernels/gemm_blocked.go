@@ -13,16 +13,27 @@ import (
 // cut anywhere without changing a bit: k goes on where it stopped, since C holds
 // the exact accumulators.
 //
-//  5. columns of C, blocks of gemmNC: a packed block of B stays in L3
-//  4. k, blocks of at most gemmKC: a packed panel of B stays in L1
-//  3. rows of C, blocks of at most gemmMC: a block of A stays in L2
+//  4. rows of C, blocks of at most gemmMC
+//  3. k, blocks of at most gemmKC
 //  2. columns, panels as wide as a tile
 //  1. rows, tiles: in assembly
+//
+// One panel of B is packed at a time, always to the same place, and its use ends
+// before the next one's begins: so it stays in L2, from where a tile reads it as
+// fast as it multiplies. A block of A comes from L3 for each panel, in order, which
+// the processor foresees. Longer blocks of k were faster than panels that fit into
+// L1: C is read and written less often, and its rows are far apart.
 const (
-	gemmNC = 504
-	gemmKC = 384
-	gemmMC = 192
+	gemmMC = 1024
+	gemmKC = 1024
+	// Without packing, a panel of B stays in L1 or its rows compete for few sets
+	// of L2.
+	gemmKCDirect = 384
 )
+
+// gemmCall is the greatest number of multiply-adds in a call of a micro-kernel:
+// some 50 µs, since it is not pre-empted.
+const gemmCall = 1 << 21
 
 // gemmTask is a product cut into blocks of C, rows by columns.
 type gemmTask struct {
@@ -55,15 +66,21 @@ func (g *gemm) run(threads int) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
+func roundUp(a, b int) int { return ceil(a, b) * b }
+
+// piece is what the next of the fewest even pieces of at most most takes.
+func piece(left, most int) int { return ceil(left, max(1, ceil(left, most))) }
+
 // minBlock is the number of multiply-adds below which a block is not worth
 // handing to another thread: some 2 µs.
 const minBlock = 1 << 17
 
-// cut chooses blocks for threads: strips of rows or of columns, along the longer
-// side, since each packs the other operand for itself. Strips of rows are whole
-// tiles, strips of columns whole vectors. There is one a thread, or two if they
-// are long enough for the packing not to matter, so that a thread which is held
-// up can be helped.
+// cut chooses blocks for threads: strips of rows or of columns, as the longest
+// strip with what it packs is shorter. Strips of rows are whole tiles and pack B
+// each, which takes as long as some 4 rows more; strips of columns are whole
+// vectors and, if they pack A, take as long as 8 columns more. There is one a
+// thread, or two if they are long enough for the packing not to matter, so that a
+// thread which is held up can be helped.
 func (t *gemmTask) cut(threads int) {
 	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
 	if work < 2*minBlock {
@@ -79,12 +96,17 @@ func (t *gemmTask) cut(threads int) {
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
 	}
-	lanes, heights, _ := asm.GemmShape(t.isa)
-	if t.n > t.m {
-		t.cols = ceil(ceil(t.n, parts), max(lanes, 1)) * max(lanes, 1)
+	lanes, heights, together := asm.GemmShape(t.isa)
+	rows := roundUp(ceil(t.m, parts), max(heights[len(heights)-1], 1))
+	cols := roundUp(ceil(t.n, parts), max(lanes, 1))
+	packedRows, packedCols := 4, 0
+	if packA, _ := t.packs(together); packA {
+		packedCols = 8
+	}
+	if float64(rows+packedRows)*float64(t.n) < float64(t.m)*float64(cols+packedCols) {
+		t.rows = rows
 	} else {
-		height := max(heights[len(heights)-1], 1)
-		t.rows = ceil(ceil(t.m, parts), height) * height
+		t.cols = cols
 	}
 }
 
@@ -167,65 +189,65 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	lanes, heights, together := asm.GemmShape(isa)
 	s := getScratch()
 	packA, packB := g.packs(together)
-	for j0 := 0; j0 < g.n; j0 += gemmNC {
-		j1 := min(g.n, j0+gemmNC)
+	kcMost := gemmKCDirect
+	if packB {
+		kcMost = gemmKC
+	}
+	for i0 := 0; i0 < g.m; {
+		mc := piece(g.m-i0, gemmMC)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
-			kc := ceil(g.k-p0, max(1, ceil(g.k-p0, gemmKC)))
-			room(&s.b, ceil(j1-j0, lanes)*lanes*kc)
-			for i0 := 0; i0 < g.m; {
-				mc := ceil(g.m-i0, ceil(g.m-i0, gemmMC))
-				var a operand
+			kc := piece(g.k-p0, kcMost)
+			var a operand
+			switch {
+			case kc == 0:
+			case packA:
+				a = g.packA(isa, s, lanes, together, i0, mc, p0, kc)
+			case bool(g.tA):
+				a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
+			default:
+				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
+			}
+			for j := 0; j < g.n; {
+				vecs := panelVecs(ceil(g.n-j, lanes))
+				cols := min(vecs*lanes, g.n-j)
+				p := panel{isa: isa, vecs: vecs, width: vecs * lanes, height: heights[vecs], args: asm.Gemm{
+					A: a.at, AStride: a.stride, AStep: a.step, K: kc,
+					C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
+				}}
 				switch {
 				case kc == 0:
-				case packA:
-					a = g.packA(isa, s, lanes, together, i0, mc, p0, kc)
-				case bool(g.tA):
-					a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
+				case bool(g.tB):
+					b := room(&s.b, p.width*kc)
+					for c := 0; c < cols; c += lanes {
+						asm.PackTrans(isa, &b[c], 4*p.width, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
+					}
+					p.args.B, p.args.BStep = &b[0], 4*p.width
 				default:
-					a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
+					p.args.B, p.args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
+					if packB || cols < p.width { // only when it packs, the kernel heeds the end of a row
+						p.args.Pack = &room(&s.b, p.width*kc)[0]
+					}
+					if j+cols < g.n {
+						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+cols)])), 4 * g.ldb, kc}
+					}
 				}
-				for j := j0; j < j1; {
-					vecs := panelVecs(ceil(j1-j, lanes))
-					cols := min(vecs*lanes, j1-j)
-					args := asm.Gemm{
-						A: a.at, AStride: a.stride, AStep: a.step, K: kc,
-						C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
-					}
-					edge := args.Cols != lanes
-					switch {
-					case kc == 0:
-					case packB || edge: // the kernel reads whole vectors of B
-						// Just before its first use, and to the same place if
-						// that is its only one: it is still in L1 then.
-						at := (j - j0) * kc
-						if g.m <= gemmMC {
-							at = 0
-						}
-						if i0 == 0 {
-							g.packB(isa, s.b[at:], lanes, vecs, p0, kc, j, cols)
-						}
-						args.B, args.BStep = &s.b[at], 4*vecs*lanes
-					default:
-						args.B, args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
-					}
-					switch {
-					case p0 > 0 || g.beta != 0:
-						args.Start = asm.StartC
-					case g.ep.Bias != nil:
-						args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
-					case g.rowBias != nil:
-						args.Start, args.Bias = asm.StartRowBias, &g.rowBias[i0]
-					}
-					if p0+kc == g.k {
-						g.end(&args, i0, j)
-					}
-					rows(isa, &args, mc, heights[vecs], vecs, edge)
-					j += cols
+				switch {
+				case p0 > 0 || g.beta != 0:
+					p.args.Start = asm.StartC
+				case g.ep.Bias != nil:
+					p.args.Start, p.args.Bias = asm.StartBias, &g.ep.Bias[j]
+				case g.rowBias != nil:
+					p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[i0]
 				}
-				i0 += mc
+				if p0+kc == g.k {
+					g.end(&p.args, i0, j)
+				}
+				p.run(mc)
+				j += cols
 			}
 			p0 += max(1, kc)
 		}
+		i0 += mc
 	}
 	gemmScratch.Put(s)
 	g.activate()
@@ -347,15 +369,17 @@ type operand struct {
 
 // packs says which operands are copied to where they lie close together.
 //
-// B always if it is transposed, since the kernel wants it along a row. Else if
-// enough rows of A share the copy and B is too large for L1, or its stride maps
-// its rows to few sets of the cache.
+// B always if it is transposed, since the kernel wants it along a row. Else if it
+// is too large for L1 and more than two tiles share the copy, or even two if its
+// rows lie across cache lines; or if its stride maps its rows to few sets of the
+// cache. The first tile makes the copy as it reads, which takes it twice as long.
 //
-// A if its stride, too, would make its rows collide, if alpha has to be
-// multiplied in, or if the kernel wants its rows side by side and they are not.
+// A if alpha has to be multiplied in, if the kernel wants its rows side by side and
+// they are not, or if they are but k is so far apart that each step is another
+// page.
 func (g *gemm) packs(together bool) (a, b bool) {
-	a = g.alpha != 1 || g.lda >= 1024 && g.n > 64 || together && !bool(g.tA)
-	b = bool(g.tB) || g.m > 32 && (g.n*g.k > 1<<13 || g.ldb%256 == 0)
+	a = g.alpha != 1 || together && !bool(g.tA) || bool(g.tA) && g.lda >= 1024 && g.n > 64
+	b = bool(g.tB) || g.n*g.k > 1<<13 && (g.m > 8 || g.m > 4 && g.ldb%8 != 0) || g.ldb%256 == 0 && g.m > 8
 	return a, b
 }
 
@@ -382,39 +406,75 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 	}
 }
 
-// rows does the tiles of a panel, one below the other: n rows split evenly over
-// the fewest tiles of at most height rows.
-func rows(isa cpu.ISA, args *asm.Gemm, n, height, vecs int, edge bool) {
-	tiles := ceil(n, height)
+// panel is a panel of C to be computed, mc rows by kc steps of k, and what is
+// wanted afterwards.
+type panel struct {
+	isa                 cpu.ISA
+	vecs, width, height int // of a tile; the width in elements
+	args                asm.Gemm
+	next                fetch // the next panel of B
+}
+
+// fetch is memory to be fetched ahead: rows, step bytes apart.
+type fetch struct {
+	at         uintptr
+	step, rows int
+}
+
+// run does the tiles, one below the other: n rows split evenly over the fewest
+// tiles. The first one packs B, if it has to be. The others fetch first the rows
+// of C below them and then the next panel of B: both are far apart in memory, so
+// the processor does not foresee them.
+func (p *panel) run(n int) {
+	args := &p.args
+	tiles := ceil(n, p.height)
 	low, more := n/tiles, n%tiles
-	if more > 0 {
-		args.Tiles = more
-		asm.GemmTile(isa, low+1, vecs, edge, args)
-	}
-	if more < tiles {
-		// The places move on only now, so that no pointer leaves its slice.
-		above := (low + 1) * more
-		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), above*args.AStride))
-		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), above*args.CStride))
-		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), above*args.YStride))
-		if args.Start == asm.StartRowBias {
-			args.Bias = (*float32)(unsafe.Add(unsafe.Pointer(args.Bias), above*4))
+	most := max(1, gemmCall/(p.height*p.width*max(1, args.K)))
+	rest := fetch{uintptr(unsafe.Pointer(args.C)), args.CStride, n}
+	for at := 0; ; {
+		height, t := low, min(most, tiles-at)
+		if at < more {
+			height, t = low+1, min(most, more-at)
 		}
-		args.Tiles = tiles - more
-		asm.GemmTile(isa, low, vecs, edge, args)
+		if args.Pack != nil {
+			t = 1
+		} else if args.K > 0 {
+			if rest.rows <= 0 {
+				rest, p.next = p.next, fetch{}
+			}
+			t = rest.take(args, t)
+		}
+		args.Tiles = t
+		asm.GemmTile(p.isa, height, p.vecs, args)
+		if at += t; at == tiles {
+			return
+		}
+		if args.Pack != nil {
+			args.B, args.BStep, args.Pack = args.Pack, 4*p.width, nil
+		}
+		// The places move on only now, so that no pointer leaves its slice.
+		down := height * t
+		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), down*args.AStride))
+		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), down*args.CStride))
+		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), down*args.YStride))
+		if args.Start == asm.StartRowBias {
+			args.Bias = (*float32)(unsafe.Add(unsafe.Pointer(args.Bias), down*4))
+		}
 	}
 }
 
-// packB copies rows p0 to p0+kc of op(B), the cols columns from j on, to dst: the
-// vectors of one row lie together, then those of the next.
-func (g *gemm) packB(isa cpu.ISA, dst []float32, lanes, vecs, p0, kc, j, cols int) {
-	if !g.tB {
-		asm.PackRows(isa, vecs, &dst[0], &g.b[g.atB(p0, j)], 4*g.ldb, cols-(vecs-1)*lanes, kc)
-		return
+// take has the next t tiles, or fewer, fetch some of the rows.
+func (f *fetch) take(args *asm.Gemm, t int) int {
+	if f.rows <= 0 {
+		args.Ahead, args.AheadStep = uintptr(unsafe.Pointer(args.C)), 0 // of no use, but of no harm
+		return t
 	}
-	for c := 0; c < cols; c += lanes {
-		asm.PackTrans(isa, &dst[c], 4*vecs*lanes, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
-	}
+	each := ceil(args.K, asm.AheadEvery) // rows a tile
+	t = min(t, ceil(f.rows, each))
+	args.Ahead, args.AheadStep = f.at, f.step
+	f.at += uintptr(t * each * f.step)
+	f.rows -= t * each
+	return t
 }
 
 // packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to

@@ -191,9 +191,10 @@ func TestGemmBlocks(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 2))
 		short := testing.Short() || ISA() == "portable"
-		ms, ns, ks := []int{1, 7, 33}, []int{1, 17, 40}, []int{gemmKC - 1, gemmKC, gemmKC + 1, 2 * gemmKC, 2*gemmKC + 1}
+		ms, ns := []int{1, 7, 33}, []int{1, 17, 40}
+		ks := []int{gemmKCDirect - 1, gemmKCDirect, gemmKCDirect + 1, 2*gemmKCDirect + 1, gemmKC - 1, gemmKC, gemmKC + 1, 2*gemmKC + 1}
 		if short {
-			ms, ns, ks = []int{2}, []int{17}, []int{gemmKC, gemmKC + 1, 2*gemmKC + 1}
+			ms, ns, ks = []int{2, 9}, []int{17}, []int{gemmKCDirect + 1, gemmKC + 1}
 		}
 		for _, m := range ms {
 			for _, n := range ns {
@@ -204,12 +205,19 @@ func TestGemmBlocks(t *testing.T) {
 		}
 		for _, m := range []int{1, 32, 33, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
 			compareAll(t, r, m, 5, 3)
-			compareAll(t, r, m, 5, 3, 1024, 256)
+			compareAll(t, r, m, 70, 3, 2304, 256)
 		}
-		for _, n := range []int{63, 64, 65, gemmNC - 1, gemmNC, gemmNC + 1, 2*gemmNC + 1} {
+		for _, n := range []int{63, 64, 65, 500} {
 			compareAll(t, r, 3, n, 4)
 			compareAll(t, r, 3, n, 4, 1024, 4096)
 			compareAll(t, r, 34, n, 3, 1025, 1280)
+		}
+		for _, m := range []int{4, 5, 8, 9, 13} {
+			for _, k := range []int{127, 128, 129} {
+				if !short || k == 129 {
+					compareAll(t, r, m, 64, k)
+				}
+			}
 		}
 		tall, wide := []int{479, 480, 481, 484, 488, 489, 496, 961}, []int{2047, 2048, 2049, 4100}
 		for m := 15; m < 70; m++ {
@@ -232,8 +240,8 @@ func TestGemmBlocks(t *testing.T) {
 			}
 		}
 		if !short {
-			compareAll(t, r, gemmMC+5, gemmNC+19, 30)
-			compareAll(t, r, 35, gemmNC+19, gemmKC+3)
+			compareAll(t, r, gemmMC+5, 83, 130)
+			compareAll(t, r, 35, 219, gemmKC+3)
 		}
 	})
 }

@@ -176,6 +176,8 @@ func (l *avx2) inst(i inst) {
 		l.splat(i.bits, l.arg(i.text), l.vecs[i.dst])
 	case opStoreLane:
 		l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(l.reg(i.args[0]).AsX(), l.mem(i.mem)))
+	case opPrefetch:
+		l.do(x86.PREFETCHT0(l.mem(i.mem)))
 	default:
 		l.general(i)
 	}
@@ -356,6 +358,9 @@ func (l *avx2) general(i inst) {
 	case opJEq:
 		l.do(x86.CMPQ(s, operand.U32(i.imm)))
 		l.do(x86.JEQ(label(i.label)))
+	case opJLt:
+		l.do(x86.CMPQ(s, operand.U32(i.imm)))
+		l.do(x86.JLT(label(i.label)))
 	case opLoop:
 		l.do(x86.DECQ(d))
 		l.do(x86.JNE(label(i.label)))

@@ -433,6 +433,8 @@ func (m *machine) move(i inst) {
 		for k := range d {
 			d[k] = x
 		}
+	case opPrefetch:
+		m.memory(i.mem, 1) // elsewhere it would do no harm, but no good either
 	default:
 		m.fail("Eval does not know it")
 	}
@@ -486,6 +488,10 @@ func (m *machine) general(i inst) {
 		}
 	case opJEq:
 		if s == i.imm {
+			m.jump(i.label)
+		}
+	case opJLt:
+		if s < i.imm {
 			m.jump(i.label)
 		}
 	case opLoop:

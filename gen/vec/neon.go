@@ -216,6 +216,9 @@ func (l *neon) inst(i inst) {
 		l.set("VLD1R."+t, d, operand.Mem{Base: l.address(m)})
 	case opStoreLane:
 		l.out(two(i.bits, "FMOVS", "FMOVD"), v(0), l.mem(i.mem))
+	case opPrefetch:
+		m := operand.Mem{Base: l.address(l.mem(i.mem))}
+		l.add("PRFM.PLDL1KEEP", []operand.Op{m}, []operand.Op{m}, nil)
 	case opParamSplat:
 		r := l.pool.GP64()
 		l.set("MOVWU", r, l.arg(i.text))
@@ -340,6 +343,9 @@ func (l *neon) general(i inst) {
 	case opJEq:
 		l.add("CMP", []operand.Op{operand.I32(i.imm), s}, []operand.Op{s}, nil)
 		l.branch("BEQ", label(i.label))
+	case opJLt:
+		l.add("CMP", []operand.Op{operand.I32(i.imm), s}, []operand.Op{s}, nil)
+		l.branch("BLT", label(i.label))
 	case opLoop:
 		l.update("SUB", d, operand.I32(1))
 		l.branch("CBNZ", label(i.label), d)

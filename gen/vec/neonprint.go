@@ -73,6 +73,8 @@ func neonText(i *ir.Instruction) string {
 		switch {
 		case opcode == "VLD1R" && k == 1:
 			text[k] = "[" + text[k] + "]"
+		case opcode == "PRFM":
+			text[k] += ", " + arrangement
 		case opcode == "MOVD" && arrangement == "ADDRESS" && k == 0:
 			text[k] = "$" + text[k]
 		}

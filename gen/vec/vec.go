@@ -125,6 +125,7 @@ const (
 	opStore
 	opLoadSplat
 	opStoreLane
+	opPrefetch
 	opParamSplat
 
 	opParam
@@ -146,6 +147,7 @@ const (
 	opJump
 	opJZ
 	opJEq
+	opJLt
 	opLoop
 	opReturn
 	opComment
@@ -155,10 +157,10 @@ var opNames = map[op]string{
 	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma", opFMALane: "fmalane",
 	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
 	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax",
-	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opParamSplat: "paramsplat",
+	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat",
 	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
-	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opLoop: "loop", opReturn: "return", opComment: "comment",
+	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opJLt: "jlt", opLoop: "loop", opReturn: "return", opComment: "comment",
 }
 
 func (o op) String() string { return opNames[o] }
@@ -382,6 +384,9 @@ func (p *Program) StoreLane(m Mem, a V) {
 	p.emit(inst{op: opStoreLane, bits: a.bits, args: []int{a.id}, mem: m})
 }
 
+// Prefetch asks for the cache line at an address.
+func (p *Program) Prefetch(m Mem) { p.emit(inst{op: opPrefetch, mem: m}) }
+
 // NewTail makes a tail of n elements.
 func (p *Program) NewTail(n R) *Tail {
 	t := &Tail{n, p.Reg(), p.Reg()}
@@ -579,6 +584,11 @@ func (p *Program) Jump(l Label)          { p.emit(inst{op: opJump, label: l.id})
 func (p *Program) JumpZero(r R, l Label) { p.emit(inst{op: opJZ, args: []int{r.id}, label: l.id}) }
 func (p *Program) JumpEqual(r R, x int, l Label) {
 	p.emit(inst{op: opJEq, args: []int{r.id}, imm: x, label: l.id})
+}
+
+// JumpLess goes to l if r is less than a number.
+func (p *Program) JumpLess(r R, x int, l Label) {
+	p.emit(inst{op: opJLt, args: []int{r.id}, imm: x, label: l.id})
 }
 
 // Loop runs body n times, n being at least 1, and leaves n zero.

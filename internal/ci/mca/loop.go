@@ -97,7 +97,8 @@ func countFMAs(lines []string) int {
 }
 
 // innerLoop finds a function in the text of an assembly file, and in it, of the
-// loops that hold no other loop, the one with the most multiply-adds. It returns
+// loops that hold no other loop, the one with the most multiply-adds; the last of
+// several, since the one that packs comes before the one that does not. It returns
 // the lines between the label and the branch back to it, the branch included,
 // with single spaces.
 func innerLoop(text, function string) ([]string, error) {
@@ -125,7 +126,7 @@ func innerLoop(text, function string) ([]string, error) {
 			continue
 		}
 		inner = start
-		if loop := lines[start:]; countFMAs(loop) > countFMAs(best) {
+		if loop := lines[start:]; countFMAs(loop) > 0 && countFMAs(loop) >= countFMAs(best) {
 			best = loop
 		}
 	}
