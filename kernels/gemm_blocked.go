@@ -66,8 +66,6 @@ func (g *gemm) run(threads int) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-func roundUp(a, b int) int { return ceil(a, b) * b }
-
 // piece is what the next of the fewest even pieces of at most most takes.
 func piece(left, most int) int { return ceil(left, max(1, ceil(left, most))) }
 
@@ -76,11 +74,11 @@ func piece(left, most int) int { return ceil(left, max(1, ceil(left, most))) }
 const minBlock = 1 << 17
 
 // cut chooses blocks for threads: strips of rows or of columns, as the longest
-// strip with what it packs is shorter. Strips of rows are whole tiles and pack B
-// each, which takes as long as some 4 rows more; strips of columns are whole
-// vectors and, if they pack A, take as long as 8 columns more. There is one a
-// thread, or two if they are long enough for the packing not to matter, so that a
-// thread which is held up can be helped.
+// strip with what it packs is shorter. Strips of rows pack B each, which takes as
+// long as some 4 rows more; strips of columns are whole vectors and, if they pack
+// A, take as long as 8 columns more. There is one a thread, or two if they are long
+// enough for the packing not to matter, so that a thread which is held up can be
+// helped.
 func (t *gemmTask) cut(threads int) {
 	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
 	if work < 2*minBlock {
@@ -96,9 +94,9 @@ func (t *gemmTask) cut(threads int) {
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
 	}
-	lanes, heights, together := asm.GemmShape(t.isa)
-	rows := roundUp(ceil(t.m, parts), max(heights[len(heights)-1], 1))
-	cols := roundUp(ceil(t.n, parts), max(lanes, 1))
+	lanes, _, together := asm.GemmShape(t.isa)
+	lanes = max(lanes, 1) // none in the portable loop
+	rows, cols := ceil(t.m, parts), ceil(ceil(t.n, parts), lanes)*lanes
 	packedRows, packedCols := 4, 0
 	if packA, _ := t.packs(together); packA {
 		packedCols = 8
