@@ -171,17 +171,29 @@ func (g *gemm) race(ctx context.Context, s shape, all []multiplier, measure mete
 // OpenBLAS look for work for 2^26 cycles and would keep a processor from the next.
 const rest = 50 * time.Millisecond
 
-// round returns the speed of some 2 ms of products of a shape, and its unit.
+// round returns the speed of the fastest of some laps of products of a shape, and
+// its unit. A lap is as short as the clock allows, for something interrupts the
+// processor now and then.
 func round(m multiplier, s shape, measure meter) (speed float64, unit string, err error) {
-	reps := max(1, int(2e8/s.flops()))
-	if _, err := m.time(max(1, reps/2)); err != nil { // fetches what others have put out of the caches
+	const warm, lapped, laps = 2e8, 4e7, 5 // 2 ms and 0.4 ms, in floating-point operations
+	// Fetches what others have put out of the caches.
+	if _, err := m.time(max(1, int(warm/s.flops()))); err != nil {
 		return 0, "", err
 	}
-	cycles, l, err := measure(m.pid(), func() (lap, error) { return m.time(reps) })
-	if cycles > 0 {
-		return s.flops() * float64(reps) / cycles, "flop/cycle", err
+	reps := max(1, int(lapped/s.flops()))
+	for range laps {
+		cycles, l, err := measure(m.pid(), func() (lap, error) { return m.time(reps) })
+		if err != nil {
+			return 0, "", err
+		}
+		now := s.flops() * float64(reps) / l.Elapsed / 1e9
+		unit = "GFLOPS"
+		if cycles > 0 {
+			now, unit = s.flops()*float64(reps)/cycles, "flop/cycle"
+		}
+		speed = max(speed, now)
 	}
-	return s.flops() * float64(reps) / l.Elapsed / 1e9, "GFLOPS", err
+	return speed, unit, nil
 }
 
 // fast returns the third fastest speed, or the slowest if there are fewer. The
