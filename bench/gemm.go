@@ -175,7 +175,11 @@ const rest = 50 * time.Millisecond
 // its unit. A lap is as short as the clock allows, for something interrupts the
 // processor now and then.
 func round(m multiplier, s shape, measure meter) (speed float64, unit string, err error) {
-	const warm, lapped, laps = 2e8, 4e7, 5 // 2 ms and 0.4 ms, in floating-point operations
+	const warm, lapped = 2e8, 4e7 // 2 ms and 0.4 ms, in floating-point operations
+	laps := 5
+	if s.flops() > warm {
+		laps = 1 // it is no shorter for that
+	}
 	// Fetches what others have put out of the caches.
 	if _, err := m.time(max(1, int(warm/s.flops()))); err != nil {
 		return 0, "", err

@@ -26,6 +26,9 @@ import (
 const (
 	gemmMC = 1024
 	gemmKC = 1024
+	// A packed block of A stays in L2, and its copy goes to where the one before
+	// was.
+	gemmMCPacked = 256
 	// Without packing, a panel of B stays in L1 or its rows compete for few sets
 	// of L2.
 	gemmKCDirect = 384
@@ -187,12 +190,15 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	lanes, heights, together := asm.GemmShape(isa)
 	s := getScratch()
 	packA, packB := g.packs(together)
-	kcMost := gemmKCDirect
-	if packB {
-		kcMost = gemmKC
+	mcMost, kcMost := gemmMC, gemmKC
+	if packA {
+		mcMost = gemmMCPacked
+	}
+	if !packB {
+		kcMost = gemmKCDirect
 	}
 	for i0 := 0; i0 < g.m; {
-		mc := piece(g.m-i0, gemmMC)
+		mc := piece(g.m-i0, mcMost)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
 			kc := piece(g.k-p0, kcMost)
 			var a operand

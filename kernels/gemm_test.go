@@ -203,7 +203,7 @@ func TestGemmBlocks(t *testing.T) {
 				}
 			}
 		}
-		for _, m := range []int{1, 32, 33, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
+		for _, m := range []int{1, 32, 33, gemmMCPacked - 1, gemmMCPacked, gemmMCPacked + 1, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
 			compareAll(t, r, m, 5, 3)
 			compareAll(t, r, m, 70, 3, 2304, 256)
 		}
