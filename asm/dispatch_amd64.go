@@ -9,10 +9,12 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 // SGD does, for each of n elements of p, grad:
 //
 //	p = p - lr·grad
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		sgdAVX2(n, p, grad, lr)
+		sgdAVX2(n, p, grad, lr, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -23,10 +25,12 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32) bool {
 //
 //	v = momentum·v - lr·grad
 //	p = p + v
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		momentumAVX2(n, p, v, grad, lr, momentum)
+		momentumAVX2(n, p, v, grad, lr, momentum, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -37,10 +41,12 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //
 //	p = p + (momentum2·v - lookAhead·grad)
 //	v = momentum·v - lr·grad
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		nesterovAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead)
+		nesterovAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -51,10 +57,12 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //
 //	v = momentum·v - lr·grad
 //	p = p + (momentum2·v - lookAhead·grad)
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		nesterovVelocityFirstAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead)
+		nesterovVelocityFirstAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -65,10 +73,12 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //
 //	h = h + grad·grad
 //	p = p - (lr·grad)/(√h + eps)
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		adaGradAVX2(n, p, h, grad, lr, eps)
+		adaGradAVX2(n, p, h, grad, lr, eps, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -79,10 +89,12 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //
 //	h = rho·h + oneMinusRho·(grad·grad)
 //	p = p - (lr·grad)/(√h + eps)
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		rmSpropAVX2(n, p, h, grad, lr, rho, oneMinusRho, eps)
+		rmSpropAVX2(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -94,10 +106,12 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	m = m + oneMinusBeta1·(grad - m)
 //	v = v + oneMinusBeta2·(grad·grad - v)
 //	p = p - (lr·m)/(√v + eps)
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
-		adamAVX2(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps)
+		adamAVX2(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep, options)
 	default:
 		return false
 	}

@@ -9,7 +9,9 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 // SGD does, for each of n elements of p, grad:
 //
 //	p = p - lr·grad
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -17,7 +19,9 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32) bool {
 //
 //	v = momentum·v - lr·grad
 //	p = p + v
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -25,7 +29,9 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //
 //	p = p + (momentum2·v - lookAhead·grad)
 //	v = momentum·v - lr·grad
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -33,7 +39,9 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //
 //	v = momentum·v - lr·grad
 //	p = p + (momentum2·v - lookAhead·grad)
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -41,7 +49,9 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //
 //	h = h + grad·grad
 //	p = p - (lr·grad)/(√h + eps)
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -49,7 +59,9 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //
 //	h = rho·h + oneMinusRho·(grad·grad)
 //	p = p - (lr·grad)/(√h + eps)
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -58,7 +70,9 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	m = m + oneMinusBeta1·(grad - m)
 //	v = v + oneMinusBeta2·(grad·grad - v)
 //	p = p - (lr·m)/(√v + eps)
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32) bool {
+//
+// after the options; see kernels.GradCoef.
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 

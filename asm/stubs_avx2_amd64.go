@@ -8,48 +8,60 @@ package asm
 //
 //	p = p - lr·grad
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func sgdAVX2(n int, p, grad *float32, lr float32)
+func sgdAVX2(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options int)
 
 // Momentum does, for each of n elements of p, v, grad:
 //
 //	v = momentum·v - lr·grad
 //	p = p + v
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func momentumAVX2(n int, p, v, grad *float32, lr, momentum float32)
+func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep float32, options int)
 
 // Nesterov does, for each of n elements of p, v, grad:
 //
 //	p = p + (momentum2·v - lookAhead·grad)
 //	v = momentum·v - lr·grad
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead float32)
+func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
 //
 //	v = momentum·v - lr·grad
 //	p = p + (momentum2·v - lookAhead·grad)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead float32)
+func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
 
 // AdaGrad does, for each of n elements of p, h, grad:
 //
 //	h = h + grad·grad
 //	p = p - (lr·grad)/(√h + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func adaGradAVX2(n int, p, h, grad *float32, lr, eps float32)
+func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float32, options int)
 
 // RMSprop does, for each of n elements of p, h, grad:
 //
 //	h = rho·h + oneMinusRho·(grad·grad)
 //	p = p - (lr·grad)/(√h + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps float32)
+func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l1, l2, keep float32, options int)
 
 // Adam does, for each of n elements of p, m, v, grad:
 //
@@ -57,8 +69,10 @@ func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps float32)
 //	v = v + oneMinusBeta2·(grad·grad - v)
 //	p = p - (lr·m)/(√v + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps float32)
+func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
 
 // Exp does, for each of n elements of dst, x:
 //

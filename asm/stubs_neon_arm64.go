@@ -8,48 +8,60 @@ package asm
 //
 //	p = p - lr·grad
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func sgdNEON(n int, p, grad *float32, lr float32)
+func sgdNEON(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options int)
 
 // Momentum does, for each of n elements of p, v, grad:
 //
 //	v = momentum·v - lr·grad
 //	p = p + v
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func momentumNEON(n int, p, v, grad *float32, lr, momentum float32)
+func momentumNEON(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep float32, options int)
 
 // Nesterov does, for each of n elements of p, v, grad:
 //
 //	p = p + (momentum2·v - lookAhead·grad)
 //	v = momentum·v - lr·grad
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func nesterovNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead float32)
+func nesterovNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
 //
 //	v = momentum·v - lr·grad
 //	p = p + (momentum2·v - lookAhead·grad)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func nesterovVelocityFirstNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead float32)
+func nesterovVelocityFirstNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
 
 // AdaGrad does, for each of n elements of p, h, grad:
 //
 //	h = h + grad·grad
 //	p = p - (lr·grad)/(√h + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func adaGradNEON(n int, p, h, grad *float32, lr, eps float32)
+func adaGradNEON(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float32, options int)
 
 // RMSprop does, for each of n elements of p, h, grad:
 //
 //	h = rho·h + oneMinusRho·(grad·grad)
 //	p = p - (lr·grad)/(√h + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps float32)
+func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l1, l2, keep float32, options int)
 
 // Adam does, for each of n elements of p, m, v, grad:
 //
@@ -57,8 +69,10 @@ func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps float32)
 //	v = v + oneMinusBeta2·(grad·grad - v)
 //	p = p - (lr·m)/(√v + eps)
 //
+// after the options; see kernels.GradCoef.
+//
 //go:noescape
-func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps float32)
+func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
 
 // Exp does, for each of n elements of dst, x:
 //

@@ -8,475 +8,95 @@
 //
 // 	p = p - lr·grad
 //
-// func sgdAVX2(n int, p *float32, grad *float32, lr float32)
+// after the options; see kernels.GradCoef.
+//
+// func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·sgdAVX2(SB), $128-28
+TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         grad+16(FP), DX
 	VBROADCASTSS lr+24(FP), Y0
-	MOVQ         AX, BX
-	SHRQ         $0x03, BX
+	MOVQ         options+48(FP), BX
 	TESTQ        BX, BX
 	JEQ          l0
+	MOVQ         BX, SI
+	ANDQ         $+1, SI
+	MOVQ         BX, DI
+	ANDQ         $+2, DI
+	MOVQ         BX, R8
+	ANDQ         $+4, R8
+	MOVQ         BX, R9
+	ANDQ         $+8, R9
+	ANDQ         $+16, BX
+	MOVQ         AX, R10
+	SHRQ         $0x03, R10
+	TESTQ        R10, R10
+	JEQ          l2
 
-l2:
+l4:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
+	TESTQ   BX, BX
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMOVUPS Y3, (DX)
+
+l5:
+	TESTQ        SI, SI
+	JEQ          l6
+	VBROADCASTSS scale+28(FP), Y3
+	VMULPS       Y2, Y3, Y2
+
+l6:
+	TESTQ        DI, DI
+	JEQ          l7
+	VBROADCASTSS l1+32(FP), Y3
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
+	VANDPS       Y3, Y4, Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VCMPPS       $0x1e, Y1, Y5, Y5
+	VANDPS       Y3, Y5, Y3
+	VSUBPS       Y3, Y4, Y3
+	VADDPS       Y3, Y2, Y2
+
+l7:
+	TESTQ        R8, R8
+	JEQ          l8
+	VBROADCASTSS l2+36(FP), Y3
+	VMULPS       Y1, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+
+l8:
+	TESTQ        R9, R9
+	JEQ          l9
+	VBROADCASTSS keep+40(FP), Y3
+	VMULPS       Y1, Y3, Y1
+
+l9:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
 	VMOVUPS Y1, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
-	DECQ    BX
-	JNE     l2
+	DECQ    R10
+	JNE     l4
 
-l0:
+l2:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, SI
-	SHLQ         $0x02, SI
-	LEAQ         tailmask<>+32(SB), BX
-	SUBQ         SI, BX
-	VMOVUPS      (BX), Y1
+	JEQ          l3
+	MOVQ         AX, R11
+	SHLQ         $0x02, R11
+	LEAQ         tailmask<>+32(SB), R10
+	SUBQ         R11, R10
+	VMOVUPS      (R10), Y1
 	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (BX), Y2
+	VMOVUPS      (R10), Y2
 	VMASKMOVPS   (DX), Y2, Y2
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
-
-part1:
-l1:
-	VZEROUPPER
-	RET
-
-// Momentum does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + v
-//
-// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32)
-// Requires: AVX
-TEXT ·momentumAVX2(SB), $128-40
-	MOVQ         n+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	VBROADCASTSS lr+32(FP), Y0
-	VBROADCASTSS momentum+36(FP), Y1
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
-	JEQ          l0
-
-l2:
-	VMOVUPS (DX), Y2
-	VMOVUPS (BX), Y3
-	VMULPS  Y2, Y1, Y2
-	VMULPS  Y3, Y0, Y3
-	VSUBPS  Y3, Y2, Y2
-	VMOVUPS Y2, (DX)
-	VMOVUPS (CX), Y3
-	VADDPS  Y2, Y3, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (DX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	VMULPS       Y2, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X1, (DX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (DX)
-
-part1:
-	VMOVUPS      (SI), Y1
-	VMASKMOVPS   (CX), Y1, Y1
-	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
-
-part5:
-l1:
-	VZEROUPPER
-	RET
-
-// Nesterov does, for each of n elements of p, v, grad:
-//
-// 	p = p + (momentum2·v - lookAhead·grad)
-// 	v = momentum·v - lr·grad
-//
-// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32)
-// Requires: AVX
-TEXT ·nesterovAVX2(SB), $128-48
-	MOVQ         n+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	VBROADCASTSS lr+32(FP), Y0
-	VBROADCASTSS momentum+36(FP), Y1
-	VBROADCASTSS momentum2+40(FP), Y2
-	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
-	JEQ          l0
-
-l2:
-	VMOVUPS (DX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (CX), Y6
-	VMULPS  Y4, Y2, Y7
-	VMULPS  Y5, Y3, Y8
-	VSUBPS  Y8, Y7, Y7
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	VMULPS  Y4, Y1, Y4
-	VMULPS  Y5, Y0, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (DX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (CX), Y6, Y6
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y5, Y3, Y3
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y2, Y6, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (CX), CX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, CX
-
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, CX
-
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X3, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y2, (CX)
-
-part1:
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
-	LEAQ         (DX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (DX)
-
-part5:
-l1:
-	VZEROUPPER
-	RET
-
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + (momentum2·v - lookAhead·grad)
-//
-// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32)
-// Requires: AVX
-TEXT ·nesterovVelocityFirstAVX2(SB), $128-48
-	MOVQ         n+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         v+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	VBROADCASTSS lr+32(FP), Y0
-	VBROADCASTSS momentum+36(FP), Y1
-	VBROADCASTSS momentum2+40(FP), Y2
-	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
-	JEQ          l0
-
-l2:
-	VMOVUPS (BX), Y4
-	VMOVUPS (DX), Y5
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y4, Y0, Y6
-	VSUBPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	VMOVUPS (CX), Y6
-	VMULPS  Y5, Y2, Y5
-	VMULPS  Y4, Y3, Y4
-	VSUBPS  Y4, Y5, Y4
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (BX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (DX), Y5, Y5
-	VMULPS       Y5, Y1, Y1
-	VMULPS       Y4, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X1, (DX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (DX)
-
-part1:
-	VMOVUPS      (SI), Y1
-	VMASKMOVPS   (CX), Y1, Y1
-	VMULPS       Y0, Y2, Y0
-	VMULPS       Y4, Y3, Y2
-	VSUBPS       Y2, Y0, Y0
-	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
-
-part5:
-l1:
-	VZEROUPPER
-	RET
-
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-// 	h = h + grad·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32)
-// Requires: AVX
-TEXT ·adaGradAVX2(SB), $128-40
-	MOVQ         n+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         h+16(FP), DX
-	MOVQ         grad+24(FP), BX
-	VBROADCASTSS lr+32(FP), Y0
-	VBROADCASTSS eps+36(FP), Y1
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
-	JEQ          l0
-
-l2:
-	VMOVUPS (BX), Y2
-	VMOVUPS (DX), Y3
-	VMULPS  Y2, Y2, Y4
-	VADDPS  Y4, Y3, Y3
-	VMOVUPS Y3, (DX)
-	VMOVUPS (CX), Y4
-	VMULPS  Y2, Y0, Y2
-	VSQRTPS Y3, Y3
-	VADDPS  Y1, Y3, Y3
-	VDIVPS  Y3, Y2, Y2
-	VSUBPS  Y2, Y4, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (BX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (DX), Y3, Y3
-	VMULPS       Y2, Y2, Y4
-	VADDPS       Y4, Y3, Y3
+	TESTQ        BX, BX
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y3
 	CMPQ         AX, $0x00000008
 	JEQ          part2
 	LEAQ         (DX), DX
@@ -504,13 +124,40 @@ part2:
 	VMOVUPS Y3, (DX)
 
 part1:
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
+l10:
+	TESTQ        SI, SI
+	JEQ          l11
+	VBROADCASTSS scale+28(FP), Y3
+	VMULPS       Y2, Y3, Y2
+
+l11:
+	TESTQ        DI, DI
+	JEQ          l12
+	VBROADCASTSS l1+32(FP), Y3
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
+	VANDPS       Y3, Y4, Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VCMPPS       $0x1e, Y1, Y5, Y5
+	VANDPS       Y3, Y5, Y3
+	VSUBPS       Y3, Y4, Y3
+	VADDPS       Y3, Y2, Y2
+
+l12:
+	TESTQ        R8, R8
+	JEQ          l13
+	VBROADCASTSS l2+36(FP), Y3
+	VMULPS       Y1, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+
+l13:
+	TESTQ        R9, R9
+	JEQ          l14
+	VBROADCASTSS keep+40(FP), Y3
+	VMULPS       Y1, Y3, Y1
+
+l14:
 	VMULPS       Y2, Y0, Y0
-	VSQRTPS      Y3, Y2
-	VADDPS       Y1, Y2, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
+	VSUBPS       Y0, Y1, Y0
 	CMPQ         AX, $0x00000008
 	JEQ          part6
 	LEAQ         (CX), CX
@@ -538,6 +185,1396 @@ part6:
 	VMOVUPS Y0, (CX)
 
 part5:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, BX
+	SHRQ  $0x03, BX
+	TESTQ BX, BX
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y0, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VMOVUPS      (BX), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+// Momentum does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v - lr·grad
+// 	p = p + v
+//
+// after the options; see kernels.GradCoef.
+//
+// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·momentumAVX2(SB), $128-64
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS momentum+36(FP), Y1
+	MOVQ         options+56(FP), SI
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+40(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+44(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+48(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+52(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l9:
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMULPS  Y3, Y0, Y3
+	VSUBPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (R11), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X4, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X5, (BX)
+	VEXTRACTF128 $0x01, Y4, X5
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X5, (BX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X5, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y4, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+40(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+44(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+48(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+52(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l14:
+	VMOVUPS      (R11), Y4
+	VMASKMOVPS   (DX), Y4, Y4
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (DX)
+
+part5:
+	VADDPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMULPS  Y3, Y0, Y3
+	VSUBPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (DX), Y4, Y4
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (DX), DX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (DX)
+
+part13:
+	VADDPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (CX)
+
+part17:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+// Nesterov does, for each of n elements of p, v, grad:
+//
+// 	p = p + (momentum2·v - lookAhead·grad)
+// 	v = momentum·v - lr·grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·nesterovAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS momentum+36(FP), Y1
+	VBROADCASTSS momentum2+40(FP), Y2
+	VBROADCASTSS lookAhead+44(FP), Y3
+	MOVQ         options+64(FP), SI
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y2, Y7
+	VMULPS  Y5, Y3, Y8
+	VSUBPS  Y8, Y7, Y7
+	VADDPS  Y7, Y4, Y4
+	VMOVUPS Y4, (CX)
+	VMULPS  Y6, Y1, Y4
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (BX)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (BX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l14:
+	VMOVUPS      (R11), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y5, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (CX), CX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X3, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y2, (CX)
+
+part5:
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (DX)
+
+part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y2, Y7
+	VMULPS  Y5, Y3, Y8
+	VSUBPS  Y8, Y7, Y7
+	VADDPS  Y7, Y4, Y4
+	VMOVUPS Y4, (CX)
+	VMULPS  Y6, Y1, Y4
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	VMOVUPS      (SI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y5, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X3, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y2, (CX)
+
+part13:
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (DX)
+
+part17:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+// NesterovVelocityFirst does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v - lr·grad
+// 	p = p + (momentum2·v - lookAhead·grad)
+//
+// after the options; see kernels.GradCoef.
+//
+// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS momentum+36(FP), Y1
+	VBROADCASTSS momentum2+40(FP), Y2
+	VBROADCASTSS lookAhead+44(FP), Y3
+	MOVQ         options+64(FP), SI
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y0, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y5, Y3, Y5
+	VSUBPS  Y5, Y6, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (BX)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (BX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l14:
+	VMOVUPS      (R11), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (DX)
+
+part5:
+	VMULPS       Y0, Y2, Y0
+	VMULPS       Y5, Y3, Y1
+	VSUBPS       Y1, Y0, Y0
+	VADDPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y0, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y5, Y3, Y5
+	VSUBPS  Y5, Y6, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	VMOVUPS      (SI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (DX), DX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (DX)
+
+part13:
+	VMULPS       Y0, Y2, Y0
+	VMULPS       Y5, Y3, Y1
+	VSUBPS       Y1, Y0, Y0
+	VADDPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (CX)
+
+part17:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+// AdaGrad does, for each of n elements of p, h, grad:
+//
+// 	h = h + grad·grad
+// 	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·adaGradAVX2(SB), $128-64
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS eps+36(FP), Y1
+	MOVQ         options+56(FP), SI
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+40(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+44(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+48(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+52(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l9:
+	VMOVUPS (DX), Y4
+	VMULPS  Y3, Y3, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y3, Y0, Y3
+	VSQRTPS Y4, Y4
+	VADDPS  Y1, Y4, Y4
+	VDIVPS  Y4, Y3, Y3
+	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (R11), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X4, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X5, (BX)
+	VEXTRACTF128 $0x01, Y4, X5
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X5, (BX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X5, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y4, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+40(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+44(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+48(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+52(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l14:
+	VMOVUPS      (R11), Y4
+	VMASKMOVPS   (DX), Y4, Y4
+	VMULPS       Y3, Y3, Y5
+	VADDPS       Y5, Y4, Y4
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X4, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y4, X5
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X5, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y4, (DX)
+
+part5:
+	VMULPS       Y3, Y0, Y0
+	VSQRTPS      Y4, Y3
+	VADDPS       Y1, Y3, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y3, Y3, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y3, Y0, Y3
+	VSQRTPS Y4, Y4
+	VADDPS  Y1, Y4, Y4
+	VDIVPS  Y4, Y3, Y3
+	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (DX), Y4, Y4
+	VMULPS       Y3, Y3, Y5
+	VADDPS       Y5, Y4, Y4
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (DX), DX
+	VMOVAPS      X4, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y4, X5
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X5, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y4, (DX)
+
+part13:
+	VMULPS       Y3, Y0, Y0
+	VSQRTPS      Y4, Y3
+	VADDPS       Y1, Y3, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (CX)
+
+part17:
+l16:
 l1:
 	VZEROUPPER
 	RET
@@ -547,9 +1584,11 @@ l1:
 // 	h = rho·h + oneMinusRho·(grad·grad)
 // 	p = p - (lr·grad)/(√h + eps)
 //
-// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32)
+// after the options; see kernels.GradCoef.
+//
+// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·rmSpropAVX2(SB), $128-48
+TEXT ·rmSpropAVX2(SB), $128-72
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         h+16(FP), DX
@@ -558,242 +1597,190 @@ TEXT ·rmSpropAVX2(SB), $128-48
 	VBROADCASTSS rho+36(FP), Y1
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
+	MOVQ         options+64(FP), SI
 	TESTQ        SI, SI
 	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
 
-l2:
-	VMOVUPS (BX), Y4
-	VMOVUPS (DX), Y5
-	VMULPS  Y5, Y1, Y5
-	VMULPS  Y4, Y4, Y6
-	VMULPS  Y6, Y2, Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	VMOVUPS (CX), Y6
-	VMULPS  Y4, Y0, Y4
-	VSQRTPS Y5, Y5
-	VADDPS  Y3, Y5, Y5
-	VDIVPS  Y5, Y4, Y4
-	VSUBPS  Y4, Y6, Y4
+l4:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y5, Y7
+	VMULPS  Y7, Y2, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l2
+	DECQ    R11
+	JNE     l4
 
-l0:
+l2:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (BX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (DX), Y5, Y5
-	VMULPS       Y5, Y1, Y1
-	VMULPS       Y4, Y4, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y2, Y1, Y1
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (BX)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (BX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+52(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+56(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+60(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l14:
+	VMOVUPS      (R11), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y5, Y6
+	VMULPS       Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part3
+	JEQ          part7
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
 
-part3:
+part7:
 	TESTQ     $0x00000002, AX
-	JEQ       part4
+	JEQ       part8
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
 
-part4:
+part8:
 	TESTQ  $0x00000001, AX
-	JEQ    part1
+	JEQ    part5
 	VMOVSS X2, (DX)
-	JMP    part1
+	JMP    part5
 
-part2:
+part6:
 	VMOVUPS Y1, (DX)
 
-part1:
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMULPS       Y4, Y0, Y0
+part5:
+	VMULPS       Y5, Y0, Y0
 	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
-
-part5:
-l1:
-	VZEROUPPER
-	RET
-
-// Adam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = v + oneMinusBeta2·(grad·grad - v)
-// 	p = p - (lr·m)/(√v + eps)
-//
-// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32)
-// Requires: AVX
-TEXT ·adamAVX2(SB), $128-56
-	MOVQ         n+0(FP), AX
-	MOVQ         p+8(FP), CX
-	MOVQ         m+16(FP), DX
-	MOVQ         v+24(FP), BX
-	MOVQ         grad+32(FP), SI
-	VBROADCASTSS lr+40(FP), Y0
-	VBROADCASTSS oneMinusBeta1+44(FP), Y1
-	VBROADCASTSS oneMinusBeta2+48(FP), Y2
-	VBROADCASTSS eps+52(FP), Y3
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
-	JEQ          l0
-
-l2:
-	VMOVUPS (SI), Y4
-	VMOVUPS (DX), Y5
-	VMOVUPS (BX), Y6
-	VSUBPS  Y5, Y4, Y7
-	VMULPS  Y7, Y1, Y7
-	VADDPS  Y7, Y5, Y5
-	VMULPS  Y4, Y4, Y4
-	VSUBPS  Y6, Y4, Y4
-	VMULPS  Y4, Y2, Y4
-	VADDPS  Y4, Y6, Y4
-	VMOVUPS Y5, (DX)
-	VMOVUPS Y4, (BX)
-	VMOVUPS (CX), Y6
-	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y4, Y4
-	VADDPS  Y3, Y4, Y4
-	VDIVPS  Y4, Y5, Y4
-	VSUBPS  Y4, Y6, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         AX, R8
-	SHLQ         $0x02, R8
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (SI), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (DX), Y5, Y5
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (BX), Y6, Y6
-	VSUBPS       Y5, Y4, Y7
-	VMULPS       Y7, Y1, Y1
-	VADDPS       Y1, Y5, Y1
-	VMULPS       Y4, Y4, Y4
-	VSUBPS       Y6, Y4, Y4
-	VMULPS       Y4, Y2, Y2
-	VADDPS       Y2, Y6, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X4
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X4, (DX)
-	VEXTRACTF128 $0x01, Y1, X4
-	ADDQ         $+16, DX
-
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X4, (DX)
-	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DX
-
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X4, (DX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, (DX)
-
-part1:
-	CMPQ         AX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X4
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X4, (DX)
-	VEXTRACTF128 $0x01, Y2, X4
-	ADDQ         $+16, DX
-
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X4, (DX)
-	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DX
-
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X4, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y2, (BX)
-
-part5:
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMULPS       Y1, Y0, Y0
-	VSQRTPS      Y2, Y1
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
@@ -824,9 +1811,549 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y5, Y7
+	VMULPS  Y7, Y2, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	VMOVUPS      (SI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y5, Y6
+	VMULPS       Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X2, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y1, (DX)
+
+part13:
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (CX)
+
+part17:
+l16:
 l1:
 	VZEROUPPER
 	RET
+
+// Adam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = v + oneMinusBeta2·(grad·grad - v)
+// 	p = p - (lr·m)/(√v + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·adamAVX2(SB), $128-80
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS lr+40(FP), Y0
+	VBROADCASTSS oneMinusBeta1+44(FP), Y1
+	VBROADCASTSS oneMinusBeta2+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	MOVQ         options+72(FP), DI
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	ANDQ         $+16, DI
+	MOVQ         AX, R12
+	SHRQ         $0x03, R12
+	TESTQ        R12, R12
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	TESTQ   DI, DI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (SI)
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+60(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+64(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+68(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMOVUPS (BX), Y7
+	VSUBPS  Y6, Y5, Y8
+	VMULPS  Y8, Y1, Y8
+	VADDPS  Y8, Y6, Y6
+	VMULPS  Y5, Y5, Y5
+	VSUBPS  Y7, Y5, Y5
+	VMULPS  Y5, Y2, Y5
+	VADDPS  Y5, Y7, Y5
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSQRTPS Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    R12
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), R12
+	SUBQ         R13, R12
+	VMOVUPS      (R12), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R12), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        DI, DI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (SI)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (SI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (SI)
+
+part1:
+l10:
+	TESTQ        R8, R8
+	JEQ          l11
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l11:
+	TESTQ        R9, R9
+	JEQ          l12
+	VBROADCASTSS l1+60(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l12:
+	TESTQ        R10, R10
+	JEQ          l13
+	VBROADCASTSS l2+64(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l13:
+	TESTQ        R11, R11
+	JEQ          l14
+	VBROADCASTSS keep+68(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l14:
+	VMOVUPS      (R12), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMOVUPS      (R12), Y7
+	VMASKMOVPS   (BX), Y7, Y7
+	VSUBPS       Y6, Y5, Y8
+	VMULPS       Y8, Y1, Y1
+	VADDPS       Y1, Y6, Y1
+	VMULPS       Y5, Y5, Y5
+	VSUBPS       Y7, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y7, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y1, X5
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X5, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y2, X5
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X5, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMULPS       Y1, Y0, Y0
+	VSQRTPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS (BX), Y7
+	VSUBPS  Y6, Y5, Y8
+	VMULPS  Y8, Y1, Y8
+	VADDPS  Y8, Y6, Y6
+	VMULPS  Y5, Y5, Y5
+	VSUBPS  Y7, Y5, Y5
+	VMULPS  Y5, Y2, Y5
+	VADDPS  Y5, Y7, Y5
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSQRTPS Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (BX), Y7, Y7
+	VSUBPS       Y6, Y5, Y8
+	VMULPS       Y8, Y1, Y1
+	VADDPS       Y1, Y6, Y1
+	VMULPS       Y5, Y5, Y5
+	VSUBPS       Y7, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y7, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y1, X5
+	ADDQ         $+16, DX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X5, (DX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y1, (DX)
+
+part17:
+	CMPQ         AX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part23
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y2, X5
+	ADDQ         $+16, DX
+
+part23:
+	TESTQ     $0x00000002, AX
+	JEQ       part24
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part24:
+	TESTQ  $0x00000001, AX
+	JEQ    part21
+	VMOVSS X5, (DX)
+	JMP    part21
+
+part22:
+	VMOVUPS Y2, (BX)
+
+part21:
+	VMULPS       Y1, Y0, Y0
+	VSQRTPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part26
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part27
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part27:
+	TESTQ     $0x00000002, AX
+	JEQ       part28
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part28:
+	TESTQ  $0x00000001, AX
+	JEQ    part25
+	VMOVSS X1, (CX)
+	JMP    part25
+
+part26:
+	VMOVUPS Y0, (CX)
+
+part25:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+DATA c256_00000000<>+0(SB)/4, $0x00000000
+DATA c256_00000000<>+4(SB)/4, $0x00000000
+DATA c256_00000000<>+8(SB)/4, $0x00000000
+DATA c256_00000000<>+12(SB)/4, $0x00000000
+DATA c256_00000000<>+16(SB)/4, $0x00000000
+DATA c256_00000000<>+20(SB)/4, $0x00000000
+DATA c256_00000000<>+24(SB)/4, $0x00000000
+DATA c256_00000000<>+28(SB)/4, $0x00000000
+GLOBL c256_00000000<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/4, $0xffffffff
 DATA tailmask<>+4(SB)/4, $0xffffffff

@@ -8,31 +8,81 @@
 //
 // 	p = p - lr·grad
 //
-// func sgdNEON(n int, p *float32, grad *float32, lr float32)
-TEXT ·sgdNEON(SB), $128-28
+// after the options; see kernels.GradCoef.
+//
+// func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·sgdNEON(SB), $128-56
+	VEOR V3.B16, V3.B16, V3.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD grad+16(FP), R2
 	MOVWU lr+24(FP), R3
 	VDUP R3, V0.S4
-	MOVD R0, R3
-	LSR $0x02, R3
+	MOVD options+48(FP), R3
 	CBZ R3, l0
+	MOVD R0, R0
+	MOVD R3, R6
+	AND $+1, R6
+	MOVD R3, R7
+	AND $+2, R7
+	MOVD R3, R8
+	AND $+4, R8
+	MOVD R3, R9
+	AND $+8, R9
+	MOVD R3, R3
+	AND $+16, R3
+	MOVD R0, R10
+	LSR $0x02, R10
+	CBZ R10, l2
 
-l2:
+l4:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
+	CBZ R3, l5
+	FMOVQ F3, (R2)
+
+l5:
+	CBZ R6, l6
+	MOVWU scale+28(FP), R11
+	VDUP R11, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+
+l6:
+	CBZ R7, l7
+	MOVWU l1+32(FP), R11
+	VDUP R11, V4.S4
+	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
+	VAND V4.B16, V5.B16, V5.B16
+	WORD $0x6ea1e466 // fcmgt v6.4s, v3.4s, v1.4s
+	VAND V4.B16, V6.B16, V4.B16
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+
+l7:
+	CBZ R8, l8
+	MOVWU l2+36(FP), R11
+	VDUP R11, V4.S4
+	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+
+l8:
+	CBZ R9, l9
+	MOVWU keep+40(FP), R11
+	VDUP R11, V4.S4
+	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
+
+l9:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
-	SUB $+1, R3
-	CBNZ R3, l2
+	SUB $+1, R10
+	CBNZ R10, l4
 
-l0:
+l2:
 	AND $+3, R0
-	CBZ R0, l1
+	CBZ R0, l3
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
@@ -41,8 +91,8 @@ l0:
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R3
-	VLD1 (R3), V1.S[2]
+	ADD $+8, R1, R10
+	VLD1 (R10), V1.S[2]
 	B part2
 
 part1:
@@ -57,509 +107,15 @@ part2:
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+8, R2, R10
+	VLD1 (R10), V2.S[2]
 	B part5
 
 part4:
 	FMOVQ (R2), F2
 
 part5:
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS F0, (R1)
-	B part8
-
-part9:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part8
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
-
-part8:
-
-l1:
-	RET
-
-// Momentum does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + v
-//
-// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32)
-TEXT ·momentumNEON(SB), $128-40
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD v+16(FP), R2
-	MOVD grad+24(FP), R3
-	MOVWU lr+32(FP), R6
-	VDUP R6, V0.S4
-	MOVWU momentum+36(FP), R6
-	VDUP R6, V1.S4
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l0
-
-l2:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	FMOVQ F2, (R2)
-	FMOVQ (R1), F3
-	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R2), F2
-	B part2
-
-part3:
-	FMOVD (R2), F2
-	TBZ $0x00, R0, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F2
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R3), F3
-	B part5
-
-part6:
-	FMOVD (R3), F3
-	TBZ $0x00, R0, part5
-	ADD $+8, R3, R3
-	VLD1 (R3), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F3
-
-part5:
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS F0, (R2)
-	B part8
-
-part9:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part8
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part8
-
-part7:
-	FMOVQ F0, (R2)
-
-part8:
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS (R1), F1
-	B part11
-
-part12:
-	FMOVD (R1), F1
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R2
-	VLD1 (R2), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R1), F1
-
-part11:
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F0, (R1)
-	B part14
-
-part15:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R1)
-
-part14:
-
-l1:
-	RET
-
-// Nesterov does, for each of n elements of p, v, grad:
-//
-// 	p = p + (momentum2·v - lookAhead·grad)
-// 	v = momentum·v - lr·grad
-//
-// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32)
-TEXT ·nesterovNEON(SB), $128-48
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD v+16(FP), R2
-	MOVD grad+24(FP), R3
-	MOVWU lr+32(FP), R6
-	VDUP R6, V0.S4
-	MOVWU momentum+36(FP), R6
-	VDUP R6, V1.S4
-	MOVWU momentum2+40(FP), R6
-	VDUP R6, V2.S4
-	MOVWU lookAhead+44(FP), R6
-	VDUP R6, V3.S4
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l0
-
-l2:
-	FMOVQ (R2), F4
-	FMOVQ (R3), F5
-	FMOVQ (R1), F6
-	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
-	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
-	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R2), F4
-	B part2
-
-part3:
-	FMOVD (R2), F4
-	TBZ $0x00, R0, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F4
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R3), F5
-	B part5
-
-part6:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part5
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F5
-
-part5:
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS (R1), F6
-	B part8
-
-part9:
-	FMOVD (R1), F6
-	TBZ $0x00, R0, part8
-	ADD $+8, R1, R3
-	VLD1 (R3), V6.S[2]
-	B part8
-
-part7:
-	FMOVQ (R1), F6
-
-part8:
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS F2, (R1)
-	B part11
-
-part12:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R1
-	VST1 V2.S[2], (R1)
-	B part11
-
-part10:
-	FMOVQ F2, (R1)
-
-part11:
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F0, (R2)
-	B part14
-
-part15:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part14
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R2)
-
-part14:
-
-l1:
-	RET
-
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + (momentum2·v - lookAhead·grad)
-//
-// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32)
-TEXT ·nesterovVelocityFirstNEON(SB), $128-48
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD v+16(FP), R2
-	MOVD grad+24(FP), R3
-	MOVWU lr+32(FP), R6
-	VDUP R6, V0.S4
-	MOVWU momentum+36(FP), R6
-	VDUP R6, V1.S4
-	MOVWU momentum2+40(FP), R6
-	VDUP R6, V2.S4
-	MOVWU lookAhead+44(FP), R6
-	VDUP R6, V3.S4
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l0
-
-l2:
-	FMOVQ (R3), F4
-	FMOVQ (R2), F5
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x6e24dc06 // fmul v6.4s, v0.4s, v4.4s
-	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
-	FMOVQ (R1), F6
-	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
-	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R3), F4
-	B part2
-
-part3:
-	FMOVD (R3), F4
-	TBZ $0x00, R0, part2
-	ADD $+8, R3, R3
-	VLD1 (R3), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R3), F4
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R2), F5
-	B part5
-
-part6:
-	FMOVD (R2), F5
-	TBZ $0x00, R0, part5
-	ADD $+8, R2, R3
-	VLD1 (R3), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F5
-
-part5:
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS F0, (R2)
-	B part8
-
-part9:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part8
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part8
-
-part7:
-	FMOVQ F0, (R2)
-
-part8:
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS (R1), F1
-	B part11
-
-part12:
-	FMOVD (R1), F1
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R2
-	VLD1 (R2), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R1), F1
-
-part11:
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	WORD $0x6e24dc62 // fmul v2.4s, v3.4s, v4.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F0, (R1)
-	B part14
-
-part15:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R1)
-
-part14:
-
-l1:
-	RET
-
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-// 	h = h + grad·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32)
-TEXT ·adaGradNEON(SB), $128-40
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD h+16(FP), R2
-	MOVD grad+24(FP), R3
-	MOVWU lr+32(FP), R6
-	VDUP R6, V0.S4
-	MOVWU eps+36(FP), R6
-	VDUP R6, V1.S4
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l0
-
-l2:
-	FMOVQ (R3), F2
-	FMOVQ (R2), F3
-	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	FMOVQ F3, (R2)
-	FMOVQ (R1), F4
-	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
-	WORD $0x4e21d463 // fadd v3.4s, v3.4s, v1.4s
-	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
-	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R3), F2
-	B part2
-
-part3:
-	FMOVD (R3), F2
-	TBZ $0x00, R0, part2
-	ADD $+8, R3, R3
-	VLD1 (R3), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R3), F2
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R2), F3
-	B part5
-
-part6:
-	FMOVD (R2), F3
-	TBZ $0x00, R0, part5
-	ADD $+8, R2, R3
-	VLD1 (R3), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F3
-
-part5:
-	WORD $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	CBZ R3, l10
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
@@ -576,350 +132,113 @@ part7:
 	FMOVQ F3, (R2)
 
 part8:
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS (R1), F4
-	B part11
 
-part12:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R2
-	VLD1 (R2), V4.S[2]
-	B part11
+l10:
+	CBZ R6, l11
+	MOVWU scale+28(FP), R2
+	VDUP R2, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-part10:
-	FMOVQ (R1), F4
+l11:
+	CBZ R7, l12
+	MOVWU l1+32(FP), R2
+	VDUP R2, V4.S4
+	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
+	VAND V4.B16, V5.B16, V5.B16
+	WORD $0x6ea1e463 // fcmgt v3.4s, v3.4s, v1.4s
+	VAND V4.B16, V3.B16, V3.B16
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-part11:
+l12:
+	CBZ R8, l13
+	MOVWU l2+36(FP), R2
+	VDUP R2, V3.S4
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+
+l13:
+	CBZ R9, l14
+	MOVWU keep+40(FP), R2
+	VDUP R2, V3.S4
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+
+l14:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
-	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F0, (R1)
-	B part14
-
-part15:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R1)
-
-part14:
-
-l1:
-	RET
-
-// RMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + oneMinusRho·(grad·grad)
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32)
-TEXT ·rmSpropNEON(SB), $128-48
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD h+16(FP), R2
-	MOVD grad+24(FP), R3
-	MOVWU lr+32(FP), R6
-	VDUP R6, V0.S4
-	MOVWU rho+36(FP), R6
-	VDUP R6, V1.S4
-	MOVWU oneMinusRho+40(FP), R6
-	VDUP R6, V2.S4
-	MOVWU eps+44(FP), R6
-	VDUP R6, V3.S4
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l0
-
-l2:
-	FMOVQ (R3), F4
-	FMOVQ (R2), F5
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x6e24dc86 // fmul v6.4s, v4.4s, v4.4s
-	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
-	FMOVQ (R1), F6
-	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R3), F4
-	B part2
-
-part3:
-	FMOVD (R3), F4
-	TBZ $0x00, R0, part2
-	ADD $+8, R3, R3
-	VLD1 (R3), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R3), F4
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R2), F5
-	B part5
-
-part6:
-	FMOVD (R2), F5
-	TBZ $0x00, R0, part5
-	ADD $+8, R2, R3
-	VLD1 (R3), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F5
-
-part5:
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS F1, (R2)
-	B part8
-
-part9:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part8
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part8
-
-part7:
-	FMOVQ F1, (R2)
-
-part8:
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
-	FMOVS (R1), F2
+	FMOVS F0, (R1)
 	B part11
 
 part12:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R2
-	VLD1 (R2), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ (R1), F2
-
-part11:
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F0, (R1)
-	B part14
-
-part15:
 	FMOVD F0, (R1)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R1)
-
-part14:
-
-l1:
-	RET
-
-// Adam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = v + oneMinusBeta2·(grad·grad - v)
-// 	p = p - (lr·m)/(√v + eps)
-//
-// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32)
-TEXT ·adamNEON(SB), $128-56
-	MOVD n+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD m+16(FP), R2
-	MOVD v+24(FP), R3
-	MOVD grad+32(FP), R6
-	MOVWU lr+40(FP), R7
-	VDUP R7, V0.S4
-	MOVWU oneMinusBeta1+44(FP), R7
-	VDUP R7, V1.S4
-	MOVWU oneMinusBeta2+48(FP), R7
-	VDUP R7, V2.S4
-	MOVWU eps+52(FP), R7
-	VDUP R7, V3.S4
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l0
-
-l2:
-	FMOVQ (R6), F4
-	FMOVQ (R2), F5
-	FMOVQ (R3), F6
-	WORD $0x4ea5d487 // fsub v7.4s, v4.4s, v5.4s
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	WORD $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
-	FMOVQ F5, (R2)
-	FMOVQ F4, (R3)
-	FMOVQ (R1), F6
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f884 // fsqrt v4.4s, v4.4s
-	WORD $0x4e23d484 // fadd v4.4s, v4.4s, v3.4s
-	WORD $0x6e24fca4 // fdiv v4.4s, v5.4s, v4.4s
-	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l2
-
-l0:
-	AND $+3, R0
-	CBZ R0, l1
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R6), F4
-	B part2
-
-part3:
-	FMOVD (R6), F4
-	TBZ $0x00, R0, part2
-	ADD $+8, R6, R6
-	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R6), F4
-
-part2:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R2), F5
-	B part5
-
-part6:
-	FMOVD (R2), F5
-	TBZ $0x00, R0, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F5
-
-part5:
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS (R3), F6
-	B part8
-
-part9:
-	FMOVD (R3), F6
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R6
-	VLD1 (R6), V6.S[2]
-	B part8
-
-part7:
-	FMOVQ (R3), F6
-
-part8:
-	WORD $0x4ea5d487 // fsub v7.4s, v4.4s, v5.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	WORD $0x4e21d4a1 // fadd v1.4s, v5.4s, v1.4s
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	WORD $0x4ea6d484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS F1, (R2)
-	B part11
-
-part12:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
 	B part11
 
 part10:
-	FMOVQ F1, (R2)
+	FMOVQ F0, (R1)
 
 part11:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l15
+
+l17:
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F1, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
 	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
-	FMOVS F2, (R3)
+	FMOVS (R1), F1
 	B part14
 
 part15:
-	FMOVD F2, (R3)
+	FMOVD (R1), F1
 	TBZ $0x00, R0, part14
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
+	ADD $+8, R1, R3
+	VLD1 (R3), V1.S[2]
 	B part14
 
 part13:
-	FMOVQ F2, (R3)
+	FMOVQ (R1), F1
 
 part14:
 	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
-	FMOVS (R1), F4
+	FMOVS (R2), F2
 	B part17
 
 part18:
-	FMOVD (R1), F4
+	FMOVD (R2), F2
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
 	B part17
 
 part16:
-	FMOVQ (R1), F4
+	FMOVQ (R2), F2
 
 part17:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F0, (R1)
@@ -936,6 +255,2218 @@ part19:
 	FMOVQ F0, (R1)
 
 part20:
+
+l16:
+
+l1:
+	RET
+
+// Momentum does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v - lr·grad
+// 	p = p + v
+//
+// after the options; see kernels.GradCoef.
+//
+// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·momentumNEON(SB), $128-64
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU momentum+36(FP), R6
+	VDUP R6, V1.S4
+	MOVD options+56(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	CBZ R6, l5
+	FMOVQ F4, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+40(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+44(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
+	VAND V5.B16, V7.B16, V5.B16
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+48(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+52(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+
+l9:
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	FMOVQ F3, (R2)
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F2
+	B part2
+
+part3:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F2
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F3
+	B part5
+
+part6:
+	FMOVD (R3), F3
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F3
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F4, (R3)
+	B part8
+
+part9:
+	FMOVD F4, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V4.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F4, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+40(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
+	VAND V5.B16, V4.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+48(FP), R3
+	VDUP R3, V4.S4
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+52(FP), R3
+	VDUP R3, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F4
+	B part11
+
+part12:
+	FMOVD (R2), F4
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V4.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F4
+
+part11:
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F0, (R2)
+	B part14
+
+part15:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V0.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F0, (R2)
+
+part14:
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F4
+	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	FMOVQ F3, (R2)
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F2
+	B part20
+
+part21:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F2
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F3
+	B part23
+
+part24:
+	FMOVD (R3), F3
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V3.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F3
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F4
+	B part26
+
+part27:
+	FMOVD (R2), F4
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V4.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F4
+
+part26:
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F0, (R2)
+	B part29
+
+part30:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part29
+	ADD $+8, R2, R2
+	VST1 V0.S[2], (R2)
+	B part29
+
+part28:
+	FMOVQ F0, (R2)
+
+part29:
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R1)
+	B part32
+
+part33:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part32
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R1)
+
+part32:
+
+l16:
+
+l1:
+	RET
+
+// Nesterov does, for each of n elements of p, v, grad:
+//
+// 	p = p + (momentum2·v - lookAhead·grad)
+// 	v = momentum·v - lr·grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovNEON(SB), $128-72
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU momentum+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU momentum2+40(FP), R6
+	VDUP R6, V2.S4
+	MOVWU lookAhead+44(FP), R6
+	VDUP R6, V3.S4
+	MOVD options+64(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	CBZ R6, l5
+	FMOVQ F6, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+48(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+52(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+56(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+60(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
+	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
+	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	FMOVQ F4, (R1)
+	WORD $0x6e27dc24 // fmul v4.4s, v1.4s, v7.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F5
+	B part5
+
+part6:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F5
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R3)
+	B part8
+
+part9:
+	FMOVD F6, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V6.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F6, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+48(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+56(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+60(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F2, (R1)
+	B part14
+
+part15:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V2.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F2, (R1)
+
+part14:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R2)
+	B part17
+
+part18:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R2)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F6
+	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
+	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, (R1)
+	WORD $0x6e26dc24 // fmul v4.4s, v1.4s, v6.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F4
+	B part20
+
+part21:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F4
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F5
+	B part23
+
+part24:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V5.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F5
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F6
+	B part26
+
+part27:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F6
+
+part26:
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F2, (R1)
+	B part29
+
+part30:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part29
+	ADD $+8, R1, R1
+	VST1 V2.S[2], (R1)
+	B part29
+
+part28:
+	FMOVQ F2, (R1)
+
+part29:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R2)
+	B part32
+
+part33:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part32
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R2)
+
+part32:
+
+l16:
+
+l1:
+	RET
+
+// NesterovVelocityFirst does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v - lr·grad
+// 	p = p + (momentum2·v - lookAhead·grad)
+//
+// after the options; see kernels.GradCoef.
+//
+// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovVelocityFirstNEON(SB), $128-72
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU momentum+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU momentum2+40(FP), R6
+	VDUP R6, V2.S4
+	MOVWU lookAhead+44(FP), R6
+	VDUP R6, V3.S4
+	MOVD options+64(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	CBZ R6, l5
+	FMOVQ F6, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+48(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+52(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+56(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+60(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F5
+	B part5
+
+part6:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F5
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R3)
+	B part8
+
+part9:
+	FMOVD F6, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V6.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F6, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+48(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+56(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+60(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F0, (R2)
+	B part14
+
+part15:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V0.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F0, (R2)
+
+part14:
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e25dc07 // fmul v7.4s, v0.4s, v5.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R2)
+	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
+	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F4
+	B part20
+
+part21:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F4
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F5
+	B part23
+
+part24:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V5.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F5
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F6
+	B part26
+
+part27:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F6
+
+part26:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F0, (R2)
+	B part29
+
+part30:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part29
+	ADD $+8, R2, R2
+	VST1 V0.S[2], (R2)
+	B part29
+
+part28:
+	FMOVQ F0, (R2)
+
+part29:
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R1)
+	B part32
+
+part33:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part32
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R1)
+
+part32:
+
+l16:
+
+l1:
+	RET
+
+// AdaGrad does, for each of n elements of p, h, grad:
+//
+// 	h = h + grad·grad
+// 	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adaGradNEON(SB), $128-64
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU eps+36(FP), R6
+	VDUP R6, V1.S4
+	MOVD options+56(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	CBZ R6, l5
+	FMOVQ F4, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+40(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+44(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
+	VAND V5.B16, V7.B16, V5.B16
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+48(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+52(FP), R12
+	VDUP R12, V5.S4
+	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+
+l9:
+	FMOVQ (R2), F5
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F2
+	B part2
+
+part3:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F2
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F3
+	B part5
+
+part6:
+	FMOVD (R3), F3
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F3
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F4, (R3)
+	B part8
+
+part9:
+	FMOVD F4, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V4.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F4, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+40(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
+	VAND V5.B16, V4.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+48(FP), R3
+	VDUP R3, V4.S4
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+52(FP), R3
+	VDUP R3, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F4
+	B part11
+
+part12:
+	FMOVD (R2), F4
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V4.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F4
+
+part11:
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F4, (R2)
+	B part14
+
+part15:
+	FMOVD F4, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V4.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F4, (R2)
+
+part14:
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
+	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F4
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R2)
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x6ea1f884 // fsqrt v4.4s, v4.4s
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F2
+	B part20
+
+part21:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F2
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F3
+	B part23
+
+part24:
+	FMOVD (R3), F3
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V3.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F3
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F4
+	B part26
+
+part27:
+	FMOVD (R2), F4
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V4.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F4
+
+part26:
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F4, (R2)
+	B part29
+
+part30:
+	FMOVD F4, (R2)
+	TBZ $0x00, R0, part29
+	ADD $+8, R2, R2
+	VST1 V4.S[2], (R2)
+	B part29
+
+part28:
+	FMOVQ F4, (R2)
+
+part29:
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
+	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R1)
+	B part32
+
+part33:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part32
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R1)
+
+part32:
+
+l16:
+
+l1:
+	RET
+
+// RMSprop does, for each of n elements of p, h, grad:
+//
+// 	h = rho·h + oneMinusRho·(grad·grad)
+// 	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·rmSpropNEON(SB), $128-72
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU rho+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusRho+40(FP), R6
+	VDUP R6, V2.S4
+	MOVWU eps+44(FP), R6
+	VDUP R6, V3.S4
+	MOVD options+64(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	CBZ R6, l5
+	FMOVQ F6, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+48(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+52(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+56(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+60(FP), R12
+	VDUP R12, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
+	WORD $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F5
+	B part5
+
+part6:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F5
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R3)
+	B part8
+
+part9:
+	FMOVD F6, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V6.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F6, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+48(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+56(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+60(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e25dca7 // fmul v7.4s, v5.4s, v5.4s
+	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8c6 // fsqrt v6.4s, v6.4s
+	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
+	WORD $0x6e26fca5 // fdiv v5.4s, v5.4s, v6.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F4
+	B part20
+
+part21:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F4
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F5
+	B part23
+
+part24:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V5.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F5
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F6
+	B part26
+
+part27:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F6
+
+part26:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F1, (R2)
+	B part29
+
+part30:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part29
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part29
+
+part28:
+	FMOVQ F1, (R2)
+
+part29:
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R1)
+	B part32
+
+part33:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part32
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R1)
+
+part32:
+
+l16:
+
+l1:
+	RET
+
+// Adam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = v + oneMinusBeta2·(grad·grad - v)
+// 	p = p - (lr·m)/(√v + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamNEON(SB), $128-80
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU lr+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU oneMinusBeta1+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU oneMinusBeta2+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU eps+52(FP), R7
+	VDUP R7, V3.S4
+	MOVD options+72(FP), R7
+	CBZ R7, l0
+	MOVD R0, R0
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R7
+	AND $+16, R7
+	MOVD R0, R12
+	LSR $0x02, R12
+	CBZ R12, l2
+
+l4:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	CBZ R7, l5
+	FMOVQ F6, (R6)
+
+l5:
+	CBZ R8, l6
+	MOVWU scale+56(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+60(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+64(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+68(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	FMOVQ (R3), F8
+	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
+	WORD $0x4e25d505 // fadd v5.4s, v8.4s, v5.4s
+	FMOVQ F7, (R2)
+	FMOVQ F5, (R3)
+	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x6e25fce5 // fdiv v5.4s, v7.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R12
+	CBNZ R12, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R12
+	VLD1 (R12), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F5
+	B part5
+
+part6:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R12
+	VLD1 (R12), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F5
+
+part5:
+	CBZ R7, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R6)
+	B part8
+
+part9:
+	FMOVD F6, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V6.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F6, (R6)
+
+part8:
+
+l10:
+	CBZ R8, l11
+	MOVWU scale+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l11:
+	CBZ R9, l12
+	MOVWU l1+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l12:
+	CBZ R10, l13
+	MOVWU l2+64(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l13:
+	CBZ R11, l14
+	MOVWU keep+68(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS (R3), F7
+	B part14
+
+part15:
+	FMOVD (R3), F7
+	TBZ $0x00, R0, part14
+	ADD $+8, R3, R6
+	VLD1 (R6), V7.S[2]
+	B part14
+
+part13:
+	FMOVQ (R3), F7
+
+part14:
+	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F1, (R2)
+	B part17
+
+part18:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part17
+
+part16:
+	FMOVQ F1, (R2)
+
+part17:
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R3)
+	B part20
+
+part21:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F2, (R3)
+
+part20:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l15
+
+l17:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F6
+	FMOVQ (R3), F7
+	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
+	WORD $0x4e25d4e5 // fadd v5.4s, v7.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F5, (R3)
+	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x6e25fcc5 // fdiv v5.4s, v6.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R1), F4
+	B part26
+
+part27:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part26
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
+	B part26
+
+part25:
+	FMOVQ (R1), F4
+
+part26:
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS (R6), F5
+	B part29
+
+part30:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part29
+	ADD $+8, R6, R6
+	VLD1 (R6), V5.S[2]
+	B part29
+
+part28:
+	FMOVQ (R6), F5
+
+part29:
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS (R2), F6
+	B part32
+
+part33:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part32
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part32
+
+part31:
+	FMOVQ (R2), F6
+
+part32:
+	TBNZ $0x02, R0, part34
+	TBNZ $0x01, R0, part36
+	FMOVS (R3), F7
+	B part35
+
+part36:
+	FMOVD (R3), F7
+	TBZ $0x00, R0, part35
+	ADD $+8, R3, R6
+	VLD1 (R6), V7.S[2]
+	B part35
+
+part34:
+	FMOVQ (R3), F7
+
+part35:
+	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
+	TBNZ $0x02, R0, part37
+	TBNZ $0x01, R0, part39
+	FMOVS F1, (R2)
+	B part38
+
+part39:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part38
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part38
+
+part37:
+	FMOVQ F1, (R2)
+
+part38:
+	TBNZ $0x02, R0, part40
+	TBNZ $0x01, R0, part42
+	FMOVS F2, (R3)
+	B part41
+
+part42:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part41
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part41
+
+part40:
+	FMOVQ F2, (R3)
+
+part41:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part43
+	TBNZ $0x01, R0, part45
+	FMOVS F0, (R1)
+	B part44
+
+part45:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part44
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part44
+
+part43:
+	FMOVQ F0, (R1)
+
+part44:
+
+l16:
 
 l1:
 	RET

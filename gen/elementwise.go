@@ -39,19 +39,24 @@ func elementwise(name, streams, scalars, doc string, body func(l lanes)) kernel 
 		k.params = append(k.params, vec.Param{Name: s, Type: vec.Float32})
 	}
 	k.body = func(p *vec.Program) {
-		l := lanes{p, map[string]*vec.Stream{}, map[string]vec.V{}}
-		n := p.Param("n")
-		var list []*vec.Stream
-		for _, s := range strings.Fields(streams) {
-			l.streams[s] = p.Stream(32, p.Param(s))
-			list = append(list, l.streams[s])
-		}
-		for _, s := range strings.Fields(scalars) {
-			l.scalars[s] = p.Splat(s)
-		}
+		l, n, list := startElementwise(p, streams, scalars)
 		p.Each(n, list, func() { body(l) })
 	}
 	return k
+}
+
+// startElementwise reads the parameters of an elementwise kernel.
+func startElementwise(p *vec.Program, streams, scalars string) (l lanes, n vec.R, list []*vec.Stream) {
+	l = lanes{p, map[string]*vec.Stream{}, map[string]vec.V{}}
+	n = p.Param("n")
+	for _, s := range strings.Fields(streams) {
+		l.streams[s] = p.Stream(32, p.Param(s))
+		list = append(list, l.streams[s])
+	}
+	for _, s := range strings.Fields(scalars) {
+		l.scalars[s] = p.Splat(s)
+	}
+	return l, n, list
 }
 
 // wide describes an elementwise kernel that computes in float64 lanes.

@@ -75,27 +75,40 @@ func (c call) v(name string) []float32    { return c.Args[name].([]float32) }
 func (c call) wide(name string) []float64 { return c.Args[name].([]float64) }
 func (c call) labels(name string) []int32 { return c.Args[name].([]int32) }
 func (c call) nesterov() kernels.NesterovCoef {
-	return kernels.NesterovCoef{LR: c.s("lr"), Momentum: c.s("momentum"), Momentum2: c.s("momentum2"), LookAhead: c.s("lookAhead")}
+	return kernels.NesterovCoef{LR: c.s("lr"), Momentum: c.s("momentum"), Momentum2: c.s("momentum2"), LookAhead: c.s("lookAhead"), Grad: c.grad()}
+}
+
+// optionScalars are the scalars of an update rule's options, by their bits.
+var optionScalars = []string{"scale", "l1", "l2", "keep"}
+
+func (c call) grad() (grad kernels.GradCoef) {
+	for i, x := range []*float32{&grad.Scale, &grad.L1, &grad.L2, &grad.Keep} {
+		if c.n("options")>>i&1 != 0 {
+			*x = c.s(optionScalars[i])
+		}
+	}
+	grad.Zero = c.n("options")>>len(optionScalars) != 0
+	return grad
 }
 
 // meanings say what each kernel does, by the public function where there is one.
 var meanings = map[string]func(c call){
-	"SGD": func(c call) { kernels.SGD(c.v("p"), c.v("grad"), kernels.SGDCoef{LR: c.s("lr")}) },
+	"SGD": func(c call) { kernels.SGD(c.v("p"), c.v("grad"), kernels.SGDCoef{LR: c.s("lr"), Grad: c.grad()}) },
 	"Momentum": func(c call) {
-		kernels.Momentum(c.v("p"), c.v("v"), c.v("grad"), kernels.MomentumCoef{LR: c.s("lr"), Momentum: c.s("momentum")})
+		kernels.Momentum(c.v("p"), c.v("v"), c.v("grad"), kernels.MomentumCoef{LR: c.s("lr"), Momentum: c.s("momentum"), Grad: c.grad()})
 	},
 	"Nesterov":              func(c call) { kernels.Nesterov(c.v("p"), c.v("v"), c.v("grad"), c.nesterov()) },
 	"NesterovVelocityFirst": func(c call) { kernels.NesterovVelocityFirst(c.v("p"), c.v("v"), c.v("grad"), c.nesterov()) },
 	"AdaGrad": func(c call) {
-		kernels.AdaGrad(c.v("p"), c.v("h"), c.v("grad"), kernels.AdaGradCoef{LR: c.s("lr"), Eps: c.s("eps")})
+		kernels.AdaGrad(c.v("p"), c.v("h"), c.v("grad"), kernels.AdaGradCoef{LR: c.s("lr"), Eps: c.s("eps"), Grad: c.grad()})
 	},
 	"RMSprop": func(c call) {
 		kernels.RMSprop(c.v("p"), c.v("h"), c.v("grad"), kernels.RMSpropCoef{
-			LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps")})
+			LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps"), Grad: c.grad()})
 	},
 	"Adam": func(c call) {
 		kernels.Adam(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.AdamCoef{
-			LR: c.s("lr"), OneMinusBeta1: c.s("oneMinusBeta1"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps")})
+			LR: c.s("lr"), OneMinusBeta1: c.s("oneMinusBeta1"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps"), Grad: c.grad()})
 	},
 
 	"Exp":           func(c call) { kernels.Exp(c.v("dst"), c.v("x")) },
@@ -188,7 +201,7 @@ func arguments(p *vec.Program, n, kind int) call {
 		width = rows
 	}
 	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
-	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "k": n, "stride": 4 * stride, "step": 4 * step}
+	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
 	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
 	length := n
 	for _, q := range p.Params {
@@ -209,7 +222,11 @@ func arguments(p *vec.Program, n, kind int) call {
 		case vec.Int:
 			c.Args[q.Name] = ints[q.Name]
 		case vec.Float32:
-			c.Args[q.Name] = values[kind].f(r)
+			x := values[kind].f(r)
+			if x == 0 && slices.Contains(optionScalars, q.Name) {
+				x = 1 // zero stands for an option that is off
+			}
+			c.Args[q.Name] = x
 		case vec.PtrFloat32:
 			c.Args[q.Name] = random(r, size, kind)
 		case vec.PtrFloat64:

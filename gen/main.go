@@ -159,6 +159,9 @@ func build() (map[string][]byte, error) {
 	if err := put("gemm.go", gemmTypes()); err != nil {
 		return nil, err
 	}
+	if err := put("update.go", updateTypes()); err != nil {
+		return nil, err
+	}
 	return files, put("dispatch_other.go", dispatch(""))
 }
 

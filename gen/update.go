@@ -1,75 +1,76 @@
 package main
 
-import "github.com/lockstep-go/lockstep/gen/vec"
+import (
+	"strings"
+
+	"github.com/lockstep-go/lockstep/gen/vec"
+)
 
 // updates are the optimizers' update rules. Their sources are given at the
 // functions of package kernels.
 var updates = []kernel{
-	elementwise("SGD", "p grad", "lr", `
+	update("SGD", "p grad", "lr", `
 		p = p - lr·grad`,
-		func(l lanes) {
-			l.Put("p", l.Sub(l.Get("p"), l.Mul(l.Scalar("lr"), l.Get("grad"))))
+		func(l lanes, p, g vec.V) {
+			l.Put("p", l.Sub(p, l.Mul(l.Scalar("lr"), g)))
 		}),
 
-	elementwise("Momentum", "p v grad", "lr momentum", `
+	update("Momentum", "p v grad", "lr momentum", `
 		v = momentum·v - lr·grad
 		p = p + v`,
-		func(l lanes) {
-			v := l.velocity(l.Get("v"), l.Get("grad"))
+		func(l lanes, p, g vec.V) {
+			v := l.velocity(l.Get("v"), g)
 			l.Put("v", v)
-			l.Put("p", l.Add(l.Get("p"), v))
+			l.Put("p", l.Add(p, v))
 		}),
 
-	elementwise("Nesterov", "p v grad", "lr momentum momentum2 lookAhead", `
+	update("Nesterov", "p v grad", "lr momentum momentum2 lookAhead", `
 		p = p + (momentum2·v - lookAhead·grad)
 		v = momentum·v - lr·grad`,
-		func(l lanes) {
-			v, g := l.Get("v"), l.Get("grad")
-			l.Put("p", l.lookAhead(l.Get("p"), v, g))
+		func(l lanes, p, g vec.V) {
+			v := l.Get("v")
+			l.Put("p", l.lookAhead(p, v, g))
 			l.Put("v", l.velocity(v, g))
 		}),
 
-	elementwise("NesterovVelocityFirst", "p v grad", "lr momentum momentum2 lookAhead", `
+	update("NesterovVelocityFirst", "p v grad", "lr momentum momentum2 lookAhead", `
 		v = momentum·v - lr·grad
 		p = p + (momentum2·v - lookAhead·grad)`,
-		func(l lanes) {
-			g := l.Get("grad")
+		func(l lanes, p, g vec.V) {
 			v := l.velocity(l.Get("v"), g)
 			l.Put("v", v)
-			l.Put("p", l.lookAhead(l.Get("p"), v, g))
+			l.Put("p", l.lookAhead(p, v, g))
 		}),
 
-	elementwise("AdaGrad", "p h grad", "lr eps", `
+	update("AdaGrad", "p h grad", "lr eps", `
 		h = h + grad·grad
 		p = p - (lr·grad)/(√h + eps)`,
-		func(l lanes) {
-			g := l.Get("grad")
+		func(l lanes, p, g vec.V) {
 			h := l.Add(l.Get("h"), l.Mul(g, g))
 			l.Put("h", h)
-			l.Put("p", l.scaled(l.Get("p"), g, h))
+			l.Put("p", l.scaled(p, g, h))
 		}),
 
-	elementwise("RMSprop", "p h grad", "lr rho oneMinusRho eps", `
+	update("RMSprop", "p h grad", "lr rho oneMinusRho eps", `
 		h = rho·h + oneMinusRho·(grad·grad)
 		p = p - (lr·grad)/(√h + eps)`,
-		func(l lanes) {
-			g := l.Get("grad")
+		func(l lanes, p, g vec.V) {
 			h := l.Add(l.Mul(l.Scalar("rho"), l.Get("h")), l.Mul(l.Scalar("oneMinusRho"), l.Mul(g, g)))
 			l.Put("h", h)
-			l.Put("p", l.scaled(l.Get("p"), g, h))
+			l.Put("p", l.scaled(p, g, h))
 		}),
 
-	elementwise("Adam", "p m v grad", "lr oneMinusBeta1 oneMinusBeta2 eps", `
+	update("Adam", "p m v grad", "lr oneMinusBeta1 oneMinusBeta2 eps", `
 		m = m + oneMinusBeta1·(grad - m)
 		v = v + oneMinusBeta2·(grad·grad - v)
 		p = p - (lr·m)/(√v + eps)`,
-		func(l lanes) {
-			g, m, v := l.Get("grad"), l.Get("m"), l.Get("v")
+		func(l lanes, p, g vec.V) {
+			m, v := l.Get("m"), l.Get("v")
 			m = l.Add(m, l.Mul(l.Scalar("oneMinusBeta1"), l.Sub(g, m)))
 			v = l.Add(v, l.Mul(l.Scalar("oneMinusBeta2"), l.Sub(l.Mul(g, g), v)))
 			l.Put("m", m)
 			l.Put("v", v)
-			l.Put("p", l.scaled(l.Get("p"), m, v))
+			l.Put("p", l.scaled(p, m, v))
 		}),
 }
 
@@ -86,4 +87,61 @@ func (l lanes) lookAhead(p, v, g vec.V) vec.V {
 // scaled is p - (lr·g)/(√h + eps).
 func (l lanes) scaled(p, g, h vec.V) vec.V {
 	return l.Sub(p, l.Div(l.Mul(l.Scalar("lr"), g), l.Add(l.Sqrt(h), l.Scalar("eps"))))
+}
+
+// options are what a rule may do to the gradient and the parameter first: bit i of
+// the parameter options stands for options[i].
+var options = []string{"OptionScale", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
+
+// updateTypes writes the constants.
+func updateTypes() []byte {
+	return []byte(vec.Header + "\npackage asm\n\n// The bits of an update rule's parameter options.\nconst (\n" +
+		options[0] + " = 1 << iota\n" + strings.Join(options[1:], "\n") + "\n)\n")
+}
+
+// update describes an update rule: an elementwise kernel of which the vector p is
+// the parameters and grad the gradients. body gets both when the options have been
+// done. There is a loop without options, since most have none, and one that asks
+// for each.
+func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
+	k := elementwise(name, streams, scalars, doc, nil)
+	k.params = append(k.params, vec.Params("scale, l1, l2, keep float32, options int")...)
+	k.doc = append(k.doc, "", "after the options; see kernels.GradCoef.")
+	k.body = func(p *vec.Program) {
+		l, n, list := startElementwise(p, streams, scalars)
+		plain, done := p.NewLabel(), p.NewLabel()
+		asked := p.Param("options")
+		p.JumpZero(asked, plain)
+		rest := p.Copy(n)
+		flags := map[string]vec.R{}
+		for i, name := range options {
+			flags[name] = p.Copy(asked)
+			p.AndI(flags[name], 1<<i)
+		}
+		p.Each(rest, list, func() {
+			x, g := p.Vec(32), p.Vec(32)
+			p.Set(x, l.Get("p"))
+			p.Set(g, l.Get("grad"))
+			option := func(name string, do func()) {
+				skip := p.NewLabel()
+				p.JumpZero(flags[name], skip)
+				do()
+				p.Here(skip)
+			}
+			option("OptionZero", func() { l.Put("grad", p.F32(0)) })
+			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
+			option("OptionL1", func() {
+				zero, l1 := p.F32(0), p.Splat("l1")
+				p.Set(g, p.Add(g, p.Sub(p.And(p.Gt(x, zero), l1), p.And(p.Gt(zero, x), l1))))
+			})
+			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
+			option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
+			body(l, x, g)
+		})
+		p.Jump(done)
+		p.Here(plain)
+		p.Each(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
+		p.Here(done)
+	}
+	return k
 }

@@ -12,12 +12,16 @@ import (
 type AdaGradCoef struct {
 	LR  float32 // the learning rate η
 	Eps float32 // keeps the division from zero
+
+	Grad GradCoef // what is done first
 }
 
 // AdaGrad is one step of AdaGrad:
 //
 //	h = h + g·g
 //	p = p - (LR·g)/(√h + Eps)
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p, h and grad have the same length. Aliasing: none. Source: Duchi,
 // Hazan and Singer, Adaptive subgradient methods for online learning and
@@ -43,13 +47,16 @@ var adaGradTasks tasks[adaGradTask, *adaGradTask]
 // Range does the elements lo to hi.
 func (t *adaGradTask) Range(lo, hi int) {
 	p, h, grad, c := t.p[lo:hi], t.h[lo:hi], t.grad[lo:hi], t.c
-	if asm.AdaGrad(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(h), unsafe.SliceData(grad), c.LR, c.Eps) {
+	if asm.AdaGrad(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(h), unsafe.SliceData(grad), c.LR, c.Eps,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
+		x, g := c.Grad.ready(p[i], g)
 		h[i] += float32(g * g)
-		p[i] -= float32(c.LR*g) / (sqrt(h[i]) + c.Eps)
+		p[i] = x - float32(c.LR*g)/(sqrt(h[i])+c.Eps)
 	}
+	c.Grad.done(grad)
 }
 
 // sqrt is the correctly rounded square root: that of the float64 keeps more than

@@ -13,6 +13,8 @@ type AdamCoef struct {
 	OneMinusBeta1 float32 // 1-β1
 	OneMinusBeta2 float32 // 1-β2
 	Eps           float32 // keeps the division from zero
+
+	Grad GradCoef // what is done first
 }
 
 // Adam is one step of Adam, the bias correction in the learning rate:
@@ -20,6 +22,8 @@ type AdamCoef struct {
 //	m = m + OneMinusBeta1·(g - m)
 //	v = v + OneMinusBeta2·(g·g - v)
 //	p = p - (LR·m)/(√v + Eps)
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p, m, v and grad have the same length. Aliasing: none. Source: Kingma
 // and Ba, Adam: a method for stochastic optimization, 2015, the form at the end
@@ -47,12 +51,15 @@ var adamTasks tasks[adamTask, *adamTask]
 func (t *adamTask) Range(lo, hi int) {
 	p, m, v, grad, c := t.p[lo:hi], t.m[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
 	if asm.Adam(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad),
-		c.LR, c.OneMinusBeta1, c.OneMinusBeta2, c.Eps) {
+		c.LR, c.OneMinusBeta1, c.OneMinusBeta2, c.Eps,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
+		x, g := c.Grad.ready(p[i], g)
 		m[i] += float32(c.OneMinusBeta1 * (g - m[i]))
 		v[i] += float32(c.OneMinusBeta2 * (float32(g*g) - v[i]))
-		p[i] -= float32(c.LR*m[i]) / (sqrt(v[i]) + c.Eps)
+		p[i] = x - float32(c.LR*m[i])/(sqrt(v[i])+c.Eps)
 	}
+	c.Grad.done(grad)
 }

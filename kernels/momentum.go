@@ -11,12 +11,16 @@ import (
 type MomentumCoef struct {
 	LR       float32 // the learning rate η
 	Momentum float32 // μ
+
+	Grad GradCoef // what is done first
 }
 
 // Momentum is one step of gradient descent with momentum:
 //
 //	v = Momentum·v - LR·g
 //	p = p + v
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p, v and grad have the same length. Aliasing: none. Source: Polyak,
 // Some methods of speeding up the convergence of iteration methods, 1964, in
@@ -50,11 +54,14 @@ var momentumTasks tasks[momentumTask, *momentumTask]
 // Range does the elements lo to hi.
 func (t *momentumTask) Range(lo, hi int) {
 	p, v, grad, c := t.p[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
-	if asm.Momentum(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad), c.LR, c.Momentum) {
+	if asm.Momentum(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad), c.LR, c.Momentum,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
+		x, g := c.Grad.ready(p[i], g)
 		v[i] = float32(c.Momentum*v[i]) - float32(c.LR*g)
-		p[i] += v[i]
+		p[i] = x + v[i]
 	}
+	c.Grad.done(grad)
 }

@@ -13,6 +13,8 @@ type NesterovCoef struct {
 	Momentum  float32 // μ
 	Momentum2 float32 // μ²
 	LookAhead float32 // (1+μ)·η
+
+	Grad GradCoef // what is done first
 }
 
 // Nesterov is one step of Nesterov's accelerated gradient, the parameters
@@ -20,6 +22,8 @@ type NesterovCoef struct {
 //
 //	p = p + (Momentum2·v - LookAhead·g)
 //	v = Momentum·v - LR·g
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p, v and grad have the same length. Aliasing: none. Source: Bengio,
 // Boulanger-Lewandowski and Pascanu, Advances in optimizing recurrent networks,
@@ -46,13 +50,16 @@ var nesterovTasks tasks[nesterovTask, *nesterovTask]
 func (t *nesterovTask) Range(lo, hi int) {
 	p, v, grad, c := t.p[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
 	if asm.Nesterov(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad),
-		c.LR, c.Momentum, c.Momentum2, c.LookAhead) {
+		c.LR, c.Momentum, c.Momentum2, c.LookAhead,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
-		p[i] += float32(c.Momentum2*v[i]) - float32(c.LookAhead*g)
+		x, g := c.Grad.ready(p[i], g)
+		p[i] = x + (float32(c.Momentum2*v[i]) - float32(c.LookAhead*g))
 		v[i] = float32(c.Momentum*v[i]) - float32(c.LR*g)
 	}
+	c.Grad.done(grad)
 }
 
 // NesterovVelocityFirst is the variant of [Nesterov] that updates the velocity
@@ -60,6 +67,8 @@ func (t *nesterovTask) Range(lo, hi int) {
 //
 //	v = Momentum·v - LR·g
 //	p = p + (Momentum2·v - LookAhead·g)
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes and aliasing are those of Nesterov. Source: a common write-up of Deep
 // Learning from Scratch, section 6.1.
@@ -81,11 +90,14 @@ var nesterovVelocityFirstTasks tasks[nesterovVelocityFirstTask, *nesterovVelocit
 func (t *nesterovVelocityFirstTask) Range(lo, hi int) {
 	p, v, grad, c := t.p[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
 	if asm.NesterovVelocityFirst(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(v), unsafe.SliceData(grad),
-		c.LR, c.Momentum, c.Momentum2, c.LookAhead) {
+		c.LR, c.Momentum, c.Momentum2, c.LookAhead,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
+		x, g := c.Grad.ready(p[i], g)
 		v[i] = float32(c.Momentum*v[i]) - float32(c.LR*g)
-		p[i] += float32(c.Momentum2*v[i]) - float32(c.LookAhead*g)
+		p[i] = x + (float32(c.Momentum2*v[i]) - float32(c.LookAhead*g))
 	}
+	c.Grad.done(grad)
 }

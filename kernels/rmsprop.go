@@ -13,12 +13,16 @@ type RMSpropCoef struct {
 	Rho         float32 // the decay ρ of the mean square
 	OneMinusRho float32 // 1-ρ
 	Eps         float32 // keeps the division from zero
+
+	Grad GradCoef // what is done first
 }
 
 // RMSprop is one step of RMSprop:
 //
 //	h = Rho·h + OneMinusRho·(g·g)
 //	p = p - (LR·g)/(√h + Eps)
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p, h and grad have the same length. Aliasing: none. Source: Tieleman
 // and Hinton, Lecture 6.5, 2012, in the form of Deep Learning from Scratch.
@@ -43,11 +47,14 @@ var rmspropTasks tasks[rmspropTask, *rmspropTask]
 func (t *rmspropTask) Range(lo, hi int) {
 	p, h, grad, c := t.p[lo:hi], t.h[lo:hi], t.grad[lo:hi], t.c
 	if asm.RMSprop(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(h), unsafe.SliceData(grad),
-		c.LR, c.Rho, c.OneMinusRho, c.Eps) {
+		c.LR, c.Rho, c.OneMinusRho, c.Eps,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
+		x, g := c.Grad.ready(p[i], g)
 		h[i] = float32(c.Rho*h[i]) + float32(c.OneMinusRho*float32(g*g))
-		p[i] -= float32(c.LR*g) / (sqrt(h[i]) + c.Eps)
+		p[i] = x - float32(c.LR*g)/(sqrt(h[i])+c.Eps)
 	}
+	c.Grad.done(grad)
 }

@@ -10,11 +10,15 @@ import (
 // SGDCoef are the scalars of [SGD].
 type SGDCoef struct {
 	LR float32 // the learning rate η
+
+	Grad GradCoef // what is done first
 }
 
 // SGD is one step of stochastic gradient descent:
 //
 //	p = p - LR·g
+//
+// What c.Grad asks for comes first; see [GradCoef].
 //
 // Shapes: p and grad have the same length. Aliasing: none.
 func SGD(p, grad []float32, c SGDCoef, limit ...Threads) {
@@ -38,10 +42,13 @@ var sgdTasks tasks[sgdTask, *sgdTask]
 // Range does the elements lo to hi.
 func (t *sgdTask) Range(lo, hi int) {
 	p, grad, c := t.p[lo:hi], t.grad[lo:hi], t.c
-	if asm.SGD(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(grad), c.LR) {
+	if asm.SGD(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(grad), c.LR,
+		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {
-		p[i] -= float32(c.LR * g)
+		x, g := c.Grad.ready(p[i], g)
+		p[i] = x - float32(c.LR*g)
 	}
+	c.Grad.done(grad)
 }

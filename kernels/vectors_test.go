@@ -18,7 +18,9 @@ type vectorKernel struct {
 	run     func(v [][]float32, limit ...Threads) (sum float64)
 
 	// formula is what run does to one element of each vector, in float64, and
-	// what this adds to the result. sub(a, b) stands for a - b.
+	// what this adds to the result. sub(a, b) stands for a - b. It is nil where no
+	// bound holds, since what may cancel is divided by: such a row has its bits
+	// compared, and the formula is another row's.
 	formula func(x []float64, sub func(a, b float64) float64) (sum float64)
 
 	// The error bound. ulps is in units of the result's last place. Where it is
@@ -40,6 +42,92 @@ const (
 )
 
 var nesterov = NesterovCoef{LR: lr, Momentum: mu, Momentum2: mu * mu, LookAhead: lr * (1 + mu)}
+
+// everyOption has all that an update rule may do first; mildOptions leave out the
+// sums, which may cancel.
+var (
+	everyOption = GradCoef{Scale: 0.5, L1: 0.03, L2: 0.02, Keep: 0.999, Zero: true}
+	mildOptions = GradCoef{Scale: 0.5, Keep: 0.999}
+)
+
+// withOptions are rows for the update rules with options.
+func withOptions() []vectorKernel {
+	var rows []vectorKernel
+	add := func(name, streams string, grad GradCoef, run func(v [][]float32, grad GradCoef, limit ...Threads)) {
+		if grad.Zero {
+			streams += "*" // grad, the last
+		}
+		rule := vectorKernels[slices.IndexFunc(vectorKernels, func(k vectorKernel) bool { return k.name == name })]
+		row := vectorKernel{
+			name: fmt.Sprintf("%s %+v", name, grad), streams: streams, roundings: rule.roundings + 6,
+			run:     func(v [][]float32, limit ...Threads) (sum float64) { run(v, grad, limit...); return },
+			formula: optionsFormula(grad, rule.formula),
+		}
+		if strings.Contains(streams, "+") && grad == everyOption {
+			row.formula = nil
+		}
+		rows = append(rows, row)
+	}
+	sgd := func(v [][]float32, grad GradCoef, limit ...Threads) {
+		SGD(v[0], v[1], SGDCoef{LR: lr, Grad: grad}, limit...)
+	}
+	for _, grad := range []GradCoef{{Scale: -1}, {L1: 0.03}, {L2: 0.02}, {Keep: 0.999}, {Zero: true}} {
+		add("SGD", "p* grad", grad, sgd)
+	}
+	for _, grad := range []GradCoef{mildOptions, everyOption} {
+		add("SGD", "p* grad", grad, sgd)
+		add("Momentum", "p* v* grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			Momentum(v[0], v[1], v[2], MomentumCoef{LR: lr, Momentum: mu, Grad: grad}, limit...)
+		})
+		ahead := nesterov
+		ahead.Grad = grad
+		add("Nesterov", "p* v* grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			Nesterov(v[0], v[1], v[2], ahead, limit...)
+		})
+		add("NesterovVelocityFirst", "p* v* grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			NesterovVelocityFirst(v[0], v[1], v[2], ahead, limit...)
+		})
+		add("AdaGrad", "p* h*+ grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			AdaGrad(v[0], v[1], v[2], AdaGradCoef{LR: lr, Eps: eps, Grad: grad}, limit...)
+		})
+		add("RMSprop", "p* h*+ grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			RMSprop(v[0], v[1], v[2], RMSpropCoef{LR: lr, Rho: mu, OneMinusRho: beta1, Eps: eps, Grad: grad}, limit...)
+		})
+		add("Adam", "p* m* v*+ grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			Adam(v[0], v[1], v[2], v[3], AdamCoef{LR: lr, OneMinusBeta1: beta1, OneMinusBeta2: beta2, Eps: eps, Grad: grad}, limit...)
+		})
+	}
+	return rows
+}
+
+// optionsFormula is the formula of a rule after options.
+func optionsFormula(grad GradCoef, rule func(x []float64, sub func(a, b float64) float64) float64) func(x []float64, sub func(a, b float64) float64) float64 {
+	return func(x []float64, sub func(a, b float64) float64) float64 {
+		last := len(x) - 1
+		g := x[last]
+		if grad.Scale < 0 {
+			x[last] = sub(0, -float64(grad.Scale)*g)
+		} else if grad.Scale > 0 {
+			x[last] *= float64(grad.Scale)
+		}
+		if x[0] > 0 {
+			x[last] += float64(grad.L1)
+		} else if x[0] < 0 {
+			x[last] = sub(x[last], float64(grad.L1))
+		}
+		x[last] += float64(grad.L2) * x[0]
+		if grad.Keep != 0 {
+			x[0] *= float64(grad.Keep)
+		}
+		sum := rule(x, sub)
+		if x[last] = g; grad.Zero {
+			x[last] = 0
+		}
+		return sum
+	}
+}
+
+func init() { vectorKernels = append(vectorKernels, withOptions()...) }
 
 var vectorKernels = []vectorKernel{
 	{
@@ -333,6 +421,9 @@ func TestVectorBits(t *testing.T) {
 func TestVectorValues(t *testing.T) {
 	minus, plus := func(a, b float64) float64 { return a - b }, func(a, b float64) float64 { return a + b }
 	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		if k.formula == nil {
+			return
+		}
 		n, streams := 20000, k.vectors()
 		in, got := make([][]float32, len(streams)), make([][]float32, len(streams))
 		for i, s := range streams {

@@ -25,6 +25,10 @@ var faults = []fault{
 	{"sgd", "product and sum fused", 0},
 	{"sgd", "tail dropped", 0},
 	{"sgd", "round too many", 0},
+	{"sgd", "operands of greater swapped", 1},
+	{"momentum", "option forced", 4},
+	{"nesterov", "tail dropped", 0},
+	{"rmSprop", "option forced", 11},
 	{"momentum", "another register", 1},
 	{"momentum", "tail one element short", 0},
 	{"nesterov", "product and sum fused", 0},
@@ -110,6 +114,7 @@ var kinds = map[string]map[string]edit{
 		"multiply-add split":          splitAVX2,
 		"order of products":           productsAVX2,
 
+		"option forced":                  replace2(`^(TESTQ (\w+), \w+)\nJEQ \w+$`, "$1"),
 		"tail dropped":                   replace(`^ANDQ \$\+[37], (\w+)$`, "XORQ $1, $1"),
 		"tail one element short":         add(-1, `^ANDQ \$\+(7|3),`),
 		"tail's mask one lane short":     replace(`tailmask<>\+32\(SB\)`, "tailmask<>+36(SB)"),
@@ -149,6 +154,7 @@ var kinds = map[string]map[string]edit{
 		"multiply-add split":          splitNEON,
 		"order of products":           productsNEON,
 
+		"option forced":                  replace(`^CBZ .*`, ""),
 		"tail dropped":                   replace(`^AND \$\+[13], (\w+)$`, "MOVD $$0, $1"),
 		"tail one element short":         add(-1, `^AND \$\+(3|1),`),
 		"wrong test of the tail":         replace(`^TBZ \$0x00,`, "TBZ $$0x01,"),

@@ -1,0 +1,69 @@
+package kernels
+
+import "github.com/lockstep-go/lockstep/asm"
+
+// GradCoef is what an update rule does to a gradient g and its parameter p before
+// anything else, in this order, in the same pass over memory. What is zero is left
+// out: nothing is multiplied by 1, and no 0 is added.
+//
+//	g = Scale·g
+//	g = g + L1·sign(p)
+//	g = g + L2·p
+//	p = Keep·p
+//
+// The sign of a zero and of NaN is 0.
+type GradCoef struct {
+	Scale float32 // what clipping gives; -1 to maximize
+	L1    float32 // of the penalty L1·Σ|p|
+	L2    float32 // of the penalty L2/2·Σp², which is coupled weight decay
+	Keep  float32 // 1 - η·λ: decoupled weight decay λ
+	Zero  bool    // sets the vector of gradients to zero, which a rule only reads otherwise
+}
+
+// options are the bits that the assembly asks for.
+func (c *GradCoef) options() int {
+	options := 0
+	for _, o := range []struct {
+		on  bool
+		bit int
+	}{
+		{c.Scale != 0, asm.OptionScale}, {c.L1 != 0, asm.OptionL1}, {c.L2 != 0, asm.OptionL2},
+		{c.Keep != 0, asm.OptionKeep}, {c.Zero, asm.OptionZero},
+	} {
+		if o.on {
+			options |= o.bit
+		}
+	}
+	return options
+}
+
+// ready gives a parameter and its gradient as a rule sees them.
+func (c *GradCoef) ready(p, g float32) (float32, float32) {
+	if c.Scale != 0 {
+		g *= c.Scale
+	}
+	if c.L1 != 0 {
+		var plus, minus float32
+		if p > 0 {
+			plus = c.L1
+		}
+		if 0 > p {
+			minus = c.L1
+		}
+		g += plus - minus
+	}
+	if c.L2 != 0 {
+		g += float32(c.L2 * p)
+	}
+	if c.Keep != 0 {
+		p *= c.Keep
+	}
+	return p, g
+}
+
+// done sets the gradients to zero if that is asked for.
+func (c *GradCoef) done(grad []float32) {
+	if c.Zero {
+		clear(grad)
+	}
+}
