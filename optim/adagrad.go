@@ -1,18 +1,24 @@
 package optim
 
-import "github.com/lockstep-go/lockstep/kernels"
+import (
+	"cmp"
+
+	"github.com/lockstep-go/lockstep/kernels"
+)
 
 // AdaGradOptions are the options of [AdaGrad].
 type AdaGradOptions struct {
 	LR  float64 // the learning rate η; 0 stands for 0.01
 	Eps float64 // ε, which keeps the division from zero; 0 stands for 1e-7
+
+	Common
 }
 
 func (o *AdaGradOptions) options() []option {
-	return []option{
-		{"lr", &o.LR, 0.01, unbounded},
-		{"eps", &o.Eps, 1e-7, unbounded},
-	}
+	return append([]option{
+		{name: "lr", value: &o.LR, defaultValue: 0.01, below: unbounded},
+		{name: "eps", value: &o.Eps, defaultValue: 1e-7, below: unbounded},
+	}, o.Common.options(cmp.Or(o.LR, 0.01))...)
 }
 
 // AdaGrad divides by the root of the sum of all squares so far:
@@ -42,7 +48,12 @@ func (a *AdaGrad) Name() string { return "adagrad" }
 func (a *AdaGrad) Step(params, grads []float32, limit ...kernels.Threads) {
 	wantLen("AdaGrad", params, grads, len(a.h))
 	kernels.AdaGrad(params, a.h, grads, kernels.AdaGradCoef{
-		LR:  float32(a.o.LR),
-		Eps: float32(a.o.Eps),
+		LR:   float32(a.o.LR),
+		Eps:  float32(a.o.Eps),
+		Grad: a.o.coef(a.o.LR),
 	}, limit...)
 }
+
+// LR and SetLR are those of [Optimizer].
+func (a *AdaGrad) LR() float64      { return a.o.LR }
+func (a *AdaGrad) SetLR(lr float64) { a.o.setLR("AdaGrad", &a.o.LR, lr) }

@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/lockstep-go/lockstep/internal/det"
@@ -13,15 +14,17 @@ type AdamOptions struct {
 	Beta1 float64 // the decay β1 of the mean, below 1; 0 stands for 0.9
 	Beta2 float64 // the decay β2 of the mean square, below 1; 0 stands for 0.999
 	Eps   float64 // ε, which keeps the division from zero; 0 stands for 1e-7
+
+	Common
 }
 
 func (o *AdamOptions) options() []option {
-	return []option{
-		{"lr", &o.LR, 0.001, unbounded},
-		{"beta1", &o.Beta1, 0.9, 1},
-		{"beta2", &o.Beta2, 0.999, 1},
-		{"eps", &o.Eps, 1e-7, unbounded},
-	}
+	return append([]option{
+		{name: "lr", value: &o.LR, defaultValue: 0.001, below: unbounded},
+		{name: "beta1", value: &o.Beta1, defaultValue: 0.9, below: 1},
+		{name: "beta2", value: &o.Beta2, defaultValue: 0.999, below: 1},
+		{name: "eps", value: &o.Eps, defaultValue: 1e-7, below: unbounded},
+	}, o.Common.options(cmp.Or(o.LR, 0.001))...)
 }
 
 // Adam steps along a running mean of the gradients, divided by the root of a
@@ -60,6 +63,11 @@ func (a *Adam) Step(params, grads []float32, limit ...kernels.Threads) {
 		OneMinusBeta1: float32(1 - a.o.Beta1),
 		OneMinusBeta2: float32(1 - a.o.Beta2),
 		Eps:           float32(a.o.Eps),
+		Grad:          a.o.coef(a.o.LR),
 	}, limit...)
 	a.t++
 }
+
+// LR and SetLR are those of [Optimizer].
+func (a *Adam) LR() float64      { return a.o.LR }
+func (a *Adam) SetLR(lr float64) { a.o.setLR("Adam", &a.o.LR, lr) }

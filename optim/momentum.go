@@ -1,18 +1,24 @@
 package optim
 
-import "github.com/lockstep-go/lockstep/kernels"
+import (
+	"cmp"
+
+	"github.com/lockstep-go/lockstep/kernels"
+)
 
 // MomentumOptions are the options of [Momentum].
 type MomentumOptions struct {
 	LR       float64 // the learning rate η; 0 stands for 0.01
 	Momentum float64 // the momentum μ, below 1; 0 stands for 0.9
+
+	Common
 }
 
 func (o *MomentumOptions) options() []option {
-	return []option{
-		{"lr", &o.LR, 0.01, unbounded},
-		{"momentum", &o.Momentum, 0.9, 1},
-	}
+	return append([]option{
+		{name: "lr", value: &o.LR, defaultValue: 0.01, below: unbounded},
+		{name: "momentum", value: &o.Momentum, defaultValue: 0.9, below: 1},
+	}, o.Common.options(cmp.Or(o.LR, 0.01))...)
 }
 
 // Momentum is gradient descent with momentum:
@@ -43,5 +49,10 @@ func (m *Momentum) Step(params, grads []float32, limit ...kernels.Threads) {
 	kernels.Momentum(params, m.v, grads, kernels.MomentumCoef{
 		LR:       float32(m.o.LR),
 		Momentum: float32(m.o.Momentum),
+		Grad:     m.o.coef(m.o.LR),
 	}, limit...)
 }
+
+// LR and SetLR are those of [Optimizer].
+func (m *Momentum) LR() float64      { return m.o.LR }
+func (m *Momentum) SetLR(lr float64) { m.o.setLR("Momentum", &m.o.LR, lr) }

@@ -1,6 +1,10 @@
 package optim
 
-import "github.com/lockstep-go/lockstep/kernels"
+import (
+	"cmp"
+
+	"github.com/lockstep-go/lockstep/kernels"
+)
 
 // NesterovOptions are the options of [Nesterov].
 type NesterovOptions struct {
@@ -9,13 +13,15 @@ type NesterovOptions struct {
 
 	// VelocityFirst updates v before p, which then steps by the new v.
 	VelocityFirst bool
+
+	Common
 }
 
 func (o *NesterovOptions) options() []option {
-	return []option{
-		{"lr", &o.LR, 0.01, unbounded},
-		{"momentum", &o.Momentum, 0.9, 1},
-	}
+	return append([]option{
+		{name: "lr", value: &o.LR, defaultValue: 0.01, below: unbounded},
+		{name: "momentum", value: &o.Momentum, defaultValue: 0.9, below: 1},
+	}, o.Common.options(cmp.Or(o.LR, 0.01))...)
 }
 
 // Nesterov is Nesterov's accelerated gradient, p standing for the point that is
@@ -63,6 +69,7 @@ func (r *Nesterov) Step(params, grads []float32, limit ...kernels.Threads) {
 		Momentum:  float32(momentum),
 		Momentum2: float32(momentum * momentum),
 		LookAhead: float32((1 + momentum) * lr),
+		Grad:      r.o.coef(r.o.LR),
 	}
 	if r.o.VelocityFirst {
 		kernels.NesterovVelocityFirst(params, r.v, grads, c, limit...)
@@ -70,3 +77,7 @@ func (r *Nesterov) Step(params, grads []float32, limit ...kernels.Threads) {
 		kernels.Nesterov(params, r.v, grads, c, limit...)
 	}
 }
+
+// LR and SetLR are those of [Optimizer].
+func (r *Nesterov) LR() float64      { return r.o.LR }
+func (r *Nesterov) SetLR(lr float64) { r.o.setLR("Nesterov", &r.o.LR, lr) }

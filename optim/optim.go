@@ -21,6 +21,8 @@
 // doc gives; a factor made of options alone, such as (1+μ)·η, is worked out in
 // float64 and rounded once. The result has the same bits on every machine.
 //
+// Every rule has the options [Common]: weight decay, penalties and the like.
+//
 // An option left zero stands for its default, so no option can be set to zero.
 // An option out of range is a mistake in the program and panics in a
 // constructor such as [NewAdam]; in [New], which takes names and numbers from
@@ -48,6 +50,56 @@ type Optimizer interface {
 	// Both have the length that the optimizer was made for, and share no
 	// element; Step panics otherwise, before anything is changed.
 	Step(params, grads []float32, limit ...kernels.Threads)
+
+	// LR returns the learning rate, and SetLR changes it, as a [Schedule] does
+	// before each step. A rate of 0 is allowed here. SetLR panics if the rate is
+	// negative, NaN or too large for a float32, or if the rate times Common.Decay
+	// is 1 or more.
+	LR() float64
+	SetLR(lr float64)
+}
+
+// Common are the options that every rule has. Each is off when it is zero, which
+// costs nothing and changes no bit. What they do happens before the rule, in this
+// order and in the same pass over memory.
+type Common struct {
+	Maximize bool    // turns the gradients round: g = -g
+	L1       float64 // the penalty L1·Σ|p|: g = g + L1·sign(p)
+	L2       float64 // the penalty L2/2·Σp², or coupled weight decay: g = g + L2·p
+	Decay    float64 // decoupled weight decay λ: p = (1 - η·λ)·p, of which η·λ is below 1
+
+	ZeroGrads bool // sets the gradients to zero once they are read
+}
+
+// options are the common ones of a rule with the learning rate lr.
+func (c *Common) options(lr float64) []option {
+	return []option{
+		{name: "l1", value: &c.L1, below: unbounded},
+		{name: "l2", value: &c.L2, below: unbounded},
+		{name: "decay", value: &c.Decay, below: min(unbounded, 1/lr)},
+		{name: "maximize", flag: &c.Maximize},
+		{name: "zerograds", flag: &c.ZeroGrads},
+	}
+}
+
+// coef is what the kernels do first.
+func (c *Common) coef(lr float64) kernels.GradCoef {
+	k := kernels.GradCoef{L1: float32(c.L1), L2: float32(c.L2), Zero: c.ZeroGrads}
+	if c.Maximize {
+		k.Scale = -1
+	}
+	if c.Decay != 0 {
+		k.Keep = float32(1 - float64(lr*c.Decay))
+	}
+	return k
+}
+
+// setLR changes a rule's learning rate.
+func (c *Common) setLR(rule string, lr *float64, to float64) {
+	if !(to >= 0 && to <= unbounded) || !(float64(to*c.Decay) < 1) {
+		panic(fmt.Sprintf("optim.%s.SetLR: lr = %v and decay = %v, want lr from 0 to %v and their product below 1", rule, to, c.Decay, unbounded))
+	}
+	*lr = to
 }
 
 // rules are the update rules by name.
@@ -73,7 +125,7 @@ func newRule[R Optimizer, O any, P interface {
 }](name string, construct func(n int, o O) R) rule {
 	return rule{name, func(n int, values map[string]float64) (Optimizer, error) {
 		var o O
-		if err := set(P(&o).options(), values); err != nil {
+		if err := set(P(&o).options, values); err != nil {
 			return nil, err
 		}
 		return construct(n, o), nil
@@ -108,39 +160,58 @@ func New(name string, n int, options map[string]float64) (Optimizer, error) {
 	return o, nil
 }
 
-// option describes a field of an options struct. Its range is above 0 and below
-// a bound.
+// option describes a field of an options struct: a number above 0 and below a
+// bound, or 0 if that is its default; or a flag.
 type option struct {
 	name         string
 	value        *float64
 	defaultValue float64
 	below        float64
+	flag         *bool
 }
 
 // unbounded is the bound of an option that only has to fit a float32.
 const unbounded = math.MaxFloat32
 
+// check wants the option in its range, once its default is set.
 func (o option) check() error {
-	if v := *o.value; !(v > 0 && v < o.below) {
-		return fmt.Errorf("%s = %v, want above 0 and below %v", o.name, v, o.below)
+	if o.flag != nil {
+		return nil
 	}
-	return nil
+	v := *o.value
+	switch {
+	case v > 0 && v < o.below, v == 0 && o.defaultValue == 0:
+		return nil
+	case o.defaultValue == 0:
+		return fmt.Errorf("%s = %v, want 0 or more, below %v", o.name, v, o.below)
+	}
+	return fmt.Errorf("%s = %v, want above 0 and below %v", o.name, v, o.below)
 }
 
 // set gives options the values of the same name.
-func set(options []option, values map[string]float64) error {
+func set(options func() []option, values map[string]float64) error {
+	list := options()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		i := slices.IndexFunc(list, func(o option) bool { return o.name == name })
 		if i < 0 {
-			valid := make([]string, len(options))
-			for i, o := range options {
+			valid := make([]string, len(list))
+			for i, o := range list {
 				valid[i] = o.name
 			}
 			return fmt.Errorf("unknown option %q, want one of %s", name, strings.Join(valid, ", "))
 		}
-		*options[i].value = values[name]
-		if err := options[i].check(); err != nil {
-			return err
+		v := values[name]
+		if flag := list[i].flag; flag == nil {
+			*list[i].value = v
+		} else if *flag = v == 1; v != 0 && v != 1 {
+			return fmt.Errorf("%s = %v, want 0 or 1", name, v)
+		}
+	}
+	for _, o := range options() { // anew: a bound may depend on what has been set
+		if _, given := values[o.name]; given {
+			if err := o.check(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -153,7 +224,7 @@ func prepare(fn string, n int, options []option) {
 		panic(fmt.Sprintf("optim.%s: n = %d, want at least 0", fn, n))
 	}
 	for _, o := range options {
-		if *o.value == 0 {
+		if o.flag == nil && *o.value == 0 {
 			*o.value = o.defaultValue
 		}
 		if err := o.check(); err != nil {

@@ -240,14 +240,19 @@ func TestNewErrors(t *testing.T) {
 		{"adamm", 1, nil, `optim: unknown optimizer "adamm", want one of sgd, momentum, nesterov, nesterov-velocity-first, adagrad, rmsprop, adam`},
 		{"", 1, nil, `optim: unknown optimizer "", want one of sgd, momentum`},
 		{"sgd", -1, nil, "optim: sgd: n = -1, want at least 0"},
-		{"sgd", 1, values{"momentum": 0.9}, `optim: sgd: unknown option "momentum", want one of lr`},
-		{"adam", 1, values{"LR": 1}, `optim: adam: unknown option "LR", want one of lr, beta1, beta2, eps`},
+		{"sgd", 1, values{"momentum": 0.9}, `optim: sgd: unknown option "momentum", want one of lr, l1, l2, decay, maximize, zerograds`},
+		{"adam", 1, values{"LR": 1}, `optim: adam: unknown option "LR", want one of lr, beta1, beta2, eps, l1, l2, decay, maximize, zerograds`},
 		{"adam", 1, values{"lr": 1, "beta2": 1}, "optim: adam: beta2 = 1, want above 0 and below 1"},
 		{"rmsprop", 1, values{"rho": 0}, "optim: rmsprop: rho = 0, want above 0 and below 1"},
 		{"momentum", 1, values{"momentum": nan}, "optim: momentum: momentum = NaN, want above 0 and below 1"},
 		{"adagrad", 1, values{"lr": -0.1}, "optim: adagrad: lr = -0.1, want above 0 and below 3.4028234663852886e+38"},
 		{"nesterov", 1, values{"lr": inf}, "optim: nesterov: lr = +Inf, want above 0"},
 		{"adagrad", 1, values{"eps": nan}, "optim: adagrad: eps = NaN, want above 0"},
+		{"sgd", 1, values{"l2": -1}, "optim: sgd: l2 = -1, want 0 or more, below 3.4028234663852886e+38"},
+		{"adam", 1, values{"l1": nan}, "optim: adam: l1 = NaN, want 0 or more"},
+		{"adam", 1, values{"decay": 1000}, "optim: adam: decay = 1000, want 0 or more, below 1000"},
+		{"adam", 1, values{"decay": 3, "lr": 0.5}, "optim: adam: decay = 3, want 0 or more, below 2"},
+		{"momentum", 1, values{"maximize": 0.5}, "optim: momentum: maximize = 0.5, want 0 or 1"},
 	} {
 		opt, err := optim.New(test.name, test.n, test.options)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -272,6 +277,7 @@ func TestPanics(t *testing.T) {
 		{func() { optim.NewNesterov(1, optim.NesterovOptions{LR: math.NaN()}) }, "optim.NewNesterov: option lr = NaN"},
 		{func() { optim.NewAdaGrad(1, optim.AdaGradOptions{Eps: -1}) }, "optim.NewAdaGrad: option eps = -1"},
 		{func() { optim.NewRMSprop(1, optim.RMSpropOptions{Rho: 1}) }, "optim.NewRMSprop: option rho = 1"},
+		{func() { optim.NewSGD(1, optim.SGDOptions{LR: 0.5, Common: optim.Common{Decay: 2}}) }, "optim.NewSGD: option decay = 2, want 0 or more, below 2"},
 	} {
 		wantPanic(t, test.want, test.do)
 	}
@@ -306,6 +312,105 @@ func wantPanic(t *testing.T, want string, do func()) {
 	do()
 }
 
+// commonOptions are the names of those that every rule has.
+var commonOptions = []string{"l1", "l2", "decay", "maximize", "zerograds"}
+
+// TestCommon compares each rule with common options, one by one and all together,
+// with the same rule without any after a loop has done by hand what they do. Half
+// of the steps come after a change of the learning rate.
+func TestCommon(t *testing.T) {
+	const n, steps = 67, 6
+	for _, name := range optim.Names() {
+		for _, o := range []values{
+			{"l1": 0.03}, {"l2": 0.02}, {"decay": 0.5}, {"maximize": 1}, {"zerograds": 1},
+			{"lr": 0.3, "l1": 0.03, "l2": 0.02, "decay": 0.5, "maximize": 1, "zerograds": 1},
+			{"l1": 0, "l2": 0, "decay": 0, "maximize": 0, "zerograds": 0},
+		} {
+			opt, err := optim.New(name, n, o)
+			if err != nil {
+				t.Fatalf("%s %v: %v", name, o, err)
+			}
+			plain, err := optim.New(name, n, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain.SetLR(opt.LR())
+			rng := rand.New(rand.NewPCG(2, 3))
+			p, q, grads, ready := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+			for i := range p {
+				p[i] = float32(rng.NormFloat64())
+				if i%9 == 0 {
+					p[i] = 0
+				}
+				q[i] = p[i]
+			}
+			for step := range steps {
+				if step == steps/2 {
+					opt.SetLR(0.4)
+					plain.SetLR(0.4)
+				}
+				for i := range grads {
+					g := float32(rng.NormFloat64())
+					grads[i] = g
+					if o["maximize"] == 1 {
+						g = -g
+					}
+					switch {
+					case q[i] > 0:
+						g += float32(o["l1"])
+					case q[i] < 0:
+						g -= float32(o["l1"])
+					}
+					ready[i] = g + float32(float32(o["l2"])*q[i])
+					q[i] *= float32(1 - opt.LR()*o["decay"])
+				}
+				opt.Step(p, grads)
+				plain.Step(q, ready)
+				for i := range p {
+					if p[i] != q[i] {
+						t.Fatalf("%s %v: step %d, element %d: %v, want %v", name, o, step, i, p[i], q[i])
+					}
+					if got, zero := grads[i], o["zerograds"] == 1; (got == 0) != zero {
+						t.Fatalf("%s %v: step %d, gradient %d is %v afterwards", name, o, step, i, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLR: the rate is the default, the one asked for, or the one set last.
+func TestLR(t *testing.T) {
+	for _, rule := range rules {
+		for _, o := range []struct{ given, want values }{{nil, rule.defaults}, {rule.other, rule.other}} {
+			opt, err := optim.New(rule.name, 1, o.given)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := opt.LR(); got != o.want["lr"] {
+				t.Errorf("%s %v: LR() = %v, want %v", rule.name, o.given, got, o.want["lr"])
+			}
+			opt.SetLR(0)
+			p := []float32{3}
+			if opt.Step(p, []float32{2}); rule.defaults["momentum"] == 0 && p[0] != 3 {
+				t.Errorf("%s: a step with a rate of 0 goes from 3 to %v", rule.name, p[0])
+			}
+			opt.SetLR(0.125)
+			if got := opt.LR(); got != 0.125 {
+				t.Errorf("%s: LR() = %v after SetLR(0.125)", rule.name, got)
+			}
+			for _, lr := range []float64{-1, math.NaN(), math.Inf(1), 1e39} {
+				wantPanic(t, fmt.Sprintf(".SetLR: lr = %v and decay = 0, want lr from 0 to", lr), func() { opt.SetLR(lr) })
+			}
+			if got := opt.LR(); got != 0.125 {
+				t.Errorf("%s: LR() = %v after refused rates", rule.name, got)
+			}
+		}
+	}
+	decaying := optim.NewAdam(1, optim.AdamOptions{Common: optim.Common{Decay: 2}})
+	wantPanic(t, "optim.Adam.SetLR: lr = 0.5 and decay = 2, want lr from 0", func() { decaying.SetLR(0.5) })
+}
+
 // TestOptionsByName: every option that New takes by name is one of the table's,
 // so that no option goes untested.
 func TestOptionsByName(t *testing.T) {
@@ -317,7 +422,8 @@ func TestOptionsByName(t *testing.T) {
 		_, list, _ := strings.Cut(err.Error(), "want one of ")
 		got := slices.Sorted(slices.Values(strings.Split(list, ", ")))
 		for _, o := range []values{rule.defaults, rule.other} {
-			if want := slices.Sorted(maps.Keys(o)); !slices.Equal(got, want) {
+			want := slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(o)), commonOptions...)))
+			if !slices.Equal(got, want) {
 				t.Errorf("%s: options %v, the table has %v", rule.name, got, want)
 			}
 		}
