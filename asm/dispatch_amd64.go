@@ -118,6 +118,39 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 	return true
 }
 
+// AdamW does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		adamWAVX2(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Lion does, for each of n elements of p, m, grad:
+//
+//	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
+//	m = beta2·m + oneMinusBeta2·grad
+//
+// after the options; see kernels.GradCoef.
+func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		lionAVX2(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

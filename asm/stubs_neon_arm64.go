@@ -74,6 +74,27 @@ func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l
 //go:noescape
 func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
 
+// AdamW does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adamWNEON(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep float32, options int)
+
+// Lion does, for each of n elements of p, m, grad:
+//
+//	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
+//	m = beta2·m + oneMinusBeta2·grad
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func lionNEON(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep float32, options int)
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

@@ -2345,6 +2345,795 @@ l1:
 	VZEROUPPER
 	RET
 
+// AdamW does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·adamWAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS stepSize+40(FP), Y0
+	VBROADCASTSS oneMinusBeta1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS oneMinusBeta2+52(FP), Y3
+	VBROADCASTSS rootCorrection+56(FP), Y4
+	VBROADCASTSS eps+60(FP), Y5
+	MOVQ         options+80(FP), DI
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	ANDQ         $+16, DI
+	MOVQ         AX, R12
+	SHRQ         $0x03, R12
+	TESTQ        R12, R12
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y6
+	VMOVUPS (SI), Y7
+	TESTQ   DI, DI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMOVUPS Y8, (SI)
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+68(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+72(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+76(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l9:
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (BX), Y9
+	VMULPS  Y9, Y2, Y9
+	VMULPS  Y7, Y3, Y10
+	VMULPS  Y7, Y10, Y7
+	VADDPS  Y7, Y9, Y7
+	VMOVUPS Y7, (BX)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    R12
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), R12
+	SUBQ         R13, R12
+	VMOVUPS      (R12), Y6
+	VMASKMOVPS   (CX), Y6, Y6
+	VMOVUPS      (R12), Y7
+	VMASKMOVPS   (SI), Y7, Y7
+	TESTQ        DI, DI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X8, X9
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X9, (SI)
+	VEXTRACTF128 $0x01, Y8, X9
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X9, (SI)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X9, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y8, (SI)
+
+part1:
+l10:
+	TESTQ        R8, R8
+	JEQ          l11
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l11:
+	TESTQ        R9, R9
+	JEQ          l12
+	VBROADCASTSS l1+68(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l12:
+	TESTQ        R10, R10
+	JEQ          l13
+	VBROADCASTSS l2+72(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l13:
+	TESTQ        R11, R11
+	JEQ          l14
+	VBROADCASTSS keep+76(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l14:
+	VMOVUPS      (R12), Y8
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VMULPS       Y9, Y1, Y1
+	VADDPS       Y1, Y8, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X8, (DX)
+	VEXTRACTF128 $0x01, Y1, X8
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X8, (DX)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X8, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (R12), Y8
+	VMASKMOVPS   (BX), Y8, Y8
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X3, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VSQRTPS      Y2, Y2
+	VDIVPS       Y4, Y2, Y2
+	VADDPS       Y5, Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y6, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y6
+	VMOVUPS (SI), Y7
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (BX), Y9
+	VMULPS  Y9, Y2, Y9
+	VMULPS  Y7, Y3, Y10
+	VMULPS  Y7, Y10, Y7
+	VADDPS  Y7, Y9, Y7
+	VMOVUPS Y7, (BX)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (CX), Y6, Y6
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (SI), Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VMULPS       Y9, Y1, Y1
+	VADDPS       Y1, Y8, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X8, (DX)
+	VEXTRACTF128 $0x01, Y1, X8
+	ADDQ         $+16, DX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X8, (DX)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X8, (DX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y1, (DX)
+
+part17:
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (BX), Y8, Y8
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part23
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part23:
+	TESTQ     $0x00000002, AX
+	JEQ       part24
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part24:
+	TESTQ  $0x00000001, AX
+	JEQ    part21
+	VMOVSS X3, (DX)
+	JMP    part21
+
+part22:
+	VMOVUPS Y2, (BX)
+
+part21:
+	VSQRTPS      Y2, Y2
+	VDIVPS       Y4, Y2, Y2
+	VADDPS       Y5, Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y6, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part26
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part27
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part27:
+	TESTQ     $0x00000002, AX
+	JEQ       part28
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part28:
+	TESTQ  $0x00000001, AX
+	JEQ    part25
+	VMOVSS X1, (CX)
+	JMP    part25
+
+part26:
+	VMOVUPS Y0, (CX)
+
+part25:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
+// Lion does, for each of n elements of p, m, grad:
+//
+// 	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
+// 	m = beta2·m + oneMinusBeta2·grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·lionAVX2(SB), $128-80
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS beta1+36(FP), Y1
+	VBROADCASTSS oneMinusBeta1+40(FP), Y2
+	VBROADCASTSS beta2+44(FP), Y3
+	VBROADCASTSS oneMinusBeta2+48(FP), Y4
+	MOVQ         options+72(FP), SI
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	ANDQ         $+16, SI
+	MOVQ         AX, R11
+	SHRQ         $0x03, R11
+	TESTQ        R11, R11
+	JEQ          l2
+
+l4:
+	VMOVUPS (CX), Y5
+	VMOVUPS (BX), Y6
+	TESTQ   SI, SI
+	JEQ     l5
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMOVUPS Y7, (BX)
+
+l5:
+	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS scale+52(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l7:
+	TESTQ        R9, R9
+	JEQ          l8
+	VBROADCASTSS l2+60(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+64(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l9:
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y8
+	VMULPS  Y6, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
+	VANDPS  Y0, Y9, Y9
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VCMPPS  $0x1e, Y8, Y10, Y8
+	VANDPS  Y0, Y8, Y8
+	VSUBPS  Y8, Y9, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y5, (CX)
+	VMULPS  Y7, Y3, Y5
+	VMULPS  Y6, Y4, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (R11), Y6
+	VMASKMOVPS   (BX), Y6, Y6
+	TESTQ        SI, SI
+	JEQ          l10
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X7, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X8, (BX)
+	VEXTRACTF128 $0x01, Y7, X8
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X8, (BX)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X8, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y7, (BX)
+
+part1:
+l10:
+	TESTQ        DI, DI
+	JEQ          l11
+	VBROADCASTSS scale+52(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l11:
+	TESTQ        R8, R8
+	JEQ          l12
+	VBROADCASTSS l1+56(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS l2+60(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS keep+64(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l14:
+	VMOVUPS      (R11), Y7
+	VMASKMOVPS   (DX), Y7, Y7
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
+	VANDPS       Y0, Y2, Y2
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y1, Y8, Y1
+	VANDPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VSUBPS       Y0, Y5, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (CX)
+
+part5:
+	VMULPS       Y7, Y3, Y0
+	VMULPS       Y6, Y4, Y1
+	VADDPS       Y1, Y0, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (DX)
+
+part9:
+l3:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l15
+
+l17:
+	VMOVUPS (CX), Y5
+	VMOVUPS (BX), Y6
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y8
+	VMULPS  Y6, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
+	VANDPS  Y0, Y9, Y9
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VCMPPS  $0x1e, Y8, Y10, Y8
+	VANDPS  Y0, Y8, Y8
+	VSUBPS  Y8, Y9, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y5, (CX)
+	VMULPS  Y7, Y3, Y5
+	VMULPS  Y6, Y4, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l17
+
+l15:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l16
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (SI), Y6
+	VMASKMOVPS   (BX), Y6, Y6
+	VMOVUPS      (SI), Y7
+	VMASKMOVPS   (DX), Y7, Y7
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
+	VANDPS       Y0, Y2, Y2
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y1, Y8, Y1
+	VANDPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VSUBPS       Y0, Y5, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+	VMULPS       Y7, Y3, Y0
+	VMULPS       Y6, Y4, Y1
+	VADDPS       Y1, Y0, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (DX)
+
+part17:
+l16:
+l1:
+	VZEROUPPER
+	RET
+
 DATA c256_00000000<>+0(SB)/4, $0x00000000
 DATA c256_00000000<>+4(SB)/4, $0x00000000
 DATA c256_00000000<>+8(SB)/4, $0x00000000

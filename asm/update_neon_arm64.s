@@ -2470,3 +2470,835 @@ l16:
 
 l1:
 	RET
+
+// AdamW does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamWNEON(SB), $128-88
+	VEOR V8.B16, V8.B16, V8.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU stepSize+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU oneMinusBeta1+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU beta2+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU oneMinusBeta2+52(FP), R7
+	VDUP R7, V3.S4
+	MOVWU rootCorrection+56(FP), R7
+	VDUP R7, V4.S4
+	MOVWU eps+60(FP), R7
+	VDUP R7, V5.S4
+	MOVD options+80(FP), R7
+	CBZ R7, l0
+	MOVD R0, R0
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R7
+	AND $+16, R7
+	MOVD R0, R12
+	LSR $0x02, R12
+	CBZ R12, l2
+
+l4:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	CBZ R7, l5
+	FMOVQ F8, (R6)
+
+l5:
+	CBZ R8, l6
+	MOVWU scale+64(FP), R13
+	VDUP R13, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+68(FP), R13
+	VDUP R13, V9.S4
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VAND V9.B16, V10.B16, V10.B16
+	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
+	VAND V9.B16, V11.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+72(FP), R13
+	VDUP R13, V9.S4
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+76(FP), R13
+	VDUP R13, V9.S4
+	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+
+l9:
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R3), F10
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
+	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R12
+	CBNZ R12, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F6
+	B part2
+
+part3:
+	FMOVD (R1), F6
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R12
+	VLD1 (R12), V6.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F6
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F7
+	B part5
+
+part6:
+	FMOVD (R6), F7
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R12
+	VLD1 (R12), V7.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F7
+
+part5:
+	CBZ R7, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F8, (R6)
+	B part8
+
+part9:
+	FMOVD F8, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V8.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F8, (R6)
+
+part8:
+
+l10:
+	CBZ R8, l11
+	MOVWU scale+64(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l11:
+	CBZ R9, l12
+	MOVWU l1+68(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VAND V9.B16, V10.B16, V10.B16
+	WORD $0x6ea6e508 // fcmgt v8.4s, v8.4s, v6.4s
+	VAND V9.B16, V8.B16, V8.B16
+	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+
+l12:
+	CBZ R10, l13
+	MOVWU l2+72(FP), R6
+	VDUP R6, V8.S4
+	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+
+l13:
+	CBZ R11, l14
+	MOVWU keep+76(FP), R6
+	VDUP R6, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F8
+	B part11
+
+part12:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F8
+
+part11:
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F8
+	B part17
+
+part18:
+	FMOVD (R3), F8
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V8.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F8
+
+part17:
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R3)
+	B part20
+
+part21:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F2, (R3)
+
+part20:
+	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
+	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l15
+
+l17:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	FMOVQ (R2), F8
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R2)
+	FMOVQ (R3), F9
+	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x6e27dc6a // fmul v10.4s, v3.4s, v7.4s
+	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
+	WORD $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R1), F6
+	B part26
+
+part27:
+	FMOVD (R1), F6
+	TBZ $0x00, R0, part26
+	ADD $+8, R1, R7
+	VLD1 (R7), V6.S[2]
+	B part26
+
+part25:
+	FMOVQ (R1), F6
+
+part26:
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS (R6), F7
+	B part29
+
+part30:
+	FMOVD (R6), F7
+	TBZ $0x00, R0, part29
+	ADD $+8, R6, R6
+	VLD1 (R6), V7.S[2]
+	B part29
+
+part28:
+	FMOVQ (R6), F7
+
+part29:
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS (R2), F8
+	B part32
+
+part33:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part32
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part32
+
+part31:
+	FMOVQ (R2), F8
+
+part32:
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	TBNZ $0x02, R0, part34
+	TBNZ $0x01, R0, part36
+	FMOVS F1, (R2)
+	B part35
+
+part36:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part35
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part35
+
+part34:
+	FMOVQ F1, (R2)
+
+part35:
+	TBNZ $0x02, R0, part37
+	TBNZ $0x01, R0, part39
+	FMOVS (R3), F8
+	B part38
+
+part39:
+	FMOVD (R3), F8
+	TBZ $0x00, R0, part38
+	ADD $+8, R3, R2
+	VLD1 (R2), V8.S[2]
+	B part38
+
+part37:
+	FMOVQ (R3), F8
+
+part38:
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	TBNZ $0x02, R0, part40
+	TBNZ $0x01, R0, part42
+	FMOVS F2, (R3)
+	B part41
+
+part42:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part41
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part41
+
+part40:
+	FMOVQ F2, (R3)
+
+part41:
+	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
+	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	TBNZ $0x02, R0, part43
+	TBNZ $0x01, R0, part45
+	FMOVS F0, (R1)
+	B part44
+
+part45:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part44
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part44
+
+part43:
+	FMOVQ F0, (R1)
+
+part44:
+
+l16:
+
+l1:
+	RET
+
+// Lion does, for each of n elements of p, m, grad:
+//
+// 	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
+// 	m = beta2·m + oneMinusBeta2·grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·lionNEON(SB), $128-80
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU beta1+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusBeta1+40(FP), R6
+	VDUP R6, V2.S4
+	MOVWU beta2+44(FP), R6
+	VDUP R6, V3.S4
+	MOVWU oneMinusBeta2+48(FP), R6
+	VDUP R6, V4.S4
+	MOVD options+72(FP), R6
+	CBZ R6, l0
+	MOVD R0, R0
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R6
+	AND $+16, R6
+	MOVD R0, R11
+	LSR $0x02, R11
+	CBZ R11, l2
+
+l4:
+	FMOVQ (R1), F5
+	FMOVQ (R3), F6
+	CBZ R6, l5
+	FMOVQ F7, (R3)
+
+l5:
+	CBZ R7, l6
+	MOVWU scale+52(FP), R12
+	VDUP R12, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+56(FP), R12
+	VDUP R12, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
+	VAND V8.B16, V10.B16, V8.B16
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l7:
+	CBZ R9, l8
+	MOVWU l2+60(FP), R12
+	VDUP R12, V8.S4
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l8:
+	CBZ R10, l9
+	MOVWU keep+64(FP), R12
+	VDUP R12, V8.S4
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+
+l9:
+	FMOVQ (R2), F8
+	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	VAND V0.B16, V10.B16, V10.B16
+	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F5, (R1)
+	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R11
+	CBNZ R11, l4
+
+l2:
+	AND $+3, R0
+	CBZ R0, l3
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F5
+	B part2
+
+part3:
+	FMOVD (R1), F5
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R11
+	VLD1 (R11), V5.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F5
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F6
+	B part5
+
+part6:
+	FMOVD (R3), F6
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R11
+	VLD1 (R11), V6.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F6
+
+part5:
+	CBZ R6, l10
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F7, (R3)
+	B part8
+
+part9:
+	FMOVD F7, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V7.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F7, (R3)
+
+part8:
+
+l10:
+	CBZ R7, l11
+	MOVWU scale+52(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l11:
+	CBZ R8, l12
+	MOVWU l1+56(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
+	VAND V8.B16, V10.B16, V8.B16
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l12:
+	CBZ R9, l13
+	MOVWU l2+60(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU keep+64(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+
+l14:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F8
+	B part11
+
+part12:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V8.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F8
+
+part11:
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
+	VAND V0.B16, V2.B16, V2.B16
+	WORD $0x6ea1e4e1 // fcmgt v1.4s, v7.4s, v1.4s
+	VAND V0.B16, V1.B16, V0.B16
+	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F0, (R1)
+	B part14
+
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F0, (R1)
+
+part14:
+	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
+	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R2)
+	B part17
+
+part18:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R2)
+
+part17:
+
+l3:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l15
+
+l17:
+	FMOVQ (R1), F5
+	FMOVQ (R3), F6
+	FMOVQ (R2), F8
+	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	VAND V0.B16, V10.B16, V10.B16
+	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F5, (R1)
+	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l17
+
+l15:
+	AND $+3, R0
+	CBZ R0, l16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R1), F5
+	B part20
+
+part21:
+	FMOVD (R1), F5
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R6
+	VLD1 (R6), V5.S[2]
+	B part20
+
+part19:
+	FMOVQ (R1), F5
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R3), F6
+	B part23
+
+part24:
+	FMOVD (R3), F6
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R3
+	VLD1 (R3), V6.S[2]
+	B part23
+
+part22:
+	FMOVQ (R3), F6
+
+part23:
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS (R2), F8
+	B part26
+
+part27:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part26
+	ADD $+8, R2, R3
+	VLD1 (R3), V8.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F8
+
+part26:
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
+	VAND V0.B16, V2.B16, V2.B16
+	WORD $0x6ea1e4e1 // fcmgt v1.4s, v7.4s, v1.4s
+	VAND V0.B16, V1.B16, V0.B16
+	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F0, (R1)
+	B part29
+
+part30:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part29
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+	B part29
+
+part28:
+	FMOVQ F0, (R1)
+
+part29:
+	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
+	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	TBNZ $0x02, R0, part31
+	TBNZ $0x01, R0, part33
+	FMOVS F0, (R2)
+	B part32
+
+part33:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part32
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part32
+
+part31:
+	FMOVQ F0, (R2)
+
+part32:
+
+l16:
+
+l1:
+	RET

@@ -279,7 +279,7 @@ func TestMisuse(t *testing.T) {
 		{"--batch 65537", "", 2, []string{"--batch", "1 to 65536"}},
 		{"--threads 0", "", 2, []string{"--threads", "at least 1"}},
 		{"--seed=-1", "", 2, []string{"--seed", "uint"}},
-		{"--optimizers sgd,lion", "", 2, []string{"--optimizers", `"lion"`, "sgd,momentum"}},
+		{"--optimizers sgd,adamm", "", 2, []string{"--optimizers", `"adamm"`, "sgd,momentum"}},
 		{"--optimizers adam,adam", "", 2, []string{"--optimizers", "twice"}},
 		{"--optimizers=", "", 2, []string{"--optimizers", "sgd,momentum"}},
 		{"--hidden 10,0", "", 2, []string{"--hidden", "0", "1 to 65536"}},

@@ -111,6 +111,16 @@ var meanings = map[string]func(c call){
 			LR: c.s("lr"), OneMinusBeta1: c.s("oneMinusBeta1"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps"), Grad: c.grad()})
 	},
 
+	"AdamW": func(c call) {
+		kernels.AdamW(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.AdamWCoef{
+			StepSize: c.s("stepSize"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"),
+			RootCorrection: c.s("rootCorrection"), Eps: c.s("eps"), Grad: c.grad()})
+	},
+	"Lion": func(c call) {
+		kernels.Lion(c.v("p"), c.v("m"), c.v("grad"), kernels.LionCoef{
+			LR: c.s("lr"), Beta1: c.s("beta1"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"), Grad: c.grad()})
+	},
+
 	"Exp":           func(c call) { kernels.Exp(c.v("dst"), c.v("x")) },
 	"Log":           func(c call) { kernels.Log(c.v("dst"), c.v("x")) },
 	"ReLU":          func(c call) { kernels.Activate(kernels.ActReLU, c.v("dst"), c.v("x")) },

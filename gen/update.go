@@ -72,6 +72,30 @@ var updates = []kernel{
 			l.Put("v", v)
 			l.Put("p", l.scaled(p, m, v))
 		}),
+
+	update("AdamW", "p m v grad", "stepSize oneMinusBeta1 beta2 oneMinusBeta2 rootCorrection eps", `
+		m = m + oneMinusBeta1·(grad - m)
+		v = beta2·v + (oneMinusBeta2·grad)·grad
+		p = p - (stepSize·m)/(√v/rootCorrection + eps)`,
+		func(l lanes, p, g vec.V) {
+			m := l.Get("m")
+			m = l.Add(m, l.Mul(l.Scalar("oneMinusBeta1"), l.Sub(g, m)))
+			l.Put("m", m)
+			v := l.Add(l.Mul(l.Scalar("beta2"), l.Get("v")), l.Mul(l.Mul(l.Scalar("oneMinusBeta2"), g), g))
+			l.Put("v", v)
+			root := l.Add(l.Div(l.Sqrt(v), l.Scalar("rootCorrection")), l.Scalar("eps"))
+			l.Put("p", l.Sub(p, l.Div(l.Mul(l.Scalar("stepSize"), m), root)))
+		}),
+
+	update("Lion", "p m grad", "lr beta1 oneMinusBeta1 beta2 oneMinusBeta2", `
+		p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
+		m = beta2·m + oneMinusBeta2·grad`,
+		func(l lanes, p, g vec.V) {
+			m := l.Get("m")
+			c := l.Add(l.Mul(l.Scalar("beta1"), m), l.Mul(l.Scalar("oneMinusBeta1"), g))
+			l.Put("p", l.Sub(p, signed(l.Program, c, l.Scalar("lr"))))
+			l.Put("m", l.Add(l.Mul(l.Scalar("beta2"), m), l.Mul(l.Scalar("oneMinusBeta2"), g)))
+		}),
 }
 
 // velocity is momentum·v - lr·g.
@@ -87,6 +111,12 @@ func (l lanes) lookAhead(p, v, g vec.V) vec.V {
 // scaled is p - (lr·g)/(√h + eps).
 func (l lanes) scaled(p, g, h vec.V) vec.V {
 	return l.Sub(p, l.Div(l.Mul(l.Scalar("lr"), g), l.Add(l.Sqrt(h), l.Scalar("eps"))))
+}
+
+// signed is by with the sign of x, or 0 if x is 0 or NaN.
+func signed(p *vec.Program, x, by vec.V) vec.V {
+	zero := p.F32(0)
+	return p.Sub(p.And(p.Gt(x, zero), by), p.And(p.Gt(zero, x), by))
 }
 
 // options are what a rule may do to the gradient and the parameter first: bit i of
@@ -130,10 +160,7 @@ func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) 
 			}
 			option("OptionZero", func() { l.Put("grad", p.F32(0)) })
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
-			option("OptionL1", func() {
-				zero, l1 := p.F32(0), p.Splat("l1")
-				p.Set(g, p.Add(g, p.Sub(p.And(p.Gt(x, zero), l1), p.And(p.Gt(zero, x), l1))))
-			})
+			option("OptionL1", func() { p.Set(g, p.Add(g, signed(p, x, p.Splat("l1")))) })
 			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
 			option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
 			body(l, x, g)

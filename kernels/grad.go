@@ -43,14 +43,7 @@ func (c *GradCoef) ready(p, g float32) (float32, float32) {
 		g *= c.Scale
 	}
 	if c.L1 != 0 {
-		var plus, minus float32
-		if p > 0 {
-			plus = c.L1
-		}
-		if 0 > p {
-			minus = c.L1
-		}
-		g += plus - minus
+		g += signed(p, c.L1)
 	}
 	if c.L2 != 0 {
 		g += float32(c.L2 * p)
@@ -59,6 +52,17 @@ func (c *GradCoef) ready(p, g float32) (float32, float32) {
 		p *= c.Keep
 	}
 	return p, g
+}
+
+// signed is by with the sign of x, or 0 if x is 0 or NaN.
+func signed(x, by float32) float32 {
+	switch {
+	case x > 0:
+		return by
+	case 0 > x:
+		return 0 - by
+	}
+	return 0
 }
 
 // done sets the gradients to zero if that is asked for.

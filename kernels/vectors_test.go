@@ -41,7 +41,11 @@ const (
 	lr64, mu64, beta164, beta264, eps64 = float64(lr), float64(mu), float64(beta1), float64(beta2), float64(eps)
 )
 
-var nesterov = NesterovCoef{LR: lr, Momentum: mu, Momentum2: mu * mu, LookAhead: lr * (1 + mu)}
+var (
+	nesterov = NesterovCoef{LR: lr, Momentum: mu, Momentum2: mu * mu, LookAhead: lr * (1 + mu)}
+	adamW    = AdamWCoef{StepSize: lr, OneMinusBeta1: beta1, Beta2: 1 - beta2, OneMinusBeta2: beta2, RootCorrection: 0.3, Eps: eps}
+	lion     = LionCoef{LR: lr, Beta1: mu, OneMinusBeta1: 1 - mu, Beta2: 0.99, OneMinusBeta2: 0.01}
+)
 
 // everyOption has all that an update rule may do first; mildOptions leave out the
 // sums, which may cancel.
@@ -60,11 +64,10 @@ func withOptions() []vectorKernel {
 		rule := vectorKernels[slices.IndexFunc(vectorKernels, func(k vectorKernel) bool { return k.name == name })]
 		row := vectorKernel{
 			name: fmt.Sprintf("%s %+v", name, grad), streams: streams, roundings: rule.roundings + 6,
-			run:     func(v [][]float32, limit ...Threads) (sum float64) { run(v, grad, limit...); return },
-			formula: optionsFormula(grad, rule.formula),
+			run: func(v [][]float32, limit ...Threads) (sum float64) { run(v, grad, limit...); return },
 		}
-		if strings.Contains(streams, "+") && grad == everyOption {
-			row.formula = nil
+		if !strings.Contains(streams, "+") || grad != everyOption {
+			row.formula = optionsFormula(grad, rule.formula)
 		}
 		rows = append(rows, row)
 	}
@@ -95,6 +98,16 @@ func withOptions() []vectorKernel {
 		})
 		add("Adam", "p* m* v*+ grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
 			Adam(v[0], v[1], v[2], v[3], AdamCoef{LR: lr, OneMinusBeta1: beta1, OneMinusBeta2: beta2, Eps: eps, Grad: grad}, limit...)
+		})
+		add("AdamW", "p* m* v*+ grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			c := adamW
+			c.Grad = grad
+			AdamW(v[0], v[1], v[2], v[3], c, limit...)
+		})
+		add("Lion", "p* m* grad", grad, func(v [][]float32, grad GradCoef, limit ...Threads) {
+			c := lion
+			c.Grad = grad
+			Lion(v[0], v[1], v[2], c, limit...)
 		})
 	}
 	return rows
@@ -211,6 +224,36 @@ var vectorKernels = []vectorKernel{
 			x[1] += beta164 * sub(x[3], x[1])
 			x[2] += beta264 * sub(x[3]*x[3], x[2])
 			x[0] = sub(x[0], lr64*x[1]/(math.Sqrt(x[2])+eps64))
+			return
+		},
+	},
+	{
+		name: "AdamW", streams: "p* m* v*+ grad", roundings: 13,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			AdamW(v[0], v[1], v[2], v[3], adamW, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[1] += beta164 * sub(x[3], x[1])
+			x[2] = float64(adamW.Beta2)*x[2] + beta264*x[3]*x[3]
+			x[0] = sub(x[0], lr64*x[1]/(math.Sqrt(x[2])/float64(adamW.RootCorrection)+eps64))
+			return
+		},
+	},
+	{
+		name: "Lion", streams: "p* m* grad", roundings: 4, // as long as none of the sums is so small that its sign is open
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			Lion(v[0], v[1], v[2], lion, limit...)
+			return
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			switch c := float64(lion.Beta1)*x[1] + float64(lion.OneMinusBeta1)*x[2]; {
+			case c > 0:
+				x[0] = sub(x[0], lr64)
+			case c < 0:
+				x[0] += lr64
+			}
+			x[1] = float64(lion.Beta2)*x[1] + float64(lion.OneMinusBeta2)*x[2]
 			return
 		},
 	},

@@ -28,6 +28,8 @@ var small = map[string]string{
 	"adagrad":                 "9ab1f84a7712b377bddff7aa8e689f636796ceb32b6a4cdc970d6d9a188beb98",
 	"rmsprop":                 "bf3583880b87296af7687196cb14add0aa8e46e46a8a886279ddbfccc3c162f7",
 	"adam":                    "0cee4685e02273b89d3b6390d4a525f7a76992fba1f4eb5e2e8cebdea88d8c0a",
+	"adamw":                   "b9fa02f0376419b8bc8784f037b708b0a5b18d3117876bba161efb7891f726f9",
+	"lion":                    "5c3eeda9134514d25c16a94fef146f29a0c8353e7473505b5fbc8f5aa6d07139",
 }
 
 // full is 784-100-100-100-100-10 with ReLU after steps of 128 images by Adam.

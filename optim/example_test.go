@@ -36,5 +36,5 @@ func ExampleNew() {
 
 func ExampleNames() {
 	fmt.Println(optim.Names())
-	// Output: [sgd momentum nesterov nesterov-velocity-first adagrad rmsprop adam]
+	// Output: [sgd momentum nesterov nesterov-velocity-first adagrad rmsprop adam adamw lion]
 }

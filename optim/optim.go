@@ -16,6 +16,12 @@
 //	adam                     m += (1-β1)·(g - m); v += (1-β2)·(g² - v);
 //	                         p -= η·√(1-β2ᵗ)/(1-β1ᵗ)·m/(√v + ε)
 //
+// and as their papers and PyTorch have them:
+//
+//	adamw                    m += (1-β1)·(g - m); v = β2·v + (1-β2)·g²;
+//	                         p -= η/(1-β1ᵗ)·m/(√v/√(1-β2ᵗ) + ε)
+//	lion                     p -= η·sign(β1·m + (1-β1)·g); m = β2·m + (1-β2)·g
+//
 // Each type gives its paper and its options' defaults. A vector of state starts
 // at zero. The vectors are float32, in the evaluation order that the kernel's
 // doc gives; a factor made of options alone, such as (1+μ)·η, is worked out in
@@ -111,6 +117,8 @@ var rules = []rule{
 	newRule("adagrad", NewAdaGrad),
 	newRule("rmsprop", NewRMSprop),
 	newRule("adam", NewAdam),
+	newRule("adamw", NewAdamW),
+	newRule("lion", NewLion),
 }
 
 type rule struct {
