@@ -10,7 +10,7 @@ type Gemm struct {
 	C         *float32
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for End >= EndDeriveReLU: the results of the activation
-	Ahead     uintptr  // an address to fetch for later: a row as long as the panel's in every AheadEvery steps of k, unless Pack is set
+	Ahead     uintptr  // what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k
 	AStride   int      // from one row of A to the next, in bytes
 	AStep     int      // from one k to the next in A, in bytes
 	BStep     int      // from one k to the next in B, in bytes

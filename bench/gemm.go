@@ -90,7 +90,7 @@ type multiplier interface {
 // compare races the multipliers, Lockstep first, and prints the table.
 func (g *gemm) compare(ctx context.Context, out io.Writer, shapes []shape, all []multiplier) error {
 	measure, how := newProductMeter(g.Threads)
-	fmt.Fprintf(out, "threads: %d; rounds: %d, the third fastest counts; processor types asked for: %s; cycles: %s\n", g.Threads, g.Rounds, g.Coretype, how)
+	fmt.Fprintf(out, "threads: %d; rounds: %d, of up to 5 laps each of which the fastest counts, and of the rounds the third fastest; processor types asked for: %s; cycles: %s\n", g.Threads, g.Rounds, g.Coretype, how)
 	for _, m := range all {
 		fmt.Fprintf(out, "%v: %s\n", m, m.about())
 	}
@@ -178,7 +178,7 @@ func round(m multiplier, s shape, measure meter) (speed float64, unit string, er
 	const warm, lapped = 2e8, 4e7 // 2 ms and 0.4 ms, in floating-point operations
 	laps := 5
 	if s.flops() > warm {
-		laps = 1 // it is no shorter for that
+		laps = 1 // one product is longer than a lap
 	}
 	// Fetches what others have put out of the caches.
 	if _, err := m.time(max(1, int(warm/s.flops()))); err != nil {

@@ -50,7 +50,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
-	{"Ahead", "uintptr", "an address to fetch for later: a row as long as the panel's in every AheadEvery steps of k, unless Pack is set"},
+	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k"},
 	{"AStride", "int", "from one row of A to the next, in bytes"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
@@ -64,9 +64,10 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"End", "int", "what is done to them at the end"},
 }
 
-// aheadEvery is the number of steps of k for a row that is fetched ahead. A line
-// from memory takes some 500 cycles and a core waits for no more than about 24 at
-// a time, so that there is one in 21 cycles, while 16 steps take 96.
+// aheadEvery is the number of steps of k for a row that is fetched ahead, by the
+// lines of its first and its last element. A line from memory takes some 500 cycles
+// and a core waits for no more than about 24 at a time: there is one in 21 cycles,
+// while 16 steps of the large tiles take 96.
 const aheadEvery = 16
 
 // The values of the fields Start and End.
@@ -110,7 +111,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			f(j, row.At(j*width))
 		}
 	}
-	// vectors calls f for the vectors of a row of C, the last one as a tail.
+	// vectors calls f for the vectors of a row, the last one as a tail.
 	last := p.NewTail(p.LoadR(field("Cols")))
 	vectors := func(row vec.R, f func(j int, m vec.Mem)) {
 		each(row, func(j int, m vec.Mem) {
@@ -481,7 +482,7 @@ func gemmTypes() []byte {
 	return []byte(strings.ReplaceAll(s, " // \n", "\n"))
 }
 
-// gemmDispatch writes GemmWidths and GemmTile for an architecture.
+// gemmDispatch writes GemmTile, RowSteps, GemmRow and GemmShape for an architecture.
 func gemmDispatch(arch string) string {
 	var b strings.Builder
 	b.WriteString(`

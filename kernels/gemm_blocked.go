@@ -26,10 +26,11 @@ import (
 const (
 	gemmMC = 1024
 	gemmKC = 1024
-	// A packed block of A stays in L2, and its copy goes to where the one before
-	// was.
+	// Of packed A, half a MiB, which stays in L2: each copy goes to where the one
+	// before was.
 	gemmMCPacked = 256
-	// Without packing, a panel of B stays in L1 or its rows compete for few sets
+	gemmKCPacked = 512
+	// Where B is not packed, the rows of a longer block would compete for few sets
 	// of L2.
 	gemmKCDirect = 384
 )
@@ -69,8 +70,9 @@ func (g *gemm) run(threads int) {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// piece is what the next of the fewest even pieces of at most most takes.
-func piece(left, most int) int { return ceil(left, max(1, ceil(left, most))) }
+// piece cuts left evenly into the fewest pieces of at most limit, and returns the
+// first.
+func piece(left, limit int) int { return ceil(left, max(1, ceil(left, limit))) }
 
 // minBlock is the number of multiply-adds below which a block is not worth
 // handing to another thread: some 2 µs.
@@ -81,7 +83,7 @@ const minBlock = 1 << 17
 // long as some 4 rows more; strips of columns are whole vectors and, if they pack
 // A, take as long as 8 columns more. There is one a thread, or two if they are long
 // enough for the packing not to matter, so that a thread which is held up can be
-// helped.
+// helped. Where B is not packed, or transposed, this is an approximation.
 func (t *gemmTask) cut(threads int) {
 	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
 	if work < 2*minBlock {
@@ -192,7 +194,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	packA, packB := g.packs(together)
 	mcMost, kcMost := gemmMC, gemmKC
 	if packA {
-		mcMost = gemmMCPacked
+		mcMost, kcMost = gemmMCPacked, gemmKCPacked
 	}
 	if !packB {
 		kcMost = gemmKCDirect
@@ -214,7 +216,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 			for j := 0; j < g.n; {
 				vecs := panelVecs(ceil(g.n-j, lanes))
 				cols := min(vecs*lanes, g.n-j)
-				p := panel{isa: isa, vecs: vecs, width: vecs * lanes, height: heights[vecs], args: asm.Gemm{
+				p := panel{isa: isa, vecs: vecs, width: vecs * lanes, height: heights[vecs], rows: mc, args: asm.Gemm{
 					A: a.at, AStride: a.stride, AStep: a.step, K: kc,
 					C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
 				}}
@@ -241,12 +243,12 @@ func (g *gemm) blocked(isa cpu.ISA) {
 				case g.ep.Bias != nil:
 					p.args.Start, p.args.Bias = asm.StartBias, &g.ep.Bias[j]
 				case g.rowBias != nil:
-					p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[i0]
+					p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[0] // a transposed product has few rows
 				}
 				if p0+kc == g.k {
 					g.end(&p.args, i0, j)
 				}
-				p.run(mc)
+				p.run()
 				j += cols
 			}
 			p0 += max(1, kc)
@@ -410,13 +412,14 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 	}
 }
 
-// panel is a panel of C to be computed, mc rows by kc steps of k, and what is
-// wanted afterwards.
+// panel is a panel of C to be computed, and what is wanted afterwards.
 type panel struct {
 	isa                 cpu.ISA
 	vecs, width, height int // of a tile; the width in elements
+	rows                int // of C
 	args                asm.Gemm
 	next                fetch // the next panel of B
+	fetched             int   // rows of C, from the top
 }
 
 // fetch is memory to be fetched ahead: rows, step bytes apart.
@@ -425,28 +428,22 @@ type fetch struct {
 	step, rows int
 }
 
-// run does the tiles, one below the other: n rows split evenly over the fewest
-// tiles. The first one packs B, if it has to be. The others fetch first the rows
-// of C below them and then the next panel of B: both are far apart in memory, so
-// the processor does not foresee them.
-func (p *panel) run(n int) {
+// run does the tiles, one below the other, the rows split evenly over the fewest
+// tiles. The first one packs B, if it has to be.
+func (p *panel) run() {
 	args := &p.args
-	tiles := ceil(n, p.height)
-	low, more := n/tiles, n%tiles
+	tiles := ceil(p.rows, p.height)
+	low, more := p.rows/tiles, p.rows%tiles
 	most := max(1, gemmCall/(p.height*p.width*max(1, args.K)))
-	rest := fetch{uintptr(unsafe.Pointer(args.C)), args.CStride, n}
-	for at := 0; ; {
+	for at, done := 0, 0; ; {
 		height, t := low, min(most, tiles-at)
 		if at < more {
 			height, t = low+1, min(most, more-at)
 		}
 		if args.Pack != nil {
 			t = 1
-		} else if args.K > 0 {
-			if rest.rows <= 0 {
-				rest, p.next = p.next, fetch{}
-			}
-			t = rest.take(args, t)
+		} else {
+			t = p.ahead(done, height, t)
 		}
 		args.Tiles = t
 		asm.GemmTile(p.isa, height, p.vecs, args)
@@ -458,6 +455,7 @@ func (p *panel) run(n int) {
 		}
 		// The places move on only now, so that no pointer leaves its slice.
 		down := height * t
+		done += down
 		args.A = (*float32)(unsafe.Add(unsafe.Pointer(args.A), down*args.AStride))
 		args.C = (*float32)(unsafe.Add(unsafe.Pointer(args.C), down*args.CStride))
 		args.Y = (*float32)(unsafe.Add(unsafe.Pointer(args.Y), down*args.YStride))
@@ -467,17 +465,29 @@ func (p *panel) run(n int) {
 	}
 }
 
-// take has the next t tiles, or fewer, fetch some of the rows.
-func (f *fetch) take(args *asm.Gemm, t int) int {
-	if f.rows <= 0 {
-		args.Ahead, args.AheadStep = uintptr(unsafe.Pointer(args.C)), 0 // of no use, but of no harm
-		return t
+// ahead says what the next t tiles fetch ahead, or how many fewer than t of them
+// shall fetch it: first the rows of C below them, if they do not overtake the
+// fetching, and then the next panel of B. Both are far apart in memory, so the
+// processor does not foresee them. The last of a kind begins early enough to end
+// with it: what is beyond may be another thread's.
+func (p *panel) ahead(done, height, t int) int {
+	args := &p.args
+	args.Ahead, args.AheadStep = uintptr(unsafe.Pointer(args.C)), 0 // of no use, but of no harm
+	each := ceil(args.K, asm.AheadEvery)                            // rows a tile
+	from := max(p.fetched, done+height)
+	switch {
+	case each >= height && from < p.rows && done+height+each <= p.rows:
+		from = min(from, p.rows-each)
+		t = min(t, (p.rows-from)/each)
+		args.Ahead, args.AheadStep = args.Ahead+uintptr((from-done)*args.CStride), args.CStride
+		p.fetched = from + t*each
+	case each > 0 && p.next.rows > 0:
+		back := max(0, each-p.next.rows)
+		t = min(t, max(1, p.next.rows/each))
+		args.Ahead, args.AheadStep = p.next.at-uintptr(back*p.next.step), p.next.step
+		p.next.at += uintptr(t * each * p.next.step)
+		p.next.rows -= t * each
 	}
-	each := ceil(args.K, asm.AheadEvery) // rows a tile
-	t = min(t, ceil(f.rows, each))
-	args.Ahead, args.AheadStep = f.at, f.step
-	f.at += uintptr(t * each * f.step)
-	f.rows -= t * each
 	return t
 }
 

@@ -1,0 +1,146 @@
+package kernels
+
+import (
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
+)
+
+// These are the rules that change no bit of a product, so that no other test sees
+// them broken.
+
+func TestPiece(t *testing.T) {
+	for _, c := range []struct{ left, limit, want int }{
+		{0, 5, 0}, {1, 5, 1}, {5, 5, 5}, {6, 5, 3}, {7, 5, 4}, {10, 5, 5}, {11, 5, 4}, {784, 1024, 784}, {1025, 1024, 513}, {2049, 1024, 683},
+	} {
+		if got := piece(c.left, c.limit); got != c.want {
+			t.Errorf("piece(%d, %d) = %d, want %d", c.left, c.limit, got, c.want)
+		}
+	}
+}
+
+// TestPacks goes along both sides of each rule.
+func TestPacks(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		g        gemm
+		together bool
+		a, b     bool
+	}{
+		{"small B", gemm{m: 64, n: 64, k: 128, alpha: 1, lda: 128, ldb: 64}, false, false, false},
+		{"larger B", gemm{m: 64, n: 64, k: 129, alpha: 1, lda: 129, ldb: 64}, false, false, true},
+		{"three tiles", gemm{m: 9, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, true},
+		{"two tiles", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, false},
+		{"two tiles, across lines", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, true},
+		{"one tile, across lines", gemm{m: 4, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, false},
+		{"a stride of few sets", gemm{m: 9, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, true},
+		{"such, and two tiles", gemm{m: 8, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
+		{"B transposed", gemm{tB: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, false, false, true},
+		{"alpha", gemm{m: 2, n: 8, k: 8, alpha: 2, lda: 8, ldb: 8}, false, true, false},
+		{"far rows", gemm{m: 64, n: 65, k: 8, alpha: 1, lda: 4096, ldb: 65}, false, false, false},
+		{"far steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1024, ldb: 65}, false, true, false},
+		{"near steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1023, ldb: 65}, false, false, false},
+		{"far steps for few columns", gemm{tA: true, m: 64, n: 64, k: 8, alpha: 1, lda: 1024, ldb: 64}, false, false, false},
+		{"rows together", gemm{m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, true, false},
+		{"rows together already", gemm{tA: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, false, false},
+	} {
+		if a, b := c.g.packs(c.together); a != c.a || b != c.b {
+			t.Errorf("%s: packs A %v and B %v, want %v and %v", c.what, a, b, c.a, c.b)
+		}
+	}
+}
+
+// TestCut: products are cut along the side that is said, into as many blocks.
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		what       string
+		g          gemm
+		threads    int
+		down, over int // blocks
+	}{
+		{"small", gemm{m: 32, n: 64, k: 127}, 2, 1, 1},
+		{"one thread", gemm{m: 1024, n: 1024, k: 1024}, 1, 1, 1},
+		{"few columns", gemm{tA: true, m: 5000, n: 11, k: 64}, 2, 2, 1},
+		{"few rows", gemm{m: 8, n: 512, k: 512}, 2, 1, 2},
+		{"a row", gemm{m: 1, n: 512, k: 784}, 2, 1, 2},
+		{"large: two blocks a thread", gemm{m: 512, n: 2048, k: 512}, 3, 1, 6},
+		{"work for three of eight threads", gemm{m: 16, n: 256, k: 96}, 8, 1, 3},
+	} {
+		for _, isa := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.NEON} { // where there is no such assembly, as Portable
+			g := c.g
+			g.alpha, g.lda, g.ldb = 1, max(g.m, g.k), g.n
+			task := gemmTask{gemm: g, isa: isa, rows: g.m, cols: g.n}
+			task.cut(c.threads)
+			if down, over := ceil(g.m, task.rows), ceil(g.n, task.cols); down != c.down || over != c.over {
+				t.Errorf("%s, %v: %d blocks down and %d over, want %d and %d", c.what, isa, down, over, c.down, c.over)
+			}
+			if lanes, _, _ := asm.GemmShape(isa); task.cols != g.n && task.cols%max(1, lanes) != 0 {
+				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, task.cols, lanes)
+			}
+		}
+	}
+}
+
+// TestAhead plays a panel's tiles: what they fetch is below the tile that fetches
+// it and not beyond the end, little of it twice, and all of it if there is time.
+func TestAhead(t *testing.T) {
+	const step, bStep = 400, 800
+	for _, height := range []int{1, 3, 4, 12} {
+		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
+			for _, rows := range []int{1, 4, 11, 100, 1024} {
+				c := make([]float32, rows*step/4)
+				p := panel{height: height, rows: rows, next: fetch{1 << 40, bStep, k}}
+				p.args.K, p.args.CStride = k, step
+				tileRows := 0 // the most that a tile fetches
+				var rowsOfC, rowsOfB []int
+				for done := 0; done < rows; {
+					p.args.C = &c[done*step/4]
+					left := ceil(rows-done, height)
+					tiles := p.ahead(done, height, left)
+					if tiles < 1 || tiles > left {
+						t.Fatalf("height %d, k %d, rows %d: %d tiles of %d", height, k, rows, tiles, left)
+					}
+					tileRows = ceil(k, asm.AheadEvery)
+					for i := range tiles * tileRows {
+						at := p.args.Ahead + uintptr(i*p.args.AheadStep)
+						switch {
+						case p.args.AheadStep == step:
+							rowsOfC = append(rowsOfC, int(at-uintptr(unsafe.Pointer(&c[0])))/step)
+							if row := rowsOfC[len(rowsOfC)-1]; row < done+(i/tileRows+1)*height {
+								t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
+							}
+						case p.args.AheadStep == bStep:
+							rowsOfB = append(rowsOfB, int(at-1<<40)/bStep)
+						case p.args.AheadStep != 0:
+							t.Fatalf("a step of %d", p.args.AheadStep)
+						}
+					}
+					done = min(rows, done+tiles*height)
+				}
+				for what, list := range map[string][]int{"C": rowsOfC, "B": rowsOfB} {
+					limit := map[string]int{"C": rows, "B": k}[what]
+					twice := 0
+					for i, row := range list {
+						if row < 0 || row >= limit || i > 0 && row > list[i-1]+1 && what == "B" {
+							t.Fatalf("height %d, k %d, rows %d: fetched rows %v of %s, of %d", height, k, rows, list, what, limit)
+						}
+						if i > 0 && row <= list[i-1] {
+							twice += list[i-1] - row + 1
+						}
+					}
+					if twice >= max(1, tileRows) {
+						t.Errorf("height %d, k %d, rows %d: %d rows of %s fetched twice: %v", height, k, rows, twice, what, list)
+					}
+				}
+				if tiles := ceil(rows, height); tileRows > 2*height && tiles > 4+2*ceil(rows+k, tileRows) {
+					if !slices.Contains(rowsOfC, rows-1) || !slices.Contains(rowsOfB, 0) || !slices.Contains(rowsOfB, k-1) {
+						t.Errorf("height %d, k %d, rows %d: fetched rows %v of C and %v of B", height, k, rows, rowsOfC, rowsOfB)
+					}
+				}
+			}
+		}
+	}
+}
