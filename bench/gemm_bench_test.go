@@ -26,6 +26,42 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
+// BenchmarkGemmThreads times each shape on one thread and on two, a lap here and a
+// lap there by turns, and reports the ratio of the times: of the fastest laps, and
+// the median over the pairs.
+func BenchmarkGemmThreads(b *testing.B) {
+	const lapped, pairs = 1e8, 101 // flop a lap, at least
+	for _, s := range gemmShapes {
+		b.Run(s.String(), func(b *testing.B) {
+			p := newProblem(s)
+			reps := max(1, int(lapped/s.flops()))
+			var ratios []float64
+			best := [2]float64{math.Inf(1), math.Inf(1)}
+			for b.Loop() {
+				ratios = ratios[:0]
+				for range max(11, min(pairs, int(pairs*lapped/s.flops()))) {
+					var times [2]float64
+					for i := range times {
+						h := &here{threads: kernels.Threads(i + 1), p: p}
+						h.once() // wakes the worker
+						l, err := h.time(reps)
+						if err != nil {
+							b.Fatal(err)
+						}
+						times[i] = l.Elapsed
+						best[i] = min(best[i], l.Elapsed)
+					}
+					ratios = append(ratios, times[0]/times[1])
+				}
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(best[0]/best[1], "best-ratio")
+			b.ReportMetric(ratios[len(ratios)/2], "median-ratio")
+		})
+	}
+}
+
 // BenchmarkGemmEpilogue times what a layer does to its sums, forward, and to the
 // gradients of its inputs, backward.
 func BenchmarkGemmEpilogue(b *testing.B) {
