@@ -316,9 +316,10 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return true
 }
 
-// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
-// of row q of src. The rows are stride bytes apart; there are rows of them, and
-// the last stands in for those beyond.
+// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
+// many as a vector has lanes: element q of row p of dst is element p of row q of
+// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
+// the last row of src repeats it.
 func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
 	switch isa {
 	case cpu.NEON:
@@ -329,7 +330,7 @@ func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	return true
 }
 
-// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+// CopyTrans is PackTrans, but the rows of dst are rows elements long.
 func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
 	switch isa {
 	case cpu.NEON:
@@ -340,12 +341,12 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	return true
 }
 
-// GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors.
-func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
+// GemmTile runs the micro-kernel for tiles of the given number of rows, vectors and
+// columns more, which only a narrow one has: args.Cols is how many.
+func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 	switch isa {
 	case cpu.NEON:
-		switch vecs*16 + rows {
+		switch (part*4+vecs)*16 + rows {
 		case 17:
 			gemm1x1NEON(args)
 		case 18:
@@ -432,12 +433,13 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 }
 
 // GemmShape tells what micro-kernels there are: the lanes of a vector, the
-// greatest number of rows for each width in vectors, and whether they want the
-// rows of A side by side, AStride being the size of an element.
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, together bool) {
+// greatest number of rows for each width in vectors, that of the narrow ones (0 if
+// there are none; then there are also all halves of it, down to 1), and whether they
+// want the rows of A side by side, AStride being the size of an element.
+func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, narrow int, together bool) {
 	switch isa {
 	case cpu.NEON:
-		return 4, [4]int{1: 8, 2: 8, 3: 8}, true
+		return 4, [4]int{1: 8, 2: 8, 3: 8}, 0, true
 	}
 	return
 }

@@ -92,77 +92,76 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS (R3), F1
+	FMOVS (R8), F1
 	B part8
 
 part9:
-	FMOVD (R3), F1
+	FMOVD (R8), F1
 	TBZ $0x00, R1, part8
-	ADD $+8, R3, R10
-	VLD1 (R10), V1.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V1.S[2]
 	B part8
 
 part7:
-	FMOVQ (R3), F1
+	FMOVQ (R8), F1
 
 part8:
-	FMOVQ F1, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVS (R7), F2
+	FMOVQ F1, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F1
-	ADD R6, R3
-	FMOVS (R7), F2
+	FMOVQ (R8), F1
+	ADD R9, R8
+	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -430,79 +429,78 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS (R3), F2
+	FMOVS (R8), F2
 	B part11
 
 part12:
-	FMOVD (R3), F2
+	FMOVD (R8), F2
 	TBZ $0x00, R1, part11
-	ADD $+8, R3, R10
-	VLD1 (R10), V2.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V2.S[2]
 	B part11
 
 part10:
-	FMOVQ (R3), F2
+	FMOVQ (R8), F2
 
 part11:
-	FMOVQ F2, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVD (R7), F3
+	FMOVQ F2, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVD (R2), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F2
-	ADD R6, R3
-	FMOVD (R7), F3
+	FMOVQ (R8), F2
+	ADD R9, R8
+	FMOVD (R2), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -880,85 +878,84 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
-	FMOVS (R3), F3
+	FMOVS (R8), F3
 	B part14
 
 part15:
-	FMOVD (R3), F3
+	FMOVD (R8), F3
 	TBZ $0x00, R1, part14
-	ADD $+8, R3, R10
-	VLD1 (R10), V3.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V3.S[2]
 	B part14
 
 part13:
-	FMOVQ (R3), F3
+	FMOVQ (R8), F3
 
 part14:
-	FMOVQ F3, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVD (R7), F4
-	ADD $+8, R7, R10
-	VLD1 (R10), V4.S[2]
+	FMOVQ F3, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVD (R2), F4
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
 	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
 	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
 	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F3
-	ADD R6, R3
-	FMOVD (R7), F4
-	ADD $+8, R7, R10
-	VLD1 (R10), V4.S[2]
+	FMOVQ (R8), F3
+	ADD R9, R8
+	FMOVD (R2), F4
+	ADD $+8, R2, R11
+	VLD1 (R11), V4.S[2]
 	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
 	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
 	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -1446,83 +1443,82 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS (R3), F4
+	FMOVS (R8), F4
 	B part17
 
 part18:
-	FMOVD (R3), F4
+	FMOVD (R8), F4
 	TBZ $0x00, R1, part17
-	ADD $+8, R3, R10
-	VLD1 (R10), V4.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V4.S[2]
 	B part17
 
 part16:
-	FMOVQ (R3), F4
+	FMOVQ (R8), F4
 
 part17:
-	FMOVQ F4, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVQ (R7), F5
+	FMOVQ F4, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVQ (R2), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
 	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F4
-	ADD R6, R3
-	FMOVQ (R7), F5
+	FMOVQ (R8), F4
+	ADD R9, R8
+	FMOVQ (R2), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
 	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -2120,87 +2116,86 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
-	FMOVS (R3), F5
+	FMOVS (R8), F5
 	B part20
 
 part21:
-	FMOVD (R3), F5
+	FMOVD (R8), F5
 	TBZ $0x00, R1, part20
-	ADD $+8, R3, R10
-	VLD1 (R10), V5.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V5.S[2]
 	B part20
 
 part19:
-	FMOVQ (R3), F5
+	FMOVQ (R8), F5
 
 part20:
-	FMOVQ F5, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVQ (R7), F6
-	FMOVS 16(R7), F7
+	FMOVQ F5, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVQ (R2), F6
+	FMOVS 16(R2), F7
 	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
 	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
 	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
 	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
 	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F5
-	ADD R6, R3
-	FMOVQ (R7), F6
-	FMOVS 16(R7), F7
+	FMOVQ (R8), F5
+	ADD R9, R8
+	FMOVQ (R2), F6
+	FMOVS 16(R2), F7
 	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
 	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
 	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
 	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
 	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -2908,89 +2903,88 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
-	FMOVS (R3), F6
+	FMOVS (R8), F6
 	B part23
 
 part24:
-	FMOVD (R3), F6
+	FMOVD (R8), F6
 	TBZ $0x00, R1, part23
-	ADD $+8, R3, R10
-	VLD1 (R10), V6.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V6.S[2]
 	B part23
 
 part22:
-	FMOVQ (R3), F6
+	FMOVQ (R8), F6
 
 part23:
-	FMOVQ F6, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVQ (R7), F7
-	FMOVD 16(R7), F8
+	FMOVQ F6, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVQ (R2), F7
+	FMOVD 16(R2), F8
 	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
 	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
 	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
 	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
 	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F6
-	ADD R6, R3
-	FMOVQ (R7), F7
-	FMOVD 16(R7), F8
+	FMOVQ (R8), F6
+	ADD R9, R8
+	FMOVQ (R2), F7
+	FMOVD 16(R2), F8
 	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
 	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
 	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
 	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
 	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -3808,41 +3802,42 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
-	FMOVS (R3), F7
+	FMOVS (R8), F7
 	B part26
 
 part27:
-	FMOVD (R3), F7
+	FMOVD (R8), F7
 	TBZ $0x00, R1, part26
-	ADD $+8, R3, R10
-	VLD1 (R10), V7.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V7.S[2]
 	B part26
 
 part25:
-	FMOVQ (R3), F7
+	FMOVQ (R8), F7
 
 part26:
-	FMOVQ F7, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVQ (R7), F8
-	FMOVD 16(R7), F9
-	ADD $+24, R7, R10
-	VLD1 (R10), V9.S[2]
+	FMOVQ F7, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVQ (R2), F8
+	FMOVD 16(R2), F9
+	ADD $+24, R2, R6
+	VLD1 (R6), V9.S[2]
 	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
 	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
@@ -3850,37 +3845,35 @@ part26:
 	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
 	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
 	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F7
-	ADD R6, R3
-	FMOVQ (R7), F8
-	FMOVD 16(R7), F9
-	ADD $+24, R7, R10
-	VLD1 (R10), V9.S[2]
+	FMOVQ (R8), F7
+	ADD R9, R8
+	FMOVQ (R2), F8
+	FMOVD 16(R2), F9
+	ADD $+24, R2, R11
+	VLD1 (R11), V9.S[2]
 	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
 	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
@@ -3888,15 +3881,15 @@ l11:
 	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
 	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
 	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -4824,39 +4817,40 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS (R3), F8
+	FMOVS (R8), F8
 	B part29
 
 part30:
-	FMOVD (R3), F8
+	FMOVD (R8), F8
 	TBZ $0x00, R1, part29
-	ADD $+8, R3, R10
-	VLD1 (R10), V8.S[2]
+	ADD $+8, R8, R6
+	VLD1 (R6), V8.S[2]
 	B part29
 
 part28:
-	FMOVQ (R3), F8
+	FMOVQ (R8), F8
 
 part29:
-	FMOVQ F8, (R9)
-	ADD $+16, R9
-	ADD R6, R3
-	FMOVQ (R7), F9
-	FMOVQ 16(R7), F10
+	FMOVQ F8, (R10)
+	ADD $+16, R10
+	ADD R9, R8
+	FMOVQ (R2), F9
+	FMOVQ 16(R2), F10
 	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
 	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
 	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
@@ -4865,35 +4859,33 @@ part29:
 	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
 	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+12, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F8
-	ADD R6, R3
-	FMOVQ (R7), F9
-	FMOVQ 16(R7), F10
+	FMOVQ (R8), F8
+	ADD R9, R8
+	FMOVQ (R2), F9
+	FMOVQ 16(R2), F10
 	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
 	WORD $0x4fa91101 // fmla v1.4s, v8.4s, v9.s[1]
 	WORD $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
@@ -4902,15 +4894,15 @@ l11:
 	WORD $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
 	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -5784,82 +5776,81 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F2
+	FMOVQ (R8), F2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS 16(R3), F3
+	FMOVS 16(R8), F3
 	B part8
 
 part9:
-	FMOVD 16(R3), F3
+	FMOVD 16(R8), F3
 	TBZ $0x00, R1, part8
-	ADD $+24, R3, R10
-	VLD1 (R10), V3.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V3.S[2]
 	B part8
 
 part7:
-	FMOVQ 16(R3), F3
+	FMOVQ 16(R8), F3
 
 part8:
-	FMOVQ F2, (R9)
-	FMOVQ F3, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVS (R7), F4
+	FMOVQ F2, (R10)
+	FMOVQ F3, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVS (R2), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F2
-	FMOVQ 16(R3), F3
-	ADD R6, R3
-	FMOVS (R7), F4
+	FMOVQ (R8), F2
+	FMOVQ 16(R8), F3
+	ADD R9, R8
+	FMOVS (R2), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -6156,86 +6147,85 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F4
+	FMOVQ (R8), F4
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS 16(R3), F5
+	FMOVS 16(R8), F5
 	B part11
 
 part12:
-	FMOVD 16(R3), F5
+	FMOVD 16(R8), F5
 	TBZ $0x00, R1, part11
-	ADD $+24, R3, R10
-	VLD1 (R10), V5.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V5.S[2]
 	B part11
 
 part10:
-	FMOVQ 16(R3), F5
+	FMOVQ 16(R8), F5
 
 part11:
-	FMOVQ F4, (R9)
-	FMOVQ F5, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVD (R7), F6
+	FMOVQ F4, (R10)
+	FMOVQ F5, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVD (R2), F6
 	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	ADD R6, R3
-	FMOVD (R7), F6
+	FMOVQ (R8), F4
+	FMOVQ 16(R8), F5
+	ADD R9, R8
+	FMOVD (R2), F6
 	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -6667,94 +6657,93 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F6
+	FMOVQ (R8), F6
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
-	FMOVS 16(R3), F7
+	FMOVS 16(R8), F7
 	B part14
 
 part15:
-	FMOVD 16(R3), F7
+	FMOVD 16(R8), F7
 	TBZ $0x00, R1, part14
-	ADD $+24, R3, R10
-	VLD1 (R10), V7.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V7.S[2]
 	B part14
 
 part13:
-	FMOVQ 16(R3), F7
+	FMOVQ 16(R8), F7
 
 part14:
-	FMOVQ F6, (R9)
-	FMOVQ F7, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVD (R7), F8
-	ADD $+8, R7, R10
-	VLD1 (R10), V8.S[2]
+	FMOVQ F6, (R10)
+	FMOVQ F7, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVD (R2), F8
+	ADD $+8, R2, R6
+	VLD1 (R6), V8.S[2]
 	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
 	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
 	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
 	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
-	ADD R6, R3
-	FMOVD (R7), F8
-	ADD $+8, R7, R10
-	VLD1 (R10), V8.S[2]
+	FMOVQ (R8), F6
+	FMOVQ 16(R8), F7
+	ADD R9, R8
+	FMOVD (R2), F8
+	ADD $+8, R2, R11
+	VLD1 (R11), V8.S[2]
 	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
 	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
 	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
 	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
 	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -7321,40 +7310,41 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F8
+	FMOVQ (R8), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS 16(R3), F9
+	FMOVS 16(R8), F9
 	B part17
 
 part18:
-	FMOVD 16(R3), F9
+	FMOVD 16(R8), F9
 	TBZ $0x00, R1, part17
-	ADD $+24, R3, R10
-	VLD1 (R10), V9.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V9.S[2]
 	B part17
 
 part16:
-	FMOVQ 16(R3), F9
+	FMOVQ 16(R8), F9
 
 part17:
-	FMOVQ F8, (R9)
-	FMOVQ F9, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVQ (R7), F10
+	FMOVQ F8, (R10)
+	FMOVQ F9, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVQ (R2), F10
 	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
 	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
@@ -7363,35 +7353,33 @@ part17:
 	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
-	ADD R6, R3
-	FMOVQ (R7), F10
+	FMOVQ (R8), F8
+	FMOVQ 16(R8), F9
+	ADD R9, R8
+	FMOVQ (R2), F10
 	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
 	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
@@ -7400,15 +7388,15 @@ l11:
 	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -8110,41 +8098,42 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F10
+	FMOVQ (R8), F10
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
-	FMOVS 16(R3), F11
+	FMOVS 16(R8), F11
 	B part20
 
 part21:
-	FMOVD 16(R3), F11
+	FMOVD 16(R8), F11
 	TBZ $0x00, R1, part20
-	ADD $+24, R3, R10
-	VLD1 (R10), V11.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V11.S[2]
 	B part20
 
 part19:
-	FMOVQ 16(R3), F11
+	FMOVQ 16(R8), F11
 
 part20:
-	FMOVQ F10, (R9)
-	FMOVQ F11, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVQ (R7), F12
-	FMOVS 16(R7), F13
+	FMOVQ F10, (R10)
+	FMOVQ F11, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVQ (R2), F12
+	FMOVS 16(R2), F13
 	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
 	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
@@ -8155,36 +8144,34 @@ part20:
 	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
 	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
 	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F10
-	FMOVQ 16(R3), F11
-	ADD R6, R3
-	FMOVQ (R7), F12
-	FMOVS 16(R7), F13
+	FMOVQ (R8), F10
+	FMOVQ 16(R8), F11
+	ADD R9, R8
+	FMOVQ (R2), F12
+	FMOVS 16(R2), F13
 	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
 	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
@@ -8195,15 +8182,15 @@ l11:
 	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
 	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
 	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -9040,41 +9027,42 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F12
+	FMOVQ (R8), F12
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
-	FMOVS 16(R3), F13
+	FMOVS 16(R8), F13
 	B part23
 
 part24:
-	FMOVD 16(R3), F13
+	FMOVD 16(R8), F13
 	TBZ $0x00, R1, part23
-	ADD $+24, R3, R10
-	VLD1 (R10), V13.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V13.S[2]
 	B part23
 
 part22:
-	FMOVQ 16(R3), F13
+	FMOVQ 16(R8), F13
 
 part23:
-	FMOVQ F12, (R9)
-	FMOVQ F13, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVQ (R7), F14
-	FMOVD 16(R7), F15
+	FMOVQ F12, (R10)
+	FMOVQ F13, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVQ (R2), F14
+	FMOVD 16(R2), F15
 	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
 	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
@@ -9087,36 +9075,34 @@ part23:
 	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
 	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
 	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	ADD R6, R3
-	FMOVQ (R7), F14
-	FMOVD 16(R7), F15
+	FMOVQ (R8), F12
+	FMOVQ 16(R8), F13
+	ADD R9, R8
+	FMOVQ (R2), F14
+	FMOVD 16(R2), F15
 	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
 	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
@@ -9129,15 +9115,15 @@ l11:
 	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
 	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
 	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -10109,43 +10095,44 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F14
+	FMOVQ (R8), F14
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
-	FMOVS 16(R3), F15
+	FMOVS 16(R8), F15
 	B part26
 
 part27:
-	FMOVD 16(R3), F15
+	FMOVD 16(R8), F15
 	TBZ $0x00, R1, part26
-	ADD $+24, R3, R10
-	VLD1 (R10), V15.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V15.S[2]
 	B part26
 
 part25:
-	FMOVQ 16(R3), F15
+	FMOVQ 16(R8), F15
 
 part26:
-	FMOVQ F14, (R9)
-	FMOVQ F15, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVQ (R7), F16
-	FMOVD 16(R7), F17
-	ADD $+24, R7, R10
-	VLD1 (R10), V17.S[2]
+	FMOVQ F14, (R10)
+	FMOVQ F15, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVQ (R2), F16
+	FMOVD 16(R2), F17
+	ADD $+24, R2, R6
+	VLD1 (R6), V17.S[2]
 	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
 	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
@@ -10160,38 +10147,36 @@ part26:
 	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
 	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
 	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F14
-	FMOVQ 16(R3), F15
-	ADD R6, R3
-	FMOVQ (R7), F16
-	FMOVD 16(R7), F17
-	ADD $+24, R7, R10
-	VLD1 (R10), V17.S[2]
+	FMOVQ (R8), F14
+	FMOVQ 16(R8), F15
+	ADD R9, R8
+	FMOVQ (R2), F16
+	FMOVD 16(R2), F17
+	ADD $+24, R2, R11
+	VLD1 (R11), V17.S[2]
 	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
 	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
@@ -10206,15 +10191,15 @@ l11:
 	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
 	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
 	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -11321,41 +11306,42 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F16
+	FMOVQ (R8), F16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS 16(R3), F17
+	FMOVS 16(R8), F17
 	B part29
 
 part30:
-	FMOVD 16(R3), F17
+	FMOVD 16(R8), F17
 	TBZ $0x00, R1, part29
-	ADD $+24, R3, R10
-	VLD1 (R10), V17.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V17.S[2]
 	B part29
 
 part28:
-	FMOVQ 16(R3), F17
+	FMOVQ 16(R8), F17
 
 part29:
-	FMOVQ F16, (R9)
-	FMOVQ F17, 16(R9)
-	ADD $+32, R9
-	ADD R6, R3
-	FMOVQ (R7), F18
-	FMOVQ 16(R7), F19
+	FMOVQ F16, (R10)
+	FMOVQ F17, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVQ (R2), F18
+	FMOVQ 16(R2), F19
 	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
 	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
@@ -11372,36 +11358,34 @@ part29:
 	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
-	ADD R6, R3
-	FMOVQ (R7), F18
-	FMOVQ 16(R7), F19
+	FMOVQ (R8), F16
+	FMOVQ 16(R8), F17
+	ADD R9, R8
+	FMOVQ (R2), F18
+	FMOVQ 16(R2), F19
 	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
 	WORD $0x4fb21202 // fmla v2.4s, v16.4s, v18.s[1]
@@ -11418,15 +11402,15 @@ l11:
 	WORD $0x4f931a2d // fmla v13.4s, v17.4s, v19.s[2]
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -12472,87 +12456,86 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F3
-	FMOVQ 16(R3), F4
+	FMOVQ (R8), F3
+	FMOVQ 16(R8), F4
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS 32(R3), F5
+	FMOVS 32(R8), F5
 	B part8
 
 part9:
-	FMOVD 32(R3), F5
+	FMOVD 32(R8), F5
 	TBZ $0x00, R1, part8
-	ADD $+40, R3, R10
-	VLD1 (R10), V5.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V5.S[2]
 	B part8
 
 part7:
-	FMOVQ 32(R3), F5
+	FMOVQ 32(R8), F5
 
 part8:
-	FMOVQ F3, (R9)
-	FMOVQ F4, 16(R9)
-	FMOVQ F5, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVS (R7), F6
+	FMOVQ F3, (R10)
+	FMOVQ F4, 16(R10)
+	FMOVQ F5, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVS (R2), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F3
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	ADD R6, R3
-	FMOVS (R7), F6
+	FMOVQ (R8), F3
+	FMOVQ 16(R8), F4
+	FMOVQ 32(R8), F5
+	ADD R9, R8
+	FMOVS (R2), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -12878,93 +12861,92 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FMOVQ (R8), F6
+	FMOVQ 16(R8), F7
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS 32(R3), F8
+	FMOVS 32(R8), F8
 	B part11
 
 part12:
-	FMOVD 32(R3), F8
+	FMOVD 32(R8), F8
 	TBZ $0x00, R1, part11
-	ADD $+40, R3, R10
-	VLD1 (R10), V8.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V8.S[2]
 	B part11
 
 part10:
-	FMOVQ 32(R3), F8
+	FMOVQ 32(R8), F8
 
 part11:
-	FMOVQ F6, (R9)
-	FMOVQ F7, 16(R9)
-	FMOVQ F8, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVD (R7), F9
+	FMOVQ F6, (R10)
+	FMOVQ F7, 16(R10)
+	FMOVQ F8, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVD (R2), F9
 	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
 	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
 	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
 	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
-	FMOVQ 32(R3), F8
-	ADD R6, R3
-	FMOVD (R7), F9
+	FMOVQ (R8), F6
+	FMOVQ 16(R8), F7
+	FMOVQ 32(R8), F8
+	ADD R9, R8
+	FMOVD (R2), F9
 	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
 	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
 	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
 	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -13450,44 +13432,45 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
+	FMOVQ (R8), F9
+	FMOVQ 16(R8), F10
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
-	FMOVS 32(R3), F11
+	FMOVS 32(R8), F11
 	B part14
 
 part15:
-	FMOVD 32(R3), F11
+	FMOVD 32(R8), F11
 	TBZ $0x00, R1, part14
-	ADD $+40, R3, R10
-	VLD1 (R10), V11.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V11.S[2]
 	B part14
 
 part13:
-	FMOVQ 32(R3), F11
+	FMOVQ 32(R8), F11
 
 part14:
-	FMOVQ F9, (R9)
-	FMOVQ F10, 16(R9)
-	FMOVQ F11, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVD (R7), F12
-	ADD $+8, R7, R10
-	VLD1 (R10), V12.S[2]
+	FMOVQ F9, (R10)
+	FMOVQ F10, 16(R10)
+	FMOVQ F11, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVD (R2), F12
+	ADD $+8, R2, R6
+	VLD1 (R6), V12.S[2]
 	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
 	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
 	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
@@ -13497,38 +13480,36 @@ part14:
 	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
 	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
 	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
-	FMOVQ 32(R3), F11
-	ADD R6, R3
-	FMOVD (R7), F12
-	ADD $+8, R7, R10
-	VLD1 (R10), V12.S[2]
+	FMOVQ (R8), F9
+	FMOVQ 16(R8), F10
+	FMOVQ 32(R8), F11
+	ADD R9, R8
+	FMOVD (R2), F12
+	ADD $+8, R2, R11
+	VLD1 (R11), V12.S[2]
 	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
 	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
 	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
@@ -13538,15 +13519,15 @@ l11:
 	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
 	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
 	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -14192,42 +14173,43 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FMOVQ (R8), F12
+	FMOVQ 16(R8), F13
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS 32(R3), F14
+	FMOVS 32(R8), F14
 	B part17
 
 part18:
-	FMOVD 32(R3), F14
+	FMOVD 32(R8), F14
 	TBZ $0x00, R1, part17
-	ADD $+40, R3, R10
-	VLD1 (R10), V14.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V14.S[2]
 	B part17
 
 part16:
-	FMOVQ 32(R3), F14
+	FMOVQ 32(R8), F14
 
 part17:
-	FMOVQ F12, (R9)
-	FMOVQ F13, 16(R9)
-	FMOVQ F14, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVQ (R7), F15
+	FMOVQ F12, (R10)
+	FMOVQ F13, 16(R10)
+	FMOVQ F14, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F15
 	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
 	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
 	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
@@ -14240,36 +14222,34 @@ part17:
 	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	ADD R6, R3
-	FMOVQ (R7), F15
+	FMOVQ (R8), F12
+	FMOVQ 16(R8), F13
+	FMOVQ 32(R8), F14
+	ADD R9, R8
+	FMOVQ (R2), F15
 	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
 	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
 	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
@@ -14282,15 +14262,15 @@ l11:
 	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -15096,43 +15076,44 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
+	FMOVQ (R8), F15
+	FMOVQ 16(R8), F16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
-	FMOVS 32(R3), F17
+	FMOVS 32(R8), F17
 	B part20
 
 part21:
-	FMOVD 32(R3), F17
+	FMOVD 32(R8), F17
 	TBZ $0x00, R1, part20
-	ADD $+40, R3, R10
-	VLD1 (R10), V17.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V17.S[2]
 	B part20
 
 part19:
-	FMOVQ 32(R3), F17
+	FMOVQ 32(R8), F17
 
 part20:
-	FMOVQ F15, (R9)
-	FMOVQ F16, 16(R9)
-	FMOVQ F17, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVQ (R7), F18
-	FMOVS 16(R7), F19
+	FMOVQ F15, (R10)
+	FMOVQ F16, 16(R10)
+	FMOVQ F17, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F18
+	FMOVS 16(R2), F19
 	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
 	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
 	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
@@ -15148,37 +15129,35 @@ part20:
 	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
 	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
 	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
-	FMOVQ 32(R3), F17
-	ADD R6, R3
-	FMOVQ (R7), F18
-	FMOVS 16(R7), F19
+	FMOVQ (R8), F15
+	FMOVQ 16(R8), F16
+	FMOVQ 32(R8), F17
+	ADD R9, R8
+	FMOVQ (R2), F18
+	FMOVS 16(R2), F19
 	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
 	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
 	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
@@ -15194,15 +15173,15 @@ l11:
 	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
 	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
 	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -16168,43 +16147,44 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FMOVQ (R8), F18
+	FMOVQ 16(R8), F19
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
-	FMOVS 32(R3), F20
+	FMOVS 32(R8), F20
 	B part23
 
 part24:
-	FMOVD 32(R3), F20
+	FMOVD 32(R8), F20
 	TBZ $0x00, R1, part23
-	ADD $+40, R3, R10
-	VLD1 (R10), V20.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V20.S[2]
 	B part23
 
 part22:
-	FMOVQ 32(R3), F20
+	FMOVQ 32(R8), F20
 
 part23:
-	FMOVQ F18, (R9)
-	FMOVQ F19, 16(R9)
-	FMOVQ F20, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVQ (R7), F21
-	FMOVD 16(R7), F22
+	FMOVQ F18, (R10)
+	FMOVQ F19, 16(R10)
+	FMOVQ F20, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F21
+	FMOVD 16(R2), F22
 	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
 	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
 	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
@@ -16223,37 +16203,35 @@ part23:
 	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
 	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
 	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
-	FMOVQ 32(R3), F20
-	ADD R6, R3
-	FMOVQ (R7), F21
-	FMOVD 16(R7), F22
+	FMOVQ (R8), F18
+	FMOVQ 16(R8), F19
+	FMOVQ 32(R8), F20
+	ADD R9, R8
+	FMOVQ (R2), F21
+	FMOVD 16(R2), F22
 	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
 	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
 	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
@@ -16272,15 +16250,15 @@ l11:
 	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
 	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
 	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -17406,45 +17384,46 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
+	FMOVQ (R8), F21
+	FMOVQ 16(R8), F22
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
-	FMOVS 32(R3), F23
+	FMOVS 32(R8), F23
 	B part26
 
 part27:
-	FMOVD 32(R3), F23
+	FMOVD 32(R8), F23
 	TBZ $0x00, R1, part26
-	ADD $+40, R3, R10
-	VLD1 (R10), V23.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V23.S[2]
 	B part26
 
 part25:
-	FMOVQ 32(R3), F23
+	FMOVQ 32(R8), F23
 
 part26:
-	FMOVQ F21, (R9)
-	FMOVQ F22, 16(R9)
-	FMOVQ F23, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVQ (R7), F24
-	FMOVD 16(R7), F25
-	ADD $+24, R7, R10
-	VLD1 (R10), V25.S[2]
+	FMOVQ F21, (R10)
+	FMOVQ F22, 16(R10)
+	FMOVQ F23, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F24
+	FMOVD 16(R2), F25
+	ADD $+24, R2, R6
+	VLD1 (R6), V25.S[2]
 	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
 	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
 	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
@@ -17466,39 +17445,37 @@ part26:
 	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
 	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
 	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
-	FMOVQ 32(R3), F23
-	ADD R6, R3
-	FMOVQ (R7), F24
-	FMOVD 16(R7), F25
-	ADD $+24, R7, R10
-	VLD1 (R10), V25.S[2]
+	FMOVQ (R8), F21
+	FMOVQ 16(R8), F22
+	FMOVQ 32(R8), F23
+	ADD R9, R8
+	FMOVQ (R2), F24
+	FMOVD 16(R2), F25
+	ADD $+24, R2, R11
+	VLD1 (R11), V25.S[2]
 	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
 	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
 	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
@@ -17520,15 +17497,15 @@ l11:
 	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
 	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
 	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:
@@ -18814,43 +18791,44 @@ l3:
 	MOVD R2, 24(R3)
 
 l4:
-	MOVD 104(R0), R2
-	CBZ R2, l5
-	MOVD 8(R0), R3
-	MOVD 72(R0), R6
-	MOVD $local-128(SP), R7
-	MOVD (R7), R7
-	MOVD 56(R0), R8
-	MOVD 64(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l6
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
 
 l7:
-	FMOVQ (R3), F24
-	FMOVQ 16(R3), F25
+	FMOVQ (R8), F24
+	FMOVQ 16(R8), F25
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS 32(R3), F26
+	FMOVS 32(R8), F26
 	B part29
 
 part30:
-	FMOVD 32(R3), F26
+	FMOVD 32(R8), F26
 	TBZ $0x00, R1, part29
-	ADD $+40, R3, R10
-	VLD1 (R10), V26.S[2]
+	ADD $+40, R8, R6
+	VLD1 (R6), V26.S[2]
 	B part29
 
 part28:
-	FMOVQ 32(R3), F26
+	FMOVQ 32(R8), F26
 
 part29:
-	FMOVQ F24, (R9)
-	FMOVQ F25, 16(R9)
-	FMOVQ F26, 32(R9)
-	ADD $+48, R9
-	ADD R6, R3
-	FMOVQ (R7), F27
-	FMOVQ 16(R7), F28
+	FMOVQ F24, (R10)
+	FMOVQ F25, 16(R10)
+	FMOVQ F26, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F27
+	FMOVQ 16(R2), F28
 	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
 	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
 	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
@@ -18875,37 +18853,35 @@ part29:
 	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
-	ADD R8, R7
-	SUB $+1, R2
-	CBNZ R2, l7
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
 	B l5
 
 l6:
 
 l8:
-	MOVD $local-128(SP), R9
-	MOVD 32(R9), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
+	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	MOVD 96(R0), R10
-	ADD R10, R9
-	MOVD $local-128(SP), R10
-	MOVD R9, 32(R10)
-	CMP $+16, R2
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
 	BLT l10
-	MOVD $+16, R9
-	ADD $-16, R2
+	MOVD $+16, R10
+	ADD $-16, R7
 
 l9:
 
 l11:
-	FMOVQ (R3), F24
-	FMOVQ 16(R3), F25
-	FMOVQ 32(R3), F26
-	ADD R6, R3
-	FMOVQ (R7), F27
-	FMOVQ 16(R7), F28
+	FMOVQ (R8), F24
+	FMOVQ 16(R8), F25
+	FMOVQ 32(R8), F26
+	ADD R9, R8
+	FMOVQ (R2), F27
+	FMOVQ 16(R2), F28
 	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
 	WORD $0x4f9b1321 // fmla v1.4s, v25.4s, v27.s[0]
 	WORD $0x4f9b1342 // fmla v2.4s, v26.4s, v27.s[0]
@@ -18930,15 +18906,15 @@ l11:
 	WORD $0x4fbc1b15 // fmla v21.4s, v24.4s, v28.s[3]
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
-	ADD R8, R7
-	SUB $+1, R9
-	CBNZ R9, l11
-	CBZ R2, l5
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
 	B l8
 
 l10:
-	MOVD R2, R9
-	MOVD $+0, R2
+	MOVD R7, R10
+	MOVD $+0, R7
 	B l9
 
 l5:

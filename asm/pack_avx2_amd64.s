@@ -4,369 +4,773 @@
 
 #include "textflag.h"
 
-// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
-// of row q of src. The rows are stride bytes apart; there are rows of them, and
-// the last stands in for those beyond.
+// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
+// many as a vector has lanes: element q of row p of dst is element p of row q of
+// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
+// the last row of src repeats it.
 //
 // func packTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
 // Requires: AVX
 TEXT ·packTransAVX2(SB), $128-48
 	MOVQ rows+32(FP), AX
-	MOVQ stride+24(FP), CX
-	MOVQ src+16(FP), DX
-	CMPQ AX, $0x00000001
-	JEQ  l0
-	JMP  l1
-
-l0:
-	MOVQ $+0, CX
-
-l1:
-	MOVQ DX, BX
-	ADDQ CX, BX
-	CMPQ AX, $0x00000002
-	JEQ  l2
-	JMP  l3
+	MOVQ dst+0(FP), CX
+	MOVQ step+8(FP), DX
+	MOVQ src+16(FP), BX
+	MOVQ stride+24(FP), SI
 
 l2:
-	MOVQ $+0, CX
-
-l3:
-	MOVQ BX, SI
-	ADDQ CX, SI
-	CMPQ AX, $0x00000003
-	JEQ  l4
-	JMP  l5
-
-l4:
-	MOVQ $+0, CX
+	CMPQ  AX, $0x00000008
+	JLT   l0
+	MOVQ  BX, DI
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  R8, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	MOVQ  CX, R10
+	MOVQ  k+40(FP), R11
+	SHRQ  $0x03, R11
+	TESTQ R11, R11
+	JEQ   l3
 
 l5:
-	MOVQ SI, DI
-	ADDQ CX, DI
-	CMPQ AX, $0x00000004
-	JEQ  l6
-	JMP  l7
+	VMOVUPS        (DI), X8
+	VBROADCASTF128 (R8)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y1
+	VMOVUPS        16(DI), X8
+	VBROADCASTF128 16(R8)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y5
+	VMOVUPS        (DI)(SI*1), X8
+	VBROADCASTF128 (R8)(SI*2), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y2
+	VMOVUPS        16(DI)(SI*1), X8
+	VBROADCASTF128 16(R8)(SI*2), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y6
+	VMOVUPS        (DI)(SI*2), X8
+	VBROADCASTF128 (R9), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y3
+	VMOVUPS        16(DI)(SI*2), X8
+	VBROADCASTF128 16(R9), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y7
+	VMOVUPS        (R8), X8
+	VBROADCASTF128 (R9)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y4
+	VMOVUPS        16(R8), X8
+	VBROADCASTF128 16(R9)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y9
+	VUNPCKLPS      Y2, Y1, Y0
+	VUNPCKHPS      Y2, Y1, Y2
+	VUNPCKLPS      Y4, Y3, Y1
+	VUNPCKHPS      Y4, Y3, Y3
+	VSHUFPS        $0x4e, Y1, Y0, Y4
+	VBLENDPS       $0xcc, Y4, Y0, Y0
+	VBLENDPS       $0x33, Y4, Y1, Y1
+	VSHUFPS        $0x4e, Y3, Y2, Y4
+	VBLENDPS       $0xcc, Y4, Y2, Y2
+	VBLENDPS       $0x33, Y4, Y3, Y3
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y9, Y7, Y5
+	VUNPCKHPS      Y9, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y9
+	VBLENDPS       $0xcc, Y9, Y4, Y4
+	VBLENDPS       $0x33, Y9, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y9
+	VBLENDPS       $0xcc, Y9, Y6, Y6
+	VBLENDPS       $0x33, Y9, Y7, Y7
+	VMOVUPS        Y0, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y1, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y2, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y3, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y4, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y5, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y6, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y7, (R10)
+	ADDQ           DX, R10
+	ADDQ           $+32, DI
+	ADDQ           $+32, R8
+	ADDQ           $+32, R9
+	DECQ           R11
+	JNE            l5
+
+l3:
+	MOVQ       k+40(FP), R11
+	ANDQ       $+7, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	MOVQ       R11, R13
+	SHLQ       $0x02, R13
+	LEAQ       tailmask<>+32(SB), R12
+	SUBQ       R13, R12
+	VMOVUPS    (R12), Y1
+	VMASKMOVPS (DI), Y1, Y0
+	VMASKMOVPS (R8)(SI*1), Y1, Y2
+	VPERM2F128 $0x20, Y2, Y0, Y1
+	VPERM2F128 $0x31, Y2, Y0, Y5
+	VMOVUPS    (R12), Y2
+	VMASKMOVPS (DI)(SI*1), Y2, Y0
+	VMASKMOVPS (R8)(SI*2), Y2, Y3
+	VPERM2F128 $0x20, Y3, Y0, Y2
+	VPERM2F128 $0x31, Y3, Y0, Y6
+	VMOVUPS    (R12), Y3
+	VMASKMOVPS (DI)(SI*2), Y3, Y0
+	VMASKMOVPS (R9), Y3, Y4
+	VPERM2F128 $0x20, Y4, Y0, Y3
+	VPERM2F128 $0x31, Y4, Y0, Y7
+	VMOVUPS    (R12), Y4
+	VMASKMOVPS (R8), Y4, Y0
+	VMASKMOVPS (R9)(SI*1), Y4, Y9
+	VPERM2F128 $0x20, Y9, Y0, Y4
+	VPERM2F128 $0x31, Y9, Y0, Y9
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y2
+	VUNPCKLPS  Y4, Y3, Y1
+	VUNPCKHPS  Y4, Y3, Y3
+	VSHUFPS    $0x4e, Y1, Y0, Y4
+	VBLENDPS   $0xcc, Y4, Y0, Y0
+	VBLENDPS   $0x33, Y4, Y1, Y1
+	VSHUFPS    $0x4e, Y3, Y2, Y4
+	VBLENDPS   $0xcc, Y4, Y2, Y2
+	VBLENDPS   $0x33, Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y6
+	VUNPCKLPS  Y9, Y7, Y5
+	VUNPCKHPS  Y9, Y7, Y7
+	VSHUFPS    $0x4e, Y5, Y4, Y9
+	VBLENDPS   $0xcc, Y9, Y4, Y4
+	VBLENDPS   $0x33, Y9, Y5, Y5
+	VSHUFPS    $0x4e, Y7, Y6, Y9
+	VBLENDPS   $0xcc, Y9, Y6, Y6
+	VBLENDPS   $0x33, Y9, Y7, Y7
+	VMOVUPS    Y0, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y1, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y2, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y3, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y4, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y5, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y6, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+
+l4:
+	ADDQ $+32, CX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ $-8, AX
+	JMP  l2
+
+l0:
+	TESTQ AX, AX
+	JEQ   l1
+	CMPQ  AX, $0x00000001
+	JEQ   l6
+	JMP   l7
 
 l6:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l7:
-	MOVQ DI, R8
-	ADDQ CX, R8
-	CMPQ AX, $0x00000005
+	MOVQ BX, DI
+	ADDQ SI, DI
+	CMPQ AX, $0x00000002
 	JEQ  l8
 	JMP  l9
 
 l8:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l9:
-	MOVQ R8, R9
-	ADDQ CX, R9
-	CMPQ AX, $0x00000006
+	MOVQ DI, R8
+	ADDQ SI, R8
+	CMPQ AX, $0x00000003
 	JEQ  l10
 	JMP  l11
 
 l10:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l11:
-	MOVQ R9, R10
-	ADDQ CX, R10
-	CMPQ AX, $0x00000007
+	MOVQ R8, R9
+	ADDQ SI, R9
+	CMPQ AX, $0x00000004
 	JEQ  l12
 	JMP  l13
 
 l12:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l13:
-	MOVQ  R10, AX
-	ADDQ  CX, AX
-	MOVQ  dst+0(FP), CX
-	MOVQ  step+8(FP), R11
-	MOVQ  k+40(FP), R12
-	SHRQ  $0x03, R12
-	TESTQ R12, R12
-	JEQ   l14
-
-l16:
-	VMOVUPS     (DX), X8
-	VINSERTF128 $0x01, (R8), Y8, Y2
-	VMOVUPS     16(DX), X8
-	VINSERTF128 $0x01, 16(R8), Y8, Y6
-	VMOVUPS     (BX), X8
-	VINSERTF128 $0x01, (R9), Y8, Y3
-	VMOVUPS     16(BX), X8
-	VINSERTF128 $0x01, 16(R9), Y8, Y7
-	VMOVUPS     (SI), X8
-	VINSERTF128 $0x01, (R10), Y8, Y0
-	VMOVUPS     16(SI), X8
-	VINSERTF128 $0x01, 16(R10), Y8, Y4
-	VMOVUPS     (DI), X8
-	VINSERTF128 $0x01, (AX), Y8, Y5
-	VMOVUPS     16(DI), X8
-	VINSERTF128 $0x01, 16(AX), Y8, Y9
-	VUNPCKLPS   Y3, Y2, Y1
-	VUNPCKHPS   Y3, Y2, Y3
-	VUNPCKLPS   Y5, Y0, Y2
-	VUNPCKHPS   Y5, Y0, Y5
-	VUNPCKLPD   Y2, Y1, Y0
-	VUNPCKHPD   Y2, Y1, Y1
-	VUNPCKLPD   Y5, Y3, Y2
-	VUNPCKHPD   Y5, Y3, Y3
-	VUNPCKLPS   Y7, Y6, Y5
-	VUNPCKHPS   Y7, Y6, Y7
-	VUNPCKLPS   Y9, Y4, Y6
-	VUNPCKHPS   Y9, Y4, Y9
-	VUNPCKLPD   Y6, Y5, Y4
-	VUNPCKHPD   Y6, Y5, Y5
-	VUNPCKLPD   Y9, Y7, Y6
-	VUNPCKHPD   Y9, Y7, Y7
-	VMOVUPS     Y0, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y1, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y2, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y3, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y4, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y5, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y6, (CX)
-	ADDQ        R11, CX
-	VMOVUPS     Y7, (CX)
-	ADDQ        R11, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DI
-	ADDQ        $+32, R8
-	ADDQ        $+32, R9
-	ADDQ        $+32, R10
-	ADDQ        $+32, AX
-	DECQ        R12
-	JNE         l16
+	MOVQ R9, R10
+	ADDQ SI, R10
+	CMPQ AX, $0x00000005
+	JEQ  l14
+	JMP  l15
 
 l14:
-	MOVQ       k+40(FP), R12
-	ANDQ       $+7, R12
-	TESTQ      R12, R12
-	JEQ        l15
-	MOVQ       R12, R14
+	MOVQ $+0, SI
+
+l15:
+	MOVQ R10, R11
+	ADDQ SI, R11
+	CMPQ AX, $0x00000006
+	JEQ  l16
+	JMP  l17
+
+l16:
+	MOVQ $+0, SI
+
+l17:
+	MOVQ R11, R12
+	ADDQ SI, R12
+	CMPQ AX, $0x00000007
+	JEQ  l18
+	JMP  l19
+
+l18:
+	MOVQ $+0, SI
+
+l19:
+	MOVQ  R12, AX
+	ADDQ  SI, AX
+	MOVQ  k+40(FP), SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l20
+
+l22:
+	VMOVUPS        (BX), X8
+	VBROADCASTF128 (R10), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y1
+	VMOVUPS        16(BX), X8
+	VBROADCASTF128 16(R10), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y5
+	VMOVUPS        (DI), X8
+	VBROADCASTF128 (R11), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y2
+	VMOVUPS        16(DI), X8
+	VBROADCASTF128 16(R11), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y6
+	VMOVUPS        (R8), X8
+	VBROADCASTF128 (R12), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y3
+	VMOVUPS        16(R8), X8
+	VBROADCASTF128 16(R12), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y7
+	VMOVUPS        (R9), X8
+	VBROADCASTF128 (AX), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y4
+	VMOVUPS        16(R9), X8
+	VBROADCASTF128 16(AX), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y9
+	VUNPCKLPS      Y2, Y1, Y0
+	VUNPCKHPS      Y2, Y1, Y2
+	VUNPCKLPS      Y4, Y3, Y1
+	VUNPCKHPS      Y4, Y3, Y3
+	VSHUFPS        $0x4e, Y1, Y0, Y4
+	VBLENDPS       $0xcc, Y4, Y0, Y0
+	VBLENDPS       $0x33, Y4, Y1, Y1
+	VSHUFPS        $0x4e, Y3, Y2, Y4
+	VBLENDPS       $0xcc, Y4, Y2, Y2
+	VBLENDPS       $0x33, Y4, Y3, Y3
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y9, Y7, Y5
+	VUNPCKHPS      Y9, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y9
+	VBLENDPS       $0xcc, Y9, Y4, Y4
+	VBLENDPS       $0x33, Y9, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y9
+	VBLENDPS       $0xcc, Y9, Y6, Y6
+	VBLENDPS       $0x33, Y9, Y7, Y7
+	VMOVUPS        Y0, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y1, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y2, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y3, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y4, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y5, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y6, (CX)
+	ADDQ           DX, CX
+	VMOVUPS        Y7, (CX)
+	ADDQ           DX, CX
+	ADDQ           $+32, BX
+	ADDQ           $+32, DI
+	ADDQ           $+32, R8
+	ADDQ           $+32, R9
+	ADDQ           $+32, R10
+	ADDQ           $+32, R11
+	ADDQ           $+32, R12
+	ADDQ           $+32, AX
+	DECQ           SI
+	JNE            l22
+
+l20:
+	MOVQ       k+40(FP), SI
+	ANDQ       $+7, SI
+	TESTQ      SI, SI
+	JEQ        l21
+	MOVQ       SI, R14
 	SHLQ       $0x02, R14
 	LEAQ       tailmask<>+32(SB), R13
 	SUBQ       R14, R13
 	VMOVUPS    (R13), Y1
-	VMASKMOVPS (DX), Y1, Y0
-	VMASKMOVPS (R8), Y1, Y1
-	VPERM2F128 $0x20, Y1, Y0, Y2
-	VPERM2F128 $0x31, Y1, Y0, Y6
-	VMOVUPS    (R13), Y1
 	VMASKMOVPS (BX), Y1, Y0
-	VMASKMOVPS (R9), Y1, Y1
-	VPERM2F128 $0x20, Y1, Y0, Y3
-	VPERM2F128 $0x31, Y1, Y0, Y7
-	VMOVUPS    (R13), Y0
-	VMASKMOVPS (SI), Y0, Y1
-	VMASKMOVPS (R10), Y0, Y4
-	VPERM2F128 $0x20, Y4, Y1, Y0
-	VPERM2F128 $0x31, Y4, Y1, Y4
-	VMOVUPS    (R13), Y5
-	VMASKMOVPS (DI), Y5, Y1
-	VMASKMOVPS (AX), Y5, Y8
-	VPERM2F128 $0x20, Y8, Y1, Y5
-	VPERM2F128 $0x31, Y8, Y1, Y8
-	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y3
-	VUNPCKLPS  Y5, Y0, Y2
-	VUNPCKHPS  Y5, Y0, Y5
-	VUNPCKLPD  Y2, Y1, Y0
-	VUNPCKHPD  Y2, Y1, Y1
-	VUNPCKLPD  Y5, Y3, Y2
-	VUNPCKHPD  Y5, Y3, Y3
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y7
-	VUNPCKLPS  Y8, Y4, Y6
-	VUNPCKHPS  Y8, Y4, Y8
-	VUNPCKLPD  Y6, Y5, Y4
-	VUNPCKHPD  Y6, Y5, Y5
-	VUNPCKLPD  Y8, Y7, Y6
-	VUNPCKHPD  Y8, Y7, Y7
+	VMASKMOVPS (R10), Y1, Y2
+	VPERM2F128 $0x20, Y2, Y0, Y1
+	VPERM2F128 $0x31, Y2, Y0, Y5
+	VMOVUPS    (R13), Y2
+	VMASKMOVPS (DI), Y2, Y0
+	VMASKMOVPS (R11), Y2, Y3
+	VPERM2F128 $0x20, Y3, Y0, Y2
+	VPERM2F128 $0x31, Y3, Y0, Y6
+	VMOVUPS    (R13), Y3
+	VMASKMOVPS (R8), Y3, Y0
+	VMASKMOVPS (R12), Y3, Y4
+	VPERM2F128 $0x20, Y4, Y0, Y3
+	VPERM2F128 $0x31, Y4, Y0, Y7
+	VMOVUPS    (R13), Y4
+	VMASKMOVPS (R9), Y4, Y0
+	VMASKMOVPS (AX), Y4, Y8
+	VPERM2F128 $0x20, Y8, Y0, Y4
+	VPERM2F128 $0x31, Y8, Y0, Y8
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y2
+	VUNPCKLPS  Y4, Y3, Y1
+	VUNPCKHPS  Y4, Y3, Y3
+	VSHUFPS    $0x4e, Y1, Y0, Y4
+	VBLENDPS   $0xcc, Y4, Y0, Y0
+	VBLENDPS   $0x33, Y4, Y1, Y1
+	VSHUFPS    $0x4e, Y3, Y2, Y4
+	VBLENDPS   $0xcc, Y4, Y2, Y2
+	VBLENDPS   $0x33, Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y6
+	VUNPCKLPS  Y8, Y7, Y5
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x4e, Y5, Y4, Y8
+	VBLENDPS   $0xcc, Y8, Y4, Y4
+	VBLENDPS   $0x33, Y8, Y5, Y5
+	VSHUFPS    $0x4e, Y7, Y6, Y8
+	VBLENDPS   $0xcc, Y8, Y6, Y6
+	VBLENDPS   $0x33, Y8, Y7, Y7
 	VMOVUPS    Y0, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y1, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y2, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y3, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y4, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y5, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 	VMOVUPS    Y6, (CX)
-	ADDQ       R11, CX
-	ADDQ       $-1, R12
-	TESTQ      R12, R12
-	JEQ        l15
+	ADDQ       DX, CX
+	ADDQ       $-1, SI
+	TESTQ      SI, SI
+	JEQ        l21
 
-l15:
+l21:
+l1:
 	VZEROUPPER
 	RET
 
-// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+// CopyTrans is PackTrans, but the rows of dst are rows elements long.
 //
 // func copyTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
 // Requires: AVX
 TEXT ·copyTransAVX2(SB), $128-48
 	MOVQ rows+32(FP), AX
-	MOVQ stride+24(FP), CX
-	MOVQ src+16(FP), DX
-	CMPQ AX, $0x00000001
-	JEQ  l0
-	JMP  l1
-
-l0:
-	MOVQ $+0, CX
-
-l1:
-	MOVQ DX, BX
-	ADDQ CX, BX
-	CMPQ AX, $0x00000002
-	JEQ  l2
-	JMP  l3
+	MOVQ dst+0(FP), CX
+	MOVQ step+8(FP), DX
+	MOVQ src+16(FP), BX
+	MOVQ stride+24(FP), SI
 
 l2:
-	MOVQ $+0, CX
-
-l3:
-	MOVQ BX, SI
-	ADDQ CX, SI
-	CMPQ AX, $0x00000003
-	JEQ  l4
-	JMP  l5
-
-l4:
-	MOVQ $+0, CX
+	CMPQ  AX, $0x00000008
+	JLT   l0
+	MOVQ  BX, DI
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  R8, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	MOVQ  CX, R10
+	MOVQ  k+40(FP), R11
+	SHRQ  $0x03, R11
+	TESTQ R11, R11
+	JEQ   l3
 
 l5:
-	MOVQ SI, DI
-	ADDQ CX, DI
-	CMPQ AX, $0x00000004
-	JEQ  l6
-	JMP  l7
+	VMOVUPS        (DI), X8
+	VBROADCASTF128 (R8)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y1
+	VMOVUPS        16(DI), X8
+	VBROADCASTF128 16(R8)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y5
+	VMOVUPS        (DI)(SI*1), X8
+	VBROADCASTF128 (R8)(SI*2), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y2
+	VMOVUPS        16(DI)(SI*1), X8
+	VBROADCASTF128 16(R8)(SI*2), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y6
+	VMOVUPS        (DI)(SI*2), X8
+	VBROADCASTF128 (R9), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y3
+	VMOVUPS        16(DI)(SI*2), X8
+	VBROADCASTF128 16(R9), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y7
+	VMOVUPS        (R8), X8
+	VBROADCASTF128 (R9)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y4
+	VMOVUPS        16(R8), X8
+	VBROADCASTF128 16(R9)(SI*1), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y9
+	VUNPCKLPS      Y2, Y1, Y0
+	VUNPCKHPS      Y2, Y1, Y2
+	VUNPCKLPS      Y4, Y3, Y1
+	VUNPCKHPS      Y4, Y3, Y3
+	VSHUFPS        $0x4e, Y1, Y0, Y4
+	VBLENDPS       $0xcc, Y4, Y0, Y0
+	VBLENDPS       $0x33, Y4, Y1, Y1
+	VSHUFPS        $0x4e, Y3, Y2, Y4
+	VBLENDPS       $0xcc, Y4, Y2, Y2
+	VBLENDPS       $0x33, Y4, Y3, Y3
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y9, Y7, Y5
+	VUNPCKHPS      Y9, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y9
+	VBLENDPS       $0xcc, Y9, Y4, Y4
+	VBLENDPS       $0x33, Y9, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y9
+	VBLENDPS       $0xcc, Y9, Y6, Y6
+	VBLENDPS       $0x33, Y9, Y7, Y7
+	VMOVUPS        Y0, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y1, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y2, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y3, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y4, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y5, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y6, (R10)
+	ADDQ           DX, R10
+	VMOVUPS        Y7, (R10)
+	ADDQ           DX, R10
+	ADDQ           $+32, DI
+	ADDQ           $+32, R8
+	ADDQ           $+32, R9
+	DECQ           R11
+	JNE            l5
+
+l3:
+	MOVQ       k+40(FP), R11
+	ANDQ       $+7, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	MOVQ       R11, R13
+	SHLQ       $0x02, R13
+	LEAQ       tailmask<>+32(SB), R12
+	SUBQ       R13, R12
+	VMOVUPS    (R12), Y1
+	VMASKMOVPS (DI), Y1, Y0
+	VMASKMOVPS (R8)(SI*1), Y1, Y2
+	VPERM2F128 $0x20, Y2, Y0, Y1
+	VPERM2F128 $0x31, Y2, Y0, Y5
+	VMOVUPS    (R12), Y2
+	VMASKMOVPS (DI)(SI*1), Y2, Y0
+	VMASKMOVPS (R8)(SI*2), Y2, Y3
+	VPERM2F128 $0x20, Y3, Y0, Y2
+	VPERM2F128 $0x31, Y3, Y0, Y6
+	VMOVUPS    (R12), Y3
+	VMASKMOVPS (DI)(SI*2), Y3, Y0
+	VMASKMOVPS (R9), Y3, Y4
+	VPERM2F128 $0x20, Y4, Y0, Y3
+	VPERM2F128 $0x31, Y4, Y0, Y7
+	VMOVUPS    (R12), Y4
+	VMASKMOVPS (R8), Y4, Y0
+	VMASKMOVPS (R9)(SI*1), Y4, Y9
+	VPERM2F128 $0x20, Y9, Y0, Y4
+	VPERM2F128 $0x31, Y9, Y0, Y9
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y2
+	VUNPCKLPS  Y4, Y3, Y1
+	VUNPCKHPS  Y4, Y3, Y3
+	VSHUFPS    $0x4e, Y1, Y0, Y4
+	VBLENDPS   $0xcc, Y4, Y0, Y0
+	VBLENDPS   $0x33, Y4, Y1, Y1
+	VSHUFPS    $0x4e, Y3, Y2, Y4
+	VBLENDPS   $0xcc, Y4, Y2, Y2
+	VBLENDPS   $0x33, Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y6
+	VUNPCKLPS  Y9, Y7, Y5
+	VUNPCKHPS  Y9, Y7, Y7
+	VSHUFPS    $0x4e, Y5, Y4, Y9
+	VBLENDPS   $0xcc, Y9, Y4, Y4
+	VBLENDPS   $0x33, Y9, Y5, Y5
+	VSHUFPS    $0x4e, Y7, Y6, Y9
+	VBLENDPS   $0xcc, Y9, Y6, Y6
+	VBLENDPS   $0x33, Y9, Y7, Y7
+	VMOVUPS    Y0, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y1, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y2, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y3, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y4, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y5, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+	VMOVUPS    Y6, (R10)
+	ADDQ       DX, R10
+	ADDQ       $-1, R11
+	TESTQ      R11, R11
+	JEQ        l4
+
+l4:
+	ADDQ $+32, CX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ $-8, AX
+	JMP  l2
+
+l0:
+	TESTQ AX, AX
+	JEQ   l1
+	CMPQ  AX, $0x00000001
+	JEQ   l6
+	JMP   l7
 
 l6:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l7:
-	MOVQ DI, R8
-	ADDQ CX, R8
-	CMPQ AX, $0x00000005
+	MOVQ BX, DI
+	ADDQ SI, DI
+	CMPQ AX, $0x00000002
 	JEQ  l8
 	JMP  l9
 
 l8:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l9:
-	MOVQ R8, R9
-	ADDQ CX, R9
-	CMPQ AX, $0x00000006
+	MOVQ DI, R8
+	ADDQ SI, R8
+	CMPQ AX, $0x00000003
 	JEQ  l10
 	JMP  l11
 
 l10:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l11:
-	MOVQ R9, R10
-	ADDQ CX, R10
-	CMPQ AX, $0x00000007
+	MOVQ R8, R9
+	ADDQ SI, R9
+	CMPQ AX, $0x00000004
 	JEQ  l12
 	JMP  l13
 
 l12:
-	MOVQ $+0, CX
+	MOVQ $+0, SI
 
 l13:
-	MOVQ  R10, R11
-	ADDQ  CX, R11
-	MOVQ  AX, R12
-	SHLQ  $0x02, R12
-	LEAQ  tailmask<>+32(SB), CX
-	SUBQ  R12, CX
-	MOVQ  dst+0(FP), CX
-	MOVQ  step+8(FP), R12
-	MOVQ  k+40(FP), R13
-	SHRQ  $0x03, R13
-	TESTQ R13, R13
-	JEQ   l14
+	MOVQ R9, R10
+	ADDQ SI, R10
+	CMPQ AX, $0x00000005
+	JEQ  l14
+	JMP  l15
+
+l14:
+	MOVQ $+0, SI
+
+l15:
+	MOVQ R10, R11
+	ADDQ SI, R11
+	CMPQ AX, $0x00000006
+	JEQ  l16
+	JMP  l17
 
 l16:
-	VMOVUPS      (DX), X8
-	VINSERTF128  $0x01, (R8), Y8, Y2
-	VMOVUPS      16(DX), X8
-	VINSERTF128  $0x01, 16(R8), Y8, Y6
-	VMOVUPS      (BX), X8
-	VINSERTF128  $0x01, (R9), Y8, Y3
-	VMOVUPS      16(BX), X8
-	VINSERTF128  $0x01, 16(R9), Y8, Y7
-	VMOVUPS      (SI), X8
-	VINSERTF128  $0x01, (R10), Y8, Y0
-	VMOVUPS      16(SI), X8
-	VINSERTF128  $0x01, 16(R10), Y8, Y4
-	VMOVUPS      (DI), X8
-	VINSERTF128  $0x01, (R11), Y8, Y5
-	VMOVUPS      16(DI), X8
-	VINSERTF128  $0x01, 16(R11), Y8, Y9
-	VUNPCKLPS    Y3, Y2, Y1
-	VUNPCKHPS    Y3, Y2, Y3
-	VUNPCKLPS    Y5, Y0, Y2
-	VUNPCKHPS    Y5, Y0, Y5
-	VUNPCKLPD    Y2, Y1, Y0
-	VUNPCKHPD    Y2, Y1, Y1
-	VUNPCKLPD    Y5, Y3, Y2
-	VUNPCKHPD    Y5, Y3, Y3
-	VUNPCKLPS    Y7, Y6, Y5
-	VUNPCKHPS    Y7, Y6, Y7
-	VUNPCKLPS    Y9, Y4, Y6
-	VUNPCKHPS    Y9, Y4, Y9
-	VUNPCKLPD    Y6, Y5, Y4
-	VUNPCKHPD    Y6, Y5, Y5
-	VUNPCKLPD    Y9, Y7, Y6
-	VUNPCKHPD    Y9, Y7, Y7
-	CMPQ         AX, $0x00000008
-	JEQ          part2
-	LEAQ         (CX), R14
-	VMOVAPS      X0, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X8, (R14)
-	VEXTRACTF128 $0x01, Y0, X8
-	ADDQ         $+16, R14
+	MOVQ $+0, SI
+
+l17:
+	MOVQ R11, R12
+	ADDQ SI, R12
+	CMPQ AX, $0x00000007
+	JEQ  l18
+	JMP  l19
+
+l18:
+	MOVQ $+0, SI
+
+l19:
+	MOVQ  R12, R13
+	ADDQ  SI, R13
+	MOVQ  AX, R14
+	SHLQ  $0x02, R14
+	LEAQ  tailmask<>+32(SB), SI
+	SUBQ  R14, SI
+	MOVQ  k+40(FP), SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l20
+
+l22:
+	VMOVUPS        (BX), X8
+	VBROADCASTF128 (R10), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y1
+	VMOVUPS        16(BX), X8
+	VBROADCASTF128 16(R10), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y5
+	VMOVUPS        (DI), X8
+	VBROADCASTF128 (R11), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y2
+	VMOVUPS        16(DI), X8
+	VBROADCASTF128 16(R11), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y6
+	VMOVUPS        (R8), X8
+	VBROADCASTF128 (R12), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y3
+	VMOVUPS        16(R8), X8
+	VBROADCASTF128 16(R12), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y7
+	VMOVUPS        (R9), X8
+	VBROADCASTF128 (R13), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y4
+	VMOVUPS        16(R9), X8
+	VBROADCASTF128 16(R13), Y0
+	VBLENDPS       $0xf0, Y0, Y8, Y9
+	VUNPCKLPS      Y2, Y1, Y0
+	VUNPCKHPS      Y2, Y1, Y2
+	VUNPCKLPS      Y4, Y3, Y1
+	VUNPCKHPS      Y4, Y3, Y3
+	VSHUFPS        $0x4e, Y1, Y0, Y4
+	VBLENDPS       $0xcc, Y4, Y0, Y0
+	VBLENDPS       $0x33, Y4, Y1, Y1
+	VSHUFPS        $0x4e, Y3, Y2, Y4
+	VBLENDPS       $0xcc, Y4, Y2, Y2
+	VBLENDPS       $0x33, Y4, Y3, Y3
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y9, Y7, Y5
+	VUNPCKHPS      Y9, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y9
+	VBLENDPS       $0xcc, Y9, Y4, Y4
+	VBLENDPS       $0x33, Y9, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y9
+	VBLENDPS       $0xcc, Y9, Y6, Y6
+	VBLENDPS       $0x33, Y9, Y7, Y7
+	CMPQ           AX, $0x00000008
+	JEQ            part2
+	LEAQ           (CX), R14
+	VMOVAPS        X0, X8
+	TESTQ          $0x00000004, AX
+	JEQ            part3
+	VMOVUPS        X8, (R14)
+	VEXTRACTF128   $0x01, Y0, X8
+	ADDQ           $+16, R14
 
 part3:
 	TESTQ     $0x00000002, AX
@@ -385,7 +789,7 @@ part2:
 	VMOVUPS Y0, (CX)
 
 part1:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part6
 	LEAQ         (CX), R14
@@ -413,7 +817,7 @@ part6:
 	VMOVUPS Y1, (CX)
 
 part5:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part10
 	LEAQ         (CX), R14
@@ -441,7 +845,7 @@ part10:
 	VMOVUPS Y2, (CX)
 
 part9:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part14
 	LEAQ         (CX), R14
@@ -469,7 +873,7 @@ part14:
 	VMOVUPS Y3, (CX)
 
 part13:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part18
 	LEAQ         (CX), R14
@@ -497,7 +901,7 @@ part18:
 	VMOVUPS Y4, (CX)
 
 part17:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part22
 	LEAQ         (CX), R14
@@ -525,7 +929,7 @@ part22:
 	VMOVUPS Y5, (CX)
 
 part21:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part26
 	LEAQ         (CX), R14
@@ -553,7 +957,7 @@ part26:
 	VMOVUPS Y6, (CX)
 
 part25:
-	ADDQ         R12, CX
+	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
 	JEQ          part30
 	LEAQ         (CX), R14
@@ -581,282 +985,287 @@ part30:
 	VMOVUPS Y7, (CX)
 
 part29:
-	ADDQ R12, CX
-	ADDQ $+32, DX
+	ADDQ DX, CX
 	ADDQ $+32, BX
-	ADDQ $+32, SI
 	ADDQ $+32, DI
 	ADDQ $+32, R8
 	ADDQ $+32, R9
 	ADDQ $+32, R10
 	ADDQ $+32, R11
-	DECQ R13
-	JNE  l16
+	ADDQ $+32, R12
+	ADDQ $+32, R13
+	DECQ SI
+	JNE  l22
 
-l14:
-	MOVQ         k+40(FP), R13
-	ANDQ         $+7, R13
-	TESTQ        R13, R13
-	JEQ          l15
-	MOVQ         R13, R15
+l20:
+	MOVQ         k+40(FP), SI
+	ANDQ         $+7, SI
+	TESTQ        SI, SI
+	JEQ          l21
+	MOVQ         SI, R15
 	SHLQ         $0x02, R15
 	LEAQ         tailmask<>+32(SB), R14
 	SUBQ         R15, R14
 	VMOVUPS      (R14), Y1
-	VMASKMOVPS   (DX), Y1, Y0
-	VMASKMOVPS   (R8), Y1, Y1
-	VPERM2F128   $0x20, Y1, Y0, Y2
-	VPERM2F128   $0x31, Y1, Y0, Y6
-	VMOVUPS      (R14), Y1
 	VMASKMOVPS   (BX), Y1, Y0
-	VMASKMOVPS   (R9), Y1, Y1
-	VPERM2F128   $0x20, Y1, Y0, Y3
-	VPERM2F128   $0x31, Y1, Y0, Y7
-	VMOVUPS      (R14), Y0
-	VMASKMOVPS   (SI), Y0, Y1
-	VMASKMOVPS   (R10), Y0, Y4
-	VPERM2F128   $0x20, Y4, Y1, Y0
-	VPERM2F128   $0x31, Y4, Y1, Y4
-	VMOVUPS      (R14), Y5
-	VMASKMOVPS   (DI), Y5, Y1
-	VMASKMOVPS   (R11), Y5, Y8
-	VPERM2F128   $0x20, Y8, Y1, Y5
-	VPERM2F128   $0x31, Y8, Y1, Y8
-	VUNPCKLPS    Y3, Y2, Y1
-	VUNPCKHPS    Y3, Y2, Y3
-	VUNPCKLPS    Y5, Y0, Y2
-	VUNPCKHPS    Y5, Y0, Y5
-	VUNPCKLPD    Y2, Y1, Y0
-	VUNPCKHPD    Y2, Y1, Y1
-	VUNPCKLPD    Y5, Y3, Y2
-	VUNPCKHPD    Y5, Y3, Y3
-	VUNPCKLPS    Y7, Y6, Y5
-	VUNPCKHPS    Y7, Y6, Y7
-	VUNPCKLPS    Y8, Y4, Y6
-	VUNPCKHPS    Y8, Y4, Y8
-	VUNPCKLPD    Y6, Y5, Y4
-	VUNPCKHPD    Y6, Y5, Y5
-	VUNPCKLPD    Y8, Y7, Y6
-	VUNPCKHPD    Y8, Y7, Y7
+	VMASKMOVPS   (R10), Y1, Y2
+	VPERM2F128   $0x20, Y2, Y0, Y1
+	VPERM2F128   $0x31, Y2, Y0, Y5
+	VMOVUPS      (R14), Y2
+	VMASKMOVPS   (DI), Y2, Y0
+	VMASKMOVPS   (R11), Y2, Y3
+	VPERM2F128   $0x20, Y3, Y0, Y2
+	VPERM2F128   $0x31, Y3, Y0, Y6
+	VMOVUPS      (R14), Y3
+	VMASKMOVPS   (R8), Y3, Y0
+	VMASKMOVPS   (R12), Y3, Y4
+	VPERM2F128   $0x20, Y4, Y0, Y3
+	VPERM2F128   $0x31, Y4, Y0, Y7
+	VMOVUPS      (R14), Y4
+	VMASKMOVPS   (R9), Y4, Y0
+	VMASKMOVPS   (R13), Y4, Y8
+	VPERM2F128   $0x20, Y8, Y0, Y4
+	VPERM2F128   $0x31, Y8, Y0, Y8
+	VUNPCKLPS    Y2, Y1, Y0
+	VUNPCKHPS    Y2, Y1, Y2
+	VUNPCKLPS    Y4, Y3, Y1
+	VUNPCKHPS    Y4, Y3, Y3
+	VSHUFPS      $0x4e, Y1, Y0, Y4
+	VBLENDPS     $0xcc, Y4, Y0, Y0
+	VBLENDPS     $0x33, Y4, Y1, Y1
+	VSHUFPS      $0x4e, Y3, Y2, Y4
+	VBLENDPS     $0xcc, Y4, Y2, Y2
+	VBLENDPS     $0x33, Y4, Y3, Y3
+	VUNPCKLPS    Y6, Y5, Y4
+	VUNPCKHPS    Y6, Y5, Y6
+	VUNPCKLPS    Y8, Y7, Y5
+	VUNPCKHPS    Y8, Y7, Y7
+	VSHUFPS      $0x4e, Y5, Y4, Y8
+	VBLENDPS     $0xcc, Y8, Y4, Y4
+	VBLENDPS     $0x33, Y8, Y5, Y5
+	VSHUFPS      $0x4e, Y7, Y6, Y8
+	VBLENDPS     $0xcc, Y8, Y6, Y6
+	VBLENDPS     $0x33, Y8, Y7, Y7
 	CMPQ         AX, $0x00000008
 	JEQ          part34
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X0, X7
 	TESTQ        $0x00000004, AX
 	JEQ          part35
-	VMOVUPS      X7, (DX)
+	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y0, X7
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part35:
 	TESTQ     $0x00000002, AX
 	JEQ       part36
-	VMOVSD    X7, (DX)
+	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part36:
 	TESTQ  $0x00000001, AX
 	JEQ    part33
-	VMOVSS X7, (DX)
+	VMOVSS X7, (BX)
 	JMP    part33
 
 part34:
 	VMOVUPS Y0, (CX)
 
 part33:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part38
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part39
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part39:
 	TESTQ     $0x00000002, AX
 	JEQ       part40
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part40:
 	TESTQ  $0x00000001, AX
 	JEQ    part37
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part37
 
 part38:
 	VMOVUPS Y1, (CX)
 
 part37:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part42
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part43
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part43:
 	TESTQ     $0x00000002, AX
 	JEQ       part44
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part44:
 	TESTQ  $0x00000001, AX
 	JEQ    part41
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part41
 
 part42:
 	VMOVUPS Y2, (CX)
 
 part41:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part46
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part47
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part47:
 	TESTQ     $0x00000002, AX
 	JEQ       part48
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part48:
 	TESTQ  $0x00000001, AX
 	JEQ    part45
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part45
 
 part46:
 	VMOVUPS Y3, (CX)
 
 part45:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part50
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X4, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part51
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part51:
 	TESTQ     $0x00000002, AX
 	JEQ       part52
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part52:
 	TESTQ  $0x00000001, AX
 	JEQ    part49
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part49
 
 part50:
 	VMOVUPS Y4, (CX)
 
 part49:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part54
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part55
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part55:
 	TESTQ     $0x00000002, AX
 	JEQ       part56
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part56:
 	TESTQ  $0x00000001, AX
 	JEQ    part53
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part53
 
 part54:
 	VMOVUPS Y5, (CX)
 
 part53:
-	ADDQ         R12, CX
-	ADDQ         $-1, R13
-	TESTQ        R13, R13
-	JEQ          l15
+	ADDQ         DX, CX
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
+	JEQ          l21
 	CMPQ         AX, $0x00000008
 	JEQ          part58
-	LEAQ         (CX), DX
+	LEAQ         (CX), BX
 	VMOVAPS      X6, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part59
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, BX
 
 part59:
 	TESTQ     $0x00000002, AX
 	JEQ       part60
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, BX
 
 part60:
 	TESTQ  $0x00000001, AX
 	JEQ    part57
-	VMOVSS X0, (DX)
+	VMOVSS X0, (BX)
 	JMP    part57
 
 part58:
 	VMOVUPS Y6, (CX)
 
 part57:
-	ADDQ  R12, CX
-	ADDQ  $-1, R13
-	TESTQ R13, R13
-	JEQ   l15
+	ADDQ  DX, CX
+	ADDQ  $-1, SI
+	TESTQ SI, SI
+	JEQ   l21
 
-l15:
+l21:
+l1:
 	VZEROUPPER
 	RET
 

@@ -4,56 +4,39 @@
 
 #include "textflag.h"
 
-// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
-// of row q of src. The rows are stride bytes apart; there are rows of them, and
-// the last stands in for those beyond.
+// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
+// many as a vector has lanes: element q of row p of dst is element p of row q of
+// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
+// the last row of src repeats it.
 //
 // func packTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
 TEXT ·packTransNEON(SB), $128-48
 	MOVD rows+32(FP), R0
-	MOVD stride+24(FP), R1
-	MOVD src+16(FP), R2
-	CMP $+1, R0
-	BEQ l0
-	B l1
-
-l0:
-	MOVD $+0, R1
-
-l1:
-	MOVD R2, R3
-	ADD R1, R3
-	CMP $+2, R0
-	BEQ l2
-	B l3
+	MOVD dst+0(FP), R1
+	MOVD step+8(FP), R2
+	MOVD src+16(FP), R3
+	MOVD stride+24(FP), R6
 
 l2:
-	MOVD $+0, R1
-
-l3:
-	MOVD R3, R6
-	ADD R1, R6
-	CMP $+3, R0
-	BEQ l4
-	B l5
-
-l4:
-	MOVD $+0, R1
+	CMP $+4, R0
+	BLT l0
+	MOVD R3, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD R9, R10
+	ADD R6, R10
+	MOVD R1, R11
+	MOVD k+40(FP), R12
+	LSR $0x02, R12
+	CBZ R12, l3
 
 l5:
-	MOVD R6, R0
-	ADD R1, R0
-	MOVD dst+0(FP), R1
-	MOVD step+8(FP), R7
-	MOVD k+40(FP), R8
-	LSR $0x02, R8
-	CBZ R8, l6
-
-l8:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	FMOVQ (R6), F0
-	FMOVQ (R0), F4
+	FMOVQ (R7), F2
+	FMOVQ (R8), F3
+	FMOVQ (R9), F0
+	FMOVQ (R10), F4
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
 	VTRN1 V4.S4, V0.S4, V2.S4
@@ -62,87 +45,87 @@ l8:
 	VTRN2 V2.D2, V1.D2, V2.D2
 	VTRN1 V4.D2, V3.D2, V1.D2
 	VTRN2 V4.D2, V3.D2, V3.D2
-	FMOVQ F0, (R1)
-	ADD R7, R1
-	FMOVQ F1, (R1)
-	ADD R7, R1
-	FMOVQ F2, (R1)
-	ADD R7, R1
-	FMOVQ F3, (R1)
-	ADD R7, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	ADD $+16, R0
-	SUB $+1, R8
-	CBNZ R8, l8
+	FMOVQ F0, (R11)
+	ADD R2, R11
+	FMOVQ F1, (R11)
+	ADD R2, R11
+	FMOVQ F2, (R11)
+	ADD R2, R11
+	FMOVQ F3, (R11)
+	ADD R2, R11
+	ADD $+16, R7
+	ADD $+16, R8
+	ADD $+16, R9
+	ADD $+16, R10
+	SUB $+1, R12
+	CBNZ R12, l5
 
-l6:
-	MOVD k+40(FP), R8
-	AND $+3, R8
-	CBZ R8, l7
-	TBNZ $0x02, R8, part1
-	TBNZ $0x01, R8, part3
-	FMOVS (R2), F2
+l3:
+	MOVD k+40(FP), R12
+	AND $+3, R12
+	CBZ R12, l4
+	TBNZ $0x02, R12, part1
+	TBNZ $0x01, R12, part3
+	FMOVS (R7), F2
 	B part2
 
 part3:
-	FMOVD (R2), F2
-	TBZ $0x00, R8, part2
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	FMOVD (R7), F2
+	TBZ $0x00, R12, part2
+	ADD $+8, R7, R7
+	VLD1 (R7), V2.S[2]
 	B part2
 
 part1:
-	FMOVQ (R2), F2
+	FMOVQ (R7), F2
 
 part2:
-	TBNZ $0x02, R8, part4
-	TBNZ $0x01, R8, part6
-	FMOVS (R3), F3
+	TBNZ $0x02, R12, part4
+	TBNZ $0x01, R12, part6
+	FMOVS (R8), F3
 	B part5
 
 part6:
-	FMOVD (R3), F3
-	TBZ $0x00, R8, part5
-	ADD $+8, R3, R2
-	VLD1 (R2), V3.S[2]
+	FMOVD (R8), F3
+	TBZ $0x00, R12, part5
+	ADD $+8, R8, R7
+	VLD1 (R7), V3.S[2]
 	B part5
 
 part4:
-	FMOVQ (R3), F3
+	FMOVQ (R8), F3
 
 part5:
-	TBNZ $0x02, R8, part7
-	TBNZ $0x01, R8, part9
-	FMOVS (R6), F0
+	TBNZ $0x02, R12, part7
+	TBNZ $0x01, R12, part9
+	FMOVS (R9), F0
 	B part8
 
 part9:
-	FMOVD (R6), F0
-	TBZ $0x00, R8, part8
-	ADD $+8, R6, R2
-	VLD1 (R2), V0.S[2]
+	FMOVD (R9), F0
+	TBZ $0x00, R12, part8
+	ADD $+8, R9, R7
+	VLD1 (R7), V0.S[2]
 	B part8
 
 part7:
-	FMOVQ (R6), F0
+	FMOVQ (R9), F0
 
 part8:
-	TBNZ $0x02, R8, part10
-	TBNZ $0x01, R8, part12
-	FMOVS (R0), F4
+	TBNZ $0x02, R12, part10
+	TBNZ $0x01, R12, part12
+	FMOVS (R10), F4
 	B part11
 
 part12:
-	FMOVD (R0), F4
-	TBZ $0x00, R8, part11
-	ADD $+8, R0, R0
-	VLD1 (R0), V4.S[2]
+	FMOVD (R10), F4
+	TBZ $0x00, R12, part11
+	ADD $+8, R10, R7
+	VLD1 (R7), V4.S[2]
 	B part11
 
 part10:
-	FMOVQ (R0), F4
+	FMOVQ (R10), F4
 
 part11:
 	VTRN1 V3.S4, V2.S4, V1.S4
@@ -153,70 +136,70 @@ part11:
 	VTRN2 V2.D2, V1.D2, V2.D2
 	VTRN1 V4.D2, V3.D2, V1.D2
 	VTRN2 V4.D2, V3.D2, V3.D2
-	FMOVQ F0, (R1)
-	ADD R7, R1
-	ADD $-1, R8
-	CBZ R8, l7
-	FMOVQ F1, (R1)
-	ADD R7, R1
-	ADD $-1, R8
-	CBZ R8, l7
-	FMOVQ F2, (R1)
-	ADD R7, R1
-	ADD $-1, R8
-	CBZ R8, l7
+	FMOVQ F0, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+	FMOVQ F1, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+	FMOVQ F2, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+
+l4:
+	ADD $+16, R1
+	ADD R6, R3
+	ADD R6, R3
+	ADD R6, R3
+	ADD R6, R3
+	ADD $-4, R0
+	B l2
+
+l0:
+	CBZ R0, l1
+	CMP $+1, R0
+	BEQ l6
+	B l7
+
+l6:
+	MOVD $+0, R6
 
 l7:
-	RET
-
-// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
-//
-// func copyTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
-TEXT ·copyTransNEON(SB), $128-48
-	MOVD rows+32(FP), R0
-	MOVD stride+24(FP), R1
-	MOVD src+16(FP), R2
-	CMP $+1, R0
-	BEQ l0
-	B l1
-
-l0:
-	MOVD $+0, R1
-
-l1:
-	MOVD R2, R3
-	ADD R1, R3
+	MOVD R3, R7
+	ADD R6, R7
 	CMP $+2, R0
-	BEQ l2
-	B l3
-
-l2:
-	MOVD $+0, R1
-
-l3:
-	MOVD R3, R6
-	ADD R1, R6
-	CMP $+3, R0
-	BEQ l4
-	B l5
-
-l4:
-	MOVD $+0, R1
-
-l5:
-	MOVD R6, R7
-	ADD R1, R7
-	MOVD dst+0(FP), R1
-	MOVD step+8(FP), R8
-	MOVD k+40(FP), R9
-	LSR $0x02, R9
-	CBZ R9, l6
+	BEQ l8
+	B l9
 
 l8:
-	FMOVQ (R2), F2
-	FMOVQ (R3), F3
-	FMOVQ (R6), F0
-	FMOVQ (R7), F4
+	MOVD $+0, R6
+
+l9:
+	MOVD R7, R8
+	ADD R6, R8
+	CMP $+3, R0
+	BEQ l10
+	B l11
+
+l10:
+	MOVD $+0, R6
+
+l11:
+	MOVD R8, R0
+	ADD R6, R0
+	MOVD R1, R1
+	MOVD k+40(FP), R6
+	LSR $0x02, R6
+	CBZ R6, l12
+
+l14:
+	FMOVQ (R3), F2
+	FMOVQ (R7), F3
+	FMOVQ (R8), F0
+	FMOVQ (R0), F4
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
 	VTRN1 V4.S4, V0.S4, V2.S4
@@ -225,147 +208,87 @@ l8:
 	VTRN2 V2.D2, V1.D2, V2.D2
 	VTRN1 V4.D2, V3.D2, V1.D2
 	VTRN2 V4.D2, V3.D2, V3.D2
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS F0, (R1)
-	B part2
-
-part3:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part2
-	ADD $+8, R1, R10
-	VST1 V0.S[2], (R10)
-	B part2
-
-part1:
 	FMOVQ F0, (R1)
-
-part2:
-	ADD R8, R1
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS F1, (R1)
-	B part5
-
-part6:
-	FMOVD F1, (R1)
-	TBZ $0x00, R0, part5
-	ADD $+8, R1, R10
-	VST1 V1.S[2], (R10)
-	B part5
-
-part4:
+	ADD R2, R1
 	FMOVQ F1, (R1)
-
-part5:
-	ADD R8, R1
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS F2, (R1)
-	B part8
-
-part9:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part8
-	ADD $+8, R1, R10
-	VST1 V2.S[2], (R10)
-	B part8
-
-part7:
+	ADD R2, R1
 	FMOVQ F2, (R1)
-
-part8:
-	ADD R8, R1
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS F3, (R1)
-	B part11
-
-part12:
-	FMOVD F3, (R1)
-	TBZ $0x00, R0, part11
-	ADD $+8, R1, R10
-	VST1 V3.S[2], (R10)
-	B part11
-
-part10:
+	ADD R2, R1
 	FMOVQ F3, (R1)
-
-part11:
-	ADD R8, R1
-	ADD $+16, R2
+	ADD R2, R1
 	ADD $+16, R3
-	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R9
-	CBNZ R9, l8
+	ADD $+16, R8
+	ADD $+16, R0
+	SUB $+1, R6
+	CBNZ R6, l14
 
-l6:
-	MOVD k+40(FP), R9
-	AND $+3, R9
-	CBZ R9, l7
-	TBNZ $0x02, R9, part13
-	TBNZ $0x01, R9, part15
-	FMOVS (R2), F2
+l12:
+	MOVD k+40(FP), R6
+	AND $+3, R6
+	CBZ R6, l13
+	TBNZ $0x02, R6, part13
+	TBNZ $0x01, R6, part15
+	FMOVS (R3), F2
 	B part14
 
 part15:
-	FMOVD (R2), F2
-	TBZ $0x00, R9, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	FMOVD (R3), F2
+	TBZ $0x00, R6, part14
+	ADD $+8, R3, R3
+	VLD1 (R3), V2.S[2]
 	B part14
 
 part13:
-	FMOVQ (R2), F2
+	FMOVQ (R3), F2
 
 part14:
-	TBNZ $0x02, R9, part16
-	TBNZ $0x01, R9, part18
-	FMOVS (R3), F3
+	TBNZ $0x02, R6, part16
+	TBNZ $0x01, R6, part18
+	FMOVS (R7), F3
 	B part17
 
 part18:
-	FMOVD (R3), F3
-	TBZ $0x00, R9, part17
-	ADD $+8, R3, R2
-	VLD1 (R2), V3.S[2]
+	FMOVD (R7), F3
+	TBZ $0x00, R6, part17
+	ADD $+8, R7, R3
+	VLD1 (R3), V3.S[2]
 	B part17
 
 part16:
-	FMOVQ (R3), F3
+	FMOVQ (R7), F3
 
 part17:
-	TBNZ $0x02, R9, part19
-	TBNZ $0x01, R9, part21
-	FMOVS (R6), F0
+	TBNZ $0x02, R6, part19
+	TBNZ $0x01, R6, part21
+	FMOVS (R8), F0
 	B part20
 
 part21:
-	FMOVD (R6), F0
-	TBZ $0x00, R9, part20
-	ADD $+8, R6, R2
-	VLD1 (R2), V0.S[2]
+	FMOVD (R8), F0
+	TBZ $0x00, R6, part20
+	ADD $+8, R8, R3
+	VLD1 (R3), V0.S[2]
 	B part20
 
 part19:
-	FMOVQ (R6), F0
+	FMOVQ (R8), F0
 
 part20:
-	TBNZ $0x02, R9, part22
-	TBNZ $0x01, R9, part24
-	FMOVS (R7), F4
+	TBNZ $0x02, R6, part22
+	TBNZ $0x01, R6, part24
+	FMOVS (R0), F4
 	B part23
 
 part24:
-	FMOVD (R7), F4
-	TBZ $0x00, R9, part23
-	ADD $+8, R7, R2
-	VLD1 (R2), V4.S[2]
+	FMOVD (R0), F4
+	TBZ $0x00, R6, part23
+	ADD $+8, R0, R0
+	VLD1 (R0), V4.S[2]
 	B part23
 
 part22:
-	FMOVQ (R7), F4
+	FMOVQ (R0), F4
 
 part23:
 	VTRN1 V3.S4, V2.S4, V1.S4
@@ -376,63 +299,435 @@ part23:
 	VTRN2 V2.D2, V1.D2, V2.D2
 	VTRN1 V4.D2, V3.D2, V1.D2
 	VTRN2 V4.D2, V3.D2, V3.D2
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
+	FMOVQ F0, (R1)
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+	FMOVQ F1, (R1)
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+	FMOVQ F2, (R1)
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+
+l13:
+
+l1:
+	RET
+
+// CopyTrans is PackTrans, but the rows of dst are rows elements long.
+//
+// func copyTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
+TEXT ·copyTransNEON(SB), $128-48
+	MOVD rows+32(FP), R0
+	MOVD dst+0(FP), R1
+	MOVD step+8(FP), R2
+	MOVD src+16(FP), R3
+	MOVD stride+24(FP), R6
+
+l2:
+	CMP $+4, R0
+	BLT l0
+	MOVD R3, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD R9, R10
+	ADD R6, R10
+	MOVD R1, R11
+	MOVD k+40(FP), R12
+	LSR $0x02, R12
+	CBZ R12, l3
+
+l5:
+	FMOVQ (R7), F2
+	FMOVQ (R8), F3
+	FMOVQ (R9), F0
+	FMOVQ (R10), F4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	FMOVQ F0, (R11)
+	ADD R2, R11
+	FMOVQ F1, (R11)
+	ADD R2, R11
+	FMOVQ F2, (R11)
+	ADD R2, R11
+	FMOVQ F3, (R11)
+	ADD R2, R11
+	ADD $+16, R7
+	ADD $+16, R8
+	ADD $+16, R9
+	ADD $+16, R10
+	SUB $+1, R12
+	CBNZ R12, l5
+
+l3:
+	MOVD k+40(FP), R12
+	AND $+3, R12
+	CBZ R12, l4
+	TBNZ $0x02, R12, part1
+	TBNZ $0x01, R12, part3
+	FMOVS (R7), F2
+	B part2
+
+part3:
+	FMOVD (R7), F2
+	TBZ $0x00, R12, part2
+	ADD $+8, R7, R7
+	VLD1 (R7), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R7), F2
+
+part2:
+	TBNZ $0x02, R12, part4
+	TBNZ $0x01, R12, part6
+	FMOVS (R8), F3
+	B part5
+
+part6:
+	FMOVD (R8), F3
+	TBZ $0x00, R12, part5
+	ADD $+8, R8, R7
+	VLD1 (R7), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ (R8), F3
+
+part5:
+	TBNZ $0x02, R12, part7
+	TBNZ $0x01, R12, part9
+	FMOVS (R9), F0
+	B part8
+
+part9:
+	FMOVD (R9), F0
+	TBZ $0x00, R12, part8
+	ADD $+8, R9, R7
+	VLD1 (R7), V0.S[2]
+	B part8
+
+part7:
+	FMOVQ (R9), F0
+
+part8:
+	TBNZ $0x02, R12, part10
+	TBNZ $0x01, R12, part12
+	FMOVS (R10), F4
+	B part11
+
+part12:
+	FMOVD (R10), F4
+	TBZ $0x00, R12, part11
+	ADD $+8, R10, R7
+	VLD1 (R7), V4.S[2]
+	B part11
+
+part10:
+	FMOVQ (R10), F4
+
+part11:
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	FMOVQ F0, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+	FMOVQ F1, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+	FMOVQ F2, (R11)
+	ADD R2, R11
+	ADD $-1, R12
+	CBZ R12, l4
+
+l4:
+	ADD $+16, R1
+	ADD R6, R3
+	ADD R6, R3
+	ADD R6, R3
+	ADD R6, R3
+	ADD $-4, R0
+	B l2
+
+l0:
+	CBZ R0, l1
+	CMP $+1, R0
+	BEQ l6
+	B l7
+
+l6:
+	MOVD $+0, R6
+
+l7:
+	MOVD R3, R7
+	ADD R6, R7
+	CMP $+2, R0
+	BEQ l8
+	B l9
+
+l8:
+	MOVD $+0, R6
+
+l9:
+	MOVD R7, R8
+	ADD R6, R8
+	CMP $+3, R0
+	BEQ l10
+	B l11
+
+l10:
+	MOVD $+0, R6
+
+l11:
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD R1, R1
+	MOVD k+40(FP), R6
+	LSR $0x02, R6
+	CBZ R6, l12
+
+l14:
+	FMOVQ (R3), F2
+	FMOVQ (R7), F3
+	FMOVQ (R8), F0
+	FMOVQ (R9), F4
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R10
+	VST1 V0.S[2], (R10)
+	B part14
+
+part13:
+	FMOVQ F0, (R1)
+
+part14:
+	ADD R2, R1
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F1, (R1)
+	B part17
+
+part18:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R10
+	VST1 V1.S[2], (R10)
+	B part17
+
+part16:
+	FMOVQ F1, (R1)
+
+part17:
+	ADD R2, R1
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R1)
+	B part20
+
+part21:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R10
+	VST1 V2.S[2], (R10)
+	B part20
+
+part19:
+	FMOVQ F2, (R1)
+
+part20:
+	ADD R2, R1
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F3, (R1)
+	B part23
+
+part24:
+	FMOVD F3, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R10
+	VST1 V3.S[2], (R10)
+	B part23
+
+part22:
+	FMOVQ F3, (R1)
+
+part23:
+	ADD R2, R1
+	ADD $+16, R3
+	ADD $+16, R7
+	ADD $+16, R8
+	ADD $+16, R9
+	SUB $+1, R6
+	CBNZ R6, l14
+
+l12:
+	MOVD k+40(FP), R6
+	AND $+3, R6
+	CBZ R6, l13
+	TBNZ $0x02, R6, part25
+	TBNZ $0x01, R6, part27
+	FMOVS (R3), F2
 	B part26
 
 part27:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part26
-	ADD $+8, R1, R2
-	VST1 V0.S[2], (R2)
+	FMOVD (R3), F2
+	TBZ $0x00, R6, part26
+	ADD $+8, R3, R3
+	VLD1 (R3), V2.S[2]
 	B part26
 
 part25:
-	FMOVQ F0, (R1)
+	FMOVQ (R3), F2
 
 part26:
-	ADD R8, R1
-	ADD $-1, R9
-	CBZ R9, l7
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F1, (R1)
+	TBNZ $0x02, R6, part28
+	TBNZ $0x01, R6, part30
+	FMOVS (R7), F3
 	B part29
 
 part30:
-	FMOVD F1, (R1)
-	TBZ $0x00, R0, part29
-	ADD $+8, R1, R2
-	VST1 V1.S[2], (R2)
+	FMOVD (R7), F3
+	TBZ $0x00, R6, part29
+	ADD $+8, R7, R3
+	VLD1 (R3), V3.S[2]
 	B part29
 
 part28:
-	FMOVQ F1, (R1)
+	FMOVQ (R7), F3
 
 part29:
-	ADD R8, R1
-	ADD $-1, R9
-	CBZ R9, l7
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F2, (R1)
+	TBNZ $0x02, R6, part31
+	TBNZ $0x01, R6, part33
+	FMOVS (R8), F0
 	B part32
 
 part33:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V2.S[2], (R0)
+	FMOVD (R8), F0
+	TBZ $0x00, R6, part32
+	ADD $+8, R8, R3
+	VLD1 (R3), V0.S[2]
 	B part32
 
 part31:
-	FMOVQ F2, (R1)
+	FMOVQ (R8), F0
 
 part32:
-	ADD R8, R1
-	ADD $-1, R9
-	CBZ R9, l7
+	TBNZ $0x02, R6, part34
+	TBNZ $0x01, R6, part36
+	FMOVS (R9), F4
+	B part35
 
-l7:
+part36:
+	FMOVD (R9), F4
+	TBZ $0x00, R6, part35
+	ADD $+8, R9, R3
+	VLD1 (R3), V4.S[2]
+	B part35
+
+part34:
+	FMOVQ (R9), F4
+
+part35:
+	VTRN1 V3.S4, V2.S4, V1.S4
+	VTRN2 V3.S4, V2.S4, V3.S4
+	VTRN1 V4.S4, V0.S4, V2.S4
+	VTRN2 V4.S4, V0.S4, V4.S4
+	VTRN1 V2.D2, V1.D2, V0.D2
+	VTRN2 V2.D2, V1.D2, V2.D2
+	VTRN1 V4.D2, V3.D2, V1.D2
+	VTRN2 V4.D2, V3.D2, V3.D2
+	TBNZ $0x02, R0, part37
+	TBNZ $0x01, R0, part39
+	FMOVS F0, (R1)
+	B part38
+
+part39:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part38
+	ADD $+8, R1, R3
+	VST1 V0.S[2], (R3)
+	B part38
+
+part37:
+	FMOVQ F0, (R1)
+
+part38:
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+	TBNZ $0x02, R0, part40
+	TBNZ $0x01, R0, part42
+	FMOVS F1, (R1)
+	B part41
+
+part42:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part41
+	ADD $+8, R1, R3
+	VST1 V1.S[2], (R3)
+	B part41
+
+part40:
+	FMOVQ F1, (R1)
+
+part41:
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+	TBNZ $0x02, R0, part43
+	TBNZ $0x01, R0, part45
+	FMOVS F2, (R1)
+	B part44
+
+part45:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part44
+	ADD $+8, R1, R0
+	VST1 V2.S[2], (R0)
+	B part44
+
+part43:
+	FMOVQ F2, (R1)
+
+part44:
+	ADD R2, R1
+	ADD $-1, R6
+	CBZ R6, l13
+
+l13:
+
+l1:
 	RET

@@ -182,14 +182,15 @@ func squaredErrorAVX2(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
 
-// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
-// of row q of src. The rows are stride bytes apart; there are rows of them, and
-// the last stands in for those beyond.
+// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
+// many as a vector has lanes: element q of row p of dst is element p of row q of
+// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
+// the last row of src repeats it.
 //
 //go:noescape
 func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
-// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+// CopyTrans is PackTrans, but the rows of dst are rows elements long.
 //
 //go:noescape
 func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
@@ -303,6 +304,46 @@ func gemm3x3AVX2(args *Gemm)
 //
 //go:noescape
 func gemm4x3AVX2(args *Gemm)
+
+// gemm8x1plus2 is the micro-kernel for tiles of 8 rows, a vector and 2 columns more.
+//
+//go:noescape
+func gemm8x1plus2AVX2(args *Gemm)
+
+// gemm4x1plus2 is the micro-kernel for tiles of 4 rows, a vector and 2 columns more.
+//
+//go:noescape
+func gemm4x1plus2AVX2(args *Gemm)
+
+// gemm2x1plus2 is the micro-kernel for tiles of 2 rows, a vector and 2 columns more.
+//
+//go:noescape
+func gemm2x1plus2AVX2(args *Gemm)
+
+// gemm1x1plus2 is the micro-kernel for tiles of 1 rows, a vector and 2 columns more.
+//
+//go:noescape
+func gemm1x1plus2AVX2(args *Gemm)
+
+// gemm8x1plus4 is the micro-kernel for tiles of 8 rows, a vector and 4 columns more.
+//
+//go:noescape
+func gemm8x1plus4AVX2(args *Gemm)
+
+// gemm4x1plus4 is the micro-kernel for tiles of 4 rows, a vector and 4 columns more.
+//
+//go:noescape
+func gemm4x1plus4AVX2(args *Gemm)
+
+// gemm2x1plus4 is the micro-kernel for tiles of 2 rows, a vector and 4 columns more.
+//
+//go:noescape
+func gemm2x1plus4AVX2(args *Gemm)
+
+// gemm1x1plus4 is the micro-kernel for tiles of 1 rows, a vector and 4 columns more.
+//
+//go:noescape
+func gemm1x1plus4AVX2(args *Gemm)
 
 // gemv8 does 8 steps of k for args.Cols columns of one row of C.
 //

@@ -182,14 +182,15 @@ func squaredErrorNEON(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradNEON(n int, grad, y, target *float32, scale float32, acc *float64)
 
-// PackTrans writes k vectors, step bytes apart: lane q of vector p is element p
-// of row q of src. The rows are stride bytes apart; there are rows of them, and
-// the last stands in for those beyond.
+// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
+// many as a vector has lanes: element q of row p of dst is element p of row q of
+// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
+// the last row of src repeats it.
 //
 //go:noescape
 func packTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 
-// CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.
+// CopyTrans is PackTrans, but the rows of dst are rows elements long.
 //
 //go:noescape
 func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)

@@ -58,7 +58,7 @@ func descriptions(target *vec.Target) []description {
 		}
 	}
 	for _, q := range tiles(target) {
-		list = append(list, description{gemmProgram(target, q), func(t *testing.T, p *vec.Program) { evalTile(t, p, q) }})
+		list = append(list, description{q.program(target), func(t *testing.T, p *vec.Program) { evalTile(t, p, q) }})
 	}
 	for _, steps := range gemvSteps[target] {
 		list = append(list, description{gemvProgram(target, steps), func(t *testing.T, p *vec.Program) { evalGemv(t, p, steps) }})
@@ -145,13 +145,13 @@ var meanings = map[string]func(c call){
 		c.wide("acc")[0] = kernels.SquaredError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
 	},
 
-	"PackTrans": func(c call) { transpose(c, c.n("lanes")) },
-	"CopyTrans": func(c call) { transpose(c, c.n("rows")) },
+	"PackTrans": func(c call) { transposed(c, (c.n("rows")+c.n("lanes")-1)/c.n("lanes")*c.n("lanes")) },
+	"CopyTrans": func(c call) { transposed(c, c.n("rows")) },
 }
 
-// transpose writes the given number of lanes; the last row stands in for those
+// transposed writes the given number of lanes; the last row stands in for those
 // that are missing.
-func transpose(c call, lanes int) {
+func transposed(c call, lanes int) {
 	for p := range c.n("k") {
 		for q := range lanes {
 			c.v("dst")[p*c.n("step")/4+q] = c.v("src")[min(q, c.n("rows")-1)*c.n("stride")/4+p]
@@ -205,9 +205,10 @@ func arguments(p *vec.Program, n, kind int) call {
 	width := p.Lanes // of what a transposition writes
 	switch p.Name {
 	case "packTrans":
-		rows = 1 + r.IntN(p.Lanes)
+		rows = 1 + r.IntN(3*p.Lanes)
+		width = (rows + p.Lanes - 1) / p.Lanes * p.Lanes
 	case "copyTrans":
-		rows = 1 + r.IntN(p.Lanes)
+		rows = 1 + r.IntN(3*p.Lanes)
 		width = rows
 	}
 	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
@@ -301,16 +302,26 @@ func same(a, b any) bool {
 
 func evalTile(t *testing.T, p *vec.Program, q tile) {
 	count := 0
-	for cols := 1; cols <= p.Lanes; cols++ {
+	lastCols, panel, ends := p.Lanes, q.vecs*p.Lanes, len(gemmEnds)
+	if q.part > 0 {
+		lastCols, panel, ends = q.part, p.Lanes+q.part, indexOf(gemmEnds, "EndReLU")+1
+	}
+	for cols := 1; cols <= lastCols; cols++ {
 		for start := range gemmStarts {
-			for end := range gemmEnds {
+			if q.part > 0 && gemmStarts[start] == "StartRowBias" {
+				continue
+			}
+			for end := range ends {
 				for _, k := range []int{0, 1, 2, 5, aheadEvery, 2*aheadEvery + 3} {
 					if k > 5 && end != 0 {
 						continue // the end does not know how long k was
 					}
-					g := product{tiles: 1 + count%3, rows: q.rows, width: (q.vecs-1)*p.Lanes + cols, panel: q.vecs * p.Lanes, cols: cols, k: k, start: start, end: end}
+					g := product{tiles: 1 + count%3, rows: q.rows, width: panel - lastCols + cols, panel: panel, pitch: panel, cols: cols, k: k, start: start, end: end}
 					if k > 0 && count%5 == 0 {
 						g.tiles, g.pack = 1, true
+						if q.part > 0 {
+							g.pitch = 2 * p.Lanes
+						}
 					}
 					if !g.eval(t, p, count) {
 						return
@@ -345,6 +356,7 @@ type product struct {
 	tiles, rows int // of a tile
 	width, cols int // of all and, as the argument Cols, of the last vector
 	panel       int // columns of B that may be read, if it is not packed
+	pitch       int // of B where it is packed
 	k           int
 	pack        bool
 	start, end  int
@@ -377,9 +389,9 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	c := matrix(rows, g.width, ldc)
 	var b, packed, wantPacked []float32
 	if g.pack {
-		b, packed, wantPacked = matrix(g.k, g.width, ldb), matrix(g.k, g.panel, g.panel), make([]float32, g.k*g.panel)
+		b, packed, wantPacked = matrix(g.k, g.width, ldb), matrix(g.k, g.pitch, g.pitch), make([]float32, g.k*g.pitch)
 		for s := range g.k {
-			copy(wantPacked[s*g.panel:], b[s*ldb:][:g.width])
+			copy(wantPacked[s*g.pitch:], b[s*ldb:][:g.width])
 		}
 	} else {
 		b = matrix(g.k, g.panel, ldb)

@@ -12,10 +12,24 @@ import (
 )
 
 // tile is the shape of a micro-kernel: rows × vecs vectors of C stay in
-// registers while k runs. The last vector of C has 1 to Lanes columns.
-type tile struct{ rows, vecs int }
+// registers while k runs. The last vector of C has 1 to Lanes columns, unless the
+// tile is a narrow one with part columns more.
+type tile struct{ rows, vecs, part int }
 
-func (t tile) name() string { return fmt.Sprintf("gemm%dx%d", t.rows, t.vecs) }
+func (t tile) name() string {
+	if t.part > 0 {
+		return fmt.Sprintf("gemm%dx%dplus%d", t.rows, t.vecs, t.part)
+	}
+	return fmt.Sprintf("gemm%dx%d", t.rows, t.vecs)
+}
+
+// program describes the tile's micro-kernel.
+func (t tile) program(target *vec.Target) *vec.Program {
+	if t.part > 0 {
+		return narrowProgram(target, t)
+	}
+	return gemmProgram(target, t)
+}
 
 // heights are the greatest numbers of rows for each width in vectors. The
 // accumulators, a row of B and one element of A have to fit into the vector
@@ -26,15 +40,15 @@ var heights = map[*vec.Target]map[int]int{
 }
 
 // tiles lists the micro-kernels of a target: all heights of each width, so that
-// rows can be split evenly.
+// rows can be split evenly; and the narrow ones.
 func tiles(t *vec.Target) []tile {
 	var list []tile
 	for _, vecs := range widths(t) {
 		for rows := 1; rows <= heights[t][vecs]; rows++ {
-			list = append(list, tile{rows, vecs})
+			list = append(list, tile{rows, vecs, 0})
 		}
 	}
-	return list
+	return append(list, narrowTiles(t)...)
 }
 
 // widths lists the widths of a target's tiles in vectors.
@@ -187,55 +201,27 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.StoreR(local(atBias), bias)
 	p.Here(started)
 
-	finish, packed := p.NewLabel(), p.NewLabel()
-	k := p.LoadR(field("K"))
-	p.JumpZero(k, finish)
-	b, bStep := p.LoadR(field("B")), p.LoadR(field("BStep"))
 	a := p.NewColumn(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	step := func(row []vec.V) {
-		p.AddR(b, bStep)
-		a.Load()
-		for i := range t.rows {
-			a.FMA(i, acc[i], row)
-		}
-		a.Advance(aStep)
-	}
-	pack := p.LoadR(field("Pack"))
-	p.JumpZero(pack, packed)
-	p.Loop(k, func() {
-		row := make([]vec.V, t.vecs)
-		vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
-		each(pack, func(j int, m vec.Mem) { p.Store(m, row[j]) })
-		p.AddI(pack, t.vecs*width)
-		step(row)
-	})
-	p.Jump(finish)
-	p.Here(packed)
-	stretch, steps, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
-	n := p.Reg()
-	p.Here(stretch)
-	ahead := p.LoadR(local(atAhead))
-	p.Prefetch(ahead.At(0))
-	p.Prefetch(ahead.At(t.vecs*width - 4))
-	p.AddR(ahead, p.LoadR(field("AheadStep")))
-	p.StoreR(local(atAhead), ahead)
-	p.JumpLess(k, aheadEvery, short)
-	p.MovI(n, aheadEvery)
-	p.AddI(k, -aheadEvery)
-	p.Here(steps)
-	p.Loop(n, func() {
-		row := make([]vec.V, t.vecs)
-		each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
-		step(row)
-	})
-	p.JumpZero(k, finish)
-	p.Jump(stretch)
-	p.Here(short)
-	p.Mov(n, k)
-	p.MovI(k, 0)
-	p.Jump(steps)
-	p.Here(finish)
+	gemmSteps(p, g, local(atAhead), t.vecs*p.Lanes, t.vecs*p.Lanes,
+		func(b, pack vec.R) []vec.V {
+			row := make([]vec.V, t.vecs)
+			vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+			each(pack, func(j int, m vec.Mem) { p.Store(m, row[j]) })
+			return row
+		},
+		func(b vec.R) []vec.V {
+			row := make([]vec.V, t.vecs)
+			each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
+			return row
+		},
+		func(row []vec.V) {
+			a.Load()
+			for i := range t.rows {
+				a.FMA(i, acc[i], row)
+			}
+			a.Advance(aStep)
+		})
 
 	store := p.NewLabel()
 	end := p.LoadR(field("End"))
@@ -295,6 +281,50 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.Here(done)
 	p.Return()
 	return p
+}
+
+// gemmSteps describes the loops over k, for a panel of cols columns whose rows are
+// pitch elements apart once they are packed: pack reads a row of B and packs it, load
+// reads a row that may be read as a whole, and step multiplies and adds.
+func gemmSteps(p *vec.Program, g vec.R, atAhead vec.Mem, pitch, cols int, pack func(b, pack vec.R) []vec.V, load func(b vec.R) []vec.V, step func(row []vec.V)) {
+	finish, packed := p.NewLabel(), p.NewLabel()
+	k := p.LoadR(gemmField(g, "K"))
+	p.JumpZero(k, finish)
+	b, bStep := p.LoadR(gemmField(g, "B")), p.LoadR(gemmField(g, "BStep"))
+	to := p.LoadR(gemmField(g, "Pack"))
+	p.JumpZero(to, packed)
+	p.Loop(k, func() {
+		row := pack(b, to)
+		p.AddI(to, 4*pitch)
+		p.AddR(b, bStep)
+		step(row)
+	})
+	p.Jump(finish)
+	p.Here(packed)
+	stretch, steps, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
+	n := p.Reg()
+	p.Here(stretch)
+	ahead := p.LoadR(atAhead)
+	p.Prefetch(ahead.At(0))
+	p.Prefetch(ahead.At(4*cols - 4))
+	p.AddR(ahead, p.LoadR(gemmField(g, "AheadStep")))
+	p.StoreR(atAhead, ahead)
+	p.JumpLess(k, aheadEvery, short)
+	p.MovI(n, aheadEvery)
+	p.AddI(k, -aheadEvery)
+	p.Here(steps)
+	p.Loop(n, func() {
+		row := load(b)
+		p.AddR(b, bStep)
+		step(row)
+	})
+	p.JumpZero(k, finish)
+	p.Jump(stretch)
+	p.Here(short)
+	p.Mov(n, k)
+	p.MovI(k, 0)
+	p.Jump(steps)
+	p.Here(finish)
 }
 
 // gemvSteps are the numbers of steps of k that the row kernels do in one pass
@@ -393,63 +423,94 @@ var packs = []kernel{
 	{
 		name: "PackTrans",
 		doc: []string{
-			"PackTrans writes k vectors, step bytes apart: lane q of vector p is element p",
-			"of row q of src. The rows are stride bytes apart; there are rows of them, and",
-			"the last stands in for those beyond.",
+			"PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as",
+			"many as a vector has lanes: element q of row p of dst is element p of row q of",
+			"src. The rows of dst are step bytes apart and whole vectors long; what is beyond",
+			"the last row of src repeats it.",
 		},
 		params: transposeParams,
-		body:   func(p *vec.Program) { transposeStrip(p, false) },
+		body:   func(p *vec.Program) { transpose(p, false) },
 	},
 	{
 		name: "CopyTrans",
 		doc: []string{
-			"CopyTrans is PackTrans, but of the vectors it writes only the first rows lanes.",
+			"CopyTrans is PackTrans, but the rows of dst are rows elements long.",
 		},
 		params: transposeParams,
-		body:   func(p *vec.Program) { transposeStrip(p, true) },
+		body:   func(p *vec.Program) { transpose(p, true) },
 	},
 }
 
 var transposeParams = vec.Params("dst *float32, step int, src *float32, stride, rows, k int")
 
-// transposeStrip describes the transposition of a strip of up to Lanes rows.
-func transposeStrip(p *vec.Program, exact bool) {
-	rows, stride := p.Param("rows"), p.Param("stride")
-	at := []vec.R{p.Param("src")}
+// transpose describes the transposition, whole strips first.
+func transpose(p *vec.Program, exact bool) {
+	rows, last, end := p.Param("rows"), p.NewLabel(), p.NewLabel()
+	dst, step := p.Param("dst"), p.Param("step")
+	src, stride := p.Param("src"), p.Param("stride")
+	strip := p.NewLabel()
+	p.Here(strip)
+	p.JumpLess(rows, p.Lanes, last)
+	from := p.NewRows(p.Copy(src), stride, p.Lanes)
+	at := make([]vec.Mem, p.Lanes)
+	for q := range at {
+		at[q] = from.At(q)
+	}
+	transposeStrip(p, dst, step, at, from.Pointers(), nil)
+	p.AddI(dst, 4*p.Lanes)
+	for range p.Lanes {
+		p.AddR(src, stride)
+	}
+	p.AddI(rows, -p.Lanes)
+	p.Jump(strip)
+
+	p.Here(last)
+	p.JumpZero(rows, end)
+	pointers := []vec.R{src}
 	for q := 1; q < p.Lanes; q++ {
 		// From row rows on, the pointers stay at the last one.
-		last, on := p.NewLabel(), p.NewLabel()
-		p.JumpEqual(rows, q, last)
+		repeat, on := p.NewLabel(), p.NewLabel()
+		p.JumpEqual(rows, q, repeat)
 		p.Jump(on)
-		p.Here(last)
+		p.Here(repeat)
 		p.MovI(stride, 0)
 		p.Here(on)
-		next := p.Copy(at[q-1])
+		next := p.Copy(pointers[q-1])
 		p.AddR(next, stride)
-		at = append(at, next)
+		pointers = append(pointers, next)
+	}
+	for q := range at {
+		at[q] = pointers[q].At(0)
 	}
 	var edge *vec.Tail
 	if exact {
 		edge = p.NewTail(rows)
 	}
-	dst, step := p.Param("dst"), p.Param("step")
-	put := func(v vec.V) {
-		if exact {
-			p.InTail(edge, func() { p.Store(dst.At(0), v) })
+	transposeStrip(p, dst, step, at, pointers, edge)
+	p.Here(end)
+}
+
+// transposeStrip describes the transposition of the rows at, which the pointers
+// lead to. With an edge, only so many elements of each result are written.
+func transposeStrip(p *vec.Program, dst, step vec.R, at []vec.Mem, pointers []vec.R, edge *vec.Tail) {
+	put := func(m vec.Mem, v vec.V) {
+		if edge != nil {
+			p.InTail(edge, func() { p.Store(m, v) })
 		} else {
-			p.Store(dst.At(0), v)
+			p.Store(m, v)
 		}
-		p.AddR(dst, step)
 	}
 	rest, end := p.NewLabel(), p.NewLabel()
+	to := p.Copy(dst)
 	whole := p.Param("k")
 	p.ShrI(whole, bits.TrailingZeros(uint(p.Lanes)))
 	p.JumpZero(whole, rest)
 	p.Loop(whole, func() {
 		for _, v := range p.LoadColumns(at) {
-			put(v)
+			put(to.At(0), v)
+			p.AddR(to, step)
 		}
-		for _, r := range at {
+		for _, r := range pointers {
 			p.AddI(r, 4*p.Lanes)
 		}
 	})
@@ -460,7 +521,8 @@ func transposeStrip(p *vec.Program, exact bool) {
 	var last []vec.V
 	p.InTail(p.NewTail(k), func() { last = p.LoadColumns(at) })
 	for _, v := range last[:p.Lanes-1] {
-		put(v)
+		put(to.At(0), v)
+		p.AddR(to, step)
 		p.AddI(k, -1)
 		p.JumpZero(k, end)
 	}
@@ -486,18 +548,18 @@ func gemmTypes() []byte {
 func gemmDispatch(arch string) string {
 	var b strings.Builder
 	b.WriteString(`
-// GemmTile runs the micro-kernel for tiles of the given number of rows and
-// vectors.
-func GemmTile(isa cpu.ISA, rows, vecs int, args *Gemm) {
+// GemmTile runs the micro-kernel for tiles of the given number of rows, vectors and
+// columns more, which only a narrow one has: args.Cols is how many.
+func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 	switch isa {
 `)
 	for _, t := range targets {
 		if t.GOARCH != arch {
 			continue
 		}
-		fmt.Fprintf(&b, "case cpu.%s:\nswitch vecs*16 + rows {\n", t.isa)
+		fmt.Fprintf(&b, "case cpu.%s:\nswitch (part*4+vecs)*16 + rows {\n", t.isa)
 		for _, q := range tiles(t.Target) {
-			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", q.vecs*16+q.rows, q.name(), t.Name)
+			fmt.Fprintf(&b, "case %d:\n%s%s(args)\n", (q.part*4+q.vecs)*16+q.rows, q.name(), t.Name)
 		}
 		b.WriteString("}\n")
 	}
@@ -542,9 +604,10 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 }
 
 // GemmShape tells what micro-kernels there are: the lanes of a vector, the
-// greatest number of rows for each width in vectors, and whether they want the
-// rows of A side by side, AStride being the size of an element.
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, together bool) {
+// greatest number of rows for each width in vectors, that of the narrow ones (0 if
+// there are none; then there are also all halves of it, down to 1), and whether they
+// want the rows of A side by side, AStride being the size of an element.
+func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, narrow int, together bool) {
 	switch isa {
 `)
 	for _, t := range targets {
@@ -557,7 +620,7 @@ func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, together bool) {
 				fmt.Fprintf(&b, "%d: %d,", w, h)
 			}
 		}
-		fmt.Fprintf(&b, "}, %v\n", t.ColumnsTogether)
+		fmt.Fprintf(&b, "}, %d, %v\n", slices.Max(append(narrowRows[t.Target], 0)), t.ColumnsTogether)
 	}
 	b.WriteString("}\nreturn\n}\n")
 	return b.String()

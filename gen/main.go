@@ -134,7 +134,7 @@ func build() (map[string][]byte, error) {
 		}
 		var programs []*vec.Program
 		for _, q := range tiles(t.Target) {
-			programs = append(programs, gemmProgram(t.Target, q))
+			programs = append(programs, q.program(t.Target))
 		}
 		for _, n := range gemvSteps[t.Target] {
 			programs = append(programs, gemvProgram(t.Target, n))

@@ -99,7 +99,7 @@ func (t *gemmTask) cut(threads int) {
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
 	}
-	lanes, _, together := asm.GemmShape(t.isa)
+	lanes, _, _, together := asm.GemmShape(t.isa)
 	lanes = max(lanes, 1) // none in the portable loop
 	rows, cols := ceil(t.m, parts), ceil(ceil(t.n, parts), lanes)*lanes
 	packedRows, packedCols := 4, 0
@@ -120,13 +120,13 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		lanes, _, _ := asm.GemmShape(t.isa)
+		lanes, _, narrow, _ := asm.GemmShape(t.isa)
 		switch {
 		case lanes == 0:
 			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
 		case g.k > 0 && g.m == 1 && !bool(g.tB):
 			g.row(t.isa)
-		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1:
+		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1 && (bool(g.tA) || g.n < lanes || g.part(g.n, g.m, lanes, narrow) == 0):
 			g.transposed(t.isa, lanes)
 		default:
 			g.blocked(t.isa)
@@ -189,7 +189,7 @@ func room(x *[]float32, n int) []float32 {
 // blocked does the product with the micro-kernels of isa.
 func (g *gemm) blocked(isa cpu.ISA) {
 	g.scale()
-	lanes, heights, together := asm.GemmShape(isa)
+	lanes, _, _, together := asm.GemmShape(isa)
 	s := getScratch()
 	packA, packB := g.packs(together)
 	mcMost, kcMost := gemmMC, gemmKC
@@ -214,27 +214,22 @@ func (g *gemm) blocked(isa cpu.ISA) {
 				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
 			}
 			for j := 0; j < g.n; {
-				vecs := panelVecs(ceil(g.n-j, lanes))
-				cols := min(vecs*lanes, g.n-j)
-				p := panel{isa: isa, vecs: vecs, width: vecs * lanes, height: heights[vecs], rows: mc, args: asm.Gemm{
-					A: a.at, AStride: a.stride, AStep: a.step, K: kc,
-					C: &g.c[i0*g.ldc+j], CStride: 4 * g.ldc, Cols: cols - (vecs-1)*lanes,
-				}}
+				p := g.panel(isa, g.n-j, mc)
+				p.args.A, p.args.AStride, p.args.AStep, p.args.K = a.at, a.stride, a.step, kc
+				p.args.C, p.args.CStride = &g.c[i0*g.ldc+j], 4*g.ldc
 				switch {
 				case kc == 0:
 				case bool(g.tB):
 					b := room(&s.b, p.width*kc)
-					for c := 0; c < cols; c += lanes {
-						asm.PackTrans(isa, &b[c], 4*p.width, &g.b[g.atB(p0, j+c)], 4*g.ldb, min(lanes, cols-c), kc)
-					}
+					asm.PackTrans(isa, &b[0], 4*p.width, &g.b[g.atB(p0, j)], 4*g.ldb, p.cols, kc)
 					p.args.B, p.args.BStep = &b[0], 4*p.width
 				default:
 					p.args.B, p.args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
-					if packB || cols < p.width { // only when it packs, the kernel heeds the end of a row
+					if packB || p.padded { // only when it packs, the kernel heeds the end of a row
 						p.args.Pack = &room(&s.b, p.width*kc)[0]
 					}
-					if j+cols < g.n {
-						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+cols)])), 4 * g.ldb, kc}
+					if j+p.cols < g.n {
+						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+p.cols)])), 4 * g.ldb, kc}
 					}
 				}
 				switch {
@@ -249,7 +244,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 					g.end(&p.args, i0, j)
 				}
 				p.run()
-				j += cols
+				j += p.cols
 			}
 			p0 += max(1, kc)
 		}
@@ -348,14 +343,10 @@ func (g *gemm) transposed(isa cpu.ISA, lanes int) {
 			ep: Epilogue{Act: g.ep.Act}, rowBias: g.ep.Bias,
 		}
 		if g.beta != 0 {
-			for i := 0; i < m; i += lanes {
-				asm.PackTrans(isa, &c[i], 4*pitch, &part.c[i*g.ldc], 4*g.ldc, min(lanes, m-i), g.n)
-			}
+			asm.PackTrans(isa, &c[0], 4*pitch, &part.c[0], 4*g.ldc, m, g.n)
 		}
 		t.blocked(isa)
-		for j := 0; j < g.n; j += lanes {
-			asm.CopyTrans(isa, &part.c[j], 4*g.ldc, &c[j*pitch], 4*pitch, min(lanes, g.n-j), m)
-		}
+		asm.CopyTrans(isa, &part.c[0], 4*g.ldc, &c[0], 4*pitch, g.n, m)
 		if g.ep.Deriv != Identity {
 			for i := range m {
 				row := part.c[i*g.ldc:][:g.n]
@@ -375,30 +366,63 @@ type operand struct {
 
 // packs says which operands are copied to where they lie close together.
 //
-// B always if it is transposed, since the kernel wants it along a row. Else if it
-// is too large for L1 and more than two tiles share the copy, or even two if its
-// rows lie across cache lines; or if its stride maps its rows to few sets of the
-// cache. The first tile makes the copy as it reads, which takes it twice as long.
+// B always if it is transposed, since the kernel wants it along a row. Else if more
+// than two tiles share the copy and it is too large for L1, or its rows lie across
+// cache lines, which took the large tiles a third longer, or its stride maps its rows
+// to few sets of the cache; or if even two share it and both of the first hold. The
+// first tile makes the copy as it reads.
 //
 // A if alpha has to be multiplied in, if the kernel wants its rows side by side and
 // they are not, or if they are but k is so far apart that each step is another
 // page.
 func (g *gemm) packs(together bool) (a, b bool) {
 	a = g.alpha != 1 || together && !bool(g.tA) || bool(g.tA) && g.lda >= 1024 && g.n > 64
-	b = bool(g.tB) || g.n*g.k > 1<<13 && (g.m > 8 || g.m > 4 && g.ldb%8 != 0) || g.ldb%256 == 0 && g.m > 8
+	large, across := g.n*g.k > 1<<13, g.ldb%8 != 0
+	b = bool(g.tB) || g.m > 8 && (large || across || g.ldb%256 == 0) || g.m > 4 && large && across
 	return a, b
 }
 
-// panelVecs is how many vectors the next panel takes if so many are left: three,
-// and two where a single one would be left over.
-func panelVecs(left int) int {
-	switch left {
-	case 1, 2, 3:
-		return left
-	case 4:
-		return 2
+// panel makes the next panel, of rows rows, where left columns are left: three vectors
+// wide, two where a single one would be left over, and a narrow one at the end where
+// that pays.
+func (g *gemm) panel(isa cpu.ISA, left, rows int) panel {
+	lanes, heights, narrow, _ := asm.GemmShape(isa)
+	vecs := ceil(left, lanes)
+	part := g.part(left, rows, lanes, narrow)
+	if part > 0 {
+		if vecs == 2 {
+			return panel{isa: isa, vecs: 1, part: part, height: narrow, rows: rows, cols: left, width: 2 * lanes,
+				padded: left < lanes+part, args: asm.Gemm{Cols: left - lanes}}
+		}
+		vecs -= 2 // what the narrow one will leave
 	}
-	return 3
+	switch {
+	case vecs == 4:
+		vecs = 2
+	case vecs > 3:
+		vecs = 3
+	}
+	p := panel{isa: isa, vecs: vecs, height: heights[vecs], rows: rows, cols: min(left, vecs*lanes), width: vecs * lanes}
+	p.padded, p.args.Cols = p.cols < p.width, p.cols-(vecs-1)*lanes
+	return p
+}
+
+// part is how many columns the narrow tile has besides a vector that is to do the last
+// of the columns left, or 0 if there shall be none. It is worth it where most lanes of
+// another vector would be idle; but not for a short k, since a tile takes some 25 cycles
+// longer to begin and to end, nor where few rows are left over, since the shorter narrow
+// tiles take as long as some of twice their height.
+func (g *gemm) part(left, rows, lanes, narrow int) int {
+	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.ep.Deriv != Identity || g.rowBias != nil {
+		return 0
+	}
+	switch rest := left % lanes; {
+	case rest == 0 || rest > lanes/2:
+		return 0
+	case rest <= lanes/4:
+		return lanes / 4
+	}
+	return lanes / 2
 }
 
 // end sets what becomes of finished elements, from row i and column j on.
@@ -414,12 +438,14 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 
 // panel is a panel of C to be computed, and what is wanted afterwards.
 type panel struct {
-	isa                 cpu.ISA
-	vecs, width, height int // of a tile; the width in elements
-	rows                int // of C
-	args                asm.Gemm
-	next                fetch // the next panel of B
-	fetched             int   // rows of C, from the top
+	isa                cpu.ISA
+	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
+	rows, cols         int  // of C
+	width              int  // from a row of packed B to the next, in elements
+	padded             bool // B has no elements for some lanes
+	args               asm.Gemm
+	next               fetch // the next panel of B
+	fetched            int   // rows of C, from the top
 }
 
 // fetch is memory to be fetched ahead: rows, step bytes apart.
@@ -428,17 +454,30 @@ type fetch struct {
 	step, rows int
 }
 
-// run does the tiles, one below the other, the rows split evenly over the fewest
-// tiles. The first one packs B, if it has to be.
+// run does the tiles, one below the other, the rows split evenly over the fewest tiles;
+// but of narrow ones there are few heights. The first one packs B, if it has to be.
 func (p *panel) run() {
 	args := &p.args
-	tiles := ceil(p.rows, p.height)
-	low, more := p.rows/tiles, p.rows%tiles
-	most := max(1, gemmCall/(p.height*p.width*max(1, args.K)))
-	for at, done := 0, 0; ; {
-		height, t := low, min(most, tiles-at)
-		if at < more {
-			height, t = low+1, min(most, more-at)
+	left := ceil(p.rows, p.height) // tiles
+	low := p.rows / left
+	more := p.rows - low*left // tiles are one row higher
+	limit := p.rows           // in a call
+	if work := p.width * max(1, args.K); work > gemmCall/p.rows {
+		limit = max(p.height, gemmCall/work)
+	}
+	for done := 0; ; {
+		height, t := low, left
+		switch {
+		case p.part > 0:
+			for height = p.height; height > p.rows-done; {
+				height /= 2
+			}
+			t = (p.rows - done) / height
+		case more > 0:
+			height, t = low+1, more
+		}
+		if t*height > limit {
+			t = limit / height
 		}
 		if args.Pack != nil {
 			t = 1
@@ -446,8 +485,9 @@ func (p *panel) run() {
 			t = p.ahead(done, height, t)
 		}
 		args.Tiles = t
-		asm.GemmTile(p.isa, height, p.vecs, args)
-		if at += t; at == tiles {
+		asm.GemmTile(p.isa, height, p.vecs, p.part, args)
+		left, more = left-t, more-t
+		if done+height*t == p.rows {
 			return
 		}
 		if args.Pack != nil {
@@ -505,9 +545,7 @@ func (g *gemm) packA(isa cpu.ISA, s *scratch, lanes int, together bool, i0, mc, 
 	dst := room(&s.a, lines*pitch)
 	first := g.atA(i0, p0)
 	if together && !bool(g.tA) {
-		for i := 0; i < mc; i += lanes {
-			asm.PackTrans(isa, &dst[i], 4*pitch, &g.a[first+i*g.lda], 4*g.lda, min(lanes, mc-i), kc)
-		}
+		asm.PackTrans(isa, &dst[0], 4*pitch, &g.a[first], 4*g.lda, mc, kc)
 	} else {
 		for l := range lines {
 			copy(dst[l*pitch:][:length], g.a[first+l*g.lda:])

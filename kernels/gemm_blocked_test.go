@@ -32,23 +32,73 @@ func TestPacks(t *testing.T) {
 	}{
 		{"small B", gemm{m: 64, n: 64, k: 128, alpha: 1, lda: 128, ldb: 64}, false, false, false},
 		{"larger B", gemm{m: 64, n: 64, k: 129, alpha: 1, lda: 129, ldb: 64}, false, false, true},
+		{"small B, across lines", gemm{m: 9, n: 10, k: 16, alpha: 1, lda: 16, ldb: 10}, false, false, true},
+		{"such, and two tiles", gemm{m: 8, n: 10, k: 16, alpha: 1, lda: 16, ldb: 10}, false, false, false},
 		{"three tiles", gemm{m: 9, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, true},
 		{"two tiles", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, false},
 		{"two tiles, across lines", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, true},
 		{"one tile, across lines", gemm{m: 4, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, false},
 		{"a stride of few sets", gemm{m: 9, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, true},
-		{"such, and two tiles", gemm{m: 8, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
+		{"few sets, two tiles", gemm{m: 8, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
 		{"B transposed", gemm{tB: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, false, false, true},
 		{"alpha", gemm{m: 2, n: 8, k: 8, alpha: 2, lda: 8, ldb: 8}, false, true, false},
-		{"far rows", gemm{m: 64, n: 65, k: 8, alpha: 1, lda: 4096, ldb: 65}, false, false, false},
-		{"far steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1024, ldb: 65}, false, true, false},
-		{"near steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1023, ldb: 65}, false, false, false},
+		{"far rows", gemm{m: 64, n: 65, k: 8, alpha: 1, lda: 4096, ldb: 72}, false, false, false},
+		{"far steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1024, ldb: 72}, false, true, false},
+		{"near steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1023, ldb: 72}, false, false, false},
 		{"far steps for few columns", gemm{tA: true, m: 64, n: 64, k: 8, alpha: 1, lda: 1024, ldb: 64}, false, false, false},
 		{"rows together", gemm{m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, true, false},
 		{"rows together already", gemm{tA: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, false, false},
 	} {
 		if a, b := c.g.packs(c.together); a != c.a || b != c.b {
 			t.Errorf("%s: packs A %v and B %v, want %v and %v", c.what, a, b, c.a, c.b)
+		}
+	}
+}
+
+// TestPanels: how columns are cut into panels, where a whole vector has 8 lanes and the
+// highest narrow tile 8 rows: the widths in elements, and what a narrow one has more.
+func TestPanels(t *testing.T) {
+	if _, _, narrow, _ := asm.GemmShape(cpu.AVX2); narrow == 0 { // another architecture
+		g := gemm{m: 128, n: 10, k: 100}
+		if part := g.part(g.n, g.m, 4, 0); part != 0 {
+			t.Errorf("a narrow tile with %d columns more, where there is none", part)
+		}
+		return
+	}
+	for _, c := range []struct {
+		what   string
+		g      gemm
+		panels []int
+		part   int // of the last one
+	}{
+		{"less than a vector", gemm{m: 128, n: 2, k: 100}, []int{2}, 0},
+		{"ten classes", gemm{m: 128, n: 10, k: 100}, []int{10}, 2},
+		{"eleven", gemm{m: 128, n: 11, k: 100}, []int{11}, 4},
+		{"most lanes of another vector", gemm{m: 128, n: 13, k: 100}, []int{13}, 0},
+		{"a vector between", gemm{m: 128, n: 20, k: 100}, []int{8, 12}, 4},
+		{"a hundred", gemm{m: 128, n: 100, k: 100}, []int{24, 24, 24, 16, 12}, 4},
+		{"whole vectors", gemm{m: 128, n: 32, k: 100}, []int{16, 16}, 0},
+		{"short k", gemm{m: 128, n: 100, k: 15}, []int{24, 24, 24, 16, 12}, 0},
+		{"few rows left over", gemm{m: 31, n: 10, k: 100}, []int{10}, 0},
+		{"whole tiles of rows", gemm{m: 24, n: 10, k: 100}, []int{10}, 2},
+		{"a derivative", gemm{m: 128, n: 10, k: 100, ep: Epilogue{Deriv: ActReLU}}, []int{10}, 0},
+		{"a bias by row", gemm{m: 128, n: 10, k: 100, rowBias: one[:]}, []int{10}, 0},
+	} {
+		var panels []int
+		part, left := 0, c.g.n
+		for left > 0 && len(panels) < c.g.n {
+			p := c.g.panel(cpu.AVX2, left, c.g.m)
+			if part != 0 {
+				t.Errorf("%s: a panel after the narrow one", c.what)
+			}
+			panels, part = append(panels, p.cols), p.part
+			left -= p.cols
+			if want := p.cols == p.vecs*8+p.part; p.padded == want {
+				t.Errorf("%s: a panel of %d columns is padded: %v", c.what, p.cols, p.padded)
+			}
+		}
+		if !slices.Equal(panels, c.panels) || part != c.part {
+			t.Errorf("%s: panels of %d columns and the last with %d more than vectors, want %d and %d", c.what, panels, part, c.panels, c.part)
 		}
 	}
 }
@@ -77,7 +127,7 @@ func TestCut(t *testing.T) {
 			if down, over := ceil(g.m, task.rows), ceil(g.n, task.cols); down != c.down || over != c.over {
 				t.Errorf("%s, %v: %d blocks down and %d over, want %d and %d", c.what, isa, down, over, c.down, c.over)
 			}
-			if lanes, _, _ := asm.GemmShape(isa); task.cols != g.n && task.cols%max(1, lanes) != 0 {
+			if lanes, _, _, _ := asm.GemmShape(isa); task.cols != g.n && task.cols%max(1, lanes) != 0 {
 				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, task.cols, lanes)
 			}
 		}

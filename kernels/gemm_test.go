@@ -118,7 +118,7 @@ func (g *product) compare(t *testing.T, what string, want []float32, off int, li
 
 // tallest is the greatest height of a tile under the instruction set in use.
 func tallest() int {
-	_, heights, _ := asm.GemmShape(cpu.Active())
+	_, heights, _, _ := asm.GemmShape(cpu.Active())
 	return max(1, slices.Max(heights[:]))
 }
 

@@ -148,6 +148,8 @@ func (l *avx2) inst(i inst) {
 		l.do(two(i.bits, x86.VCMPPS, x86.VCMPPD)(operand.U8(greaterOrderedQuiet), l.src(i.args[1]), l.reg(i.args[0]), l.vecs[i.dst]))
 	case opSelect:
 		l.do(two(i.bits, x86.VBLENDVPS, x86.VBLENDVPD)(l.vecs[i.args[0]], l.src(i.args[1]), l.reg(i.args[2]), l.vecs[i.dst]))
+	case opBlend:
+		l.do(x86.VBLENDPS(operand.U8(i.imm), l.reg(i.args[1]), l.reg(i.args[0]), l.vecs[i.dst]))
 	case opWiden:
 		l.do(x86.VCVTPS2PD(l.src(i.args[0]), l.vecs[i.dst]))
 	case opNarrow:
@@ -172,6 +174,12 @@ func (l *avx2) inst(i inst) {
 		l.store(i)
 	case opLoadSplat:
 		l.splat(i.bits, l.mem(i.mem), l.vecs[i.dst])
+	case opLoadRepeat:
+		if i.imm == 2 {
+			l.do(x86.VBROADCASTSD(l.mem(i.mem), l.vecs[i.dst]))
+		} else {
+			l.do(x86.VBROADCASTF128(l.mem(i.mem), l.vecs[i.dst]))
+		}
 	case opParamSplat:
 		l.splat(i.bits, l.arg(i.text), l.vecs[i.dst])
 	case opStoreLane:
@@ -214,26 +222,28 @@ func (l *avx2) fold(i inst) {
 
 // columns brings rows k and k+4 together, four columns in the lower half of a
 // register and the same of the other row in the upper half, and interleaves
-// neighbouring rows, then pairs of them. Reading halves from memory spares the
-// shuffles of the first step.
+// neighbouring rows, then pairs of them. There are ports for two shuffles a cycle,
+// but for four blends, and a broadcast is no more than a load: so there are no more
+// than 12 shuffles, and the 16 loads are what it takes.
 func (l *avx2) columns(i inst) {
-	row := func(k int) Mem { return R{i.args[k]}.At(0) }
+	const upper = 0xf0
 	var quarter [8]reg.VecVirtual // k: the left of rows k and k+4; k+4: the right
 	for k := range 4 {
 		left, right := l.pool.YMM(), l.pool.YMM()
 		quarter[k], quarter[k+4] = left, right
 		if i.tail == nil {
 			for h, q := range []reg.VecVirtual{left, right} {
-				half := l.pool.YMM()
-				l.do(x86.VMOVUPS(l.mem(row(k)).Offset(16*h), half.AsX()))
-				l.do(x86.VINSERTF128(operand.U8(1), l.mem(row(k+4)).Offset(16*h), half, q))
+				half, twice := l.pool.YMM(), l.pool.YMM()
+				l.do(x86.VMOVUPS(l.mem(i.mems[k]).Offset(16*h), half.AsX()))
+				l.do(x86.VBROADCASTF128(l.mem(i.mems[k+4]).Offset(16*h), twice))
+				l.do(x86.VBLENDPS(operand.U8(upper), twice, half, q))
 			}
 			continue
 		}
 		mask, a, b := l.pool.YMM(), l.pool.YMM(), l.pool.YMM()
 		l.mask(i.tail, 32, mask)
-		l.do(x86.VMASKMOVPS(l.mem(row(k)), mask, a))
-		l.do(x86.VMASKMOVPS(l.mem(row(k+4)), mask, b))
+		l.do(x86.VMASKMOVPS(l.mem(i.mems[k]), mask, a))
+		l.do(x86.VMASKMOVPS(l.mem(i.mems[k+4]), mask, b))
 		const lowHalves, highHalves = 0x20, 0x31
 		l.do(x86.VPERM2F128(operand.U8(lowHalves), b, a, left))
 		l.do(x86.VPERM2F128(operand.U8(highHalves), b, a, right))
@@ -245,9 +255,13 @@ func (l *avx2) columns(i inst) {
 			l.do(x86.VUNPCKLPS(quarter[k+2*h+1], quarter[k+2*h], pair[h]))
 			l.do(x86.VUNPCKHPS(quarter[k+2*h+1], quarter[k+2*h], pair[h+2]))
 		}
+		// Of two pairs, the middle halves change places.
+		const middle, upperPairs, lowerPairs = 0x4e, 0xcc, 0x33
 		for h := range 2 {
-			l.do(x86.VUNPCKLPD(pair[2*h+1], pair[2*h], l.vecs[i.outs[k+2*h]]))
-			l.do(x86.VUNPCKHPD(pair[2*h+1], pair[2*h], l.vecs[i.outs[k+2*h+1]]))
+			a, b, ends := pair[2*h], pair[2*h+1], l.pool.YMM()
+			l.do(x86.VSHUFPS(operand.U8(middle), b, a, ends))
+			l.do(x86.VBLENDPS(operand.U8(upperPairs), ends, a, l.vecs[i.outs[k+2*h]]))
+			l.do(x86.VBLENDPS(operand.U8(lowerPairs), ends, b, l.vecs[i.outs[k+2*h+1]]))
 		}
 	}
 }

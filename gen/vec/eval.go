@@ -279,6 +279,12 @@ func (m *machine) lanewise(i inst) {
 				d[k] = math.Float64bits(math.FMA(f64of(b[k]), f64of(c[k]), f64of(a[k])))
 			}
 		}
+	case opBlend:
+		for k := range d {
+			if d[k] = a[k]; i.imm>>k&1 == 1 {
+				d[k] = b[k]
+			}
+		}
 	case opSelect:
 		for k := range d {
 			switch a[k] {
@@ -408,8 +414,8 @@ func (m *machine) move(i inst) {
 		for _, id := range i.outs {
 			clear(m.set(id))
 		}
-		for row, id := range i.args {
-			b := m.memory(R{id}.At(0), n*i.bits/8)
+		for row, at := range i.mems {
+			b := m.memory(at, n*i.bits/8)
 			for column, out := range i.outs[:n] {
 				m.set(out)[row] = get(b, column, i.bits)
 			}
@@ -432,6 +438,12 @@ func (m *machine) move(i inst) {
 		d := m.set(i.dst)
 		for k := range d {
 			d[k] = x
+		}
+	case opLoadRepeat:
+		b := m.memory(i.mem, i.imm*i.bits/8)
+		d := m.set(i.dst)
+		for k := range d {
+			d[k] = get(b, k%i.imm, i.bits)
 		}
 	case opPrefetch:
 		m.memory(i.mem, 1) // elsewhere it would do no harm, but no good either

@@ -179,7 +179,7 @@ func (l *neon) inst(i inst) {
 		var r, t [4]reg.VecVirtual
 		for k := range r {
 			r[k], t[k] = l.pool.XMM(), l.pool.XMM()
-			l.load(inst{bits: 32, mem: R{i.args[k]}.At(0), tail: i.tail}, r[k])
+			l.load(inst{bits: 32, mem: i.mems[k], tail: i.tail}, r[k])
 		}
 		for k := 0; k < 4; k += 2 {
 			l.set("VTRN1.S4", t[k], r[k+1], r[k])

@@ -10,6 +10,7 @@ package vec
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -117,6 +118,7 @@ const (
 	opCopy
 	opFoldAdd
 	opFoldMax
+	opBlend
 
 	opLoad
 	opLoadSome
@@ -124,6 +126,7 @@ const (
 	opLoadColumns
 	opStore
 	opLoadSplat
+	opLoadRepeat
 	opStoreLane
 	opPrefetch
 	opParamSplat
@@ -156,8 +159,8 @@ const (
 var opNames = map[op]string{
 	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma", opFMALane: "fmalane",
 	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
-	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax",
-	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat",
+	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax", opBlend: "blend",
+	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opLoadRepeat: "loadrepeat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat",
 	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
 	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opJLt: "jlt", opLoop: "loop", opReturn: "return", opComment: "comment",
@@ -172,6 +175,7 @@ type inst struct {
 	bits  int // of the elements
 	dst   int
 	outs  []int // the destinations of opLoadColumns
+	mems  []Mem // its sources
 	args  []int
 	mem   Mem
 	imm   int
@@ -273,6 +277,13 @@ func (p *Program) Select(mask, a, b V) V {
 	return d
 }
 
+// Blend takes the lanes of b whose bits are set, and a's for the others.
+func (p *Program) Blend(a, b V, lanes int) V {
+	d := p.op2(opBlend, a, b)
+	p.code[len(p.code)-1].imm = lanes
+	return d
+}
+
 // The operations on the bit pattern.
 func (p *Program) And(a, b V) V        { return p.op2(opAnd, a, b) }
 func (p *Program) Or(a, b V) V         { return p.op2(opOr, a, b) }
@@ -331,11 +342,10 @@ func (p *Program) Splat(name string) V {
 // LoadColumns reads a square of 32-bit elements, a row of Lanes elements from
 // each address, and gives its columns. Inside of InTail, it reads the tail of
 // each row alone, and the other columns are zero.
-func (p *Program) LoadColumns(rows []R) []V {
-	i := inst{op: opLoadColumns, bits: 32, tail: p.tail}
+func (p *Program) LoadColumns(rows []Mem) []V {
+	i := inst{op: opLoadColumns, bits: 32, tail: p.tail, mems: slices.Clone(rows)}
 	var columns []V
-	for _, r := range rows {
-		i.args = append(i.args, r.id)
+	for range rows {
 		c := p.Vec(32)
 		i.outs = append(i.outs, c.id)
 		columns = append(columns, c)
@@ -376,6 +386,14 @@ func (p *Program) Store(m Mem, a V) {
 func (p *Program) LoadSplat(bits int, m Mem) V {
 	d := p.Vec(bits)
 	p.emit(inst{op: opLoadSplat, bits: bits, dst: d.id, mem: m})
+	return d
+}
+
+// LoadRepeat reads n 32-bit elements, half a vector or a quarter, and repeats them
+// over the lanes.
+func (p *Program) LoadRepeat(n int, m Mem) V {
+	d := p.Vec(32)
+	p.emit(inst{op: opLoadRepeat, bits: 32, dst: d.id, mem: m, imm: n})
 	return d
 }
 
@@ -494,6 +512,9 @@ func (r *Rows) At(i int) Mem {
 	}
 	return Mem{Base: r.ptr[i/3], Index: r.stride, Scale: i % 3}
 }
+
+// Pointers are the registers that the addresses are made of.
+func (r *Rows) Pointers() []R { return r.ptr }
 
 // Advance moves all rows on by the same number of bytes.
 func (r *Rows) Advance(by R) {

@@ -94,6 +94,12 @@ var faults = []fault{
 	{"gemm6x2", "operands of max swapped", 2},
 	{"gemm3x2", "operands of sub swapped", 0},
 	{"gemm1x3", "constant off in its last bit", -1},
+	{"gemm8x1plus2", "lanes blended otherwise", 0},
+	{"gemm4x1plus4", "lanes blended otherwise", -1},
+	{"gemm2x1plus2", "columns of the part lost", 1},
+	{"gemm8x1plus4", "columns of the part lost", -1},
+	{"gemm1x1plus4", "part of C lost", 0},
+	{"gemm8x1plus2", "part of C lost", -1},
 	{"gemv4", "accumulation lost", 1},
 	{"gemv2", "tail dropped", 0},
 }
@@ -136,6 +142,10 @@ var kinds = map[string]map[string]edit{
 		"wrong interleaving":              replace(`^VUNPCKL`, "VUNPCKH"),
 		"constant off in its last bit":    constantAVX2(`3f800000`),
 		"coefficient off in its last bit": constantAVX2(`[0-9a-f]{13}([1-9a-f]..|.[1-9a-f].|..[1-9a-f])`),
+
+		"lanes blended otherwise":  replace(`^VBLENDPS \$0x(.)(.)`, "VBLENDPS $$0x$2$1"),
+		"columns of the part lost": replace(`^VBROADCAST(SD|F128) .*`, ""),
+		"part of C lost":           replace(`^MOVQ \w+, (32|40)\(\w+\)$`, ""),
 
 		"store lost":                replace(`^VMOVUPS [XY]\d+, \(\w+\)$`, ""),
 		"square root lost":          replace(`^VSQRT.*`, ""),
