@@ -199,6 +199,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	if !packB {
 		kcMost = gemmKCDirect
 	}
+	p := panel{isa: isa, args: asm.Gemm{CStride: 4 * g.ldc}}
 	for i0 := 0; i0 < g.m; {
 		mc := piece(g.m-i0, mcMost)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
@@ -214,9 +215,11 @@ func (g *gemm) blocked(isa cpu.ISA) {
 				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
 			}
 			for j := 0; j < g.n; {
-				p := g.panel(isa, g.n-j, mc)
+				g.panel(&p, g.n-j, mc)
 				p.args.A, p.args.AStride, p.args.AStep, p.args.K = a.at, a.stride, a.step, kc
-				p.args.C, p.args.CStride = &g.c[i0*g.ldc+j], 4*g.ldc
+				p.args.C, p.args.Pack = &g.c[i0*g.ldc+j], nil
+				p.args.Start, p.args.End = asm.StartZero, asm.EndNone
+				p.next, p.fetched = fetch{}, 0
 				switch {
 				case kc == 0:
 				case bool(g.tB):
@@ -382,18 +385,21 @@ func (g *gemm) packs(together bool) (a, b bool) {
 	return a, b
 }
 
-// panel makes the next panel, of rows rows, where left columns are left: three vectors
+// panel shapes the next panel, of rows rows, where left columns are left: three vectors
 // wide, two where a single one would be left over, and a narrow one at the end where
 // that pays.
-func (g *gemm) panel(isa cpu.ISA, left, rows int) panel {
-	lanes, heights, narrow, _ := asm.GemmShape(isa)
+func (g *gemm) panel(p *panel, left, rows int) {
+	lanes, heights, narrow, _ := asm.GemmShape(p.isa)
 	vecs := ceil(left, lanes)
 	part := g.part(left, rows, lanes, narrow)
+	p.rows = rows
+	if part > 0 && vecs == 2 {
+		p.vecs, p.part, p.height = 1, part, narrow
+		p.cols, p.width, p.padded = left, 2*lanes, left < lanes+part
+		p.args.Cols = left - lanes
+		return
+	}
 	if part > 0 {
-		if vecs == 2 {
-			return panel{isa: isa, vecs: 1, part: part, height: narrow, rows: rows, cols: left, width: 2 * lanes,
-				padded: left < lanes+part, args: asm.Gemm{Cols: left - lanes}}
-		}
 		vecs -= 2 // what the narrow one will leave
 	}
 	switch {
@@ -402,9 +408,11 @@ func (g *gemm) panel(isa cpu.ISA, left, rows int) panel {
 	case vecs > 3:
 		vecs = 3
 	}
-	p := panel{isa: isa, vecs: vecs, height: heights[vecs], rows: rows, cols: min(left, vecs*lanes), width: vecs * lanes}
-	p.padded, p.args.Cols = p.cols < p.width, p.cols-(vecs-1)*lanes
-	return p
+	p.vecs, p.part, p.height = vecs, 0, heights[vecs]
+	p.width = vecs * lanes
+	p.cols = min(left, p.width)
+	p.padded = p.cols < p.width
+	p.args.Cols = p.cols - (vecs-1)*lanes
 }
 
 // part is how many columns the narrow tile has besides a vector that is to do the last

@@ -87,7 +87,8 @@ func TestPanels(t *testing.T) {
 		var panels []int
 		part, left := 0, c.g.n
 		for left > 0 && len(panels) < c.g.n {
-			p := c.g.panel(cpu.AVX2, left, c.g.m)
+			p := panel{isa: cpu.AVX2}
+			c.g.panel(&p, left, c.g.m)
 			if part != 0 {
 				t.Errorf("%s: a panel after the narrow one", c.what)
 			}

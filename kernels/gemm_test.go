@@ -207,6 +207,11 @@ func TestGemmBlocks(t *testing.T) {
 			compareAll(t, r, m, 5, 3)
 			compareAll(t, r, m, 70, 3, 2304, 256)
 		}
+		// Several blocks both of rows and of k.
+		compareAll(t, r, gemmMCPacked+1, 9, gemmKCPacked+1)
+		if !short {
+			compareAll(t, r, gemmMC+1, 9, gemmKC+1)
+		}
 		for _, n := range []int{63, 64, 65, 500} {
 			compareAll(t, r, 3, n, 4)
 			compareAll(t, r, 3, n, 4, 1024, 4096)
@@ -223,6 +228,14 @@ func TestGemmBlocks(t *testing.T) {
 		for m := 15; m < 70; m++ {
 			if !short || m%8 == 0 {
 				tall = append(tall, m)
+			}
+		}
+		// The narrow tiles, of all heights.
+		for _, m := range []int{8, 24, 32, 33, 34, 35, 36, 37, 39, 104} {
+			for _, n := range []int{9, 10, 11, 12, 17, 26, 35, 44} {
+				if !short || n < 13 {
+					compareStarts(t, r, m, n, 16+r.IntN(20))
+				}
 			}
 		}
 		for _, m := range tall {
