@@ -316,7 +316,7 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 					if k > 5 && end != 0 {
 						continue // the end does not know how long k was
 					}
-					g := product{tiles: 1 + count%3, rows: q.rows, width: panel - lastCols + cols, panel: panel, pitch: panel, cols: cols, k: k, start: start, end: end}
+					g := product{tiles: 1 + count%3, rows: q.rows, width: panel - lastCols + cols, panel: panel, pitch: panel, cols: cols, k: k, ahead: true, start: start, end: end}
 					if k > 0 && count%5 == 0 {
 						g.tiles, g.pack = 1, true
 						if q.part > 0 {
@@ -359,6 +359,7 @@ type product struct {
 	pitch       int // of B where it is packed
 	k           int
 	pack        bool
+	ahead       bool // fetches ahead, if it does not pack
 	start, end  int
 }
 
@@ -442,7 +443,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	}
 
-	// What is fetched ahead has to be there, up to the last row's end.
+	// What is fetched ahead has to be there: the ends of a row in each stretch of k.
 	each := (g.k + aheadEvery - 1) / aheadEvery
 	aheadStep := g.panel + count%3
 	ahead := matrix(g.tiles*each, g.panel, aheadStep)
@@ -454,8 +455,24 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		args = append(args, fields[f.name])
 	}
 	name := fmt.Sprintf("%s, %d×%d×%d, %s, %s", p.FuncName(), rows, g.width, g.k, start, end)
-	if err := p.Eval(vec.Args{"args": args}); err != nil {
+	var fetched, wantFetched []int
+	err := p.Eval(vec.Args{"args": args}, func(from string, off int) {
+		if from != "args[6]" || gemmFields[6].name != "Ahead" {
+			off = -1 // elsewhere
+		}
+		fetched = append(fetched, off)
+	})
+	if err != nil {
 		t.Errorf("%s: %v", name, err)
+		return false
+	}
+	if each > 0 && !g.pack && g.ahead {
+		for row := range g.tiles * each {
+			wantFetched = append(wantFetched, 4*row*aheadStep, 4*(row*aheadStep+g.panel-1))
+		}
+	}
+	if !slices.Equal(fetched, wantFetched) {
+		t.Errorf("%s: fetched ahead at %d, want %d", name, fetched, wantFetched)
 		return false
 	}
 	if !same(packed, wantPacked) {

@@ -27,9 +27,10 @@ type Args map[string]any
 // writes outside of the slices, uses a register that holds no value, or is one
 // that the targets do differently: a tail that is empty or longer than a vector,
 // a mask that is not all ones or zeros. A program that runs on for too long is
-// an error too.
-func (p *Program) Eval(args Args) (err error) {
-	m := &machine{p: p, values: map[string]int{}, vecs: make([][]uint64, len(p.vecs)),
+// an error too. Each Prefetch calls the functions with the parameter's name, or its
+// name and the field's number, and the offset from there in bytes.
+func (p *Program) Eval(args Args, prefetched ...func(name string, off int)) (err error) {
+	m := &machine{p: p, prefetched: prefetched, values: map[string]int{}, vecs: make([][]uint64, len(p.vecs)),
 		regs: map[int]int{}, labels: map[int]int{}, counts: map[*Tail]int{}}
 	if len(args) != len(p.Params) {
 		return fmt.Errorf("%s: %d arguments, want %d", p.FuncName(), len(args), len(p.Params))
@@ -84,6 +85,8 @@ type machine struct {
 	labels map[int]int
 	counts map[*Tail]int // of elements, since NewTail
 	pc     int
+
+	prefetched []func(name string, off int)
 }
 
 // array is a piece of memory: a slice among the arguments, or the frame, which
@@ -155,6 +158,12 @@ func (m *machine) array(name string, first unsafe.Pointer, slice any) int {
 
 // memory is the size bytes at an address.
 func (m *machine) memory(at Mem, size int) []byte {
+	a, off := m.place(at, size)
+	return a.bytes[off : off+size]
+}
+
+// place is where the size bytes at an address are.
+func (m *machine) place(at Mem, size int) (a *array, off int) {
 	address := m.reg(at.Base.id) + at.Off
 	if at.Scale != 0 {
 		address += m.reg(at.Index.id) * at.Scale
@@ -163,11 +172,11 @@ func (m *machine) memory(at Mem, size int) []byte {
 	if i < 0 || i >= len(m.arrays) {
 		m.fail("%d bytes at the address %#x, where nothing is", size, address)
 	}
-	a, off := m.arrays[i], address-base(i)
+	a, off = m.arrays[i], address-base(i)
 	if off < 0 || off+size > len(a.bytes) {
 		m.fail("%d bytes at %s%+d, which has %d", size, a.name, off, len(a.bytes))
 	}
-	return a.bytes[off : off+size]
+	return a, off
 }
 
 // reg is the general register that an instruction reads.
@@ -446,7 +455,10 @@ func (m *machine) move(i inst) {
 			d[k] = get(b, k%i.imm, i.bits)
 		}
 	case opPrefetch:
-		m.memory(i.mem, 1) // elsewhere it would do no harm, but no good either
+		a, off := m.place(i.mem, 1) // elsewhere it would do no harm, but no good either
+		for _, f := range m.prefetched {
+			f(a.name, off)
+		}
 	default:
 		m.fail("Eval does not know it")
 	}
