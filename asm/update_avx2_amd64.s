@@ -18,8 +18,6 @@ TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         grad+16(FP), DX
 	VBROADCASTSS lr+24(FP), Y0
 	MOVQ         options+48(FP), BX
-	TESTQ        BX, BX
-	JEQ          l0
 	MOVQ         BX, SI
 	ANDQ         $+1, SI
 	MOVQ         BX, DI
@@ -28,29 +26,32 @@ TEXT ·sgdAVX2(SB), $128-56
 	ANDQ         $+4, R8
 	MOVQ         BX, R9
 	ANDQ         $+8, R9
-	ANDQ         $+16, BX
-	MOVQ         AX, R10
-	SHRQ         $0x03, R10
-	TESTQ        R10, R10
+	MOVQ         BX, R10
+	ANDQ         $+16, R10
+	TESTQ        BX, BX
+	JEQ          l0
+	MOVQ         AX, BX
+	SHRQ         $0x03, BX
+	TESTQ        BX, BX
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
-	TESTQ   BX, BX
-	JEQ     l5
+	TESTQ   R10, R10
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (DX)
 
-l5:
+l4:
 	TESTQ        SI, SI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
 
-l6:
+l5:
 	TESTQ        DI, DI
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+32(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -60,42 +61,63 @@ l6:
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
 
-l7:
+l6:
 	TESTQ        R8, R8
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+36(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 
-l8:
+l7:
 	TESTQ        R9, R9
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+40(FP), Y3
 	VMULPS       Y1, Y3, Y1
 
-l9:
+l8:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
 	VMOVUPS Y1, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
-	DECQ    R10
-	JNE     l4
+	DECQ    BX
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, BX
+	SHRQ  $0x03, BX
+	TESTQ BX, BX
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y0, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R11
 	SHLQ         $0x02, R11
-	LEAQ         tailmask<>+32(SB), R10
-	SUBQ         R11, R10
-	VMOVUPS      (R10), Y1
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         R11, BX
+	VMOVUPS      (BX), Y1
 	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (R10), Y2
+	VMOVUPS      (BX), Y2
 	VMASKMOVPS   (DX), Y2, Y2
-	TESTQ        BX, BX
-	JEQ          l10
+	TESTQ        R10, R10
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -124,15 +146,15 @@ part2:
 	VMOVUPS Y3, (DX)
 
 part1:
-l10:
+l12:
 	TESTQ        SI, SI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
 
-l11:
+l13:
 	TESTQ        DI, DI
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+32(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -142,20 +164,20 @@ l11:
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
 
-l12:
+l14:
 	TESTQ        R8, R8
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+36(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 
-l13:
+l15:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+40(FP), Y3
 	VMULPS       Y1, Y3, Y1
 
-l14:
+l16:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
 	CMPQ         AX, $0x00000008
@@ -185,69 +207,7 @@ part6:
 	VMOVUPS Y0, (CX)
 
 part5:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y1
-	VMOVUPS (DX), Y2
-	VMULPS  Y2, Y0, Y2
-	VSUBPS  Y2, Y1, Y1
-	VMOVUPS Y1, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	DECQ    BX
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, SI
-	SHLQ         $0x02, SI
-	LEAQ         tailmask<>+32(SB), BX
-	SUBQ         SI, BX
-	VMOVUPS      (BX), Y1
-	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (BX), Y2
-	VMASKMOVPS   (DX), Y2, Y2
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part11
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part11:
-	TESTQ     $0x00000002, AX
-	JEQ       part12
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part12:
-	TESTQ  $0x00000001, AX
-	JEQ    part9
-	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
-
-part9:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -268,8 +228,6 @@ TEXT ·momentumAVX2(SB), $128-64
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS momentum+36(FP), Y1
 	MOVQ         options+56(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -278,29 +236,32 @@ TEXT ·momentumAVX2(SB), $128-64
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+44(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -310,20 +271,20 @@ l6:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+48(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+52(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l9:
+l8:
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y1, Y4
 	VMULPS  Y3, Y0, Y3
@@ -334,23 +295,49 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMULPS  Y3, Y0, Y3
+	VSUBPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y2
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (R11), Y3
+	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -379,15 +366,15 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+44(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -397,21 +384,21 @@ l11:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+48(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+52(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l14:
-	VMOVUPS      (R11), Y4
+l16:
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y3, Y0, Y0
@@ -471,105 +458,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	VMOVUPS (DX), Y4
-	VMULPS  Y4, Y1, Y4
-	VMULPS  Y3, Y0, Y3
-	VSUBPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
-	VADDPS  Y3, Y2, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (DX), Y4, Y4
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X1, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (DX)
-
-part13:
-	VADDPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -592,8 +481,6 @@ TEXT ·nesterovAVX2(SB), $128-72
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
 	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -602,29 +489,32 @@ TEXT ·nesterovAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -634,20 +524,20 @@ l6:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y8
@@ -661,23 +551,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y2, Y7
+	VMULPS  Y5, Y3, Y8
+	VSUBPS  Y8, Y7, Y7
+	VADDPS  Y7, Y4, Y4
+	VMOVUPS Y4, (CX)
+	VMULPS  Y6, Y1, Y4
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -706,15 +625,15 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -724,21 +643,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l16:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y5, Y3, Y3
@@ -801,111 +720,7 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y2, Y7
-	VMULPS  Y5, Y3, Y8
-	VSUBPS  Y8, Y7, Y7
-	VADDPS  Y7, Y4, Y4
-	VMOVUPS Y4, (CX)
-	VMULPS  Y6, Y1, Y4
-	VMULPS  Y5, Y0, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y3, Y3
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (CX), CX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, CX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, CX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X3, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y2, (CX)
-
-part13:
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (DX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -928,8 +743,6 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
 	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -938,29 +751,32 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -970,20 +786,20 @@ l6:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y7
@@ -997,23 +813,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y0, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y5, Y3, Y5
+	VSUBPS  Y5, Y6, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1042,15 +887,15 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1060,21 +905,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l16:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
@@ -1137,111 +982,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y0, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y5, Y3, Y5
-	VSUBPS  Y5, Y6, Y5
-	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X1, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (DX)
-
-part13:
-	VMULPS       Y0, Y2, Y0
-	VMULPS       Y5, Y3, Y1
-	VSUBPS       Y1, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1262,8 +1003,6 @@ TEXT ·adaGradAVX2(SB), $128-64
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS eps+36(FP), Y1
 	MOVQ         options+56(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1272,29 +1011,32 @@ TEXT ·adaGradAVX2(SB), $128-64
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+44(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -1304,20 +1046,20 @@ l6:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+48(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+52(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l9:
+l8:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
 	VADDPS  Y5, Y4, Y4
@@ -1331,23 +1073,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y3, Y3, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y3, Y0, Y3
+	VSQRTPS Y4, Y4
+	VADDPS  Y1, Y4, Y4
+	VDIVPS  Y4, Y3, Y3
+	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y2
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (R11), Y3
+	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1376,15 +1147,15 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+44(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -1394,21 +1165,21 @@ l11:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+48(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+52(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l14:
-	VMOVUPS      (R11), Y4
+l16:
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
 	VADDPS       Y5, Y4, Y4
@@ -1471,111 +1242,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	VMOVUPS (DX), Y4
-	VMULPS  Y3, Y3, Y5
-	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	VMULPS  Y3, Y0, Y3
-	VSQRTPS Y4, Y4
-	VADDPS  Y1, Y4, Y4
-	VDIVPS  Y4, Y3, Y3
-	VSUBPS  Y3, Y2, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (DX), Y4, Y4
-	VMULPS       Y3, Y3, Y5
-	VADDPS       Y5, Y4, Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X5, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y4, (DX)
-
-part13:
-	VMULPS       Y3, Y0, Y0
-	VSQRTPS      Y4, Y3
-	VADDPS       Y1, Y3, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1598,8 +1265,6 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
 	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1608,29 +1273,32 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1640,20 +1308,20 @@ l6:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y5, Y7
@@ -1669,23 +1337,54 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y5, Y7
+	VMULPS  Y7, Y2, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1714,15 +1413,15 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+52(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1732,21 +1431,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+56(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+60(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l16:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y5, Y6
@@ -1811,115 +1510,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y5, Y7
-	VMULPS  Y7, Y2, Y7
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y5, Y6
-	VMULPS       Y6, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X2
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X2, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y1, (DX)
-
-part13:
-	VMULPS       Y5, Y0, Y0
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -1944,8 +1535,6 @@ TEXT ·adamAVX2(SB), $128-80
 	VBROADCASTSS oneMinusBeta2+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
 	MOVQ         options+72(FP), DI
-	TESTQ        DI, DI
-	JEQ          l0
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -1954,29 +1543,32 @@ TEXT ·adamAVX2(SB), $128-80
 	ANDQ         $+4, R10
 	MOVQ         DI, R11
 	ANDQ         $+8, R11
-	ANDQ         $+16, DI
-	MOVQ         AX, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
-	TESTQ   DI, DI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
 
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+60(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1986,20 +1578,20 @@ l6:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+64(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+68(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
 	VSUBPS  Y6, Y5, Y8
@@ -2021,23 +1613,60 @@ l9:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    R12
-	JNE     l4
+	DECQ    DI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS (BX), Y7
+	VSUBPS  Y6, Y5, Y8
+	VMULPS  Y8, Y1, Y8
+	VADDPS  Y8, Y6, Y6
+	VMULPS  Y5, Y5, Y5
+	VSUBPS  Y7, Y5, Y5
+	VMULPS  Y5, Y2, Y5
+	VADDPS  Y5, Y7, Y5
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSQRTPS Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R13
 	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), R12
-	SUBQ         R13, R12
-	VMOVUPS      (R12), Y4
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R13, DI
+	VMOVUPS      (DI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R12), Y5
+	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        DI, DI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2066,15 +1695,15 @@ part2:
 	VMOVUPS Y6, (SI)
 
 part1:
-l10:
+l12:
 	TESTQ        R8, R8
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l13:
 	TESTQ        R9, R9
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+60(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2084,23 +1713,23 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
+l14:
 	TESTQ        R10, R10
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+64(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
+l15:
 	TESTQ        R11, R11
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+68(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R12), Y6
+l16:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
-	VMOVUPS      (R12), Y7
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VSUBPS       Y6, Y5, Y8
 	VMULPS       Y8, Y1, Y1
@@ -2195,153 +1824,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	VMOVUPS (DX), Y6
-	VMOVUPS (BX), Y7
-	VSUBPS  Y6, Y5, Y8
-	VMULPS  Y8, Y1, Y8
-	VADDPS  Y8, Y6, Y6
-	VMULPS  Y5, Y5, Y5
-	VSUBPS  Y7, Y5, Y5
-	VMULPS  Y5, Y2, Y5
-	VADDPS  Y5, Y7, Y5
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSQRTPS Y5, Y5
-	VADDPS  Y3, Y5, Y5
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, R8
-	SHLQ         $0x02, R8
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (BX), Y7, Y7
-	VSUBPS       Y6, Y5, Y8
-	VMULPS       Y8, Y1, Y1
-	VADDPS       Y1, Y6, Y1
-	VMULPS       Y5, Y5, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y2, Y7, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y1, X5
-	ADDQ         $+16, DX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X5, (DX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y1, (DX)
-
-part17:
-	CMPQ         AX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part23
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y2, X5
-	ADDQ         $+16, DX
-
-part23:
-	TESTQ     $0x00000002, AX
-	JEQ       part24
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part24:
-	TESTQ  $0x00000001, AX
-	JEQ    part21
-	VMOVSS X5, (DX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y2, (BX)
-
-part21:
-	VMULPS       Y1, Y0, Y0
-	VSQRTPS      Y2, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part26
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part27
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part27:
-	TESTQ     $0x00000002, AX
-	JEQ       part28
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part28:
-	TESTQ  $0x00000001, AX
-	JEQ    part25
-	VMOVSS X1, (CX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y0, (CX)
-
-part25:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -2368,8 +1851,6 @@ TEXT ·adamWAVX2(SB), $128-88
 	VBROADCASTSS rootCorrection+56(FP), Y4
 	VBROADCASTSS eps+60(FP), Y5
 	MOVQ         options+80(FP), DI
-	TESTQ        DI, DI
-	JEQ          l0
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -2378,29 +1859,32 @@ TEXT ·adamWAVX2(SB), $128-88
 	ANDQ         $+4, R10
 	MOVQ         DI, R11
 	ANDQ         $+8, R11
-	ANDQ         $+16, DI
-	MOVQ         AX, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
-	TESTQ   DI, DI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (SI)
 
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
 
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+68(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -2410,20 +1894,20 @@ l6:
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
 
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+72(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+76(FP), Y8
 	VMULPS       Y6, Y8, Y6
 
-l9:
+l8:
 	VMOVUPS (DX), Y8
 	VSUBPS  Y8, Y7, Y9
 	VMULPS  Y9, Y1, Y9
@@ -2446,23 +1930,61 @@ l9:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    R12
-	JNE     l4
+	DECQ    DI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y6
+	VMOVUPS (SI), Y7
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (BX), Y9
+	VMULPS  Y9, Y2, Y9
+	VMULPS  Y7, Y3, Y10
+	VMULPS  Y7, Y10, Y7
+	VADDPS  Y7, Y9, Y7
+	VMOVUPS Y7, (BX)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R13
 	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), R12
-	SUBQ         R13, R12
-	VMOVUPS      (R12), Y6
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R13, DI
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (CX), Y6, Y6
-	VMOVUPS      (R12), Y7
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (SI), Y7, Y7
-	TESTQ        DI, DI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2491,15 +2013,15 @@ part2:
 	VMOVUPS Y8, (SI)
 
 part1:
-l10:
+l12:
 	TESTQ        R8, R8
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
 
-l11:
+l13:
 	TESTQ        R9, R9
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+68(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -2509,21 +2031,21 @@ l11:
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
 
-l12:
+l14:
 	TESTQ        R10, R10
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+72(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
-l13:
+l15:
 	TESTQ        R11, R11
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+76(FP), Y8
 	VMULPS       Y6, Y8, Y6
 
-l14:
-	VMOVUPS      (R12), Y8
+l16:
+	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
@@ -2555,7 +2077,7 @@ part6:
 	VMOVUPS Y1, (DX)
 
 part5:
-	VMOVUPS      (R12), Y8
+	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (BX), Y8, Y8
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y7, Y3, Y3
@@ -2621,155 +2143,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y6
-	VMOVUPS (SI), Y7
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (BX), Y9
-	VMULPS  Y9, Y2, Y9
-	VMULPS  Y7, Y3, Y10
-	VMULPS  Y7, Y10, Y7
-	VADDPS  Y7, Y9, Y7
-	VMOVUPS Y7, (BX)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, R8
-	SHLQ         $0x02, R8
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (CX), Y6, Y6
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (SI), Y7, Y7
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (DX), Y8, Y8
-	VSUBPS       Y8, Y7, Y9
-	VMULPS       Y9, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X8, (DX)
-	VEXTRACTF128 $0x01, Y1, X8
-	ADDQ         $+16, DX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X8, (DX)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X8, (DX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y1, (DX)
-
-part17:
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (BX), Y8, Y8
-	VMULPS       Y8, Y2, Y2
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part23
-	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, DX
-
-part23:
-	TESTQ     $0x00000002, AX
-	JEQ       part24
-	VMOVSD    X3, (DX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DX
-
-part24:
-	TESTQ  $0x00000001, AX
-	JEQ    part21
-	VMOVSS X3, (DX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y2, (BX)
-
-part21:
-	VSQRTPS      Y2, Y2
-	VDIVPS       Y4, Y2, Y2
-	VADDPS       Y5, Y2, Y2
-	VMULPS       Y1, Y0, Y0
-	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part26
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part27
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part27:
-	TESTQ     $0x00000002, AX
-	JEQ       part28
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part28:
-	TESTQ  $0x00000001, AX
-	JEQ    part25
-	VMOVSS X1, (CX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y0, (CX)
-
-part25:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 
@@ -2793,8 +2167,6 @@ TEXT ·lionAVX2(SB), $128-80
 	VBROADCASTSS beta2+44(FP), Y3
 	VBROADCASTSS oneMinusBeta2+48(FP), Y4
 	MOVQ         options+72(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -2803,29 +2175,32 @@ TEXT ·lionAVX2(SB), $128-80
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
 
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -2835,20 +2210,20 @@ l6:
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
 
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+64(FP), Y7
 	VMULPS       Y5, Y7, Y5
 
-l9:
+l8:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y8
 	VMULPS  Y6, Y2, Y9
@@ -2868,23 +2243,58 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y5
+	VMOVUPS (BX), Y6
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y8
+	VMULPS  Y6, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
+	VANDPS  Y0, Y9, Y9
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VCMPPS  $0x1e, Y8, Y10, Y8
+	VANDPS  Y0, Y8, Y8
+	VSUBPS  Y8, Y9, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y5, (CX)
+	VMULPS  Y7, Y3, Y5
+	VMULPS  Y6, Y4, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
+	JEQ          l11
 	MOVQ         AX, R12
 	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y5
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (R11), Y6
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2913,15 +2323,15 @@ part2:
 	VMOVUPS Y7, (BX)
 
 part1:
-l10:
+l12:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l13
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
 
-l11:
+l13:
 	TESTQ        R8, R8
-	JEQ          l12
+	JEQ          l14
 	VBROADCASTSS l1+56(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -2931,21 +2341,21 @@ l11:
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
 
-l12:
+l14:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l15
 	VBROADCASTSS l2+60(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 
-l13:
+l15:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l16
 	VBROADCASTSS keep+64(FP), Y7
 	VMULPS       Y5, Y7, Y5
 
-l14:
-	VMOVUPS      (R11), Y7
+l16:
+	VMOVUPS      (SI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
@@ -3014,123 +2424,7 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y5
-	VMOVUPS (BX), Y6
-	VMOVUPS (DX), Y7
-	VMULPS  Y7, Y1, Y8
-	VMULPS  Y6, Y2, Y9
-	VADDPS  Y9, Y8, Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
-	VANDPS  Y0, Y9, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VCMPPS  $0x1e, Y8, Y10, Y8
-	VANDPS  Y0, Y8, Y8
-	VSUBPS  Y8, Y9, Y8
-	VSUBPS  Y8, Y5, Y5
-	VMOVUPS Y5, (CX)
-	VMULPS  Y7, Y3, Y5
-	VMULPS  Y6, Y4, Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (BX), Y6, Y6
-	VMOVUPS      (SI), Y7
-	VMASKMOVPS   (DX), Y7, Y7
-	VMULPS       Y7, Y1, Y1
-	VMULPS       Y6, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
-	VANDPS       Y0, Y2, Y2
-	VMOVUPS      c256_00000000<>+0(SB), Y8
-	VCMPPS       $0x1e, Y1, Y8, Y1
-	VANDPS       Y0, Y1, Y0
-	VSUBPS       Y0, Y2, Y0
-	VSUBPS       Y0, Y5, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
-
-part13:
-	VMULPS       Y7, Y3, Y0
-	VMULPS       Y6, Y4, Y1
-	VADDPS       Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (DX)
-
-part17:
-l16:
-l1:
+l11:
 	VZEROUPPER
 	RET
 

@@ -19,8 +19,6 @@ TEXT ·sgdNEON(SB), $128-56
 	MOVWU lr+24(FP), R3
 	VDUP R3, V0.S4
 	MOVD options+48(FP), R3
-	CBZ R3, l0
-	MOVD R0, R0
 	MOVD R3, R6
 	AND $+1, R6
 	MOVD R3, R7
@@ -29,26 +27,27 @@ TEXT ·sgdNEON(SB), $128-56
 	AND $+4, R8
 	MOVD R3, R9
 	AND $+8, R9
-	MOVD R3, R3
-	AND $+16, R3
-	MOVD R0, R10
-	LSR $0x02, R10
-	CBZ R10, l2
+	MOVD R3, R10
+	AND $+16, R10
+	CBZ R3, l0
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l2
 
-l4:
+l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
-	CBZ R3, l5
+	CBZ R10, l4
 	FMOVQ F3, (R2)
 
-l5:
-	CBZ R6, l6
+l4:
+	CBZ R6, l5
 	MOVWU scale+28(FP), R11
 	VDUP R11, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l6:
-	CBZ R7, l7
+l5:
+	CBZ R7, l6
 	MOVWU l1+32(FP), R11
 	VDUP R11, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
@@ -58,31 +57,52 @@ l6:
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
-l7:
-	CBZ R8, l8
+l6:
+	CBZ R8, l7
 	MOVWU l2+36(FP), R11
 	VDUP R11, V4.S4
 	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
-l8:
-	CBZ R9, l9
+l7:
+	CBZ R9, l8
 	MOVWU keep+40(FP), R11
 	VDUP R11, V4.S4
 	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
 
-l9:
+l8:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
-	SUB $+1, R10
-	CBNZ R10, l4
+	SUB $+1, R3
+	CBNZ R3, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l9
+
+l10:
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F1, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
@@ -91,8 +111,8 @@ l2:
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R10
-	VLD1 (R10), V1.S[2]
+	ADD $+8, R1, R3
+	VLD1 (R3), V1.S[2]
 	B part2
 
 part1:
@@ -107,15 +127,15 @@ part2:
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
-	ADD $+8, R2, R10
-	VLD1 (R10), V2.S[2]
+	ADD $+8, R2, R3
+	VLD1 (R3), V2.S[2]
 	B part5
 
 part4:
 	FMOVQ (R2), F2
 
 part5:
-	CBZ R3, l10
+	CBZ R10, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
@@ -133,14 +153,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R6, l11
+l12:
+	CBZ R6, l13
 	MOVWU scale+28(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l11:
-	CBZ R7, l12
+l13:
+	CBZ R7, l14
 	MOVWU l1+32(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
@@ -150,20 +170,20 @@ l11:
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l12:
-	CBZ R8, l13
+l14:
+	CBZ R8, l15
 	MOVWU l2+36(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l13:
-	CBZ R9, l14
+l15:
+	CBZ R9, l16
 	MOVWU keep+40(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
 
-l14:
+l16:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x02, R0, part10
@@ -183,82 +203,7 @@ part10:
 
 part11:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R3
-	LSR $0x02, R3
-	CBZ R3, l15
-
-l17:
-	FMOVQ (R1), F1
-	FMOVQ (R2), F2
-	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
-	FMOVQ F1, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	SUB $+1, R3
-	CBNZ R3, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS (R1), F1
-	B part14
-
-part15:
-	FMOVD (R1), F1
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R3
-	VLD1 (R3), V1.S[2]
-	B part14
-
-part13:
-	FMOVQ (R1), F1
-
-part14:
-	TBNZ $0x02, R0, part16
-	TBNZ $0x01, R0, part18
-	FMOVS (R2), F2
-	B part17
-
-part18:
-	FMOVD (R2), F2
-	TBZ $0x00, R0, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F2
-
-part17:
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS F0, (R1)
-	B part20
-
-part21:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part20
-
-part19:
-	FMOVQ F0, (R1)
-
-part20:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // Momentum does, for each of n elements of p, v, grad:
@@ -280,8 +225,6 @@ TEXT ·momentumNEON(SB), $128-64
 	MOVWU momentum+36(FP), R6
 	VDUP R6, V1.S4
 	MOVD options+56(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -290,26 +233,27 @@ TEXT ·momentumNEON(SB), $128-64
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F4, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+40(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+44(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
@@ -319,20 +263,20 @@ l6:
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+48(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+52(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
-l9:
+l8:
 	FMOVQ (R2), F5
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
@@ -343,12 +287,38 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	FMOVQ F3, (R2)
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -357,8 +327,8 @@ l2:
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V2.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
 	B part2
 
 part1:
@@ -373,15 +343,15 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V3.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V3.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -399,14 +369,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+44(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
@@ -416,20 +386,20 @@ l11:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+48(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -483,121 +453,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F2
-	FMOVQ (R3), F3
-	FMOVQ (R2), F4
-	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	FMOVQ F3, (R2)
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F2
-	B part20
-
-part21:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F2
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F3
-	B part23
-
-part24:
-	FMOVD (R3), F3
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F3
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F4
-	B part26
-
-part27:
-	FMOVD (R2), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F4
-
-part26:
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F0, (R2)
-	B part29
-
-part30:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F0, (R2)
-
-part29:
-	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // Nesterov does, for each of n elements of p, v, grad:
@@ -623,8 +479,6 @@ TEXT ·nesterovNEON(SB), $128-72
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -633,26 +487,27 @@ TEXT ·nesterovNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+48(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+52(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -662,20 +517,20 @@ l6:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+56(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+60(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l9:
+l8:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
 	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
@@ -689,12 +544,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
+	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
+	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	FMOVQ F4, (R1)
+	WORD $0x6e27dc24 // fmul v4.4s, v1.4s, v7.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -703,8 +587,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -719,15 +603,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -745,14 +629,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+52(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -762,20 +646,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+56(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -832,127 +716,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
-	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, (R1)
-	WORD $0x6e26dc24 // fmul v4.4s, v1.4s, v6.4s
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F2, (R1)
-	B part29
-
-part30:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part29
-	ADD $+8, R1, R1
-	VST1 V2.S[2], (R1)
-	B part29
-
-part28:
-	FMOVQ F2, (R1)
-
-part29:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R2)
-	B part32
-
-part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R2)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
@@ -978,8 +742,6 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -988,26 +750,27 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+48(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+52(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -1017,20 +780,20 @@ l6:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+56(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+60(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l9:
+l8:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
@@ -1044,12 +807,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1058,8 +850,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -1074,15 +866,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -1100,14 +892,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+52(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -1117,20 +909,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+56(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1187,127 +979,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x6e25dc07 // fmul v7.4s, v0.4s, v5.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
-	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F0, (R2)
-	B part29
-
-part30:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F0, (R2)
-
-part29:
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
-	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // AdaGrad does, for each of n elements of p, h, grad:
@@ -1329,8 +1001,6 @@ TEXT ·adaGradNEON(SB), $128-64
 	MOVWU eps+36(FP), R6
 	VDUP R6, V1.S4
 	MOVD options+56(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1339,26 +1009,27 @@ TEXT ·adaGradNEON(SB), $128-64
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F4, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+40(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+44(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
@@ -1368,20 +1039,20 @@ l6:
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+48(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+52(FP), R12
 	VDUP R12, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
-l9:
+l8:
 	FMOVQ (R2), F5
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
@@ -1395,12 +1066,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F5
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -1409,8 +1109,8 @@ l2:
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V2.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
 	B part2
 
 part1:
@@ -1425,15 +1125,15 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V3.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V3.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -1451,14 +1151,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+44(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
@@ -1468,20 +1168,20 @@ l11:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+48(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -1538,127 +1238,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F2
-	FMOVQ (R3), F3
-	FMOVQ (R2), F4
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x6ea1f884 // fsqrt v4.4s, v4.4s
-	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
-	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F2
-	B part20
-
-part21:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F2
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F3
-	B part23
-
-part24:
-	FMOVD (R3), F3
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F3
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F4
-	B part26
-
-part27:
-	FMOVD (R2), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F4
-
-part26:
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F4, (R2)
-	B part29
-
-part30:
-	FMOVD F4, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F4, (R2)
-
-part29:
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
-	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // RMSprop does, for each of n elements of p, h, grad:
@@ -1684,8 +1264,6 @@ TEXT ·rmSpropNEON(SB), $128-72
 	MOVWU eps+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1694,26 +1272,27 @@ TEXT ·rmSpropNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+48(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+52(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -1723,20 +1302,20 @@ l6:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+56(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+60(FP), R12
 	VDUP R12, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l9:
+l8:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
@@ -1752,12 +1331,43 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
+	WORD $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1766,8 +1376,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -1782,15 +1392,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -1808,14 +1418,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+52(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -1825,20 +1435,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+56(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1897,131 +1507,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x6e25dca7 // fmul v7.4s, v5.4s, v5.4s
-	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8c6 // fsqrt v6.4s, v6.4s
-	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
-	WORD $0x6e26fca5 // fdiv v5.4s, v5.4s, v6.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F1, (R2)
-	B part29
-
-part30:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F1, (R2)
-
-part29:
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // Adam does, for each of n elements of p, m, v, grad:
@@ -2049,8 +1535,6 @@ TEXT ·adamNEON(SB), $128-80
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+72(FP), R7
-	CBZ R7, l0
-	MOVD R0, R0
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -2059,26 +1543,27 @@ TEXT ·adamNEON(SB), $128-80
 	AND $+4, R10
 	MOVD R7, R11
 	AND $+8, R11
-	MOVD R7, R7
-	AND $+16, R7
-	MOVD R0, R12
-	LSR $0x02, R12
-	CBZ R12, l2
+	MOVD R7, R12
+	AND $+16, R12
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R7, l5
+	CBZ R12, l4
 	FMOVQ F6, (R6)
 
-l5:
-	CBZ R8, l6
+l4:
+	CBZ R8, l5
 	MOVWU scale+56(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+60(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -2088,20 +1573,20 @@ l6:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R10, l8
+l6:
+	CBZ R10, l7
 	MOVWU l2+64(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l8:
-	CBZ R11, l9
+l7:
+	CBZ R11, l8
 	MOVWU keep+68(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l9:
+l8:
 	FMOVQ (R2), F7
 	FMOVQ (R3), F8
 	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
@@ -2123,12 +1608,49 @@ l9:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R12
-	CBNZ R12, l4
+	SUB $+1, R7
+	CBNZ R7, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l9
+
+l10:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	FMOVQ (R3), F8
+	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
+	WORD $0x4e25d505 // fadd v5.4s, v8.4s, v5.4s
+	FMOVQ F7, (R2)
+	FMOVQ F5, (R3)
+	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x6e25fce5 // fdiv v5.4s, v7.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -2137,8 +1659,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R12
-	VLD1 (R12), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 	B part2
 
 part1:
@@ -2153,15 +1675,15 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R12
-	VLD1 (R12), V5.S[2]
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R6), F5
 
 part5:
-	CBZ R7, l10
+	CBZ R12, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
@@ -2179,14 +1701,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R8, l11
+l12:
+	CBZ R8, l13
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R9, l12
+l13:
+	CBZ R9, l14
 	MOVWU l1+60(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
@@ -2196,20 +1718,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R10, l13
+l14:
+	CBZ R10, l15
 	MOVWU l2+64(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R11, l14
+l15:
+	CBZ R11, l16
 	MOVWU keep+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -2303,172 +1825,7 @@ part22:
 
 part23:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R6), F5
-	FMOVQ (R2), F6
-	FMOVQ (R3), F7
-	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
-	WORD $0x4e25d4e5 // fadd v5.4s, v7.4s, v5.4s
-	FMOVQ F6, (R2)
-	FMOVQ F5, (R3)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD $0x6e25fcc5 // fdiv v5.4s, v6.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R1), F4
-	B part26
-
-part27:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R1), F4
-
-part26:
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS (R6), F5
-	B part29
-
-part30:
-	FMOVD (R6), F5
-	TBZ $0x00, R0, part29
-	ADD $+8, R6, R6
-	VLD1 (R6), V5.S[2]
-	B part29
-
-part28:
-	FMOVQ (R6), F5
-
-part29:
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS (R2), F6
-	B part32
-
-part33:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F6
-
-part32:
-	TBNZ $0x02, R0, part34
-	TBNZ $0x01, R0, part36
-	FMOVS (R3), F7
-	B part35
-
-part36:
-	FMOVD (R3), F7
-	TBZ $0x00, R0, part35
-	ADD $+8, R3, R6
-	VLD1 (R6), V7.S[2]
-	B part35
-
-part34:
-	FMOVQ (R3), F7
-
-part35:
-	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
-	TBNZ $0x02, R0, part37
-	TBNZ $0x01, R0, part39
-	FMOVS F1, (R2)
-	B part38
-
-part39:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part38
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part38
-
-part37:
-	FMOVQ F1, (R2)
-
-part38:
-	TBNZ $0x02, R0, part40
-	TBNZ $0x01, R0, part42
-	FMOVS F2, (R3)
-	B part41
-
-part42:
-	FMOVD F2, (R3)
-	TBZ $0x00, R0, part41
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
-	B part41
-
-part40:
-	FMOVQ F2, (R3)
-
-part41:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part43
-	TBNZ $0x01, R0, part45
-	FMOVS F0, (R1)
-	B part44
-
-part45:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part44
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part44
-
-part43:
-	FMOVQ F0, (R1)
-
-part44:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // AdamW does, for each of n elements of p, m, v, grad:
@@ -2500,8 +1857,6 @@ TEXT ·adamWNEON(SB), $128-88
 	MOVWU eps+60(FP), R7
 	VDUP R7, V5.S4
 	MOVD options+80(FP), R7
-	CBZ R7, l0
-	MOVD R0, R0
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -2510,26 +1865,27 @@ TEXT ·adamWNEON(SB), $128-88
 	AND $+4, R10
 	MOVD R7, R11
 	AND $+8, R11
-	MOVD R7, R7
-	AND $+16, R7
-	MOVD R0, R12
-	LSR $0x02, R12
-	CBZ R12, l2
+	MOVD R7, R12
+	AND $+16, R12
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 
-l4:
+l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	CBZ R7, l5
+	CBZ R12, l4
 	FMOVQ F8, (R6)
 
-l5:
-	CBZ R8, l6
+l4:
+	CBZ R8, l5
 	MOVWU scale+64(FP), R13
 	VDUP R13, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+68(FP), R13
 	VDUP R13, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
@@ -2539,20 +1895,20 @@ l6:
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
-l7:
-	CBZ R10, l8
+l6:
+	CBZ R10, l7
 	MOVWU l2+72(FP), R13
 	VDUP R13, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
-l8:
-	CBZ R11, l9
+l7:
+	CBZ R11, l8
 	MOVWU keep+76(FP), R13
 	VDUP R13, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
 
-l9:
+l8:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
 	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
@@ -2575,12 +1931,50 @@ l9:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R12
-	CBNZ R12, l4
+	SUB $+1, R7
+	CBNZ R7, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l9
+
+l10:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R3), F10
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
+	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
@@ -2589,8 +1983,8 @@ l2:
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R12
-	VLD1 (R12), V6.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V6.S[2]
 	B part2
 
 part1:
@@ -2605,15 +1999,15 @@ part2:
 part6:
 	FMOVD (R6), F7
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R12
-	VLD1 (R12), V7.S[2]
+	ADD $+8, R6, R7
+	VLD1 (R7), V7.S[2]
 	B part5
 
 part4:
 	FMOVQ (R6), F7
 
 part5:
-	CBZ R7, l10
+	CBZ R12, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
@@ -2631,14 +2025,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R8, l11
+l12:
+	CBZ R8, l13
 	MOVWU scale+64(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
-l11:
-	CBZ R9, l12
+l13:
+	CBZ R9, l14
 	MOVWU l1+68(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
@@ -2648,20 +2042,20 @@ l11:
 	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l12:
-	CBZ R10, l13
+l14:
+	CBZ R10, l15
 	MOVWU l2+72(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l13:
-	CBZ R11, l14
+l15:
+	CBZ R11, l16
 	MOVWU keep+76(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -2756,174 +2150,7 @@ part22:
 
 part23:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l15
-
-l17:
-	FMOVQ (R1), F6
-	FMOVQ (R6), F7
-	FMOVQ (R2), F8
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
-	FMOVQ (R3), F9
-	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
-	WORD $0x6e27dc6a // fmul v10.4s, v3.4s, v7.4s
-	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
-	WORD $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R1), F6
-	B part26
-
-part27:
-	FMOVD (R1), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R1, R7
-	VLD1 (R7), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R1), F6
-
-part26:
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS (R6), F7
-	B part29
-
-part30:
-	FMOVD (R6), F7
-	TBZ $0x00, R0, part29
-	ADD $+8, R6, R6
-	VLD1 (R6), V7.S[2]
-	B part29
-
-part28:
-	FMOVQ (R6), F7
-
-part29:
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS (R2), F8
-	B part32
-
-part33:
-	FMOVD (R2), F8
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F8
-
-part32:
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
-	TBNZ $0x02, R0, part34
-	TBNZ $0x01, R0, part36
-	FMOVS F1, (R2)
-	B part35
-
-part36:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part35
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part35
-
-part34:
-	FMOVQ F1, (R2)
-
-part35:
-	TBNZ $0x02, R0, part37
-	TBNZ $0x01, R0, part39
-	FMOVS (R3), F8
-	B part38
-
-part39:
-	FMOVD (R3), F8
-	TBZ $0x00, R0, part38
-	ADD $+8, R3, R2
-	VLD1 (R2), V8.S[2]
-	B part38
-
-part37:
-	FMOVQ (R3), F8
-
-part38:
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part40
-	TBNZ $0x01, R0, part42
-	FMOVS F2, (R3)
-	B part41
-
-part42:
-	FMOVD F2, (R3)
-	TBZ $0x00, R0, part41
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
-	B part41
-
-part40:
-	FMOVQ F2, (R3)
-
-part41:
-	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
-	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
-	TBNZ $0x02, R0, part43
-	TBNZ $0x01, R0, part45
-	FMOVS F0, (R1)
-	B part44
-
-part45:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part44
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part44
-
-part43:
-	FMOVQ F0, (R1)
-
-part44:
-
-l16:
-
-l1:
+l11:
 	RET
 
 // Lion does, for each of n elements of p, m, grad:
@@ -2951,8 +2178,6 @@ TEXT ·lionNEON(SB), $128-80
 	MOVWU oneMinusBeta2+48(FP), R6
 	VDUP R6, V4.S4
 	MOVD options+72(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -2961,26 +2186,27 @@ TEXT ·lionNEON(SB), $128-80
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	CBZ R6, l5
+	CBZ R11, l4
 	FMOVQ F7, (R3)
 
-l5:
-	CBZ R7, l6
+l4:
+	CBZ R7, l5
 	MOVWU scale+52(FP), R12
 	VDUP R12, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+56(FP), R12
 	VDUP R12, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
@@ -2990,20 +2216,20 @@ l6:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l7:
-	CBZ R9, l8
+l6:
+	CBZ R9, l7
 	MOVWU l2+60(FP), R12
 	VDUP R12, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l8:
-	CBZ R10, l9
+l7:
+	CBZ R10, l8
 	MOVWU keep+64(FP), R12
 	VDUP R12, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
-l9:
+l8:
 	FMOVQ (R2), F8
 	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
 	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
@@ -3022,12 +2248,46 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F5
+	FMOVQ (R3), F6
+	FMOVQ (R2), F8
+	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	VAND V0.B16, V10.B16, V10.B16
+	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F5, (R1)
+	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l11
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
@@ -3036,8 +2296,8 @@ l2:
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V5.S[2]
 	B part2
 
 part1:
@@ -3052,15 +2312,15 @@ part2:
 part6:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V6.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V6.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F6
 
 part5:
-	CBZ R6, l10
+	CBZ R11, l12
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R3)
@@ -3078,14 +2338,14 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l12:
+	CBZ R7, l13
 	MOVWU scale+52(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l11:
-	CBZ R8, l12
+l13:
+	CBZ R8, l14
 	MOVWU l1+56(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
@@ -3095,20 +2355,20 @@ l11:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l12:
-	CBZ R9, l13
+l14:
+	CBZ R9, l15
 	MOVWU l2+60(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l13:
-	CBZ R10, l14
+l15:
+	CBZ R10, l16
 	MOVWU keep+64(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
-l14:
+l16:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -3170,135 +2430,5 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F5
-	FMOVQ (R3), F6
-	FMOVQ (R2), F8
-	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
-	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
-	VAND V0.B16, V10.B16, V10.B16
-	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
-	VAND V0.B16, V9.B16, V9.B16
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
-	FMOVQ F5, (R1)
-	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
-	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F5
-	B part20
-
-part21:
-	FMOVD (R1), F5
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V5.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F5
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F6
-	B part23
-
-part24:
-	FMOVD (R3), F6
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F6
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F8
-	B part26
-
-part27:
-	FMOVD (R2), F8
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V8.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F8
-
-part26:
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
-	VAND V0.B16, V2.B16, V2.B16
-	WORD $0x6ea1e4e1 // fcmgt v1.4s, v7.4s, v1.4s
-	VAND V0.B16, V1.B16, V0.B16
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F0, (R1)
-	B part29
-
-part30:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part29
-	ADD $+8, R1, R1
-	VST1 V0.S[2], (R1)
-	B part29
-
-part28:
-	FMOVQ F0, (R1)
-
-part29:
-	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
-	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R2)
-	B part32
-
-part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R2)
-
-part32:
-
-l16:
-
-l1:
+l11:
 	RET

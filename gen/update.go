@@ -132,23 +132,20 @@ func updateTypes() []byte {
 // update describes an update rule: an elementwise kernel of which the vector p is
 // the parameters and grad the gradients. body gets both when the options have been
 // done. There is a loop without options, since most have none, and one that asks
-// for each.
+// for each, as does the tail of both.
 func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
 	k := elementwise(name, streams, scalars, doc, nil)
 	k.params = append(k.params, vec.Params("scale, l1, l2, keep float32, options int")...)
 	k.doc = append(k.doc, "", "after the options; see kernels.GradCoef.")
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
-		plain, done := p.NewLabel(), p.NewLabel()
 		asked := p.Param("options")
-		p.JumpZero(asked, plain)
-		rest := p.Copy(n)
 		flags := map[string]vec.R{}
 		for i, name := range options {
 			flags[name] = p.Copy(asked)
 			p.AndI(flags[name], 1<<i)
 		}
-		p.Each(rest, list, func() {
+		withOptions := func() {
 			x, g := p.Vec(32), p.Vec(32)
 			p.Set(x, l.Get("p"))
 			p.Set(g, l.Get("grad"))
@@ -164,11 +161,15 @@ func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) 
 			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
 			option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
 			body(l, x, g)
-		})
-		p.Jump(done)
+		}
+		plain, rest := p.NewLabel(), p.NewLabel()
+		p.JumpZero(asked, plain)
+		p.EachVector(n, list, withOptions)
+		p.Jump(rest)
 		p.Here(plain)
-		p.Each(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
-		p.Here(done)
+		p.EachVector(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
+		p.Here(rest)
+		p.EachRest(n, withOptions)
 	}
 	return k
 }

@@ -21,7 +21,7 @@ type fault struct {
 // faults are those that are planted. Those of a kind that an instruction set
 // does not have are left out there.
 var faults = []fault{
-	{"sgd", "operands of sub swapped", 4},
+	{"sgd", "operands of sub swapped", 2},
 	{"sgd", "product and sum fused", 0},
 	{"sgd", "tail dropped", 0},
 	{"sgd", "round too many", 0},
@@ -39,7 +39,7 @@ var faults = []fault{
 	{"rmSprop", "step too short", 1},
 	{"adam", "product and sum fused", 1},
 	{"adam", "another register", -1},
-	{"adamW", "operands of div swapped", 4},
+	{"adamW", "operands of div swapped", 2},
 	{"adamW", "square root lost", 0},
 	{"lion", "operands of greater swapped", -1},
 	{"lion", "operands of sub swapped", -2},
