@@ -11,10 +11,10 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 //	p = p - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		sgdNEON(n, p, grad, lr, scale, l1, l2, keep, options)
+		sgdNEON(n, p, grad, lr, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -27,10 +27,10 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float3
 //	p = p + v
 //
 // after the options; see kernels.GradCoef.
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		momentumNEON(n, p, v, grad, lr, momentum, scale, l1, l2, keep, options)
+		momentumNEON(n, p, v, grad, lr, momentum, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -43,10 +43,10 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	v = momentum·v - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		nesterovNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
+		nesterovNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -59,10 +59,10 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	p = p + (momentum2·v - lookAhead·grad)
 //
 // after the options; see kernels.GradCoef.
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		nesterovVelocityFirstNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
+		nesterovVelocityFirstNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -75,10 +75,10 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adaGradNEON(n, p, h, grad, lr, eps, scale, l1, l2, keep, options)
+		adaGradNEON(n, p, h, grad, lr, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -91,10 +91,10 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		rmSpropNEON(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, l1, l2, keep, options)
+		rmSpropNEON(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -108,10 +108,10 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·m)/(√v + eps)
 //
 // after the options; see kernels.GradCoef.
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adamNEON(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep, options)
+		adamNEON(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -125,10 +125,10 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 //	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adamWNEON(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep, options)
+		adamWNEON(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -141,10 +141,10 @@ func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 //	m = beta2·m + oneMinusBeta2·grad
 //
 // after the options; see kernels.GradCoef.
-func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		lionNEON(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep, options)
+		lionNEON(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}

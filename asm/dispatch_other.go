@@ -11,7 +11,7 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 //	p = p - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -21,7 +21,7 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float3
 //	p = p + v
 //
 // after the options; see kernels.GradCoef.
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -31,7 +31,7 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	v = momentum·v - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -41,7 +41,7 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	p = p + (momentum2·v - lookAhead·grad)
 //
 // after the options; see kernels.GradCoef.
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -51,7 +51,7 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -61,7 +61,7 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -72,7 +72,7 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·m)/(√v + eps)
 //
 // after the options; see kernels.GradCoef.
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -83,7 +83,7 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 //	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -93,7 +93,7 @@ func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 //	m = beta2·m + oneMinusBeta2·grad
 //
 // after the options; see kernels.GradCoef.
-func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 

@@ -11,7 +11,7 @@ package asm
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func sgdAVX2(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options int)
+func sgdAVX2(n int, p, grad *float32, lr, scale, clip, l1, l2, keep float32, options int)
 
 // Momentum does, for each of n elements of p, v, grad:
 //
@@ -21,7 +21,7 @@ func sgdAVX2(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options i
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep float32, options int)
+func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, clip, l1, l2, keep float32, options int)
 
 // Nesterov does, for each of n elements of p, v, grad:
 //
@@ -31,7 +31,7 @@ func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep 
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
 //
@@ -41,7 +41,7 @@ func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // AdaGrad does, for each of n elements of p, h, grad:
 //
@@ -51,7 +51,7 @@ func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentu
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float32, options int)
+func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, clip, l1, l2, keep float32, options int)
 
 // RMSprop does, for each of n elements of p, h, grad:
 //
@@ -61,7 +61,7 @@ func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float3
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l1, l2, keep float32, options int)
+func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Adam does, for each of n elements of p, m, v, grad:
 //
@@ -72,7 +72,7 @@ func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
+func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep float32, options int)
 
 // AdamW does, for each of n elements of p, m, v, grad:
 //
@@ -83,7 +83,7 @@ func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, e
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep float32, options int)
+func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Lion does, for each of n elements of p, m, grad:
 //
@@ -93,7 +93,7 @@ func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, on
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func lionAVX2(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep float32, options int)
+func lionAVX2(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep float32, options int)
 
 // Exp does, for each of n elements of dst, x:
 //

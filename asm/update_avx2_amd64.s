@@ -10,7 +10,7 @@
 //
 // after the options; see kernels.GradCoef.
 //
-// func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         n+0(FP), AX
@@ -28,6 +28,8 @@ TEXT ·sgdAVX2(SB), $128-56
 	ANDQ         $+8, R9
 	MOVQ         BX, R10
 	ANDQ         $+16, R10
+	MOVQ         BX, R11
+	ANDQ         $+32, R11
 	TESTQ        BX, BX
 	JEQ          l0
 	MOVQ         AX, BX
@@ -38,7 +40,7 @@ TEXT ·sgdAVX2(SB), $128-56
 l3:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
-	TESTQ   R10, R10
+	TESTQ   R11, R11
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (DX)
@@ -52,7 +54,16 @@ l4:
 l5:
 	TESTQ        DI, DI
 	JEQ          l6
-	VBROADCASTSS l1+32(FP), Y3
+	VBROADCASTSS clip+32(FP), Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMINPS       Y2, Y3, Y2
+	VMAXPS       Y2, Y4, Y2
+
+l6:
+	TESTQ        R8, R8
+	JEQ          l7
+	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
@@ -61,20 +72,20 @@ l5:
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
 
-l6:
-	TESTQ        R8, R8
-	JEQ          l7
-	VBROADCASTSS l2+36(FP), Y3
-	VMULPS       Y1, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-
 l7:
 	TESTQ        R9, R9
 	JEQ          l8
-	VBROADCASTSS keep+40(FP), Y3
-	VMULPS       Y1, Y3, Y1
+	VBROADCASTSS l2+40(FP), Y3
+	VMULPS       Y1, Y3, Y3
+	VADDPS       Y3, Y2, Y2
 
 l8:
+	TESTQ        R10, R10
+	JEQ          l9
+	VBROADCASTSS keep+44(FP), Y3
+	VMULPS       Y1, Y3, Y1
+
+l9:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
 	VMOVUPS Y1, (CX)
@@ -90,9 +101,9 @@ l0:
 	MOVQ  AX, BX
 	SHRQ  $0x03, BX
 	TESTQ BX, BX
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y0, Y2
@@ -101,23 +112,23 @@ l10:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	DECQ    BX
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R11
-	SHLQ         $0x02, R11
+	JEQ          l12
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
 	LEAQ         tailmask<>+32(SB), BX
-	SUBQ         R11, BX
+	SUBQ         R12, BX
 	VMOVUPS      (BX), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VMOVUPS      (BX), Y2
 	VMASKMOVPS   (DX), Y2, Y2
-	TESTQ        R10, R10
-	JEQ          l12
+	TESTQ        R11, R11
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -146,16 +157,25 @@ part2:
 	VMOVUPS Y3, (DX)
 
 part1:
-l12:
+l13:
 	TESTQ        SI, SI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
 
-l13:
+l14:
 	TESTQ        DI, DI
-	JEQ          l14
-	VBROADCASTSS l1+32(FP), Y3
+	JEQ          l15
+	VBROADCASTSS clip+32(FP), Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMINPS       Y2, Y3, Y2
+	VMAXPS       Y2, Y4, Y2
+
+l15:
+	TESTQ        R8, R8
+	JEQ          l16
+	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
@@ -164,20 +184,20 @@ l13:
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
 
-l14:
-	TESTQ        R8, R8
-	JEQ          l15
-	VBROADCASTSS l2+36(FP), Y3
+l16:
+	TESTQ        R9, R9
+	JEQ          l17
+	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 
-l15:
-	TESTQ        R9, R9
-	JEQ          l16
-	VBROADCASTSS keep+40(FP), Y3
+l17:
+	TESTQ        R10, R10
+	JEQ          l18
+	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
 
-l16:
+l18:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
 	CMPQ         AX, $0x00000008
@@ -207,7 +227,7 @@ part6:
 	VMOVUPS Y0, (CX)
 
 part5:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -218,16 +238,16 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·momentumAVX2(SB), $128-64
+TEXT ·momentumAVX2(SB), $128-72
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS momentum+36(FP), Y1
-	MOVQ         options+56(FP), SI
+	MOVQ         options+64(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -238,6 +258,8 @@ TEXT ·momentumAVX2(SB), $128-64
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -248,7 +270,7 @@ TEXT ·momentumAVX2(SB), $128-64
 l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
@@ -262,7 +284,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+44(FP), Y4
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -271,20 +302,20 @@ l5:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+48(FP), Y4
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+52(FP), Y4
-	VMULPS       Y2, Y4, Y2
+	VBROADCASTSS l2+52(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+56(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y1, Y4
 	VMULPS  Y3, Y0, Y3
@@ -305,9 +336,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
 	VMOVUPS (DX), Y4
@@ -321,23 +352,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
 	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -366,16 +397,25 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+44(FP), Y4
+	JEQ          l15
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -384,20 +424,20 @@ l13:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+48(FP), Y4
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+52(FP), Y4
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l16:
+l18:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y4, Y1, Y1
@@ -458,7 +498,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -469,9 +509,9 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·nesterovAVX2(SB), $128-72
+TEXT ·nesterovAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -480,7 +520,7 @@ TEXT ·nesterovAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         options+64(FP), SI
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -491,6 +531,8 @@ TEXT ·nesterovAVX2(SB), $128-72
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -501,7 +543,7 @@ TEXT ·nesterovAVX2(SB), $128-72
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
@@ -515,7 +557,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -524,20 +575,20 @@ l5:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+56(FP), Y6
-	VMULPS       Y4, Y6, Y6
-	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+60(FP), Y6
-	VMULPS       Y4, Y6, Y4
+	VBROADCASTSS l2+60(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+64(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y8
@@ -561,9 +612,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -580,23 +631,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -625,16 +676,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -643,20 +703,20 @@ l13:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l16:
+l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y2, Y2
@@ -720,7 +780,7 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -731,9 +791,9 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
+TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -742,7 +802,7 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         options+64(FP), SI
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -753,6 +813,8 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -763,7 +825,7 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
@@ -777,7 +839,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -786,20 +857,20 @@ l5:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+56(FP), Y6
-	VMULPS       Y4, Y6, Y6
-	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+60(FP), Y6
-	VMULPS       Y4, Y6, Y4
+	VBROADCASTSS l2+60(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+64(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y7
@@ -823,9 +894,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -842,23 +913,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -887,16 +958,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -905,20 +985,20 @@ l13:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l16:
+l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
@@ -982,7 +1062,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -993,16 +1073,16 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adaGradAVX2(SB), $128-64
+TEXT ·adaGradAVX2(SB), $128-72
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         h+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS eps+36(FP), Y1
-	MOVQ         options+56(FP), SI
+	MOVQ         options+64(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1013,6 +1093,8 @@ TEXT ·adaGradAVX2(SB), $128-64
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -1023,7 +1105,7 @@ TEXT ·adaGradAVX2(SB), $128-64
 l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
@@ -1037,7 +1119,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+44(FP), Y4
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -1046,20 +1137,20 @@ l5:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+48(FP), Y4
-	VMULPS       Y2, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+52(FP), Y4
-	VMULPS       Y2, Y4, Y2
+	VBROADCASTSS l2+52(FP), Y4
+	VMULPS       Y2, Y4, Y4
+	VADDPS       Y4, Y3, Y3
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+56(FP), Y4
+	VMULPS       Y2, Y4, Y2
+
+l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
 	VADDPS  Y5, Y4, Y4
@@ -1083,9 +1174,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
 	VMOVUPS (DX), Y4
@@ -1102,23 +1193,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
 	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1147,16 +1238,25 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+44(FP), Y4
+	JEQ          l15
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -1165,20 +1265,20 @@ l13:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+48(FP), Y4
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+52(FP), Y4
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l16:
+l18:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
@@ -1242,7 +1342,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1253,9 +1353,9 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·rmSpropAVX2(SB), $128-72
+TEXT ·rmSpropAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         h+16(FP), DX
@@ -1264,7 +1364,7 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	VBROADCASTSS rho+36(FP), Y1
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
-	MOVQ         options+64(FP), SI
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1275,6 +1375,8 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -1285,7 +1387,7 @@ TEXT ·rmSpropAVX2(SB), $128-72
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
@@ -1299,7 +1401,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1308,20 +1419,20 @@ l5:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+56(FP), Y6
-	VMULPS       Y4, Y6, Y6
-	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+60(FP), Y6
-	VMULPS       Y4, Y6, Y4
+	VBROADCASTSS l2+60(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+64(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y5, Y7
@@ -1347,9 +1458,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -1368,23 +1479,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1413,16 +1524,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1431,20 +1551,20 @@ l13:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l16:
+l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
@@ -1510,7 +1630,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1522,9 +1642,9 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adamAVX2(SB), $128-80
+TEXT ·adamAVX2(SB), $128-88
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -1534,7 +1654,7 @@ TEXT ·adamAVX2(SB), $128-80
 	VBROADCASTSS oneMinusBeta1+44(FP), Y1
 	VBROADCASTSS oneMinusBeta2+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
-	MOVQ         options+72(FP), DI
+	MOVQ         options+80(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -1545,6 +1665,8 @@ TEXT ·adamAVX2(SB), $128-80
 	ANDQ         $+8, R11
 	MOVQ         DI, R12
 	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	MOVQ         AX, DI
@@ -1555,7 +1677,7 @@ TEXT ·adamAVX2(SB), $128-80
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
-	TESTQ   R12, R12
+	TESTQ   R13, R13
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
@@ -1569,7 +1691,16 @@ l4:
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
-	VBROADCASTSS l1+60(FP), Y6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1578,20 +1709,20 @@ l5:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l2+64(FP), Y6
-	VMULPS       Y4, Y6, Y6
-	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
-	VBROADCASTSS keep+68(FP), Y6
-	VMULPS       Y4, Y6, Y4
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
 
 l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
 	VSUBPS  Y6, Y5, Y8
@@ -1623,9 +1754,9 @@ l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
 	VMOVUPS (DX), Y6
@@ -1650,23 +1781,23 @@ l10:
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
 	DECQ    DI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
 	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R13, DI
+	SUBQ         R14, DI
 	VMOVUPS      (DI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R12, R12
-	JEQ          l12
+	TESTQ        R13, R13
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1695,16 +1826,25 @@ part2:
 	VMOVUPS Y6, (SI)
 
 part1:
-l12:
+l13:
 	TESTQ        R8, R8
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l13:
+l14:
 	TESTQ        R9, R9
-	JEQ          l14
-	VBROADCASTSS l1+60(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1713,20 +1853,20 @@ l13:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
-	VBROADCASTSS l2+64(FP), Y6
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
-	VBROADCASTSS keep+68(FP), Y6
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l16:
+l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMOVUPS      (DI), Y7
@@ -1824,7 +1964,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1836,9 +1976,9 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adamWAVX2(SB), $128-88
+TEXT ·adamWAVX2(SB), $128-96
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -1850,7 +1990,7 @@ TEXT ·adamWAVX2(SB), $128-88
 	VBROADCASTSS oneMinusBeta2+52(FP), Y3
 	VBROADCASTSS rootCorrection+56(FP), Y4
 	VBROADCASTSS eps+60(FP), Y5
-	MOVQ         options+80(FP), DI
+	MOVQ         options+88(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -1861,6 +2001,8 @@ TEXT ·adamWAVX2(SB), $128-88
 	ANDQ         $+8, R11
 	MOVQ         DI, R12
 	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	MOVQ         AX, DI
@@ -1871,7 +2013,7 @@ TEXT ·adamWAVX2(SB), $128-88
 l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
-	TESTQ   R12, R12
+	TESTQ   R13, R13
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (SI)
@@ -1885,7 +2027,16 @@ l4:
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
-	VBROADCASTSS l1+68(FP), Y8
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
@@ -1894,20 +2045,20 @@ l5:
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
 
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l2+72(FP), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
-	VBROADCASTSS keep+76(FP), Y8
-	VMULPS       Y6, Y8, Y6
+	VBROADCASTSS l2+76(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
 
 l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+80(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l9:
 	VMOVUPS (DX), Y8
 	VSUBPS  Y8, Y7, Y9
 	VMULPS  Y9, Y1, Y9
@@ -1940,9 +2091,9 @@ l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
 	VMOVUPS (DX), Y8
@@ -1968,23 +2119,23 @@ l10:
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
 	DECQ    DI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
 	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R13, DI
+	SUBQ         R14, DI
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (CX), Y6, Y6
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (SI), Y7, Y7
-	TESTQ        R12, R12
-	JEQ          l12
+	TESTQ        R13, R13
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2013,16 +2164,25 @@ part2:
 	VMOVUPS Y8, (SI)
 
 part1:
-l12:
+l13:
 	TESTQ        R8, R8
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
 
-l13:
+l14:
 	TESTQ        R9, R9
-	JEQ          l14
-	VBROADCASTSS l1+68(FP), Y8
+	JEQ          l15
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
@@ -2031,20 +2191,20 @@ l13:
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
 
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
-	VBROADCASTSS l2+72(FP), Y8
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
-	VBROADCASTSS keep+76(FP), Y8
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
 
-l16:
+l18:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
 	VSUBPS       Y8, Y7, Y9
@@ -2143,7 +2303,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l11:
+l12:
 	VZEROUPPER
 	RET
 
@@ -2154,7 +2314,7 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·lionAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
@@ -2177,6 +2337,8 @@ TEXT ·lionAVX2(SB), $128-80
 	ANDQ         $+8, R10
 	MOVQ         SI, R11
 	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	MOVQ         AX, SI
@@ -2187,7 +2349,7 @@ TEXT ·lionAVX2(SB), $128-80
 l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
-	TESTQ   R11, R11
+	TESTQ   R12, R12
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (BX)
@@ -2201,7 +2363,16 @@ l4:
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
-	VBROADCASTSS l1+56(FP), Y7
+	VBROADCASTSS clip+56(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
@@ -2210,20 +2381,20 @@ l5:
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
 
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l2+60(FP), Y7
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS keep+64(FP), Y7
-	VMULPS       Y5, Y7, Y5
+	VBROADCASTSS l2+64(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
 
 l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+68(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y8
 	VMULPS  Y6, Y2, Y9
@@ -2253,9 +2424,9 @@ l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l9
+	JEQ   l10
 
-l10:
+l11:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
 	VMOVUPS (DX), Y7
@@ -2278,23 +2449,23 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l10
+	JNE     l11
 
-l9:
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
+	SUBQ         R13, SI
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (CX), Y5, Y5
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2323,16 +2494,25 @@ part2:
 	VMOVUPS Y7, (BX)
 
 part1:
-l12:
+l13:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l14
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
 
-l13:
+l14:
 	TESTQ        R8, R8
-	JEQ          l14
-	VBROADCASTSS l1+56(FP), Y7
+	JEQ          l15
+	VBROADCASTSS clip+56(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
@@ -2341,20 +2521,20 @@ l13:
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
 
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
-	VBROADCASTSS l2+60(FP), Y7
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
-	VBROADCASTSS keep+64(FP), Y7
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
 
-l16:
+l18:
 	VMOVUPS      (SI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
@@ -2424,7 +2604,7 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
-l11:
+l12:
 	VZEROUPPER
 	RET
 

@@ -10,7 +10,7 @@
 //
 // after the options; see kernels.GradCoef.
 //
-// func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·sgdNEON(SB), $128-56
 	VEOR V3.B16, V3.B16, V3.B16
 	MOVD n+0(FP), R0
@@ -29,6 +29,8 @@ TEXT ·sgdNEON(SB), $128-56
 	AND $+8, R9
 	MOVD R3, R10
 	AND $+16, R10
+	MOVD R3, R11
+	AND $+32, R11
 	CBZ R3, l0
 	MOVD R0, R3
 	LSR $0x02, R3
@@ -37,19 +39,29 @@ TEXT ·sgdNEON(SB), $128-56
 l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
-	CBZ R10, l4
+	CBZ R11, l4
 	FMOVQ F3, (R2)
 
 l4:
 	CBZ R6, l5
-	MOVWU scale+28(FP), R11
-	VDUP R11, V4.S4
+	MOVWU scale+28(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
 l5:
 	CBZ R7, l6
-	MOVWU l1+32(FP), R11
-	VDUP R11, V4.S4
+	MOVWU clip+32(FP), R12
+	VDUP R12, V4.S4
+	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VBSL V2.B16, V4.B16, V6.B16
+	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
+	VBSL V6.B16, V5.B16, V2.B16
+
+l6:
+	CBZ R8, l7
+	MOVWU l1+36(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
 	VAND V4.B16, V5.B16, V5.B16
 	WORD $0x6ea1e466 // fcmgt v6.4s, v3.4s, v1.4s
@@ -57,20 +69,20 @@ l5:
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
-l6:
-	CBZ R8, l7
-	MOVWU l2+36(FP), R11
-	VDUP R11, V4.S4
+l7:
+	CBZ R9, l8
+	MOVWU l2+40(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
-l7:
-	CBZ R9, l8
-	MOVWU keep+40(FP), R11
-	VDUP R11, V4.S4
+l8:
+	CBZ R10, l9
+	MOVWU keep+44(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
 
-l8:
+l9:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R1)
@@ -85,9 +97,9 @@ l2:
 l0:
 	MOVD R0, R3
 	LSR $0x02, R3
-	CBZ R3, l9
+	CBZ R3, l10
 
-l10:
+l11:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
@@ -96,13 +108,13 @@ l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	SUB $+1, R3
-	CBNZ R3, l10
+	CBNZ R3, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
@@ -135,7 +147,7 @@ part4:
 	FMOVQ (R2), F2
 
 part5:
-	CBZ R10, l12
+	CBZ R11, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
@@ -153,15 +165,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R6, l13
+l13:
+	CBZ R6, l14
 	MOVWU scale+28(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l13:
-	CBZ R7, l14
-	MOVWU l1+32(FP), R2
+l14:
+	CBZ R7, l15
+	MOVWU clip+32(FP), R2
+	VDUP R2, V4.S4
+	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VBSL V2.B16, V4.B16, V6.B16
+	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
+	VBSL V6.B16, V5.B16, V2.B16
+
+l15:
+	CBZ R8, l16
+	MOVWU l1+36(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
 	VAND V4.B16, V5.B16, V5.B16
@@ -170,20 +192,20 @@ l13:
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l14:
-	CBZ R8, l15
-	MOVWU l2+36(FP), R2
+l16:
+	CBZ R9, l17
+	MOVWU l2+40(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l15:
-	CBZ R9, l16
-	MOVWU keep+40(FP), R2
+l17:
+	CBZ R10, l18
+	MOVWU keep+44(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
 
-l16:
+l18:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x02, R0, part10
@@ -203,7 +225,7 @@ part10:
 
 part11:
 
-l11:
+l12:
 	RET
 
 // Momentum does, for each of n elements of p, v, grad:
@@ -213,8 +235,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·momentumNEON(SB), $128-64
+// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·momentumNEON(SB), $128-72
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -224,7 +246,7 @@ TEXT ·momentumNEON(SB), $128-64
 	VDUP R6, V0.S4
 	MOVWU momentum+36(FP), R6
 	VDUP R6, V1.S4
-	MOVD options+56(FP), R6
+	MOVD options+64(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -235,6 +257,8 @@ TEXT ·momentumNEON(SB), $128-64
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -243,19 +267,29 @@ TEXT ·momentumNEON(SB), $128-64
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F4, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+40(FP), R12
-	VDUP R12, V5.S4
+	MOVWU scale+40(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+44(FP), R12
-	VDUP R12, V5.S4
+	MOVWU clip+44(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+48(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
 	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
@@ -263,20 +297,20 @@ l5:
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+48(FP), R12
-	VDUP R12, V5.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+52(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+52(FP), R12
-	VDUP R12, V5.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+56(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
-l8:
+l9:
 	FMOVQ (R2), F5
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
@@ -296,9 +330,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	FMOVQ (R2), F5
@@ -312,13 +346,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -351,7 +385,7 @@ part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -369,15 +403,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+44(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+48(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
@@ -386,20 +430,20 @@ l13:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+48(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+52(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -453,7 +497,7 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET
 
 // Nesterov does, for each of n elements of p, v, grad:
@@ -463,8 +507,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·nesterovNEON(SB), $128-72
+// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -478,7 +522,7 @@ TEXT ·nesterovNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -489,6 +533,8 @@ TEXT ·nesterovNEON(SB), $128-72
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -497,19 +543,29 @@ TEXT ·nesterovNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -517,20 +573,20 @@ l5:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l8:
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
 	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
@@ -553,9 +609,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F7
@@ -572,13 +628,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -611,7 +667,7 @@ part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -629,15 +685,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -646,20 +712,20 @@ l13:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -716,7 +782,7 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
@@ -726,8 +792,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·nesterovVelocityFirstNEON(SB), $128-72
+// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -741,7 +807,7 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -752,6 +818,8 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -760,19 +828,29 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -780,20 +858,20 @@ l5:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l8:
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
@@ -816,9 +894,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F7
@@ -835,13 +913,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -874,7 +952,7 @@ part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -892,15 +970,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -909,20 +997,20 @@ l13:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -979,7 +1067,7 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET
 
 // AdaGrad does, for each of n elements of p, h, grad:
@@ -989,8 +1077,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adaGradNEON(SB), $128-64
+// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adaGradNEON(SB), $128-72
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1000,7 +1088,7 @@ TEXT ·adaGradNEON(SB), $128-64
 	VDUP R6, V0.S4
 	MOVWU eps+36(FP), R6
 	VDUP R6, V1.S4
-	MOVD options+56(FP), R6
+	MOVD options+64(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1011,6 +1099,8 @@ TEXT ·adaGradNEON(SB), $128-64
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -1019,19 +1109,29 @@ TEXT ·adaGradNEON(SB), $128-64
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F4, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+40(FP), R12
-	VDUP R12, V5.S4
+	MOVWU scale+40(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+44(FP), R12
-	VDUP R12, V5.S4
+	MOVWU clip+44(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+48(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
 	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
@@ -1039,20 +1139,20 @@ l5:
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+48(FP), R12
-	VDUP R12, V5.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+52(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+52(FP), R12
-	VDUP R12, V5.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+56(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
-l8:
+l9:
 	FMOVQ (R2), F5
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
@@ -1075,9 +1175,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	FMOVQ (R2), F5
@@ -1094,13 +1194,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -1133,7 +1233,7 @@ part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -1151,15 +1251,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+44(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+48(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
@@ -1168,20 +1278,20 @@ l13:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+48(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+52(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -1238,7 +1348,7 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET
 
 // RMSprop does, for each of n elements of p, h, grad:
@@ -1248,8 +1358,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·rmSpropNEON(SB), $128-72
+// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·rmSpropNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1263,7 +1373,7 @@ TEXT ·rmSpropNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU eps+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1274,6 +1384,8 @@ TEXT ·rmSpropNEON(SB), $128-72
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -1282,19 +1394,29 @@ TEXT ·rmSpropNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -1302,20 +1424,20 @@ l5:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l8:
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
@@ -1340,9 +1462,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F7
@@ -1361,13 +1483,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1400,7 +1522,7 @@ part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -1418,15 +1540,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -1435,20 +1567,20 @@ l13:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1507,7 +1639,7 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET
 
 // Adam does, for each of n elements of p, m, v, grad:
@@ -1518,8 +1650,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adamNEON(SB), $128-80
+// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamNEON(SB), $128-88
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1534,7 +1666,7 @@ TEXT ·adamNEON(SB), $128-80
 	VDUP R7, V2.S4
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
-	MOVD options+72(FP), R7
+	MOVD options+80(FP), R7
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -1545,6 +1677,8 @@ TEXT ·adamNEON(SB), $128-80
 	AND $+8, R11
 	MOVD R7, R12
 	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
 	CBZ R7, l0
 	MOVD R0, R7
 	LSR $0x02, R7
@@ -1553,19 +1687,29 @@ TEXT ·adamNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R12, l4
+	CBZ R13, l4
 	FMOVQ F6, (R6)
 
 l4:
 	CBZ R8, l5
-	MOVWU scale+56(FP), R13
-	VDUP R13, V7.S4
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l5:
 	CBZ R9, l6
-	MOVWU l1+60(FP), R13
-	VDUP R13, V7.S4
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -1573,20 +1717,20 @@ l5:
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l6:
-	CBZ R10, l7
-	MOVWU l2+64(FP), R13
-	VDUP R13, V7.S4
+l7:
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
-l7:
-	CBZ R11, l8
-	MOVWU keep+68(FP), R13
-	VDUP R13, V7.S4
+l8:
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
-l8:
+l9:
 	FMOVQ (R2), F7
 	FMOVQ (R3), F8
 	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
@@ -1617,9 +1761,9 @@ l2:
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
-	CBZ R7, l9
+	CBZ R7, l10
 
-l10:
+l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F7
@@ -1644,13 +1788,13 @@ l10:
 	ADD $+16, R3
 	ADD $+16, R6
 	SUB $+1, R7
-	CBNZ R7, l10
+	CBNZ R7, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1683,7 +1827,7 @@ part4:
 	FMOVQ (R6), F5
 
 part5:
-	CBZ R12, l12
+	CBZ R13, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
@@ -1701,15 +1845,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R8, l13
+l13:
+	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l13:
-	CBZ R9, l14
-	MOVWU l1+60(FP), R6
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -1718,20 +1872,20 @@ l13:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l14:
-	CBZ R10, l15
-	MOVWU l2+64(FP), R6
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l15:
-	CBZ R11, l16
-	MOVWU keep+68(FP), R6
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1825,7 +1979,7 @@ part22:
 
 part23:
 
-l11:
+l12:
 	RET
 
 // AdamW does, for each of n elements of p, m, v, grad:
@@ -1836,8 +1990,8 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adamWNEON(SB), $128-88
+// func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamWNEON(SB), $128-96
 	VEOR V8.B16, V8.B16, V8.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1856,7 +2010,7 @@ TEXT ·adamWNEON(SB), $128-88
 	VDUP R7, V4.S4
 	MOVWU eps+60(FP), R7
 	VDUP R7, V5.S4
-	MOVD options+80(FP), R7
+	MOVD options+88(FP), R7
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -1867,6 +2021,8 @@ TEXT ·adamWNEON(SB), $128-88
 	AND $+8, R11
 	MOVD R7, R12
 	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
 	CBZ R7, l0
 	MOVD R0, R7
 	LSR $0x02, R7
@@ -1875,19 +2031,29 @@ TEXT ·adamWNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	CBZ R12, l4
+	CBZ R13, l4
 	FMOVQ F8, (R6)
 
 l4:
 	CBZ R8, l5
-	MOVWU scale+64(FP), R13
-	VDUP R13, V9.S4
+	MOVWU scale+64(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
 l5:
 	CBZ R9, l6
-	MOVWU l1+68(FP), R13
-	VDUP R13, V9.S4
+	MOVWU clip+68(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+72(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
 	VAND V9.B16, V10.B16, V10.B16
 	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
@@ -1895,20 +2061,20 @@ l5:
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
-l6:
-	CBZ R10, l7
-	MOVWU l2+72(FP), R13
-	VDUP R13, V9.S4
+l7:
+	CBZ R11, l8
+	MOVWU l2+76(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
-l7:
-	CBZ R11, l8
-	MOVWU keep+76(FP), R13
-	VDUP R13, V9.S4
+l8:
+	CBZ R12, l9
+	MOVWU keep+80(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
 
-l8:
+l9:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
 	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
@@ -1940,9 +2106,9 @@ l2:
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
-	CBZ R7, l9
+	CBZ R7, l10
 
-l10:
+l11:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
 	FMOVQ (R2), F9
@@ -1968,13 +2134,13 @@ l10:
 	ADD $+16, R3
 	ADD $+16, R6
 	SUB $+1, R7
-	CBNZ R7, l10
+	CBNZ R7, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
@@ -2007,7 +2173,7 @@ part4:
 	FMOVQ (R6), F7
 
 part5:
-	CBZ R12, l12
+	CBZ R13, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
@@ -2025,15 +2191,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R8, l13
+l13:
+	CBZ R8, l14
 	MOVWU scale+64(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
-l13:
-	CBZ R9, l14
-	MOVWU l1+68(FP), R6
+l14:
+	CBZ R9, l15
+	MOVWU clip+68(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+72(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
 	VAND V9.B16, V10.B16, V10.B16
@@ -2042,20 +2218,20 @@ l13:
 	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l14:
-	CBZ R10, l15
-	MOVWU l2+72(FP), R6
+l16:
+	CBZ R11, l17
+	MOVWU l2+76(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l15:
-	CBZ R11, l16
-	MOVWU keep+76(FP), R6
+l17:
+	CBZ R12, l18
+	MOVWU keep+80(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -2150,7 +2326,7 @@ part22:
 
 part23:
 
-l11:
+l12:
 	RET
 
 // Lion does, for each of n elements of p, m, grad:
@@ -2160,7 +2336,7 @@ l11:
 //
 // after the options; see kernels.GradCoef.
 //
-// func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·lionNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
@@ -2188,6 +2364,8 @@ TEXT ·lionNEON(SB), $128-80
 	AND $+8, R10
 	MOVD R6, R11
 	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
 	CBZ R6, l0
 	MOVD R0, R6
 	LSR $0x02, R6
@@ -2196,19 +2374,29 @@ TEXT ·lionNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	CBZ R11, l4
+	CBZ R12, l4
 	FMOVQ F7, (R3)
 
 l4:
 	CBZ R7, l5
-	MOVWU scale+52(FP), R12
-	VDUP R12, V8.S4
+	MOVWU scale+52(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
 l5:
 	CBZ R8, l6
-	MOVWU l1+56(FP), R12
-	VDUP R12, V8.S4
+	MOVWU clip+56(FP), R13
+	VDUP R13, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+60(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
 	VAND V8.B16, V9.B16, V9.B16
 	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
@@ -2216,20 +2404,20 @@ l5:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l6:
-	CBZ R9, l7
-	MOVWU l2+60(FP), R12
-	VDUP R12, V8.S4
+l7:
+	CBZ R10, l8
+	MOVWU l2+64(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l7:
-	CBZ R10, l8
-	MOVWU keep+64(FP), R12
-	VDUP R12, V8.S4
+l8:
+	CBZ R11, l9
+	MOVWU keep+68(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
-l8:
+l9:
 	FMOVQ (R2), F8
 	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
 	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
@@ -2257,9 +2445,9 @@ l2:
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l9
+	CBZ R6, l10
 
-l10:
+l11:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
 	FMOVQ (R2), F8
@@ -2281,13 +2469,13 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l10
+	CBNZ R6, l11
 
-l9:
+l10:
 
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
@@ -2320,7 +2508,7 @@ part4:
 	FMOVQ (R3), F6
 
 part5:
-	CBZ R11, l12
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R3)
@@ -2338,15 +2526,25 @@ part7:
 
 part8:
 
-l12:
-	CBZ R7, l13
+l13:
+	CBZ R7, l14
 	MOVWU scale+52(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l13:
-	CBZ R8, l14
-	MOVWU l1+56(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+56(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+60(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
 	VAND V8.B16, V9.B16, V9.B16
@@ -2355,20 +2553,20 @@ l13:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l14:
-	CBZ R9, l15
-	MOVWU l2+60(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+64(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l15:
-	CBZ R10, l16
-	MOVWU keep+64(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+68(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
-l16:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -2430,5 +2628,5 @@ part16:
 
 part17:
 
-l11:
+l12:
 	RET

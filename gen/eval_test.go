@@ -79,10 +79,10 @@ func (c call) nesterov() kernels.NesterovCoef {
 }
 
 // optionScalars are the scalars of an update rule's options, by their bits.
-var optionScalars = []string{"scale", "l1", "l2", "keep"}
+var optionScalars = []string{"scale", "clip", "l1", "l2", "keep"}
 
 func (c call) grad() (grad kernels.GradCoef) {
-	for i, x := range []*float32{&grad.Scale, &grad.L1, &grad.L2, &grad.Keep} {
+	for i, x := range []*float32{&grad.Scale, &grad.Clip, &grad.L1, &grad.L2, &grad.Keep} {
 		if c.n("options")>>i&1 != 0 {
 			*x = c.s(optionScalars[i])
 		}

@@ -121,7 +121,7 @@ func signed(p *vec.Program, x, by vec.V) vec.V {
 
 // options are what a rule may do to the gradient and the parameter first: bit i of
 // the parameter options stands for options[i].
-var options = []string{"OptionScale", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
+var options = []string{"OptionScale", "OptionClip", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
 
 // updateTypes writes the constants.
 func updateTypes() []byte {
@@ -135,7 +135,7 @@ func updateTypes() []byte {
 // for each, as does the tail of both.
 func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
 	k := elementwise(name, streams, scalars, doc, nil)
-	k.params = append(k.params, vec.Params("scale, l1, l2, keep float32, options int")...)
+	k.params = append(k.params, vec.Params("scale, clip, l1, l2, keep float32, options int")...)
 	k.doc = append(k.doc, "", "after the options; see kernels.GradCoef.")
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
@@ -157,6 +157,10 @@ func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) 
 			}
 			option("OptionZero", func() { l.Put("grad", p.F32(0)) })
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
+			option("OptionClip", func() {
+				clip := p.Splat("clip")
+				p.Set(g, p.Max(p.Sub(p.F32(0), clip), p.Min(clip, g)))
+			})
 			option("OptionL1", func() { p.Set(g, p.Add(g, signed(p, x, p.Splat("l1")))) })
 			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
 			option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })

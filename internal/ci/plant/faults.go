@@ -21,11 +21,14 @@ type fault struct {
 // faults are those that are planted. Those of a kind that an instruction set
 // does not have are left out there.
 var faults = []fault{
-	{"sgd", "operands of sub swapped", 2},
+	{"sgd", "operands of sub swapped", 3},
 	{"sgd", "product and sum fused", 0},
 	{"sgd", "tail dropped", 0},
 	{"sgd", "round too many", 0},
 	{"sgd", "operands of greater swapped", 1},
+	{"sgd", "operands of min swapped", 0},
+	{"sgd", "clamp lost", 0},
+	{"sgd", "clamp lost", -1},
 	{"momentum", "option forced", 4},
 	{"nesterov", "tail dropped", 0},
 	{"rmSprop", "option forced", 11},

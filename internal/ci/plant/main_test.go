@@ -102,8 +102,8 @@ func TestPlace(t *testing.T) {
 		want string
 	}{
 		{fault{"sgd", "operands of div swapped", 0}, "fits 0 instructions of sgd"},
-		{fault{"sgd", "operands of sub swapped", 6}, "fits 5 instructions of sgd, want number 6"},
-		{fault{"sgd", "operands of sub swapped", -7}, "fits 5 instructions of sgd, want number -7"},
+		{fault{"sgd", "operands of sub swapped", 7}, "fits 7 instructions of sgd, want number 7"},
+		{fault{"sgd", "operands of sub swapped", -8}, "fits 7 instructions of sgd, want number -8"},
 		{fault{"sdg", "operands of sub swapped", 0}, "no function sdg"},
 	} {
 		for isa := range kinds {
