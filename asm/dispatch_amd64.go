@@ -151,6 +151,276 @@ func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32,
 	return true
 }
 
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func HeavyBall(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		heavyBallAVX2(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+func HeavyBallNesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		heavyBallNesterovAVX2(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		torchRMSpropAVX2(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCentered(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		torchRMSpropCenteredAVX2(n, p, h, mean, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	v = momentum·v + grad/(√h + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropMomentum(isa cpu.ISA, n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		torchRMSpropMomentumAVX2(n, p, h, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	v = momentum·v + grad/(√(h - mean·mean) + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCenteredMomentum(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		torchRMSpropCenteredMomentumAVX2(n, p, h, mean, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	u = (√(d + eps)/√(h + eps))·grad
+//	d = rho·d + (oneMinusRho·u)·u
+//	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+func Adadelta(isa cpu.ISA, n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		adadeltaAVX2(n, p, h, d, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	top = top if top > v, else v
+//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+func AMSGrad(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		amsGradAVX2(n, p, m, v, top, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+//	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+func Adamax(isa cpu.ISA, n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		adamaxAVX2(n, p, m, u, grad, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+func NAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		nAdamAVX2(n, p, m, v, grad, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+func RAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		rAdamAVX2(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+//	s = grad·prev
+//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+//	step = minStep if minStep > step; then maxStep if step > maxStep
+//	prev = 0 if 0 > s, else grad
+//	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+func Rprop(isa cpu.ISA, n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		rpropAVX2(n, p, prev, step, grad, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+//	p = p - lr·grad
+//	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+func ASGD(isa cpu.ISA, n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		asgdAVX2(n, p, mean, grad, lr, mu, oneMinusMu, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+func LAMB(isa cpu.ISA, n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		lambAVX2(n, p, m, v, dir, grad, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+//	m = m + oneMinusMomentum·(grad - m)
+//	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+func Muon(isa cpu.ISA, n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		muonAVX2(n, p, m, dir, grad, momentum, oneMinusMomentum, scale, clip, l1, l2, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+//	dst = grad
+//
+// after the options; see kernels.GradCoef.
+func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.AVX2:
+		adjustAVX2(n, p, dst, grad, scale, clip, l1, l2, options)
+	default:
+		return false
+	}
+	return true
+}
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x
@@ -255,6 +525,32 @@ func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	return true
 }
 
+// Lerp does, for each of n elements of dst, x:
+//
+//	dst = dst + w·(x - dst)
+func Lerp(isa cpu.ISA, n int, dst *float32, x *float32, w float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		lerpAVX2(n, dst, x, w)
+	default:
+		return false
+	}
+	return true
+}
+
+// Factored does, for each of n elements of dst, x, col:
+//
+//	dst = x/√(floor if floor > row·col, else row·col)
+func Factored(isa cpu.ISA, n int, dst *float32, x *float32, col *float32, row float32, floor float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		factoredAVX2(n, dst, x, col, row, floor)
+	default:
+		return false
+	}
+	return true
+}
+
 // Softmax does, for each of rows rows of cols elements, strides in elements:
 //
 //	dst = e^(x - max x) / Σ e^(x - max x)
@@ -310,6 +606,28 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	switch isa {
 	case cpu.AVX2:
 		squaredErrorGradAVX2(n, grad, y, target, scale, acc)
+	default:
+		return false
+	}
+	return true
+}
+
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+func SumSquares(isa cpu.ISA, n int, x *float32, acc *float64) bool {
+	switch isa {
+	case cpu.AVX2:
+		sumSquaresAVX2(n, x, acc)
+	default:
+		return false
+	}
+	return true
+}
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+func AddSquares(isa cpu.ISA, n int, sums *float64, x *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		addSquaresAVX2(n, sums, x)
 	default:
 		return false
 	}

@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/lockstep-go/lockstep/asm"
+import (
+	"math"
+
+	"github.com/lockstep-go/lockstep/asm"
+)
 
 // GradCoef is what an update rule does to a gradient g and its parameter p before
 // anything else, in this order, in the same pass over memory. What is zero is left
@@ -69,6 +73,9 @@ func signed(x, by float32) float32 {
 	}
 	return 0
 }
+
+// abs is x without its sign.
+func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // done sets the gradients to zero if that is asked for.
 func (c *GradCoef) done(grad []float32) {
