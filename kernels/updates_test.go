@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -510,7 +511,7 @@ var updateRules = []updateRule{
 func TestUpdateSpecials(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	negative := math.Float32frombits(1 << 31)
-	for _, c := range []struct {
+	cases := []struct {
 		name     string
 		in, want []float32
 		run      func(v [][]float32)
@@ -557,14 +558,13 @@ func TestUpdateSpecials(t *testing.T) {
 		{"Factored: a product that is NaN", []float32{0, 2, nan}, []float32{nan, 2, nan}, func(v [][]float32) { Factored(v[0], v[1], v[2], 1, 4) }},
 		{"Factored: Inf times 0", []float32{0, 2, inf}, []float32{nan, 2, inf}, func(v [][]float32) { Factored(v[0], v[1], v[2], 0, 4) }},
 		{"Factored: the floor", []float32{0, 2, 3}, []float32{1, 2, 3}, func(v [][]float32) { Factored(v[0], v[1], v[2], 1, 4) }},
-	} {
-		eachISA(t, func(t *testing.T) {
+	}
+	eachISA(t, func(t *testing.T) {
+		for _, c := range cases {
 			const n = 37
 			v := make([][]float32, len(c.in))
 			for i, x := range c.in {
-				for range n {
-					v[i] = append(v[i], x)
-				}
+				v[i] = slices.Repeat([]float32{x}, n)
 			}
 			c.run(v)
 			for i, want := range c.want {
@@ -574,8 +574,8 @@ func TestUpdateSpecials(t *testing.T) {
 					}
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // TestDirectionsRefuseKeep: a rule that only reads the parameters cannot shrink
