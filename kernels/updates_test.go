@@ -40,10 +40,10 @@ var (
 )
 
 // everyOption has all that an update rule may do first; mildOptions leave out the
-// sums, which may cancel.
+// sums, which may cancel, and clipping, so that it is known to be left out.
 var (
 	everyOption = GradCoef{Scale: 0.5, Clip: 1.5, L1: 0.03, L2: 0.02, Keep: 0.999, Zero: true}
-	mildOptions = GradCoef{Scale: 0.5, Clip: 1.5, Keep: 0.999}
+	mildOptions = GradCoef{Scale: 0.5, Keep: 0.999}
 )
 
 func init() {
