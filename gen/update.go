@@ -335,8 +335,7 @@ func updateTypes() []byte {
 
 // update describes an update rule: an elementwise kernel of which the vector p is
 // the parameters and grad the gradients. body gets both when the options have been
-// done. There is a loop without options, since most have none, and one that asks
-// for each, as does the tail of both.
+// done.
 func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
 	return rule(name, streams, scalars, doc, true, body)
 }
@@ -347,6 +346,9 @@ func direction(name, streams, scalars, doc string, body func(l lanes, p, g vec.V
 	return rule(name, streams, scalars, doc, false, body)
 }
 
+// rule describes an update rule, with OptionKeep or without. There is a loop
+// without options, since most have none, and one that asks for each, as does the
+// tail of both.
 func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g vec.V)) kernel {
 	optionScalars := "scale clip l1 l2"
 	if keep {

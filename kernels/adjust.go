@@ -11,8 +11,8 @@ import (
 // Adjust sets dst to the gradient as an update rule with the options c sees it;
 // see [GradCoef].
 //
-// Shapes: p, dst and grad have the same length. Aliasing: p and grad may share
-// elements unless c.Zero is set. Panics also if c.Keep is not 0.
+// Shapes: p, dst and grad have the same length. Aliasing: none, but p and grad
+// may share elements unless c.Zero is set. Panics also if c.Keep is not 0.
 func Adjust(p, dst, grad []float32, c GradCoef, limit ...Threads) {
 	wantDirection("Adjust", p, "dst", dst, grad, &c)
 	task, most := adjustTask{p, dst, grad, c}, threads("Adjust", limit)

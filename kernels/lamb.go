@@ -30,10 +30,10 @@ type LAMBCoef struct {
 // What c.Grad asks for comes first; see [GradCoef]. The step itself, for each
 // layer, is p - (η·φ(‖p‖)/‖dir‖)·dir: the norms are those of [SumSquares].
 //
-// Shapes: p, m, v, dir and grad have the same length. Aliasing: p and grad may
-// share elements unless c.Grad.Zero is set. Panics also if c.Grad.Keep is not 0.
-// Source: You et al., Large batch optimization for deep learning: training BERT
-// in 76 minutes, 2020, algorithm 2.
+// Shapes: p, m, v, dir and grad have the same length. Aliasing: none, but p and
+// grad may share elements unless c.Grad.Zero is set. Panics also if c.Grad.Keep
+// is not 0. Source: You et al., Large batch optimization for deep learning:
+// training BERT in 76 minutes, 2020, algorithm 2.
 func LAMB(p, m, v, dir, grad []float32, c LAMBCoef, limit ...Threads) {
 	wantDirection("LAMB", p, "m", m, grad, &c.Grad)
 	wantDirection("LAMB", p, "v", v, grad, &c.Grad)

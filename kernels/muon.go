@@ -24,10 +24,10 @@ type MuonCoef struct {
 // What c.Grad asks for comes first; see [GradCoef]. The step itself, for each
 // matrix, is along dir with its singular values made 1.
 //
-// Shapes: p, m, dir and grad have the same length. Aliasing: p and grad may share
-// elements unless c.Grad.Zero is set. Panics also if c.Grad.Keep is not 0.
-// Source: Jordan et al., Muon: an optimizer for hidden layers in neural networks,
-// 2024.
+// Shapes: p, m, dir and grad have the same length. Aliasing: none, but p and grad
+// may share elements unless c.Grad.Zero is set. Panics also if c.Grad.Keep is not
+// 0. Source: Jordan et al., Muon: an optimizer for hidden layers in neural
+// networks, 2024.
 func Muon(p, m, dir, grad []float32, c MuonCoef, limit ...Threads) {
 	wantDirection("Muon", p, "m", m, grad, &c.Grad)
 	wantDirection("Muon", p, "dir", dir, grad, &c.Grad)
