@@ -11,10 +11,10 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 //	p = p - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		sgdNEON(n, p, grad, lr, scale, l1, l2, keep, options)
+		sgdNEON(n, p, grad, lr, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -27,10 +27,10 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float3
 //	p = p + v
 //
 // after the options; see kernels.GradCoef.
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		momentumNEON(n, p, v, grad, lr, momentum, scale, l1, l2, keep, options)
+		momentumNEON(n, p, v, grad, lr, momentum, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -43,10 +43,10 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	v = momentum·v - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		nesterovNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
+		nesterovNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -59,10 +59,10 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	p = p + (momentum2·v - lookAhead·grad)
 //
 // after the options; see kernels.GradCoef.
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		nesterovVelocityFirstNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep, options)
+		nesterovVelocityFirstNEON(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -75,10 +75,10 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adaGradNEON(n, p, h, grad, lr, eps, scale, l1, l2, keep, options)
+		adaGradNEON(n, p, h, grad, lr, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -91,10 +91,10 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		rmSpropNEON(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, l1, l2, keep, options)
+		rmSpropNEON(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -108,10 +108,10 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·m)/(√v + eps)
 //
 // after the options; see kernels.GradCoef.
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adamNEON(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep, options)
+		adamNEON(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -125,10 +125,10 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 //	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		adamWNEON(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep, options)
+		adamWNEON(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -141,10 +141,280 @@ func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 //	m = beta2·m + oneMinusBeta2·grad
 //
 // after the options; see kernels.GradCoef.
-func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.NEON:
-		lionNEON(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep, options)
+		lionNEON(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func HeavyBall(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		heavyBallNEON(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+func HeavyBallNesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		heavyBallNesterovNEON(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		torchRMSpropNEON(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCentered(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		torchRMSpropCenteredNEON(n, p, h, mean, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	v = momentum·v + grad/(√h + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropMomentum(isa cpu.ISA, n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		torchRMSpropMomentumNEON(n, p, h, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	v = momentum·v + grad/(√(h - mean·mean) + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCenteredMomentum(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		torchRMSpropCenteredMomentumNEON(n, p, h, mean, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	u = (√(d + eps)/√(h + eps))·grad
+//	d = rho·d + (oneMinusRho·u)·u
+//	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+func Adadelta(isa cpu.ISA, n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		adadeltaNEON(n, p, h, d, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	top = top if top > v, else v
+//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+func AMSGrad(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		amsGradNEON(n, p, m, v, top, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+//	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+func Adamax(isa cpu.ISA, n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		adamaxNEON(n, p, m, u, grad, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+func NAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		nAdamNEON(n, p, m, v, grad, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+func RAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		rAdamNEON(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+//	s = grad·prev
+//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+//	step = minStep if minStep > step; then maxStep if step > maxStep
+//	prev = 0 if 0 > s, else grad
+//	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+func Rprop(isa cpu.ISA, n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		rpropNEON(n, p, prev, step, grad, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+//	p = p - lr·grad
+//	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+func ASGD(isa cpu.ISA, n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		asgdNEON(n, p, mean, grad, lr, mu, oneMinusMu, scale, clip, l1, l2, keep, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+func LAMB(isa cpu.ISA, n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		lambNEON(n, p, m, v, dir, grad, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+//	m = m + oneMinusMomentum·(grad - m)
+//	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+func Muon(isa cpu.ISA, n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		muonNEON(n, p, m, dir, grad, momentum, oneMinusMomentum, scale, clip, l1, l2, options)
+	default:
+		return false
+	}
+	return true
+}
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+//	dst = grad
+//
+// after the options; see kernels.GradCoef.
+func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	switch isa {
+	case cpu.NEON:
+		adjustNEON(n, p, dst, grad, scale, clip, l1, l2, options)
 	default:
 		return false
 	}
@@ -255,6 +525,32 @@ func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	return true
 }
 
+// Lerp does, for each of n elements of dst, x:
+//
+//	dst = dst + w·(x - dst)
+func Lerp(isa cpu.ISA, n int, dst *float32, x *float32, w float32) bool {
+	switch isa {
+	case cpu.NEON:
+		lerpNEON(n, dst, x, w)
+	default:
+		return false
+	}
+	return true
+}
+
+// Factored does, for each of n elements of dst, x, col:
+//
+//	dst = x/√(floor if floor > row·col, else row·col)
+func Factored(isa cpu.ISA, n int, dst *float32, x *float32, col *float32, row float32, floor float32) bool {
+	switch isa {
+	case cpu.NEON:
+		factoredNEON(n, dst, x, col, row, floor)
+	default:
+		return false
+	}
+	return true
+}
+
 // Softmax does, for each of rows rows of cols elements, strides in elements:
 //
 //	dst = e^(x - max x) / Σ e^(x - max x)
@@ -316,6 +612,28 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return true
 }
 
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+func SumSquares(isa cpu.ISA, n int, x *float32, acc *float64) bool {
+	switch isa {
+	case cpu.NEON:
+		sumSquaresNEON(n, x, acc)
+	default:
+		return false
+	}
+	return true
+}
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+func AddSquares(isa cpu.ISA, n int, sums *float64, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		addSquaresNEON(n, sums, x)
+	default:
+		return false
+	}
+	return true
+}
+
 // PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
 // many as a vector has lanes: element q of row p of dst is element p of row q of
 // src. The rows of dst are step bytes apart and whole vectors long; what is beyond
@@ -347,54 +665,30 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 	switch isa {
 	case cpu.NEON:
 		switch (part*4+vecs)*16 + rows {
-		case 17:
-			gemm1x1NEON(args)
-		case 18:
-			gemm2x1NEON(args)
-		case 19:
-			gemm3x1NEON(args)
-		case 20:
-			gemm4x1NEON(args)
-		case 21:
-			gemm5x1NEON(args)
-		case 22:
-			gemm6x1NEON(args)
-		case 23:
-			gemm7x1NEON(args)
 		case 24:
 			gemm8x1NEON(args)
-		case 33:
-			gemm1x2NEON(args)
-		case 34:
-			gemm2x2NEON(args)
-		case 35:
-			gemm3x2NEON(args)
-		case 36:
-			gemm4x2NEON(args)
-		case 37:
-			gemm5x2NEON(args)
-		case 38:
-			gemm6x2NEON(args)
-		case 39:
-			gemm7x2NEON(args)
+		case 20:
+			gemm4x1NEON(args)
+		case 18:
+			gemm2x1NEON(args)
+		case 17:
+			gemm1x1NEON(args)
 		case 40:
 			gemm8x2NEON(args)
-		case 49:
-			gemm1x3NEON(args)
-		case 50:
-			gemm2x3NEON(args)
-		case 51:
-			gemm3x3NEON(args)
-		case 52:
-			gemm4x3NEON(args)
-		case 53:
-			gemm5x3NEON(args)
-		case 54:
-			gemm6x3NEON(args)
-		case 55:
-			gemm7x3NEON(args)
+		case 36:
+			gemm4x2NEON(args)
+		case 34:
+			gemm2x2NEON(args)
+		case 33:
+			gemm1x2NEON(args)
 		case 56:
 			gemm8x3NEON(args)
+		case 52:
+			gemm4x3NEON(args)
+		case 50:
+			gemm2x3NEON(args)
+		case 49:
+			gemm1x3NEON(args)
 		}
 	}
 }
@@ -432,14 +726,11 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	}
 }
 
-// GemmShape tells what micro-kernels there are: the lanes of a vector, the
-// greatest number of rows for each width in vectors, that of the narrow ones (0 if
-// there are none; then there are also all halves of it, down to 1), and whether they
-// want the rows of A side by side, AStride being the size of an element.
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, narrow int, together bool) {
+// GemmShapeOf tells what micro-kernels there are.
+func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.NEON:
-		return 4, [4]int{1: 8, 2: 8, 3: 8}, 0, true
+		return GemmShape{Lanes: 4, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Halved: true, Together: true}
 	}
-	return
+	return GemmShape{}
 }

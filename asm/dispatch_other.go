@@ -11,7 +11,7 @@ import "github.com/lockstep-go/lockstep/internal/cpu"
 //	p = p - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -21,7 +21,7 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float3
 //	p = p + v
 //
 // after the options; see kernels.GradCoef.
-func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -31,7 +31,7 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	v = momentum·v - lr·grad
 //
 // after the options; see kernels.GradCoef.
-func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -41,7 +41,7 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 //	p = p + (momentum2·v - lookAhead·grad)
 //
 // after the options; see kernels.GradCoef.
-func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -51,7 +51,7 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -61,7 +61,7 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·grad)/(√h + eps)
 //
 // after the options; see kernels.GradCoef.
-func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -72,7 +72,7 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 //	p = p - (lr·m)/(√v + eps)
 //
 // after the options; see kernels.GradCoef.
-func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -83,7 +83,7 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 //	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
-func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	return false
 }
 
@@ -93,7 +93,181 @@ func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 //	m = beta2·m + oneMinusBeta2·grad
 //
 // after the options; see kernels.GradCoef.
-func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int) bool {
+func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func HeavyBall(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+func HeavyBallNesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCentered(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	v = momentum·v + grad/(√h + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropMomentum(isa cpu.ISA, n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	v = momentum·v + grad/(√(h - mean·mean) + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+func TorchRMSpropCenteredMomentum(isa cpu.ISA, n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	u = (√(d + eps)/√(h + eps))·grad
+//	d = rho·d + (oneMinusRho·u)·u
+//	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+func Adadelta(isa cpu.ISA, n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	top = top if top > v, else v
+//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+func AMSGrad(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+//	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+func Adamax(isa cpu.ISA, n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+func NAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+func RAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+//	s = grad·prev
+//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+//	step = minStep if minStep > step; then maxStep if step > maxStep
+//	prev = 0 if 0 > s, else grad
+//	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+func Rprop(isa cpu.ISA, n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+//	p = p - lr·grad
+//	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+func ASGD(isa cpu.ISA, n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
+	return false
+}
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+func LAMB(isa cpu.ISA, n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	return false
+}
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+//	m = m + oneMinusMomentum·(grad - m)
+//	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+func Muon(isa cpu.ISA, n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
+	return false
+}
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+//	dst = grad
+//
+// after the options; see kernels.GradCoef.
+func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
 	return false
 }
 
@@ -153,6 +327,20 @@ func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	return false
 }
 
+// Lerp does, for each of n elements of dst, x:
+//
+//	dst = dst + w·(x - dst)
+func Lerp(isa cpu.ISA, n int, dst *float32, x *float32, w float32) bool {
+	return false
+}
+
+// Factored does, for each of n elements of dst, x, col:
+//
+//	dst = x/√(floor if floor > row·col, else row·col)
+func Factored(isa cpu.ISA, n int, dst *float32, x *float32, col *float32, row float32, floor float32) bool {
+	return false
+}
+
 // Softmax does, for each of rows rows of cols elements, strides in elements:
 //
 //	dst = e^(x - max x) / Σ e^(x - max x)
@@ -181,6 +369,16 @@ func SquaredError(isa cpu.ISA, n int, y *float32, target *float32, acc *float64)
 
 // SquaredErrorGrad is SquaredError and grad = d·scale.
 func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *float32, scale float32, acc *float64) bool {
+	return false
+}
+
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+func SumSquares(isa cpu.ISA, n int, x *float32, acc *float64) bool {
+	return false
+}
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+func AddSquares(isa cpu.ISA, n int, sums *float64, x *float32) bool {
 	return false
 }
 
@@ -219,12 +417,9 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	}
 }
 
-// GemmShape tells what micro-kernels there are: the lanes of a vector, the
-// greatest number of rows for each width in vectors, that of the narrow ones (0 if
-// there are none; then there are also all halves of it, down to 1), and whether they
-// want the rows of A side by side, AStride being the size of an element.
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, narrow int, together bool) {
+// GemmShapeOf tells what micro-kernels there are.
+func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	}
-	return
+	return GemmShape{}
 }

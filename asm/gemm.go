@@ -24,6 +24,15 @@ type Gemm struct {
 	End       int // what is done to them at the end
 }
 
+// GemmShape tells what micro-kernels an instruction set has; without any it is zero.
+type GemmShape struct {
+	Lanes    int    // of a vector
+	Heights  [4]int // the greatest number of rows for each width in vectors
+	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
+	Halved   bool   // there are the greatest height's halves, not all heights below
+	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
+}
+
 // Where the accumulators start: from zero, C, or the bias.
 const (
 	StartZero = iota

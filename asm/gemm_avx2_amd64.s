@@ -4,6267 +4,6 @@
 
 #include "textflag.h"
 
-// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
-//
-// func gemm1x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm1x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
-	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y1
-	VMASKMOVPS   (R9), Y1, Y1
-	VMOVUPS      Y1, (R11)
-	ADDQ         $+32, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         SI, BX
-	DECQ         R8
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 28(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
-l9:
-l11:
-	VMOVUPS      (R9), Y1
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         SI, BX
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
-	VANDPS     Y0, Y1, Y0
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VMOVUPS    c256_3f800000<>+0(SB), Y2
-	VSUBPS     Y1, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	VMULPS     Y1, Y0, Y0
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VMULPS     Y1, Y1, Y1
-	VMOVUPS    c256_3f800000<>+0(SB), Y2
-	VSUBPS     Y1, Y2, Y1
-	VMULPS     Y1, Y0, Y0
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y0
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), BX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X1, (BX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, BX
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X1, (BX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, BX
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X1, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
-//
-// func gemm2x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm2x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y2
-	VMASKMOVPS   (R10), Y2, Y2
-	VMOVUPS      Y2, (R12)
-	ADDQ         $+32, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y3
-	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (BX)(SI*1), Y3
-	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 28(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y2
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y3
-	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (BX)(SI*1), Y3
-	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS     Y0, Y2, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS     Y1, Y2, Y1
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X2
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X2, (DI)
-	VEXTRACTF128 $0x01, Y0, X2
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X2, (DI)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X2, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), BX
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, BX
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (BX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
-// func gemm3x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm3x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	ADDQ         $+12, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   (R10), Y3, Y3
-	VMOVUPS      Y3, (R12)
-	ADDQ         $+32, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (BX)(SI*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (BX)(SI*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 28(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y3
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (BX)(SI*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (BX)(SI*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y0, Y3, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y1, Y3, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y2, Y3, Y2
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y0, Y3, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X3
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X3, (DI)
-	VEXTRACTF128 $0x01, Y0, X3
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X3, (DI)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X3, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), BX
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, BX
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (BX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
-//
-// func gemm4x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm4x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	ADDQ         $+16, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y4
-	VMASKMOVPS   (R11), Y4, Y4
-	VMOVUPS      Y4, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (BX)(SI*1), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (BX)(SI*2), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DI), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
-l9:
-l11:
-	VMOVUPS      (R11), Y4
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (BX)(SI*1), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (BX)(SI*2), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DI), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y0, Y4, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y1, Y4, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y2, Y4, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y3, Y4, Y3
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y3, Y4, Y3
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X4
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X4, (DI)
-	VEXTRACTF128 $0x01, Y0, X4
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X4, (DI)
-	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X4, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), BX
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, BX
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (BX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
-//
-// func gemm5x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm5x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	ADDQ         $+20, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   (R11), Y5, Y5
-	VMOVUPS      Y5, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*2), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DI)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
-l9:
-l11:
-	VMOVUPS      (R11), Y5
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*2), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DI)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y0, Y5, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y1, Y5, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y2, Y5, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y3, Y5, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y4, Y5, Y4
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y4, Y4
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y0, Y5, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y1, Y5, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y2, Y5, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y3, Y5, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y4, Y5, Y4
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X5
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X5, (DI)
-	VEXTRACTF128 $0x01, Y0, X5
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X5, (DI)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X5, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), BX
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, BX
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (BX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
-//
-// func gemm6x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm6x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	ADDQ         $+24, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y6
-	VMASKMOVPS   (R11), Y6, Y6
-	VMOVUPS      Y6, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (BX)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (BX)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
-l9:
-l11:
-	VMOVUPS      (R11), Y6
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (BX)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (BX)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y0, Y6, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y1, Y6, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y2, Y6, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y3, Y6, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y4, Y6, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y5, Y6, Y5
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X6
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X6, (DI)
-	VEXTRACTF128 $0x01, Y0, X6
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X6, (DI)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X6, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), BX
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (BX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
-// func gemm7x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm7x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	ADDQ         $+28, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   (R12), Y7, Y7
-	VMOVUPS      Y7, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DI)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (DI)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R8), Y8
-	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R11
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
-l9:
-l11:
-	VMOVUPS      (R12), Y7
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DI)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (DI)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R8), Y8
-	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y0, Y7, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y1, Y7, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y2, Y7, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y3, Y7, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y4, Y7, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y5, Y7, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y6, Y7, Y6
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y6, Y6
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y0, Y7, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y1, Y7, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y2, Y7, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y3, Y7, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y4, Y7, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y5, Y7, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y6, Y7, Y6
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X7
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X7, (DI)
-	VEXTRACTF128 $0x01, Y0, X7
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X7, (DI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X7, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, BX
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (BX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
-//
-// func gemm8x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm8x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	ADDQ         $+32, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   (R12), Y8, Y8
-	VMOVUPS      Y8, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y9
-	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (BX)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (BX)(SI*2), Y9
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (DI), Y9
-	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (DI)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (DI)(SI*2), Y9
-	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8), Y9
-	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R11
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
-l9:
-l11:
-	VMOVUPS      (R12), Y8
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y9
-	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (BX)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (BX)(SI*2), Y9
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (DI), Y9
-	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (DI)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (DI)(SI*2), Y9
-	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8), Y9
-	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(SI*1), Y9
-	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y0, Y8, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y1, Y8, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y2, Y8, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y3, Y8, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y4, Y8, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y5, Y8, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y6, Y8, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y7, Y8, Y7
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y0, Y8, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y1, Y8, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y2, Y8, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y3, Y8, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y4, Y8, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y5, Y8, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y6, Y8, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y7, Y8, Y7
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X8
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X8, (DI)
-	VEXTRACTF128 $0x01, Y0, X8
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X8, (DI)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X8, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), BX
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, BX
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (BX)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
-//
-// func gemm9x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm9x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	ADDQ         $+36, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   (R12), Y9, Y9
-	VMOVUPS      Y9, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (DI)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (R8)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (R8)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R11
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
-l9:
-l11:
-	VMOVUPS      (R12), Y9
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (DI)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (R8)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (R8)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y0, Y9, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y1, Y9, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y2, Y9, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y3, Y9, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y4, Y9, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y5, Y9, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y6, Y9, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y7, Y9, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y8, Y9, Y8
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y0, Y9, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y1, Y9, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y2, Y9, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y3, Y9, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y4, Y9, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y5, Y9, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y6, Y9, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X9
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X9, (DI)
-	VEXTRACTF128 $0x01, Y0, X9
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X9, (DI)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X9, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), BX
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, BX
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (BX)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
-//
-// func gemm10x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm10x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	VMOVUPS    Y0, Y9
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	VBROADCASTSS 36(BX), Y9
-	ADDQ         $+40, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	MOVQ  64(AX), R10
-	LEAQ  local-128(SP), R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
-	MOVQ  8(AX), R13
-	MOVQ  72(AX), R14
-	MOVQ  16(AX), R15
-	TESTQ R15, R15
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y10
-	VMASKMOVPS   (R13), Y10, Y10
-	VMOVUPS      Y10, (R15)
-	ADDQ         $+32, R15
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y11
-	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (BX)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (BX)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (DI), Y11
-	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (DI)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (DI)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (R8), Y11
-	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (R8)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (R8)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R9), Y11
-	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R12
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R11), R15
-	PREFETCHT0 (R15)
-	PREFETCHT0 28(R15)
-	MOVQ       96(AX), BP
-	ADDQ       BP, R15
-	MOVQ       R15, 32(R11)
-	CMPQ       R12, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R15
-	ADDQ       $-16, R12
-
-l9:
-l11:
-	VMOVUPS      (R13), Y10
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y11
-	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (BX)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (BX)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (DI), Y11
-	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (DI)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (DI)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (R8), Y11
-	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (R8)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (R8)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R9), Y11
-	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R15
-	JNE          l11
-	TESTQ        R12, R12
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R12, R15
-	MOVQ $+0, R12
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y0, Y10, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y1, Y10, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y2, Y10, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y3, Y10, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y4, Y10, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y5, Y10, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y6, Y10, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y7, Y10, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y8, Y10, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y9, Y10, Y9
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y0, Y10, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y1, Y10, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y2, Y10, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y3, Y10, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y4, Y10, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y5, Y10, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y6, Y10, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y7, Y10, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y8, Y10, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y9, Y10, Y9
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X10
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X10, (DI)
-	VEXTRACTF128 $0x01, Y0, X10
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X10, (DI)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X10, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), DI
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (DI)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part38
-	LEAQ         (BX), BX
-	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part39
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, BX
-
-part39:
-	TESTQ     $0x00000002, CX
-	JEQ       part40
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part40:
-	TESTQ  $0x00000001, CX
-	JEQ    part37
-	VMOVSS X0, (BX)
-	JMP    part37
-
-part38:
-	VMOVUPS Y9, (BX)
-
-part37:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
-//
-// func gemm11x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm11x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	VMOVUPS    Y0, Y9
-	VMOVUPS    Y0, Y10
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	VBROADCASTSS 36(BX), Y9
-	VBROADCASTSS 40(BX), Y10
-	ADDQ         $+44, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	MOVQ  64(AX), R10
-	LEAQ  local-128(SP), R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
-	MOVQ  8(AX), R13
-	MOVQ  72(AX), R14
-	MOVQ  16(AX), R15
-	TESTQ R15, R15
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   (R13), Y11, Y11
-	VMOVUPS      Y11, (R15)
-	ADDQ         $+32, R15
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (DI)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (R8)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R8)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (R9), Y12
-	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R9)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R12
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R11), R15
-	PREFETCHT0 (R15)
-	PREFETCHT0 28(R15)
-	MOVQ       96(AX), BP
-	ADDQ       BP, R15
-	MOVQ       R15, 32(R11)
-	CMPQ       R12, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R15
-	ADDQ       $-16, R12
-
-l9:
-l11:
-	VMOVUPS      (R13), Y11
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (DI)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (R8)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R8)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (R9), Y12
-	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R9)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R15
-	JNE          l11
-	TESTQ        R12, R12
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R12, R15
-	MOVQ $+0, R12
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y0, Y11, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y1, Y11, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y2, Y11, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y3, Y11, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y4, Y11, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y5, Y11, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y6, Y11, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y7, Y11, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y8, Y11, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y9, Y11, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y10, Y11, Y10
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y10, Y10
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y0, Y11, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y1, Y11, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y2, Y11, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y3, Y11, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y4, Y11, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y5, Y11, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y6, Y11, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y7, Y11, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y8, Y11, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y9, Y11, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y10, Y11, Y10
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X11
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X11, (DI)
-	VEXTRACTF128 $0x01, Y0, X11
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X11, (DI)
-	VPERMILPD $0x01, X11, X11
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X11, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), DI
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (DI)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part38
-	LEAQ         (BX), DI
-	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part39
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, DI
-
-part39:
-	TESTQ     $0x00000002, CX
-	JEQ       part40
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part40:
-	TESTQ  $0x00000001, CX
-	JEQ    part37
-	VMOVSS X0, (DI)
-	JMP    part37
-
-part38:
-	VMOVUPS Y9, (BX)
-
-part37:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part42
-	LEAQ         (BX), BX
-	VMOVAPS      X10, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part43
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y10, X0
-	ADDQ         $+16, BX
-
-part43:
-	TESTQ     $0x00000002, CX
-	JEQ       part44
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part44:
-	TESTQ  $0x00000001, CX
-	JEQ    part41
-	VMOVSS X0, (BX)
-	JMP    part41
-
-part42:
-	VMOVUPS Y10, (BX)
-
-part41:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
 // gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
 //
 // func gemm12x1AVX2(args *Gemm)
@@ -7228,1073 +967,11 @@ l18:
 	VZEROUPPER
 	RET
 
-// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+// gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
 //
-// func gemm1x2AVX2(args *Gemm)
+// func gemm11x1AVX2(args *Gemm)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm1x2AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y1
-	VMOVUPS      Y1, Y0
-	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
-	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
-	JEQ   l6
-
-l7:
-	VMOVUPS      (R9), Y2
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(R9), Y3, Y3
-	VMOVUPS      Y2, (R11)
-	VMOVUPS      Y3, 32(R11)
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, BX
-	DECQ         R8
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
-l9:
-l11:
-	VMOVUPS      (R9), Y2
-	VMOVUPS      32(R9), Y3
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, BX
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS     Y0, Y2, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS     Y1, Y2, Y1
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y0, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(BX), BX
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, BX
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X0, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, 32(BX)
-
-part1:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
-//
-// func gemm2x2AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm2x2AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    Y0, Y2
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	VMOVUPS    Y1, Y3
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
-	VMOVUPS      Y3, Y2
-	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   32(R10), Y5, Y5
-	VMOVUPS      Y4, (R12)
-	VMOVUPS      Y5, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 60(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y0, Y4, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y1, Y4, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y2, Y4, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
-	VANDPS     Y3, Y4, Y3
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y0, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y2, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMAXPS  Y3, Y4, Y3
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X0, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, 32(BX)
-
-part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(BX), BX
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, BX
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (BX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y3, 32(BX)
-
-part5:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
-//
-// func gemm3x2AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm3x2AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y4
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	VMOVUPS    Y1, Y3
-	VMOVUPS    Y1, Y5
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
-	VMOVUPS      Y5, Y4
-	ADDQ         $+12, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   32(R10), Y7, Y7
-	VMOVUPS      Y6, (R12)
-	VMOVUPS      Y7, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 60(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y0, Y6, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y1, Y6, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y2, Y6, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y3, Y6, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y4, Y6, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y5, Y6, Y5
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X0, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, 32(BX)
-
-part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y3, 32(BX)
-
-part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         32(BX), BX
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (BX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y5, 32(BX)
-
-part9:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
-//
-// func gemm4x2AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm4x2AVX2(SB), $128-8
+TEXT ·gemm11x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
 	MOVQ 120(AX), CX
 	MOVQ CX, BX
@@ -8336,54 +1013,80 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
 	JMP    l4
 
 l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
 	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMASKMOVPS (BX), Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
+	VMASKMOVPS (BX), Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
+	VMASKMOVPS (BX), Y5, Y5
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(BX), Y7, Y7
+	VMASKMOVPS (BX), Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	JMP        l4
 
 l2:
 	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
 	VMOVUPS    Y0, Y6
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	VMOVUPS    Y1, Y3
-	VMOVUPS    Y1, Y5
-	VMOVUPS    Y1, Y7
+	VMOVUPS    Y0, Y7
+	VMOVUPS    Y0, Y8
+	VMOVUPS    Y0, Y9
+	VMOVUPS    Y0, Y10
 	JMP        l4
 
 l3:
 	LEAQ         local-128(SP), BX
 	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(BX), Y7
-	VMOVUPS      Y7, Y6
-	ADDQ         $+16, BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	VBROADCASTSS 36(BX), Y9
+	VBROADCASTSS 40(BX), Y10
+	ADDQ         $+44, BX
 	LEAQ         local-128(SP), SI
 	MOVQ         BX, 24(SI)
 
@@ -8395,84 +1098,113 @@ l4:
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  R8, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	MOVQ  64(AX), R10
+	LEAQ  local-128(SP), R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R13
+	MOVQ  72(AX), R14
+	MOVQ  16(AX), R15
+	TESTQ R15, R15
 	JEQ   l6
 
 l7:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   32(R11), Y9, Y9
-	VMOVUPS      Y8, (R13)
-	VMOVUPS      Y9, 32(R13)
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   (R13), Y11, Y11
+	VMOVUPS      Y11, (R15)
+	ADDQ         $+32, R15
+	ADDQ         R14, R13
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y11, Y12, Y0
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (DI)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS (R8)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R8)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS (R9)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         R10, BX
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	DECQ         R12
 	JNE          l7
 	JMP          l5
 
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 60(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       32(R11), R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 28(R15)
+	MOVQ       96(AX), BP
+	ADDQ       BP, R15
+	MOVQ       R15, 32(R11)
+	CMPQ       R12, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
+	MOVQ       $+16, R15
+	ADDQ       $-16, R12
 
 l9:
 l11:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      32(R11), Y9
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
+	VMOVUPS      (R13), Y11
+	ADDQ         R14, R13
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y11, Y12, Y0
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (DI)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (DI)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R8), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS (R8)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R8)(SI*2), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS (R9)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         R10, BX
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	DECQ         R15
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JEQ          l5
 	JMP          l8
 
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R12, R15
+	MOVQ $+0, R12
 	JMP  l9
 
 l5:
@@ -8488,162 +1220,249 @@ l5:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y0, Y8, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y1, Y8, Y1
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y0, Y11, Y0
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y2, Y8, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y3, Y8, Y3
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y1, Y11, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y4, Y8, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y5, Y8, Y5
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y2, Y11, Y2
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y6, Y8, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
-	VANDPS     Y7, Y8, Y7
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y3, Y11, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y4, Y11, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y5, Y11, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y6, Y11, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y7, Y11, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y8, Y11, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y9, Y11, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
+	VANDPS     Y10, Y11, Y10
 	JMP        l12
 
 l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y0, Y0
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y2, Y2
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y12
+	VMULPS     Y12, Y11, Y11
+	VMULPS     Y11, Y10, Y10
 	JMP        l12
 
 l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y0, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y1, Y1
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y0, Y0
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y2, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y3, Y3
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y4, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y5, Y5
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y2, Y2
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y6, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y7, Y7
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y8, Y8
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y9, Y9
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y11
+	VMASKMOVPS (BX), Y11, Y11
+	VMULPS     Y11, Y11, Y11
+	VMOVUPS    c256_3f800000<>+0(SB), Y12
+	VSUBPS     Y11, Y12, Y11
+	VMULPS     Y11, Y10, Y10
 	JMP        l12
 
 l13:
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y0, Y8, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y1, Y8, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y2, Y8, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y3, Y8, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y4, Y8, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y5, Y8, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y6, Y8, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMAXPS  Y7, Y8, Y7
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y0, Y11, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y1, Y11, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y2, Y11, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y3, Y11, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y4, Y11, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y5, Y11, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y6, Y11, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y7, Y11, Y7
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y8, Y11, Y8
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y9, Y11, Y9
+	VMOVUPS c256_00000000<>+0(SB), Y11
+	VMAXPS  Y10, Y11, Y10
 
 l12:
 	LEAQ         local-128(SP), BX
@@ -8652,44 +1471,42 @@ l12:
 	CMPQ         SI, $0x00000008
 	JEQ          l16
 	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
-	VMOVAPS      X1, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X11
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
+	VMOVUPS      X11, (DI)
+	VEXTRACTF128 $0x01, Y0, X11
 	ADDQ         $+16, DI
 
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
+	VMOVSD    X11, (DI)
+	VPERMILPD $0x01, X11, X11
 	ADDQ      $+8, DI
 
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X11, (DI)
 	JMP    part1
 
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y0, (BX)
 
 part1:
 	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
-	VMOVAPS      X3, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
+	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
 
 part7:
@@ -8706,19 +1523,18 @@ part8:
 	JMP    part5
 
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y1, (BX)
 
 part5:
 	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), DI
-	VMOVAPS      X5, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
+	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
 
 part11:
@@ -8735,53 +1551,258 @@ part12:
 	JMP    part9
 
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y2, (BX)
 
 part9:
 	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         32(BX), BX
-	VMOVAPS      X7, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, BX
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
 
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DI
 
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DI)
 	JMP    part13
 
 part14:
-	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y3, (BX)
 
 part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (DI)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part26
+	LEAQ         (BX), DI
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part27
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, DI
+
+part27:
+	TESTQ     $0x00000002, CX
+	JEQ       part28
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part28:
+	TESTQ  $0x00000001, CX
+	JEQ    part25
+	VMOVSS X0, (DI)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (BX)
+
+part25:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part30
+	LEAQ         (BX), DI
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part31
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, DI
+
+part31:
+	TESTQ     $0x00000002, CX
+	JEQ       part32
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part32:
+	TESTQ  $0x00000001, CX
+	JEQ    part29
+	VMOVSS X0, (DI)
+	JMP    part29
+
+part30:
+	VMOVUPS Y7, (BX)
+
+part29:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part34
+	LEAQ         (BX), DI
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part35
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $+16, DI
+
+part35:
+	TESTQ     $0x00000002, CX
+	JEQ       part36
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part36:
+	TESTQ  $0x00000001, CX
+	JEQ    part33
+	VMOVSS X0, (DI)
+	JMP    part33
+
+part34:
+	VMOVUPS Y8, (BX)
+
+part33:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part38
+	LEAQ         (BX), DI
+	VMOVAPS      X9, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part39
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $+16, DI
+
+part39:
+	TESTQ     $0x00000002, CX
+	JEQ       part40
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part40:
+	TESTQ  $0x00000001, CX
+	JEQ    part37
+	VMOVSS X0, (DI)
+	JMP    part37
+
+part38:
+	VMOVUPS Y9, (BX)
+
+part37:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part42
+	LEAQ         (BX), BX
+	VMOVAPS      X10, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part43
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y10, X0
+	ADDQ         $+16, BX
+
+part43:
+	TESTQ     $0x00000002, CX
+	JEQ       part44
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part44:
+	TESTQ  $0x00000001, CX
+	JEQ    part41
+	VMOVSS X0, (BX)
+	JMP    part41
+
+part42:
+	VMOVUPS Y10, (BX)
+
+part41:
 	JMP l17
 
 l16:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y10, (BX)
 
 l17:
 	LEAQ  local-128(SP), BX
@@ -8798,11 +1819,25 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, (SI)
 	LEAQ  local-128(SP), BX
 	MOVQ  8(BX), BX
 	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -8816,6 +1851,13 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
 	JMP   l0
@@ -8824,11 +1866,11 @@ l18:
 	VZEROUPPER
 	RET
 
-// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
+// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
 //
-// func gemm5x2AVX2(args *Gemm)
+// func gemm10x1AVX2(args *Gemm)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm5x2AVX2(SB), $128-8
+TEXT ·gemm10x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
 	MOVQ 120(AX), CX
 	MOVQ CX, BX
@@ -8878,56 +1920,66 @@ l1:
 	LEAQ       local-128(SP), BX
 	MOVQ       8(BX), BX
 	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMASKMOVPS (BX), Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
+	VMASKMOVPS (BX), Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
+	VMASKMOVPS (BX), Y5, Y5
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(BX), Y7, Y7
+	VMASKMOVPS (BX), Y7, Y7
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y9
-	VMASKMOVPS 32(BX), Y9, Y9
+	VMASKMOVPS (BX), Y9, Y9
 	JMP        l4
 
 l2:
 	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
 	VMOVUPS    Y0, Y6
+	VMOVUPS    Y0, Y7
 	VMOVUPS    Y0, Y8
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	VMOVUPS    Y1, Y3
-	VMOVUPS    Y1, Y5
-	VMOVUPS    Y1, Y7
-	VMOVUPS    Y1, Y9
+	VMOVUPS    Y0, Y9
 	JMP        l4
 
 l3:
 	LEAQ         local-128(SP), BX
 	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(BX), Y7
-	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(BX), Y9
-	VMOVUPS      Y9, Y8
-	ADDQ         $+20, BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	VBROADCASTSS 36(BX), Y9
+	ADDQ         $+40, BX
 	LEAQ         local-128(SP), SI
 	MOVQ         BX, 24(SI)
 
@@ -8939,90 +1991,109 @@ l4:
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  R8, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	ADDQ  SI, R9
+	MOVQ  64(AX), R10
+	LEAQ  local-128(SP), R11
+	MOVQ  104(AX), R12
+	TESTQ R12, R12
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R13
+	MOVQ  72(AX), R14
+	MOVQ  16(AX), R15
+	TESTQ R15, R15
 	JEQ   l6
 
 l7:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   32(R11), Y11, Y11
-	VMOVUPS      Y10, (R13)
-	VMOVUPS      Y11, 32(R13)
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
+	VMOVUPS      (DX), Y10
+	VMASKMOVPS   (R13), Y10, Y10
+	VMOVUPS      Y10, (R15)
+	ADDQ         $+32, R15
+	ADDQ         R14, R13
+	VBROADCASTSS (BX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (BX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (BX)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (DI), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (DI)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (DI)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (R8), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (R8)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (R8)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         R10, BX
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	DECQ         R12
 	JNE          l7
 	JMP          l5
 
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 60(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       32(R11), R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 28(R15)
+	MOVQ       96(AX), BP
+	ADDQ       BP, R15
+	MOVQ       R15, 32(R11)
+	CMPQ       R12, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
+	MOVQ       $+16, R15
+	ADDQ       $-16, R12
 
 l9:
 l11:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      32(R11), Y11
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
+	VMOVUPS      (R13), Y10
+	ADDQ         R14, R13
+	VBROADCASTSS (BX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (BX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (BX)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (DI), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (DI)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (DI)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (R8), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (R8)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (R8)(SI*2), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         R10, BX
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	DECQ         R15
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R12, R12
 	JEQ          l5
 	JMP          l8
 
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R12, R15
+	MOVQ $+0, R12
 	JMP  l9
 
 l5:
@@ -9038,43 +2109,53 @@ l5:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y0, Y10, Y0
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y1, Y10, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y2, Y10, Y2
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y3, Y10, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y4, Y10, Y4
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y5, Y10, Y5
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y6, Y10, Y6
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y7, Y10, Y7
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y8, Y10, Y8
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
 	JMP        l12
@@ -9083,61 +2164,71 @@ l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y0, Y0
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y2, Y2
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y4, Y4
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y5, Y5
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y6, Y6
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y7, Y7
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
 	VMULPS     Y10, Y8, Y8
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y11
 	VMULPS     Y11, Y10, Y10
@@ -9148,61 +2239,71 @@ l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y0, Y0
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y2, Y2
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y4, Y4
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y5, Y5
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y6, Y6
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y7, Y7
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
 	VMULPS     Y10, Y8, Y8
+	ADDQ       SI, BX
 	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMASKMOVPS (BX), Y10, Y10
 	VMULPS     Y10, Y10, Y10
 	VMOVUPS    c256_3f800000<>+0(SB), Y11
 	VSUBPS     Y10, Y11, Y10
@@ -9238,44 +2339,42 @@ l12:
 	CMPQ         SI, $0x00000008
 	JEQ          l16
 	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
-	VMOVAPS      X1, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X10
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
+	VMOVUPS      X10, (DI)
+	VEXTRACTF128 $0x01, Y0, X10
 	ADDQ         $+16, DI
 
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
+	VMOVSD    X10, (DI)
+	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, DI
 
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X10, (DI)
 	JMP    part1
 
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y0, (BX)
 
 part1:
 	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
-	VMOVAPS      X3, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
+	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
 
 part7:
@@ -9292,19 +2391,18 @@ part8:
 	JMP    part5
 
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y1, (BX)
 
 part5:
 	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), DI
-	VMOVAPS      X5, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
+	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
 
 part11:
@@ -9321,19 +2419,18 @@ part12:
 	JMP    part9
 
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y2, (BX)
 
 part9:
 	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         32(BX), DI
-	VMOVAPS      X7, X0
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
+	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
 
 part15:
@@ -9350,19 +2447,3356 @@ part16:
 	JMP    part13
 
 part14:
-	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y3, (BX)
 
 part13:
 	ADDQ         SI, BX
-	VMOVUPS      Y8, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part18
-	LEAQ         32(BX), BX
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (DI)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part26
+	LEAQ         (BX), DI
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part27
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, DI
+
+part27:
+	TESTQ     $0x00000002, CX
+	JEQ       part28
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part28:
+	TESTQ  $0x00000001, CX
+	JEQ    part25
+	VMOVSS X0, (DI)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (BX)
+
+part25:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part30
+	LEAQ         (BX), DI
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part31
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, DI
+
+part31:
+	TESTQ     $0x00000002, CX
+	JEQ       part32
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part32:
+	TESTQ  $0x00000001, CX
+	JEQ    part29
+	VMOVSS X0, (DI)
+	JMP    part29
+
+part30:
+	VMOVUPS Y7, (BX)
+
+part29:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part34
+	LEAQ         (BX), DI
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part35
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $+16, DI
+
+part35:
+	TESTQ     $0x00000002, CX
+	JEQ       part36
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part36:
+	TESTQ  $0x00000001, CX
+	JEQ    part33
+	VMOVSS X0, (DI)
+	JMP    part33
+
+part34:
+	VMOVUPS Y8, (BX)
+
+part33:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part38
+	LEAQ         (BX), BX
 	VMOVAPS      X9, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part39
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $+16, BX
+
+part39:
+	TESTQ     $0x00000002, CX
+	JEQ       part40
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part40:
+	TESTQ  $0x00000001, CX
+	JEQ    part37
+	VMOVSS X0, (BX)
+	JMP    part37
+
+part38:
+	VMOVUPS Y9, (BX)
+
+part37:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y9, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
+//
+// func gemm9x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm9x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
+	VMOVUPS    Y0, Y6
+	VMOVUPS    Y0, Y7
+	VMOVUPS    Y0, Y8
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	VBROADCASTSS 32(BX), Y8
+	ADDQ         $+36, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  64(AX), R9
+	LEAQ  local-128(SP), R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   l5
+	MOVQ  8(AX), R12
+	MOVQ  72(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y9
+	VMASKMOVPS   (R12), Y9, Y9
+	VMOVUPS      Y9, (R14)
+	ADDQ         $+32, R14
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (BX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (DI)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (R8)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R8)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R11
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R10), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	MOVQ       R14, 32(R10)
+	CMPQ       R11, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, R11
+
+l9:
+l11:
+	VMOVUPS      (R12), Y9
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (BX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (DI)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (DI)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (R8)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R8)(SI*2), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R14
+	JNE          l11
+	TESTQ        R11, R11
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R11, R14
+	MOVQ $+0, R11
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y0, Y9, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y1, Y9, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y2, Y9, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y3, Y9, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y4, Y9, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y5, Y9, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y6, Y9, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y7, Y9, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y8, Y9, Y8
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS (BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y0, Y9, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y1, Y9, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y2, Y9, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y3, Y9, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y4, Y9, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y5, Y9, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y6, Y9, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y7, Y9, Y7
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y8, Y9, Y8
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X9
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X9, (DI)
+	VEXTRACTF128 $0x01, Y0, X9
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X9, (DI)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X9, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (DI)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part26
+	LEAQ         (BX), DI
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part27
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, DI
+
+part27:
+	TESTQ     $0x00000002, CX
+	JEQ       part28
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part28:
+	TESTQ  $0x00000001, CX
+	JEQ    part25
+	VMOVSS X0, (DI)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (BX)
+
+part25:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part30
+	LEAQ         (BX), DI
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part31
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, DI
+
+part31:
+	TESTQ     $0x00000002, CX
+	JEQ       part32
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part32:
+	TESTQ  $0x00000001, CX
+	JEQ    part29
+	VMOVSS X0, (DI)
+	JMP    part29
+
+part30:
+	VMOVUPS Y7, (BX)
+
+part29:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part34
+	LEAQ         (BX), BX
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part35
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $+16, BX
+
+part35:
+	TESTQ     $0x00000002, CX
+	JEQ       part36
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part36:
+	TESTQ  $0x00000001, CX
+	JEQ    part33
+	VMOVSS X0, (BX)
+	JMP    part33
+
+part34:
+	VMOVUPS Y8, (BX)
+
+part33:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
+//
+// func gemm8x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm8x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
+	VMOVUPS    Y0, Y6
+	VMOVUPS    Y0, Y7
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	VBROADCASTSS 28(BX), Y7
+	ADDQ         $+32, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  64(AX), R9
+	LEAQ  local-128(SP), R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   l5
+	MOVQ  8(AX), R12
+	MOVQ  72(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y8
+	VMASKMOVPS   (R12), Y8, Y8
+	VMOVUPS      Y8, (R14)
+	ADDQ         $+32, R14
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (BX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (BX)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (DI), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (DI)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (DI)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R8)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R11
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R10), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	MOVQ       R14, 32(R10)
+	CMPQ       R11, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, R11
+
+l9:
+l11:
+	VMOVUPS      (R12), Y8
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (BX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (BX)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (DI), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (DI)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (DI)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R8)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R14
+	JNE          l11
+	TESTQ        R11, R11
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R11, R14
+	MOVQ $+0, R11
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y0, Y8, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y1, Y8, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y2, Y8, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y3, Y8, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y4, Y8, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y5, Y8, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y6, Y8, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y7, Y8, Y7
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y6, Y6
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS (BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y0, Y8, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y1, Y8, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y2, Y8, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y3, Y8, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y4, Y8, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y5, Y8, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y6, Y8, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y7, Y8, Y7
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X8
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X8, (DI)
+	VEXTRACTF128 $0x01, Y0, X8
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X8, (DI)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X8, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (DI)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part26
+	LEAQ         (BX), DI
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part27
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, DI
+
+part27:
+	TESTQ     $0x00000002, CX
+	JEQ       part28
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part28:
+	TESTQ  $0x00000001, CX
+	JEQ    part25
+	VMOVSS X0, (DI)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (BX)
+
+part25:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part30
+	LEAQ         (BX), BX
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part31
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, BX
+
+part31:
+	TESTQ     $0x00000002, CX
+	JEQ       part32
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part32:
+	TESTQ  $0x00000001, CX
+	JEQ    part29
+	VMOVSS X0, (BX)
+	JMP    part29
+
+part30:
+	VMOVUPS Y7, (BX)
+
+part29:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y7, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
+//
+// func gemm7x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm7x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
+	VMOVUPS    Y0, Y6
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	VBROADCASTSS 24(BX), Y6
+	ADDQ         $+28, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  DI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	ADDQ  SI, R8
+	MOVQ  64(AX), R9
+	LEAQ  local-128(SP), R10
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
+	JEQ   l5
+	MOVQ  8(AX), R12
+	MOVQ  72(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y7
+	VMASKMOVPS   (R12), Y7, Y7
+	VMOVUPS      Y7, (R14)
+	ADDQ         $+32, R14
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS (BX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(SI*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS (DI)(SI*2), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R11
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R10), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	MOVQ       R14, 32(R10)
+	CMPQ       R11, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R14
+	ADDQ       $-16, R11
+
+l9:
+l11:
+	VMOVUPS      (R12), Y7
+	ADDQ         R13, R12
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS (BX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(SI*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (DI)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS (DI)(SI*2), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         R9, BX
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R14
+	JNE          l11
+	TESTQ        R11, R11
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R11, R14
+	MOVQ $+0, R11
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y0, Y7, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y1, Y7, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y2, Y7, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y3, Y7, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y4, Y7, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y5, Y7, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
+	VANDPS     Y6, Y7, Y6
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS (BX), Y7, Y7
+	VMULPS     Y7, Y7, Y7
+	VMOVUPS    c256_3f800000<>+0(SB), Y8
+	VSUBPS     Y7, Y8, Y7
+	VMULPS     Y7, Y6, Y6
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y0, Y7, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y1, Y7, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y2, Y7, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y3, Y7, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y4, Y7, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y5, Y7, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMAXPS  Y6, Y7, Y6
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X7
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X7, (DI)
+	VEXTRACTF128 $0x01, Y0, X7
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X7, (DI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X7, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (DI)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part26
+	LEAQ         (BX), BX
+	VMOVAPS      X6, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part27
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y6, X0
+	ADDQ         $+16, BX
+
+part27:
+	TESTQ     $0x00000002, CX
+	JEQ       part28
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part28:
+	TESTQ  $0x00000001, CX
+	JEQ    part25
+	VMOVSS X0, (BX)
+	JMP    part25
+
+part26:
+	VMOVUPS Y6, (BX)
+
+part25:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
+//
+// func gemm6x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm6x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y5
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	VBROADCASTSS 20(BX), Y5
+	ADDQ         $+24, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  64(AX), R8
+	LEAQ  local-128(SP), R9
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   l5
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y6
+	VMASKMOVPS   (R11), Y6, Y6
+	VMOVUPS      Y6, (R13)
+	ADDQ         $+32, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (BX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (BX)(SI*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (DI)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (DI)(SI*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R10
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R9), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, 32(R9)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
+
+l9:
+l11:
+	VMOVUPS      (R11), Y6
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (BX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (BX)(SI*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (DI)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (DI)(SI*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R13
+	JNE          l11
+	TESTQ        R10, R10
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R10, R13
+	MOVQ $+0, R10
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y0, Y6, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y1, Y6, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y2, Y6, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y3, Y6, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y4, Y6, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y5, Y6, Y5
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y4, Y4
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS (BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y0, Y6, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y1, Y6, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y2, Y6, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y3, Y6, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y4, Y6, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y5, Y6, Y5
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X6
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X6, (DI)
+	VEXTRACTF128 $0x01, Y0, X6
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X6, (DI)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X6, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), DI
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $+16, DI
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (DI)
+	JMP    part17
+
+part18:
+	VMOVUPS Y4, (BX)
+
+part17:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part22
+	LEAQ         (BX), BX
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part23
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, BX
+
+part23:
+	TESTQ     $0x00000002, CX
+	JEQ       part24
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part24:
+	TESTQ  $0x00000001, CX
+	JEQ    part21
+	VMOVSS X0, (BX)
+	JMP    part21
+
+part22:
+	VMOVUPS Y5, (BX)
+
+part21:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y5, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
+//
+// func gemm5x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm5x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y4
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	VBROADCASTSS 16(BX), Y4
+	ADDQ         $+20, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  64(AX), R8
+	LEAQ  local-128(SP), R9
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   l5
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   (R11), Y5, Y5
+	VMOVUPS      Y5, (R13)
+	ADDQ         $+32, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (BX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(SI*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (DI)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R10
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R9), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, 32(R9)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
+
+l9:
+l11:
+	VMOVUPS      (R11), Y5
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (BX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(SI*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (DI)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R13
+	JNE          l11
+	TESTQ        R10, R10
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R10, R13
+	MOVQ $+0, R10
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS     Y0, Y5, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS     Y1, Y5, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS     Y2, Y5, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS     Y3, Y5, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS     Y4, Y5, Y4
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMULPS     Y5, Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y5
+	VMULPS     Y5, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMULPS     Y5, Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y5
+	VMULPS     Y5, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMULPS     Y5, Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y5
+	VMULPS     Y5, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMULPS     Y5, Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y5
+	VMULPS     Y5, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS (BX), Y5, Y5
+	VMULPS     Y5, Y5, Y5
+	VMOVUPS    c256_3f800000<>+0(SB), Y6
+	VSUBPS     Y5, Y6, Y5
+	VMULPS     Y5, Y4, Y4
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y0, Y5, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y1, Y5, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y2, Y5, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y3, Y5, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y4, Y5, Y4
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X5
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X5, (DI)
+	VEXTRACTF128 $0x01, Y0, X5
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X5, (DI)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X5, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         (BX), BX
+	VMOVAPS      X4, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part19
 	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y9, X0
+	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, BX
 
 part19:
@@ -9379,7 +5813,7 @@ part20:
 	JMP    part17
 
 part18:
-	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y4, (BX)
 
 part17:
 	JMP l17
@@ -9387,19 +5821,14 @@ part17:
 l16:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
 
 l17:
 	LEAQ  local-128(SP), BX
@@ -9436,6 +5865,1360 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
+//
+// func gemm4x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm4x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y3
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y3
+	ADDQ         $+16, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  64(AX), R8
+	LEAQ  local-128(SP), R9
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   l5
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y4
+	VMASKMOVPS   (R11), Y4, Y4
+	VMOVUPS      Y4, (R13)
+	ADDQ         $+32, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (BX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (BX)(SI*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (DI), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R10
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R9), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, 32(R9)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
+
+l9:
+l11:
+	VMOVUPS      (R11), Y4
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (BX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (BX)(SI*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (DI), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R13
+	JNE          l11
+	TESTQ        R10, R10
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R10, R13
+	MOVQ $+0, R10
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y0, Y4, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y1, Y4, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y2, Y4, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y3, Y4, Y3
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS (BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y0, Y4, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y1, Y4, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y3, Y4, Y3
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X4
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X4, (DI)
+	VEXTRACTF128 $0x01, Y0, X4
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X4, (DI)
+	VPERMILPD $0x01, X4, X4
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X4, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         (BX), BX
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, BX
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (BX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y3, (BX)
+
+part13:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
+//
+// func gemm3x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm3x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	VMOVUPS    Y0, Y2
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	ADDQ         $+12, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), DI
+	LEAQ  local-128(SP), R8
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
+	JEQ   l5
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y3
+	VMASKMOVPS   (R10), Y3, Y3
+	VMOVUPS      Y3, (R12)
+	ADDQ         $+32, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (BX)(SI*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (BX)(SI*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         DI, BX
+	DECQ         R9
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R8), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, 32(R8)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
+
+l9:
+l11:
+	VMOVUPS      (R10), Y3
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (BX)(SI*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (BX)(SI*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         DI, BX
+	DECQ         R12
+	JNE          l11
+	TESTQ        R9, R9
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R9, R12
+	MOVQ $+0, R9
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y0, Y3, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y1, Y3, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y2, Y3, Y2
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS (BX), Y3, Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y0, Y3, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y1, Y3, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y2, Y3, Y2
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X3
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X3, (DI)
+	VEXTRACTF128 $0x01, Y0, X3
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X3, (DI)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X3, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), BX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, BX
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (BX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
+//
+// func gemm2x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm2x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	VMOVUPS    Y0, Y1
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), DI
+	LEAQ  local-128(SP), R8
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
+	JEQ   l5
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y2
+	VMASKMOVPS   (R10), Y2, Y2
+	VMOVUPS      Y2, (R12)
+	ADDQ         $+32, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (BX)(SI*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         DI, BX
+	DECQ         R9
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R8), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, 32(R8)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
+
+l9:
+l11:
+	VMOVUPS      (R10), Y2
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (BX)(SI*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         DI, BX
+	DECQ         R12
+	JNE          l11
+	TESTQ        R9, R9
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R9, R12
+	MOVQ $+0, R9
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS     Y0, Y2, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS     Y1, Y2, Y1
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VMULPS     Y2, Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	ADDQ       SI, BX
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS (BX), Y2, Y2
+	VMULPS     Y2, Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y0, Y2, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y1, Y2, Y1
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), DI
+	VMOVAPS      X0, X2
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X2, (DI)
+	VEXTRACTF128 $0x01, Y0, X2
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X2, (DI)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X2, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	ADDQ         SI, BX
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), BX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, BX
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (BX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (BX)
+
+part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	VMOVUPS Y1, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
+//
+// func gemm1x1AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm1x1AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (DX), Y0
+	VMASKMOVPS (BX), Y0, Y0
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y0
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
+	LEAQ  local-128(SP), DI
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
+	JEQ   l5
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (DX), Y1
+	VMASKMOVPS   (R9), Y1, Y1
+	VMOVUPS      Y1, (R11)
+	ADDQ         $+32, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         SI, BX
+	DECQ         R8
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(DI), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 28(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, 32(DI)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
+
+l9:
+l11:
+	VMOVUPS      (R9), Y1
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         SI, BX
+	DECQ         R11
+	JNE          l11
+	TESTQ        R8, R8
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R8, R11
+	MOVQ $+0, R8
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
+	VANDPS     Y0, Y1, Y0
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	VMOVUPS    c256_3f800000<>+0(SB), Y2
+	VSUBPS     Y1, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VMULPS     Y1, Y0, Y0
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS (BX), Y1, Y1
+	VMULPS     Y1, Y1, Y1
+	VMOVUPS    c256_3f800000<>+0(SB), Y2
+	VSUBPS     Y1, Y2, Y1
+	VMULPS     Y1, Y0, Y0
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y0
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X1, (BX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X1, (BX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X1, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
@@ -10153,707 +7936,11 @@ l18:
 	VZEROUPPER
 	RET
 
-// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
 //
-// func gemm1x3AVX2(args *Gemm)
+// func gemm5x2AVX2(args *Gemm)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemm1x3AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
-	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
-	JEQ   l6
-
-l7:
-	VMOVUPS      (R9), Y3
-	VMOVUPS      32(R9), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   64(R9), Y5, Y5
-	VMOVUPS      Y3, (R11)
-	VMOVUPS      Y4, 32(R11)
-	VMOVUPS      Y5, 64(R11)
-	ADDQ         $+96, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  Y4, Y6, Y1
-	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         SI, BX
-	DECQ         R8
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 92(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
-l9:
-l11:
-	VMOVUPS      (R9), Y3
-	VMOVUPS      32(R9), Y4
-	VMOVUPS      64(R9), Y5
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  Y4, Y6, Y1
-	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         SI, BX
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y0, Y3, Y0
-	VMOVUPS    32(BX), Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y1, Y3, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y2, Y3, Y2
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	VMOVUPS    32(BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y0, Y0
-	VMOVUPS    32(BX), Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y0, Y3, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(BX), BX
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, BX
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X0, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y2, 64(BX)
-
-part1:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
-//
-// func gemm2x3AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm2x3AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMOVUPS    32(BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 64(BX), Y5, Y5
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    Y0, Y3
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    Y1, Y4
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	VMOVUPS    Y2, Y5
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(BX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   64(R10), Y8, Y8
-	VMOVUPS      Y6, (R12)
-	VMOVUPS      Y7, 32(R12)
-	VMOVUPS      Y8, 64(R12)
-	ADDQ         $+96, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y9
-	VFMADD231PS  Y6, Y9, Y0
-	VFMADD231PS  Y7, Y9, Y1
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (BX)(SI*1), Y9
-	VFMADD231PS  Y6, Y9, Y3
-	VFMADD231PS  Y7, Y9, Y4
-	VFMADD231PS  Y8, Y9, Y5
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 92(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VMOVUPS      64(R10), Y8
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y9
-	VFMADD231PS  Y6, Y9, Y0
-	VFMADD231PS  Y7, Y9, Y1
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (BX)(SI*1), Y9
-	VFMADD231PS  Y6, Y9, Y3
-	VFMADD231PS  Y7, Y9, Y4
-	VFMADD231PS  Y8, Y9, Y5
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y0, Y6, Y0
-	VMOVUPS    32(BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y1, Y6, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y2, Y6, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y3, Y6, Y3
-	VMOVUPS    32(BX), Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y4, Y6, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y5, Y6, Y5
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    32(BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	VMOVUPS    32(BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X0, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y2, 64(BX)
-
-part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         64(BX), BX
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (BX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y5, 64(BX)
-
-part5:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
-//
-// func gemm3x3AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm3x3AVX2(SB), $128-8
+TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
 	MOVQ 120(AX), CX
 	MOVQ CX, BX
@@ -10896,6 +7983,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 	JMP    l4
 
 l1:
@@ -10903,47 +7991,1189 @@ l1:
 	MOVQ       8(BX), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMOVUPS    32(BX), Y4
+	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 32(BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
 	VMOVUPS    (DX), Y5
-	VMASKMOVPS 64(BX), Y5, Y5
+	VMASKMOVPS 32(BX), Y5, Y5
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y6
-	VMOVUPS    32(BX), Y7
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 64(BX), Y8, Y8
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS 32(BX), Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 32(BX), Y9, Y9
 	JMP        l4
 
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
-	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y6
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    Y1, Y4
+	VMOVUPS    Y0, Y8
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    Y1, Y3
+	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	VMOVUPS    Y2, Y5
-	VMOVUPS    Y2, Y8
+	VMOVUPS    Y1, Y9
 	JMP        l4
 
 l3:
 	LEAQ         local-128(SP), BX
 	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(BX), Y5
-	VMOVUPS      Y5, Y3
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(BX), Y8
-	VMOVUPS      Y8, Y6
-	VMOVUPS      Y8, Y7
+	VBROADCASTSS 12(BX), Y7
+	VMOVUPS      Y7, Y6
+	VBROADCASTSS 16(BX), Y9
+	VMOVUPS      Y9, Y8
+	ADDQ         $+20, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  64(AX), R8
+	LEAQ  local-128(SP), R9
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   l5
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R11), Y10
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   32(R11), Y11, Y11
+	VMOVUPS      Y10, (R13)
+	VMOVUPS      Y11, 32(R13)
+	ADDQ         $+64, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (DI)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R10
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R9), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 60(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, 32(R9)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
+
+l9:
+l11:
+	VMOVUPS      (R11), Y10
+	VMOVUPS      32(R11), Y11
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (DI)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R13
+	JNE          l11
+	TESTQ        R10, R10
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R10, R13
+	MOVQ $+0, R10
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y0, Y10, Y0
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y1, Y10, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y2, Y10, Y2
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y3, Y10, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y4, Y10, Y4
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y5, Y10, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y6, Y10, Y6
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y7, Y10, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y8, Y10, Y8
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
+	VANDPS     Y9, Y10, Y9
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y0, Y0
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y2, Y2
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y4, Y4
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y6, Y6
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y8, Y8
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y11
+	VMULPS     Y11, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y0, Y0
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y2, Y2
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y4, Y4
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y6, Y6
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y7, Y7
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y8, Y8
+	VMOVUPS    (DX), Y10
+	VMASKMOVPS 32(BX), Y10, Y10
+	VMULPS     Y10, Y10, Y10
+	VMOVUPS    c256_3f800000<>+0(SB), Y11
+	VSUBPS     Y10, Y11, Y10
+	VMULPS     Y10, Y9, Y9
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y0, Y10, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y1, Y10, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y2, Y10, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y3, Y10, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y4, Y10, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y5, Y10, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y6, Y10, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y7, Y10, Y7
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y8, Y10, Y8
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMAXPS  Y9, Y10, Y9
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         32(BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, 32(BX)
+
+part1:
+	ADDQ         SI, BX
+	VMOVUPS      Y2, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         32(BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y3, 32(BX)
+
+part5:
+	ADDQ         SI, BX
+	VMOVUPS      Y4, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         32(BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y5, 32(BX)
+
+part9:
+	ADDQ         SI, BX
+	VMOVUPS      Y6, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         32(BX), DI
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, DI
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (DI)
+	JMP    part13
+
+part14:
+	VMOVUPS Y7, 32(BX)
+
+part13:
+	ADDQ         SI, BX
+	VMOVUPS      Y8, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part18
+	LEAQ         32(BX), BX
+	VMOVAPS      X9, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part19
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $+16, BX
+
+part19:
+	TESTQ     $0x00000002, CX
+	JEQ       part20
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part20:
+	TESTQ  $0x00000001, CX
+	JEQ    part17
+	VMOVSS X0, (BX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y9, 32(BX)
+
+part17:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
+//
+// func gemm4x2AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm4x2AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 32(BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS 32(BX), Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    (DX), Y7
+	VMASKMOVPS 32(BX), Y7, Y7
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y4
+	VMOVUPS    Y0, Y6
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    Y1, Y3
+	VMOVUPS    Y1, Y5
+	VMOVUPS    Y1, Y7
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 12(BX), Y7
+	VMOVUPS      Y7, Y6
+	ADDQ         $+16, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  BX, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	ADDQ  SI, DI
+	MOVQ  64(AX), R8
+	LEAQ  local-128(SP), R9
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
+	JEQ   l5
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R11), Y8
+	VMOVUPS      (DX), Y9
+	VMASKMOVPS   32(R11), Y9, Y9
+	VMOVUPS      Y8, (R13)
+	VMOVUPS      Y9, 32(R13)
+	ADDQ         $+64, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(SI*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R10
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R9), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 60(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, 32(R9)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
+
+l9:
+l11:
+	VMOVUPS      (R11), Y8
+	VMOVUPS      32(R11), Y9
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(SI*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (DI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         R8, BX
+	ADDQ         R8, DI
+	DECQ         R13
+	JNE          l11
+	TESTQ        R10, R10
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R10, R13
+	MOVQ $+0, R10
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y0, Y8, Y0
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y1, Y8, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y2, Y8, Y2
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y3, Y8, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y4, Y8, Y4
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y5, Y8, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y6, Y8, Y6
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
+	VANDPS     Y7, Y8, Y7
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y0, Y0
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y2, Y2
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y4, Y4
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y6, Y6
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y0, Y0
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y2, Y2
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y4, Y4
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y6, Y6
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 32(BX), Y8, Y8
+	VMULPS     Y8, Y8, Y8
+	VMOVUPS    c256_3f800000<>+0(SB), Y9
+	VSUBPS     Y8, Y9, Y8
+	VMULPS     Y8, Y7, Y7
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y0, Y8, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y1, Y8, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y2, Y8, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y3, Y8, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y4, Y8, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y5, Y8, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y6, Y8, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMAXPS  Y7, Y8, Y7
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         32(BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, 32(BX)
+
+part1:
+	ADDQ         SI, BX
+	VMOVUPS      Y2, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         32(BX), DI
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y3, 32(BX)
+
+part5:
+	ADDQ         SI, BX
+	VMOVUPS      Y4, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         32(BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (DI)
+	JMP    part9
+
+part10:
+	VMOVUPS Y5, 32(BX)
+
+part9:
+	ADDQ         SI, BX
+	VMOVUPS      Y6, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part14
+	LEAQ         32(BX), BX
+	VMOVAPS      X7, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part15
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y7, X0
+	ADDQ         $+16, BX
+
+part15:
+	TESTQ     $0x00000002, CX
+	JEQ       part16
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part16:
+	TESTQ  $0x00000001, CX
+	JEQ    part13
+	VMOVSS X0, (BX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y7, 32(BX)
+
+part13:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
+//
+// func gemm3x2AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm3x2AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 32(BX), Y3, Y3
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS 32(BX), Y5, Y5
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    Y0, Y2
+	VMOVUPS    Y0, Y4
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    Y1, Y3
+	VMOVUPS    Y1, Y5
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	VBROADCASTSS 8(BX), Y5
+	VMOVUPS      Y5, Y4
 	ADDQ         $+12, BX
 	LEAQ         local-128(SP), SI
 	MOVQ         BX, 24(SI)
@@ -10964,27 +9194,22 @@ l4:
 	JEQ   l6
 
 l7:
-	VMOVUPS      (R10), Y9
-	VMOVUPS      32(R10), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   64(R10), Y11, Y11
-	VMOVUPS      Y9, (R12)
-	VMOVUPS      Y10, 32(R12)
-	VMOVUPS      Y11, 64(R12)
-	ADDQ         $+96, R12
+	VMOVUPS      (R10), Y6
+	VMOVUPS      (DX), Y7
+	VMASKMOVPS   32(R10), Y7, Y7
+	VMOVUPS      Y6, (R12)
+	VMOVUPS      Y7, 32(R12)
+	ADDQ         $+64, R12
 	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y9, Y12, Y0
-	VFMADD231PS  Y10, Y12, Y1
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y9, Y12, Y3
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y9, Y12, Y6
-	VFMADD231PS  Y10, Y12, Y7
-	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(SI*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(SI*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         DI, BX
 	DECQ         R9
 	JNE          l7
@@ -10994,7 +9219,7 @@ l6:
 l8:
 	MOVQ       32(R8), R12
 	PREFETCHT0 (R12)
-	PREFETCHT0 92(R12)
+	PREFETCHT0 60(R12)
 	MOVQ       96(AX), R13
 	ADDQ       R13, R12
 	MOVQ       R12, 32(R8)
@@ -11005,22 +9230,18 @@ l8:
 
 l9:
 l11:
-	VMOVUPS      (R10), Y9
-	VMOVUPS      32(R10), Y10
-	VMOVUPS      64(R10), Y11
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
 	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y9, Y12, Y0
-	VFMADD231PS  Y10, Y12, Y1
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y9, Y12, Y3
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y9, Y12, Y6
-	VFMADD231PS  Y10, Y12, Y7
-	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(SI*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(SI*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         DI, BX
 	DECQ         R12
 	JNE          l11
@@ -11046,171 +9267,126 @@ l5:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y0, Y9, Y0
-	VMOVUPS    32(BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y1, Y9, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y2, Y9, Y2
+	VMOVUPS    (BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y0, Y6, Y0
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y1, Y6, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y3, Y9, Y3
-	VMOVUPS    32(BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y4, Y9, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y5, Y9, Y5
+	VMOVUPS    (BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y2, Y6, Y2
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y3, Y6, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y6, Y9, Y6
-	VMOVUPS    32(BX), Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y7, Y9, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y8, Y9, Y8
+	VMOVUPS    (BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y4, Y6, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y5, Y6, Y5
 	JMP        l12
 
 l14:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
 	JMP        l12
 
 l15:
 	LEAQ       local-128(SP), BX
 	MOVQ       16(BX), BX
 	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y0, Y0
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y1, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y2, Y2
+	VMOVUPS    (BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y1, Y1
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y3, Y3
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y4, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y5, Y5
+	VMOVUPS    (BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y2, Y2
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y3, Y3
 	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y6, Y6
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y7, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y8, Y8
+	VMOVUPS    (BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 32(BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y5, Y5
 	JMP        l12
 
 l13:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y0, Y9, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y1, Y9, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y2, Y9, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y3, Y9, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y4, Y9, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y5, Y9, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y6, Y9, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y0, Y6, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y1, Y6, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y2, Y6, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y3, Y6, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y4, Y6, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y5, Y6, Y5
 
 l12:
 	LEAQ         local-128(SP), BX
@@ -11220,15 +9396,14 @@ l12:
 	JEQ          l16
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         64(BX), DI
-	VMOVAPS      X2, X0
+	LEAQ         32(BX), DI
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
+	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
 
 part3:
@@ -11245,20 +9420,19 @@ part4:
 	JMP    part1
 
 part2:
-	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y1, 32(BX)
 
 part1:
 	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      Y2, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         64(BX), DI
-	VMOVAPS      X5, X0
+	LEAQ         32(BX), DI
+	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
 	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
+	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
 
 part7:
@@ -11275,20 +9449,19 @@ part8:
 	JMP    part5
 
 part6:
-	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y3, 32(BX)
 
 part5:
 	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y7, 32(BX)
+	VMOVUPS      Y4, (BX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         64(BX), BX
-	VMOVAPS      X8, X0
+	LEAQ         32(BX), BX
+	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
 	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y8, X0
+	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, BX
 
 part11:
@@ -11305,7 +9478,7 @@ part12:
 	JMP    part9
 
 part10:
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS Y5, 32(BX)
 
 part9:
 	JMP l17
@@ -11314,15 +9487,12 @@ l16:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
 	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
 	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
 
 l17:
 	LEAQ  local-128(SP), BX
@@ -11353,6 +9523,627 @@ l17:
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
+//
+// func gemm2x2AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm2x2AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y2
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 32(BX), Y3, Y3
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    Y0, Y2
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    Y1, Y3
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	VBROADCASTSS 4(BX), Y3
+	VMOVUPS      Y3, Y2
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), DI
+	LEAQ  local-128(SP), R8
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
+	JEQ   l5
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R10), Y4
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   32(R10), Y5, Y5
+	VMOVUPS      Y4, (R12)
+	VMOVUPS      Y5, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(SI*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         DI, BX
+	DECQ         R9
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R8), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, 32(R8)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
+
+l9:
+l11:
+	VMOVUPS      (R10), Y4
+	VMOVUPS      32(R10), Y5
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(SI*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         DI, BX
+	DECQ         R12
+	JNE          l11
+	TESTQ        R9, R9
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R9, R12
+	MOVQ $+0, R9
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y0, Y4, Y0
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y1, Y4, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y2, Y4, Y2
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
+	VANDPS     Y3, Y4, Y3
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y0, Y0
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y5
+	VMULPS     Y5, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y0, Y0
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y1, Y1
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y2, Y2
+	VMOVUPS    (DX), Y4
+	VMASKMOVPS 32(BX), Y4, Y4
+	VMULPS     Y4, Y4, Y4
+	VMOVUPS    c256_3f800000<>+0(SB), Y5
+	VSUBPS     Y4, Y5, Y4
+	VMULPS     Y4, Y3, Y3
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y0, Y4, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y1, Y4, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMAXPS  Y3, Y4, Y3
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         32(BX), DI
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, 32(BX)
+
+part1:
+	ADDQ         SI, BX
+	VMOVUPS      Y2, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         32(BX), BX
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $+16, BX
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (BX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y3, 32(BX)
+
+part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+//
+// func gemm1x2AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm1x2AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (DX), Y1
+	VMASKMOVPS 32(BX), Y1, Y1
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y1
+	VMOVUPS      Y1, Y0
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
+	LEAQ  local-128(SP), DI
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
+	JEQ   l5
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R9), Y2
+	VMOVUPS      (DX), Y3
+	VMASKMOVPS   32(R9), Y3, Y3
+	VMOVUPS      Y2, (R11)
+	VMOVUPS      Y3, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         SI, BX
+	DECQ         R8
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(DI), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, 32(DI)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
+
+l9:
+l11:
+	VMOVUPS      (R9), Y2
+	VMOVUPS      32(R9), Y3
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         SI, BX
+	DECQ         R11
+	JNE          l11
+	TESTQ        R8, R8
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R8, R11
+	MOVQ $+0, R8
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y2
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS     Y0, Y2, Y0
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(BX), Y2, Y2
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS     Y1, Y2, Y1
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y0, Y0
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(BX), Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y2
+	VMULPS     Y2, Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 32(BX), Y2, Y2
+	VMULPS     Y2, Y2, Y2
+	VMOVUPS    c256_3f800000<>+0(SB), Y3
+	VSUBPS     Y2, Y3, Y2
+	VMULPS     Y2, Y1, Y1
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y0, Y2, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y1, Y2, Y1
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         32(BX), BX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, 32(BX)
+
+part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)
@@ -11982,6 +10773,1215 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
+//
+// func gemm3x3AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm3x3AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y3
+	VMOVUPS    32(BX), Y4
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS 64(BX), Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    32(BX), Y7
+	VMOVUPS    (DX), Y8
+	VMASKMOVPS 64(BX), Y8, Y8
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    Y0, Y3
+	VMOVUPS    Y0, Y6
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    Y1, Y4
+	VMOVUPS    Y1, Y7
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    Y2, Y5
+	VMOVUPS    Y2, Y8
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(BX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	VBROADCASTSS 8(BX), Y8
+	VMOVUPS      Y8, Y6
+	VMOVUPS      Y8, Y7
+	ADDQ         $+12, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), DI
+	LEAQ  local-128(SP), R8
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
+	JEQ   l5
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R10), Y9
+	VMOVUPS      32(R10), Y10
+	VMOVUPS      (DX), Y11
+	VMASKMOVPS   64(R10), Y11, Y11
+	VMOVUPS      Y9, (R12)
+	VMOVUPS      Y10, 32(R12)
+	VMOVUPS      Y11, 64(R12)
+	ADDQ         $+96, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         DI, BX
+	DECQ         R9
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R8), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 92(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, 32(R8)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
+
+l9:
+l11:
+	VMOVUPS      (R10), Y9
+	VMOVUPS      32(R10), Y10
+	VMOVUPS      64(R10), Y11
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (BX)(SI*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (BX)(SI*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         DI, BX
+	DECQ         R12
+	JNE          l11
+	TESTQ        R9, R9
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R9, R12
+	MOVQ $+0, R9
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y0, Y9, Y0
+	VMOVUPS    32(BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y1, Y9, Y1
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y2, Y9, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y3, Y9, Y3
+	VMOVUPS    32(BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y4, Y9, Y4
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y5, Y9, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y6, Y9, Y6
+	VMOVUPS    32(BX), Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y7, Y9, Y7
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS     Y8, Y9, Y8
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y0, Y0
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y1, Y1
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y3, Y3
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y4, Y4
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y6, Y6
+	VMOVUPS    32(BX), Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y7, Y7
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y10
+	VMULPS     Y10, Y9, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y0, Y0
+	VMOVUPS    32(BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y1, Y1
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y3, Y3
+	VMOVUPS    32(BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y4, Y4
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y5, Y5
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y6, Y6
+	VMOVUPS    32(BX), Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y7, Y7
+	VMOVUPS    (DX), Y9
+	VMASKMOVPS 64(BX), Y9, Y9
+	VMULPS     Y9, Y9, Y9
+	VMOVUPS    c256_3f800000<>+0(SB), Y10
+	VSUBPS     Y9, Y10, Y9
+	VMULPS     Y9, Y8, Y8
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y0, Y9, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y1, Y9, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y2, Y9, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y3, Y9, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y4, Y9, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y5, Y9, Y5
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y6, Y9, Y6
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y7, Y9, Y7
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y8, Y9, Y8
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         64(BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y2, 64(BX)
+
+part1:
+	ADDQ         SI, BX
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      Y4, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         64(BX), DI
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, DI
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (DI)
+	JMP    part5
+
+part6:
+	VMOVUPS Y5, 64(BX)
+
+part5:
+	ADDQ         SI, BX
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y7, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part10
+	LEAQ         64(BX), BX
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part11
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $+16, BX
+
+part11:
+	TESTQ     $0x00000002, CX
+	JEQ       part12
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part12:
+	TESTQ  $0x00000001, CX
+	JEQ    part9
+	VMOVSS X0, (BX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y8, 64(BX)
+
+part9:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y6, (BX)
+	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y8, 64(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
+//
+// func gemm2x3AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm2x3AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y3
+	VMOVUPS    32(BX), Y4
+	VMOVUPS    (DX), Y5
+	VMASKMOVPS 64(BX), Y5, Y5
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    Y0, Y3
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    Y1, Y4
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    Y2, Y5
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	VBROADCASTSS 4(BX), Y5
+	VMOVUPS      Y5, Y3
+	VMOVUPS      Y5, Y4
+	ADDQ         $+8, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), DI
+	LEAQ  local-128(SP), R8
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
+	JEQ   l5
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VMOVUPS      (DX), Y8
+	VMASKMOVPS   64(R10), Y8, Y8
+	VMOVUPS      Y6, (R12)
+	VMOVUPS      Y7, 32(R12)
+	VMOVUPS      Y8, 64(R12)
+	ADDQ         $+96, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (BX)(SI*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         DI, BX
+	DECQ         R9
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(R8), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 92(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, 32(R8)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
+
+l9:
+l11:
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VMOVUPS      64(R10), Y8
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (BX)(SI*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         DI, BX
+	DECQ         R12
+	JNE          l11
+	TESTQ        R9, R9
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R9, R12
+	MOVQ $+0, R9
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y0, Y6, Y0
+	VMOVUPS    32(BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y1, Y6, Y1
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y2, Y6, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y3, Y6, Y3
+	VMOVUPS    32(BX), Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y4, Y6, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VANDPS     Y5, Y6, Y5
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    32(BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y1, Y1
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y3, Y3
+	VMOVUPS    32(BX), Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y7
+	VMULPS     Y7, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y0, Y0
+	VMOVUPS    32(BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y1, Y1
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y2, Y2
+	ADDQ       SI, BX
+	VMOVUPS    (BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y3, Y3
+	VMOVUPS    32(BX), Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y4, Y4
+	VMOVUPS    (DX), Y6
+	VMASKMOVPS 64(BX), Y6, Y6
+	VMULPS     Y6, Y6, Y6
+	VMOVUPS    c256_3f800000<>+0(SB), Y7
+	VSUBPS     Y6, Y7, Y6
+	VMULPS     Y6, Y5, Y5
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y0, Y6, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y1, Y6, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y2, Y6, Y2
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y3, Y6, Y3
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y4, Y6, Y4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMAXPS  Y5, Y6, Y5
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         64(BX), DI
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (DI)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (DI)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y2, 64(BX)
+
+part1:
+	ADDQ         SI, BX
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      Y4, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part6
+	LEAQ         64(BX), BX
+	VMOVAPS      X5, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part7
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y5, X0
+	ADDQ         $+16, BX
+
+part7:
+	TESTQ     $0x00000002, CX
+	JEQ       part8
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part8:
+	TESTQ  $0x00000001, CX
+	JEQ    part5
+	VMOVSS X0, (BX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y5, 64(BX)
+
+part5:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+	ADDQ    SI, BX
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y4, 32(BX)
+	VMOVUPS Y5, 64(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
+	ADDQ  SI, BX
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 16(SI)
+	JMP   l0
+
+l18:
+	VZEROUPPER
+	RET
+
+// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+//
+// func gemm1x3AVX2(args *Gemm)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm1x3AVX2(SB), $128-8
+	MOVQ args+0(FP), AX
+	MOVQ 120(AX), CX
+	MOVQ CX, BX
+	SHLQ $0x02, BX
+	LEAQ tailmask<>+32(SB), DX
+	SUBQ BX, DX
+	LEAQ local-128(SP), BX
+	MOVQ (AX), SI
+	MOVQ SI, (BX)
+	LEAQ local-128(SP), BX
+	MOVQ 24(AX), SI
+	MOVQ SI, 8(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 40(AX), SI
+	MOVQ SI, 16(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 32(AX), SI
+	MOVQ SI, 24(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 48(AX), SI
+	MOVQ SI, 32(BX)
+	LEAQ local-128(SP), BX
+	MOVQ 112(AX), SI
+	MOVQ SI, 40(BX)
+
+l0:
+	MOVQ   128(AX), BX
+	CMPQ   BX, $0x00000001
+	JEQ    l1
+	CMPQ   BX, $0x00000002
+	JEQ    l2
+	CMPQ   BX, $0x00000003
+	JEQ    l3
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	JMP    l4
+
+l1:
+	LEAQ       local-128(SP), BX
+	MOVQ       8(BX), BX
+	MOVQ       80(AX), SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	JMP        l4
+
+l2:
+	MOVQ       32(AX), BX
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (DX), Y2
+	VMASKMOVPS 64(BX), Y2, Y2
+	JMP        l4
+
+l3:
+	LEAQ         local-128(SP), BX
+	MOVQ         24(BX), BX
+	VBROADCASTSS (BX), Y2
+	VMOVUPS      Y2, Y0
+	VMOVUPS      Y2, Y1
+	ADDQ         $+4, BX
+	LEAQ         local-128(SP), SI
+	MOVQ         BX, 24(SI)
+
+l4:
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
+	LEAQ  local-128(SP), DI
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
+	JEQ   l5
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
+	JEQ   l6
+
+l7:
+	VMOVUPS      (R9), Y3
+	VMOVUPS      32(R9), Y4
+	VMOVUPS      (DX), Y5
+	VMASKMOVPS   64(R9), Y5, Y5
+	VMOVUPS      Y3, (R11)
+	VMOVUPS      Y4, 32(R11)
+	VMOVUPS      Y5, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         SI, BX
+	DECQ         R8
+	JNE          l7
+	JMP          l5
+
+l6:
+l8:
+	MOVQ       32(DI), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, 32(DI)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
+
+l9:
+l11:
+	VMOVUPS      (R9), Y3
+	VMOVUPS      32(R9), Y4
+	VMOVUPS      64(R9), Y5
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         SI, BX
+	DECQ         R11
+	JNE          l11
+	TESTQ        R8, R8
+	JEQ          l5
+	JMP          l8
+
+l10:
+	MOVQ R8, R11
+	MOVQ $+0, R8
+	JMP  l9
+
+l5:
+	MOVQ       136(AX), BX
+	TESTQ      BX, BX
+	JEQ        l12
+	CMPQ       BX, $0x00000001
+	JEQ        l13
+	CMPQ       BX, $0x00000003
+	JEQ        l14
+	CMPQ       BX, $0x00000004
+	JEQ        l15
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y0, Y3, Y0
+	VMOVUPS    32(BX), Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y1, Y3, Y1
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 64(BX), Y3, Y3
+	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS     Y2, Y3, Y2
+	JMP        l12
+
+l14:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y0, Y0
+	VMOVUPS    32(BX), Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y1, Y1
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 64(BX), Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y4
+	VMULPS     Y4, Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l12
+
+l15:
+	LEAQ       local-128(SP), BX
+	MOVQ       16(BX), BX
+	MOVQ       88(AX), SI
+	VMOVUPS    (BX), Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y0, Y0
+	VMOVUPS    32(BX), Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y1, Y1
+	VMOVUPS    (DX), Y3
+	VMASKMOVPS 64(BX), Y3, Y3
+	VMULPS     Y3, Y3, Y3
+	VMOVUPS    c256_3f800000<>+0(SB), Y4
+	VSUBPS     Y3, Y4, Y3
+	VMULPS     Y3, Y2, Y2
+	JMP        l12
+
+l13:
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y0, Y3, Y0
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y1, Y3, Y1
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y2, Y3, Y2
+
+l12:
+	LEAQ         local-128(SP), BX
+	MOVQ         8(BX), BX
+	MOVQ         120(AX), SI
+	CMPQ         SI, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), SI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	CMPQ         CX, $0x00000008
+	JEQ          part2
+	LEAQ         64(BX), BX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, CX
+	JEQ          part3
+	VMOVUPS      X0, (BX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, CX
+	JEQ       part4
+	VMOVSD    X0, (BX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, CX
+	JEQ    part1
+	VMOVSS X0, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y2, 64(BX)
+
+part1:
+	JMP l17
+
+l16:
+	MOVQ    80(AX), SI
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y2, 64(BX)
+
+l17:
+	LEAQ  local-128(SP), BX
+	MOVQ  40(BX), BX
+	ADDQ  $-1, BX
+	TESTQ BX, BX
+	JEQ   l18
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 40(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  (BX), BX
+	MOVQ  56(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, (SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  8(BX), BX
+	MOVQ  80(AX), SI
+	ADDQ  SI, BX
+	LEAQ  local-128(SP), SI
+	MOVQ  BX, 8(SI)
+	LEAQ  local-128(SP), BX
+	MOVQ  16(BX), BX
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	LEAQ  local-128(SP), SI
 	MOVQ  BX, 16(SI)

@@ -4,4584 +4,6 @@
 
 #include "textflag.h"
 
-// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
-//
-// func gemm1x1NEON(args *Gemm)
-TEXT ·gemm1x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F0
-	B part5
-
-part6:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F0
-
-part5:
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R8), F1
-	B part8
-
-part9:
-	FMOVD (R8), F1
-	TBZ $0x00, R1, part8
-	ADD $+8, R8, R6
-	VLD1 (R6), V1.S[2]
-	B part8
-
-part7:
-	FMOVQ (R8), F1
-
-part8:
-	FMOVQ F1, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVS (R2), F2
-	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F1
-	ADD R9, R8
-	FMOVS (R2), F2
-	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F1
-	B part11
-
-part12:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F1
-
-part11:
-	VEOR V2.B16, V2.B16, V2.B16
-	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
-	VAND V0.B16, V1.B16, V0.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F1
-	B part14
-
-part15:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F1
-
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F1
-	B part17
-
-part18:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F1
-
-part17:
-	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
-	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
-	VMOV V1.B16, V0.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F0, (R2)
-	B part20
-
-part21:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F0, (R2)
-
-part20:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
-//
-// func gemm2x1NEON(args *Gemm)
-TEXT ·gemm2x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F0
-	B part8
-
-part9:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F0
-
-part8:
-	VMOV V0.B16, V1.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R8), F2
-	B part11
-
-part12:
-	FMOVD (R8), F2
-	TBZ $0x00, R1, part11
-	ADD $+8, R8, R6
-	VLD1 (R6), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ (R8), F2
-
-part11:
-	FMOVQ F2, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVD (R2), F3
-	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F2
-	ADD R9, R8
-	FMOVD (R2), F3
-	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F2
-	B part14
-
-part15:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F2
-
-part14:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F2
-	B part17
-
-part18:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F2
-
-part17:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F2
-	B part20
-
-part21:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F2
-
-part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F2
-	B part23
-
-part24:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F2
-
-part23:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F2
-	B part26
-
-part27:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F2
-
-part26:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F2
-	B part29
-
-part30:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F2
-
-part29:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
-	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
-	VMOV V2.B16, V0.B16
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F0, (R2)
-	B part32
-
-part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part32
-
-part31:
-	FMOVQ F0, (R2)
-
-part32:
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F1, (R2)
-	B part35
-
-part36:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part35
-
-part34:
-	FMOVQ F1, (R2)
-
-part35:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
-// func gemm3x1NEON(args *Gemm)
-TEXT ·gemm3x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	ADD R3, R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F2
-	B part8
-
-part9:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F2
-
-part8:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F0
-	B part11
-
-part12:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F0
-
-part11:
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R8), F3
-	B part14
-
-part15:
-	FMOVD (R8), F3
-	TBZ $0x00, R1, part14
-	ADD $+8, R8, R6
-	VLD1 (R6), V3.S[2]
-	B part14
-
-part13:
-	FMOVQ (R8), F3
-
-part14:
-	FMOVQ F3, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVD (R2), F4
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
-	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F3
-	ADD R9, R8
-	FMOVD (R2), F4
-	ADD $+8, R2, R11
-	VLD1 (R11), V4.S[2]
-	WORD $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	WORD $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
-	WORD $0x4f841862 // fmla v2.4s, v3.4s, v4.s[2]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F3
-	B part17
-
-part18:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F3
-
-part17:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F3
-	B part20
-
-part21:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F3
-
-part20:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F3
-	B part23
-
-part24:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F3
-
-part23:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F3
-	B part26
-
-part27:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F3
-
-part26:
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F3
-	B part29
-
-part30:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F3
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F3
-	B part32
-
-part33:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F3
-
-part32:
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F3
-	B part35
-
-part36:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F3
-
-part35:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F3
-	B part38
-
-part39:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part38
-
-part37:
-	FMOVQ (R2), F3
-
-part38:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F3
-	B part41
-
-part42:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F3
-
-part41:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
-	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
-	VMOV V3.B16, V0.B16
-	WORD $0x4ea0e823 // fcmlt v3.4s, v1.4s, #0.0
-	WORD $0x4e631c23 // bic v3.16b, v1.16b, v3.16b
-	VMOV V3.B16, V1.B16
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
-	VMOV V3.B16, V2.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS F0, (R2)
-	B part44
-
-part45:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part44
-
-part43:
-	FMOVQ F0, (R2)
-
-part44:
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS F1, (R2)
-	B part47
-
-part48:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
-	B part47
-
-part46:
-	FMOVQ F1, (R2)
-
-part47:
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS F2, (R2)
-	B part50
-
-part51:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VST1 V2.S[2], (R2)
-	B part50
-
-part49:
-	FMOVQ F2, (R2)
-
-part50:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
-//
-// func gemm4x1NEON(args *Gemm)
-TEXT ·gemm4x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	ADD R3, R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F2
-	B part8
-
-part9:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F2
-
-part8:
-	ADD R3, R2
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F3
-	B part11
-
-part12:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F3
-
-part11:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F0
-	B part14
-
-part15:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F0
-
-part14:
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R8), F4
-	B part17
-
-part18:
-	FMOVD (R8), F4
-	TBZ $0x00, R1, part17
-	ADD $+8, R8, R6
-	VLD1 (R6), V4.S[2]
-	B part17
-
-part16:
-	FMOVQ (R8), F4
-
-part17:
-	FMOVQ F4, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVQ (R2), F5
-	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F4
-	ADD R9, R8
-	FMOVQ (R2), F5
-	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F4
-	B part20
-
-part21:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F4
-
-part20:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V0.B16, V4.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F4
-	B part23
-
-part24:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F4
-
-part23:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V1.B16, V4.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F4
-	B part26
-
-part27:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F4
-
-part26:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V2.B16, V4.B16, V2.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F4
-	B part29
-
-part30:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F4
-
-part29:
-	VEOR V5.B16, V5.B16, V5.B16
-	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
-	VAND V3.B16, V4.B16, V3.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F4
-	B part32
-
-part33:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F4
-
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F4
-	B part35
-
-part36:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F4
-
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F4
-	B part38
-
-part39:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part38
-
-part37:
-	FMOVQ (R2), F4
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F4
-	B part41
-
-part42:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F4
-
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS (R2), F4
-	B part44
-
-part45:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part44
-
-part43:
-	FMOVQ (R2), F4
-
-part44:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F4
-	B part47
-
-part48:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part47
-
-part46:
-	FMOVQ (R2), F4
-
-part47:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F4
-	B part50
-
-part51:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part50
-
-part49:
-	FMOVQ (R2), F4
-
-part50:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F4
-	B part53
-
-part54:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F4
-
-part53:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
-	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
-	VMOV V4.B16, V0.B16
-	WORD $0x4ea0e824 // fcmlt v4.4s, v1.4s, #0.0
-	WORD $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
-	VMOV V4.B16, V1.B16
-	WORD $0x4ea0e844 // fcmlt v4.4s, v2.4s, #0.0
-	WORD $0x4e641c44 // bic v4.16b, v2.16b, v4.16b
-	VMOV V4.B16, V2.B16
-	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
-	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
-	VMOV V4.B16, V3.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F0, (R2)
-	B part56
-
-part57:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part56
-
-part55:
-	FMOVQ F0, (R2)
-
-part56:
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS F1, (R2)
-	B part59
-
-part60:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
-	B part59
-
-part58:
-	FMOVQ F1, (R2)
-
-part59:
-	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS F2, (R2)
-	B part62
-
-part63:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
-	B part62
-
-part61:
-	FMOVQ F2, (R2)
-
-part62:
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F3, (R2)
-	B part65
-
-part66:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R2
-	VST1 V3.S[2], (R2)
-	B part65
-
-part64:
-	FMOVQ F3, (R2)
-
-part65:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
-//
-// func gemm5x1NEON(args *Gemm)
-TEXT ·gemm5x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	ADD R3, R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F2
-	B part8
-
-part9:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F2
-
-part8:
-	ADD R3, R2
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F3
-	B part11
-
-part12:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F3
-
-part11:
-	ADD R3, R2
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F4
-	B part14
-
-part15:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F4
-
-part14:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F0
-	B part17
-
-part18:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F0
-
-part17:
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2, R3
-	VLD1R (R3), [V4.S4]
-	ADD $+20, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R8), F5
-	B part20
-
-part21:
-	FMOVD (R8), F5
-	TBZ $0x00, R1, part20
-	ADD $+8, R8, R6
-	VLD1 (R6), V5.S[2]
-	B part20
-
-part19:
-	FMOVQ (R8), F5
-
-part20:
-	FMOVQ F5, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVQ (R2), F6
-	FMOVS 16(R2), F7
-	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
-	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
-	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F5
-	ADD R9, R8
-	FMOVQ (R2), F6
-	FMOVS 16(R2), F7
-	WORD $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
-	WORD $0x4fa618a3 // fmla v3.4s, v5.4s, v6.s[3]
-	WORD $0x4f8710a4 // fmla v4.4s, v5.4s, v7.s[0]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F5
-	B part23
-
-part24:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F5
-
-part23:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V0.B16, V5.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F5
-	B part26
-
-part27:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F5
-
-part26:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V1.B16, V5.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F5
-	B part29
-
-part30:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F5
-
-part29:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V2.B16, V5.B16, V2.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F5
-	B part32
-
-part33:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F5
-
-part32:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V3.B16, V5.B16, V3.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F5
-	B part35
-
-part36:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F5
-
-part35:
-	VEOR V6.B16, V6.B16, V6.B16
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V4.B16, V5.B16, V4.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F5
-	B part38
-
-part39:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part38
-
-part37:
-	FMOVQ (R2), F5
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F5
-	B part41
-
-part42:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F5
-
-part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS (R2), F5
-	B part44
-
-part45:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part44
-
-part43:
-	FMOVQ (R2), F5
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F5
-	B part47
-
-part48:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part47
-
-part46:
-	FMOVQ (R2), F5
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F5
-	B part50
-
-part51:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part50
-
-part49:
-	FMOVQ (R2), F5
-
-part50:
-	MOVD $0x3f800000, R2
-	VDUP R2, V6.S4
-	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F5
-	B part53
-
-part54:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F5
-
-part53:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS (R2), F5
-	B part56
-
-part57:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part56
-
-part55:
-	FMOVQ (R2), F5
-
-part56:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS (R2), F5
-	B part59
-
-part60:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part59
-
-part58:
-	FMOVQ (R2), F5
-
-part59:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS (R2), F5
-	B part62
-
-part63:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part62
-
-part61:
-	FMOVQ (R2), F5
-
-part62:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS (R2), F5
-	B part65
-
-part66:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part65
-
-part64:
-	FMOVQ (R2), F5
-
-part65:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V6.S4
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
-	WORD $0x4e651c05 // bic v5.16b, v0.16b, v5.16b
-	VMOV V5.B16, V0.B16
-	WORD $0x4ea0e825 // fcmlt v5.4s, v1.4s, #0.0
-	WORD $0x4e651c25 // bic v5.16b, v1.16b, v5.16b
-	VMOV V5.B16, V1.B16
-	WORD $0x4ea0e845 // fcmlt v5.4s, v2.4s, #0.0
-	WORD $0x4e651c45 // bic v5.16b, v2.16b, v5.16b
-	VMOV V5.B16, V2.B16
-	WORD $0x4ea0e865 // fcmlt v5.4s, v3.4s, #0.0
-	WORD $0x4e651c65 // bic v5.16b, v3.16b, v5.16b
-	VMOV V5.B16, V3.B16
-	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
-	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
-	VMOV V5.B16, V4.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F0, (R2)
-	B part68
-
-part69:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part68
-
-part67:
-	FMOVQ F0, (R2)
-
-part68:
-	ADD R3, R2
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F1, (R2)
-	B part71
-
-part72:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part71
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
-	B part71
-
-part70:
-	FMOVQ F1, (R2)
-
-part71:
-	ADD R3, R2
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F2, (R2)
-	B part74
-
-part75:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
-	B part74
-
-part73:
-	FMOVQ F2, (R2)
-
-part74:
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F3, (R2)
-	B part77
-
-part78:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F3, (R2)
-
-part77:
-	ADD R3, R2
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F4, (R2)
-	B part80
-
-part81:
-	FMOVD F4, (R2)
-	TBZ $0x00, R1, part80
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
-	B part80
-
-part79:
-	FMOVQ F4, (R2)
-
-part80:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
-//
-// func gemm6x1NEON(args *Gemm)
-TEXT ·gemm6x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	ADD R3, R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F2
-	B part8
-
-part9:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F2
-
-part8:
-	ADD R3, R2
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F3
-	B part11
-
-part12:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F3
-
-part11:
-	ADD R3, R2
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F4
-	B part14
-
-part15:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F4
-
-part14:
-	ADD R3, R2
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F5
-	B part17
-
-part18:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F5
-
-part17:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F0
-	B part20
-
-part21:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F0
-
-part20:
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2, R3
-	VLD1R (R3), [V4.S4]
-	ADD $+20, R2, R3
-	VLD1R (R3), [V5.S4]
-	ADD $+24, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R8), F6
-	B part23
-
-part24:
-	FMOVD (R8), F6
-	TBZ $0x00, R1, part23
-	ADD $+8, R8, R6
-	VLD1 (R6), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ (R8), F6
-
-part23:
-	FMOVQ F6, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVQ (R2), F7
-	FMOVD 16(R2), F8
-	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
-	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
-	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
-	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
-	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F6
-	ADD R9, R8
-	FMOVQ (R2), F7
-	FMOVD 16(R2), F8
-	WORD $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD $0x4fa710c1 // fmla v1.4s, v6.4s, v7.s[1]
-	WORD $0x4f8718c2 // fmla v2.4s, v6.4s, v7.s[2]
-	WORD $0x4fa718c3 // fmla v3.4s, v6.4s, v7.s[3]
-	WORD $0x4f8810c4 // fmla v4.4s, v6.4s, v8.s[0]
-	WORD $0x4fa810c5 // fmla v5.4s, v6.4s, v8.s[1]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F6
-	B part29
-
-part30:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F6
-
-part29:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F6
-	B part32
-
-part33:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F6
-
-part32:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F6
-	B part35
-
-part36:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F6
-
-part35:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F6
-	B part38
-
-part39:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part38
-
-part37:
-	FMOVQ (R2), F6
-
-part38:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F6
-	B part41
-
-part42:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F6
-
-part41:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS (R2), F6
-	B part44
-
-part45:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part44
-
-part43:
-	FMOVQ (R2), F6
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F6
-	B part47
-
-part48:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part47
-
-part46:
-	FMOVQ (R2), F6
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F6
-	B part50
-
-part51:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part50
-
-part49:
-	FMOVQ (R2), F6
-
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F6
-	B part53
-
-part54:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F6
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS (R2), F6
-	B part56
-
-part57:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part56
-
-part55:
-	FMOVQ (R2), F6
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS (R2), F6
-	B part59
-
-part60:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part59
-
-part58:
-	FMOVQ (R2), F6
-
-part59:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS (R2), F6
-	B part62
-
-part63:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part62
-
-part61:
-	FMOVQ (R2), F6
-
-part62:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS (R2), F6
-	B part65
-
-part66:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part65
-
-part64:
-	FMOVQ (R2), F6
-
-part65:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS (R2), F6
-	B part68
-
-part69:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part68
-
-part67:
-	FMOVQ (R2), F6
-
-part68:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS (R2), F6
-	B part71
-
-part72:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part71
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part71
-
-part70:
-	FMOVQ (R2), F6
-
-part71:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS (R2), F6
-	B part74
-
-part75:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part74
-
-part73:
-	FMOVQ (R2), F6
-
-part74:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS (R2), F6
-	B part77
-
-part78:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part77
-
-part76:
-	FMOVQ (R2), F6
-
-part77:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F0, (R2)
-	B part80
-
-part81:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part80
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part80
-
-part79:
-	FMOVQ F0, (R2)
-
-part80:
-	ADD R3, R2
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS F1, (R2)
-	B part83
-
-part84:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part83
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
-	B part83
-
-part82:
-	FMOVQ F1, (R2)
-
-part83:
-	ADD R3, R2
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS F2, (R2)
-	B part86
-
-part87:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part86
-	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
-	B part86
-
-part85:
-	FMOVQ F2, (R2)
-
-part86:
-	ADD R3, R2
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F3, (R2)
-	B part89
-
-part90:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part89
-	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F3, (R2)
-
-part89:
-	ADD R3, R2
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F4, (R2)
-	B part92
-
-part93:
-	FMOVD F4, (R2)
-	TBZ $0x00, R1, part92
-	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F4, (R2)
-
-part92:
-	ADD R3, R2
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F5, (R2)
-	B part95
-
-part96:
-	FMOVD F5, (R2)
-	TBZ $0x00, R1, part95
-	ADD $+8, R2, R2
-	VST1 V5.S[2], (R2)
-	B part95
-
-part94:
-	FMOVQ F5, (R2)
-
-part95:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	ADD R3, R2
-	FMOVQ F5, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
-// func gemm7x1NEON(args *Gemm)
-TEXT ·gemm7x1NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS (R2), F0
-	B part2
-
-part3:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part2
-	ADD $+8, R2, R6
-	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
-
-part2:
-	ADD R3, R2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS (R2), F1
-	B part5
-
-part6:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+8, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F1
-
-part5:
-	ADD R3, R2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R2), F2
-	B part8
-
-part9:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ (R2), F2
-
-part8:
-	ADD R3, R2
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS (R2), F3
-	B part11
-
-part12:
-	FMOVD (R2), F3
-	TBZ $0x00, R1, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F3
-
-part11:
-	ADD R3, R2
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F4
-	B part14
-
-part15:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F4
-
-part14:
-	ADD R3, R2
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F5
-	B part17
-
-part18:
-	FMOVD (R2), F5
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F5
-
-part17:
-	ADD R3, R2
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F6
-	B part20
-
-part21:
-	FMOVD (R2), F6
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part20
-
-part19:
-	FMOVQ (R2), F6
-
-part20:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F0
-	B part23
-
-part24:
-	FMOVD (R2), F0
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
-	B part23
-
-part22:
-	FMOVQ (R2), F0
-
-part23:
-	VMOV V0.B16, V1.B16
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V5.B16
-	VMOV V0.B16, V6.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2, R3
-	VLD1R (R3), [V4.S4]
-	ADD $+20, R2, R3
-	VLD1R (R3), [V5.S4]
-	ADD $+24, R2, R3
-	VLD1R (R3), [V6.S4]
-	ADD $+28, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R8), F7
-	B part26
-
-part27:
-	FMOVD (R8), F7
-	TBZ $0x00, R1, part26
-	ADD $+8, R8, R6
-	VLD1 (R6), V7.S[2]
-	B part26
-
-part25:
-	FMOVQ (R8), F7
-
-part26:
-	FMOVQ F7, (R10)
-	ADD $+16, R10
-	ADD R9, R8
-	FMOVQ (R2), F8
-	FMOVD 16(R2), F9
-	ADD $+24, R2, R6
-	VLD1 (R6), V9.S[2]
-	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
-	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
-	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
-	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F7
-	ADD R9, R8
-	FMOVQ (R2), F8
-	FMOVD 16(R2), F9
-	ADD $+24, R2, R11
-	VLD1 (R11), V9.S[2]
-	WORD $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818e2 // fmla v2.4s, v7.4s, v8.s[2]
-	WORD $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
-	WORD $0x4f8910e4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4fa910e5 // fmla v5.4s, v7.4s, v9.s[1]
-	WORD $0x4f8918e6 // fmla v6.4s, v7.4s, v9.s[2]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F7
-	B part29
-
-part30:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part29
-
-part28:
-	FMOVQ (R2), F7
-
-part29:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V0.B16, V7.B16, V0.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F7
-	B part32
-
-part33:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F7
-
-part32:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V1.B16, V7.B16, V1.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F7
-	B part35
-
-part36:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part35
-
-part34:
-	FMOVQ (R2), F7
-
-part35:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V2.B16, V7.B16, V2.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F7
-	B part38
-
-part39:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part38
-
-part37:
-	FMOVQ (R2), F7
-
-part38:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V3.B16, V7.B16, V3.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F7
-	B part41
-
-part42:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part41
-
-part40:
-	FMOVQ (R2), F7
-
-part41:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V4.B16, V7.B16, V4.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS (R2), F7
-	B part44
-
-part45:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part44
-
-part43:
-	FMOVQ (R2), F7
-
-part44:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V5.B16, V7.B16, V5.B16
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F7
-	B part47
-
-part48:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part47
-
-part46:
-	FMOVQ (R2), F7
-
-part47:
-	VEOR V8.B16, V8.B16, V8.B16
-	WORD $0x6ea8e4e7 // fcmgt v7.4s, v7.4s, v8.4s
-	VAND V6.B16, V7.B16, V6.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F7
-	B part50
-
-part51:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part50
-
-part49:
-	FMOVQ (R2), F7
-
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F7
-	B part53
-
-part54:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part53
-
-part52:
-	FMOVQ (R2), F7
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS (R2), F7
-	B part56
-
-part57:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part56
-
-part55:
-	FMOVQ (R2), F7
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS (R2), F7
-	B part59
-
-part60:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part59
-
-part58:
-	FMOVQ (R2), F7
-
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS (R2), F7
-	B part62
-
-part63:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part62
-
-part61:
-	FMOVQ (R2), F7
-
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS (R2), F7
-	B part65
-
-part66:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part65
-
-part64:
-	FMOVQ (R2), F7
-
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS (R2), F7
-	B part68
-
-part69:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part68
-
-part67:
-	FMOVQ (R2), F7
-
-part68:
-	MOVD $0x3f800000, R2
-	VDUP R2, V8.S4
-	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS (R2), F7
-	B part71
-
-part72:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part71
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part71
-
-part70:
-	FMOVQ (R2), F7
-
-part71:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc00 // fmul v0.4s, v0.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS (R2), F7
-	B part74
-
-part75:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part74
-
-part73:
-	FMOVQ (R2), F7
-
-part74:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS (R2), F7
-	B part77
-
-part78:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part77
-
-part76:
-	FMOVQ (R2), F7
-
-part77:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS (R2), F7
-	B part80
-
-part81:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part80
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part80
-
-part79:
-	FMOVQ (R2), F7
-
-part80:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS (R2), F7
-	B part83
-
-part84:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part83
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part83
-
-part82:
-	FMOVQ (R2), F7
-
-part83:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dc84 // fmul v4.4s, v4.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS (R2), F7
-	B part86
-
-part87:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part86
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part86
-
-part85:
-	FMOVQ (R2), F7
-
-part86:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dca5 // fmul v5.4s, v5.4s, v7.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS (R2), F7
-	B part89
-
-part90:
-	FMOVD (R2), F7
-	TBZ $0x00, R1, part89
-	ADD $+8, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part89
-
-part88:
-	FMOVQ (R2), F7
-
-part89:
-	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V8.S4
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e807 // fcmlt v7.4s, v0.4s, #0.0
-	WORD $0x4e671c07 // bic v7.16b, v0.16b, v7.16b
-	VMOV V7.B16, V0.B16
-	WORD $0x4ea0e827 // fcmlt v7.4s, v1.4s, #0.0
-	WORD $0x4e671c27 // bic v7.16b, v1.16b, v7.16b
-	VMOV V7.B16, V1.B16
-	WORD $0x4ea0e847 // fcmlt v7.4s, v2.4s, #0.0
-	WORD $0x4e671c47 // bic v7.16b, v2.16b, v7.16b
-	VMOV V7.B16, V2.B16
-	WORD $0x4ea0e867 // fcmlt v7.4s, v3.4s, #0.0
-	WORD $0x4e671c67 // bic v7.16b, v3.16b, v7.16b
-	VMOV V7.B16, V3.B16
-	WORD $0x4ea0e887 // fcmlt v7.4s, v4.4s, #0.0
-	WORD $0x4e671c87 // bic v7.16b, v4.16b, v7.16b
-	VMOV V7.B16, V4.B16
-	WORD $0x4ea0e8a7 // fcmlt v7.4s, v5.4s, #0.0
-	WORD $0x4e671ca7 // bic v7.16b, v5.16b, v7.16b
-	VMOV V7.B16, V5.B16
-	WORD $0x4ea0e8c7 // fcmlt v7.4s, v6.4s, #0.0
-	WORD $0x4e671cc7 // bic v7.16b, v6.16b, v7.16b
-	VMOV V7.B16, V6.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F0, (R2)
-	B part92
-
-part93:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part92
-	ADD $+8, R2, R6
-	VST1 V0.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F0, (R2)
-
-part92:
-	ADD R3, R2
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F1, (R2)
-	B part95
-
-part96:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part95
-	ADD $+8, R2, R6
-	VST1 V1.S[2], (R6)
-	B part95
-
-part94:
-	FMOVQ F1, (R2)
-
-part95:
-	ADD R3, R2
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS F2, (R2)
-	B part98
-
-part99:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part98
-	ADD $+8, R2, R6
-	VST1 V2.S[2], (R6)
-	B part98
-
-part97:
-	FMOVQ F2, (R2)
-
-part98:
-	ADD R3, R2
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F3, (R2)
-	B part101
-
-part102:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part101
-	ADD $+8, R2, R6
-	VST1 V3.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F3, (R2)
-
-part101:
-	ADD R3, R2
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
-	FMOVS F4, (R2)
-	B part104
-
-part105:
-	FMOVD F4, (R2)
-	TBZ $0x00, R1, part104
-	ADD $+8, R2, R6
-	VST1 V4.S[2], (R6)
-	B part104
-
-part103:
-	FMOVQ F4, (R2)
-
-part104:
-	ADD R3, R2
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
-	FMOVS F5, (R2)
-	B part107
-
-part108:
-	FMOVD F5, (R2)
-	TBZ $0x00, R1, part107
-	ADD $+8, R2, R6
-	VST1 V5.S[2], (R6)
-	B part107
-
-part106:
-	FMOVQ F5, (R2)
-
-part107:
-	ADD R3, R2
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
-	FMOVS F6, (R2)
-	B part110
-
-part111:
-	FMOVD F6, (R2)
-	TBZ $0x00, R1, part110
-	ADD $+8, R2, R2
-	VST1 V6.S[2], (R2)
-	B part110
-
-part109:
-	FMOVQ F6, (R2)
-
-part110:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	ADD R3, R2
-	FMOVQ F5, (R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
 // gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 // func gemm8x1NEON(args *Gemm)
@@ -5684,356 +1106,10 @@ l17:
 l18:
 	RET
 
-// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
 //
-// func gemm1x2NEON(args *Gemm)
-TEXT ·gemm1x2NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
-	B part2
-
-part3:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part2
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ 16(R2), F1
-
-part2:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F1
-	B part5
-
-part6:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part5
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ 16(R2), F1
-
-part5:
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R8), F3
-	B part8
-
-part9:
-	FMOVD 16(R8), F3
-	TBZ $0x00, R1, part8
-	ADD $+24, R8, R6
-	VLD1 (R6), V3.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R8), F3
-
-part8:
-	FMOVQ F2, (R10)
-	FMOVQ F3, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
-	FMOVS (R2), F4
-	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F2
-	FMOVQ 16(R8), F3
-	ADD R9, R8
-	FMOVS (R2), F4
-	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F2
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V0.B16, V2.B16, V0.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F2
-	B part11
-
-part12:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F2
-
-part11:
-	VEOR V3.B16, V3.B16, V3.B16
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F2
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F2
-	B part14
-
-part15:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F2
-
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F2
-	B part17
-
-part18:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F2
-
-part17:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
-	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
-	VMOV V2.B16, V0.B16
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F1, 16(R2)
-	B part20
-
-part21:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R2
-	VST1 V1.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F1, 16(R2)
-
-part20:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
-//
-// func gemm2x2NEON(args *Gemm)
-TEXT ·gemm2x2NEON(SB), $128-8
+// func gemm4x1NEON(args *Gemm)
+TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
@@ -6074,75 +1150,109 @@ l1:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 80(R0), R3
-	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
+	FMOVS (R2), F0
 	B part2
 
 part3:
-	FMOVD 16(R2), F1
+	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V0.S[2]
 	B part2
 
 part1:
-	FMOVQ 16(R2), F1
+	FMOVQ (R2), F0
 
 part2:
 	ADD R3, R2
-	FMOVQ (R2), F2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
+	FMOVS (R2), F1
 	B part5
 
 part6:
-	FMOVD 16(R2), F3
+	FMOVD (R2), F1
 	TBZ $0x00, R1, part5
-	ADD $+24, R2, R2
-	VLD1 (R2), V3.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V1.S[2]
 	B part5
 
 part4:
-	FMOVQ 16(R2), F3
+	FMOVQ (R2), F1
 
 part5:
+	ADD R3, R2
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS (R2), F2
+	B part8
+
+part9:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part8
+
+part7:
+	FMOVQ (R2), F2
+
+part8:
+	ADD R3, R2
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS (R2), F3
+	B part11
+
+part12:
+	FMOVD (R2), F3
+	TBZ $0x00, R1, part11
+	ADD $+8, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F3
+
+part11:
 	B l4
 
 l2:
 	MOVD 32(R0), R2
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS (R2), F0
+	B part14
+
+part15:
+	FMOVD (R2), F0
+	TBZ $0x00, R1, part14
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
+	B part14
+
+part13:
 	FMOVQ (R2), F0
+
+part14:
+	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F1
-	B part8
-
-part9:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F1
-
-part8:
-	VMOV V1.B16, V3.B16
+	VMOV V0.B16, V3.B16
 	B l4
 
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
+	VLD1R (R2), [V0.S4]
 	ADD $+4, R2, R3
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2, R3
+	VLD1R (R3), [V2.S4]
+	ADD $+12, R2, R3
 	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2
+	ADD $+16, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
 
@@ -6160,32 +1270,30 @@ l4:
 	CBZ R10, l6
 
 l7:
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R8), F4
+	B part17
+
+part18:
+	FMOVD (R8), F4
+	TBZ $0x00, R1, part17
+	ADD $+8, R8, R6
+	VLD1 (R6), V4.S[2]
+	B part17
+
+part16:
 	FMOVQ (R8), F4
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R8), F5
-	B part11
 
-part12:
-	FMOVD 16(R8), F5
-	TBZ $0x00, R1, part11
-	ADD $+24, R8, R6
-	VLD1 (R6), V5.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R8), F5
-
-part11:
+part17:
 	FMOVQ F4, (R10)
-	FMOVQ F5, 16(R10)
-	ADD $+32, R10
+	ADD $+16, R10
 	ADD R9, R8
-	FMOVD (R2), F6
-	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
+	FMOVQ (R2), F5
+	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
+	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
+	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
 	SUB $+1, R7
 	CBNZ R7, l7
@@ -6196,7 +1304,7 @@ l6:
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
+	ADD $+12, R10, R11
 	PRFM (R11), PLDL1KEEP
 	MOVD 96(R0), R11
 	ADD R11, R10
@@ -6210,13 +1318,12 @@ l9:
 
 l11:
 	FMOVQ (R8), F4
-	FMOVQ 16(R8), F5
 	ADD R9, R8
-	FMOVD (R2), F6
-	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
-	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
+	FMOVQ (R2), F5
+	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
+	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
+	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
 	SUB $+1, R10
 	CBNZ R10, l11
@@ -6241,50 +1348,82 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS (R2), F4
+	B part20
+
+part21:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part20
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part20
+
+part19:
 	FMOVQ (R2), F4
+
+part20:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V0.B16, V4.B16, V0.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F4
-	B part14
+	ADD R3, R2
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R2), F4
+	B part23
 
-part15:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R6
+part24:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part23
+	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part14
+	B part23
 
-part13:
-	FMOVQ 16(R2), F4
+part22:
+	FMOVQ (R2), F4
 
-part14:
+part23:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V1.B16, V4.B16, V1.B16
 	ADD R3, R2
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS (R2), F4
+	B part26
+
+part27:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part26
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part26
+
+part25:
 	FMOVQ (R2), F4
+
+part26:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V2.B16, V4.B16, V2.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F4
-	B part17
+	ADD R3, R2
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R2), F4
+	B part29
 
-part18:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
+part30:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part17
+	B part29
 
-part16:
-	FMOVQ 16(R2), F4
+part28:
+	FMOVQ (R2), F4
 
-part17:
+part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
@@ -6295,56 +1434,88 @@ l14:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS (R2), F4
+	B part32
+
+part33:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part32
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part32
+
+part31:
 	FMOVQ (R2), F4
+
+part32:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F4
-	B part20
+	ADD R3, R2
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS (R2), F4
+	B part35
 
-part21:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
+part36:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part35
+	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part20
+	B part35
 
-part19:
-	FMOVQ 16(R2), F4
+part34:
+	FMOVQ (R2), F4
 
-part20:
+part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS (R2), F4
+	B part38
+
+part39:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part38
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part38
+
+part37:
 	FMOVQ (R2), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
+
+part38:
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F4
-	B part23
+	ADD R3, R2
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS (R2), F4
+	B part41
 
-part24:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
+part42:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part41
+	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part23
+	B part41
 
-part22:
-	FMOVQ 16(R2), F4
+part40:
+	FMOVQ (R2), F4
 
-part23:
+part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
 	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
@@ -6357,56 +1528,88 @@ l15:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
+	FMOVS (R2), F4
+	B part44
+
+part45:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part44
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part44
+
+part43:
 	FMOVQ (R2), F4
+
+part44:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F4
-	B part26
+	ADD R3, R2
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS (R2), F4
+	B part47
 
-part27:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
+part48:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part47
+	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
-	B part26
+	B part47
 
-part25:
-	FMOVQ 16(R2), F4
+part46:
+	FMOVQ (R2), F4
 
-part26:
+part47:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS (R2), F4
+	B part50
+
+part51:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part50
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part50
+
+part49:
 	FMOVQ (R2), F4
+
+part50:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
+	MOVD $0x3f800000, R6
+	VDUP R6, V5.S4
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F4
-	B part29
+	ADD R3, R2
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS (R2), F4
+	B part53
 
-part30:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
+part54:
+	FMOVD (R2), F4
+	TBZ $0x00, R1, part53
+	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
-	B part29
+	B part53
 
-part28:
-	FMOVQ 16(R2), F4
+part52:
+	FMOVQ (R2), F4
 
-part29:
+part53:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
@@ -6436,1418 +1639,71 @@ l12:
 	BEQ l16
 	MOVD R2, R2
 	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F1, 16(R2)
-	B part32
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
+	FMOVS F0, (R2)
+	B part56
 
-part33:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part32
-
-part31:
-	FMOVQ F1, 16(R2)
-
-part32:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F3, 16(R2)
-	B part35
-
-part36:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R2
-	VST1 V3.S[2], (R2)
-	B part35
-
-part34:
-	FMOVQ F3, 16(R2)
-
-part35:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
-//
-// func gemm3x2NEON(args *Gemm)
-TEXT ·gemm3x2NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
-	B part2
-
-part3:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ 16(R2), F1
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
-	B part5
-
-part6:
-	FMOVD 16(R2), F3
-	TBZ $0x00, R1, part5
-	ADD $+24, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ 16(R2), F3
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F5
-	B part8
-
-part9:
-	FMOVD 16(R2), F5
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F5
-
-part8:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F1
-	B part11
-
-part12:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F1
-
-part11:
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F6
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R8), F7
-	B part14
-
-part15:
-	FMOVD 16(R8), F7
-	TBZ $0x00, R1, part14
-	ADD $+24, R8, R6
-	VLD1 (R6), V7.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R8), F7
-
-part14:
-	FMOVQ F6, (R10)
-	FMOVQ F7, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
-	FMOVD (R2), F8
+part57:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
-	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
-	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F6
-	FMOVQ 16(R8), F7
-	ADD R9, R8
-	FMOVD (R2), F8
-	ADD $+8, R2, R11
-	VLD1 (R11), V8.S[2]
-	WORD $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	WORD $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
-	WORD $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
-	WORD $0x4f8818c4 // fmla v4.4s, v6.4s, v8.s[2]
-	WORD $0x4f8818e5 // fmla v5.4s, v7.4s, v8.s[2]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F6
-	B part17
-
-part18:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F6
-
-part17:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F6
-	B part20
-
-part21:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part20
-
-part19:
-	FMOVQ 16(R2), F6
-
-part20:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F6
-	B part23
-
-part24:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ 16(R2), F6
-
-part23:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F6
-	B part26
-
-part27:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ 16(R2), F6
-
-part26:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F6
-	B part29
-
-part30:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F6
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F6
-	B part32
-
-part33:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part32
-
-part31:
-	FMOVQ 16(R2), F6
-
-part32:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F6
-	B part35
-
-part36:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F6
-
-part35:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F6
-	B part38
-
-part39:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F6
-
-part38:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F6
-	B part41
-
-part42:
-	FMOVD 16(R2), F6
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part41
-
-part40:
-	FMOVQ 16(R2), F6
-
-part41:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS F1, 16(R2)
-	B part44
-
-part45:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part44
-
-part43:
-	FMOVQ F1, 16(R2)
-
-part44:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS F3, 16(R2)
-	B part47
-
-part48:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
-	B part47
-
-part46:
-	FMOVQ F3, 16(R2)
-
-part47:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS F5, 16(R2)
-	B part50
-
-part51:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R2
-	VST1 V5.S[2], (R2)
-	B part50
-
-part49:
-	FMOVQ F5, 16(R2)
-
-part50:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
-//
-// func gemm4x2NEON(args *Gemm)
-TEXT ·gemm4x2NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
-	B part2
-
-part3:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ 16(R2), F1
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
-	B part5
-
-part6:
-	FMOVD 16(R2), F3
-	TBZ $0x00, R1, part5
-	ADD $+24, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ 16(R2), F3
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F5
-	B part8
-
-part9:
-	FMOVD 16(R2), F5
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F5
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F7
-	B part11
-
-part12:
-	FMOVD 16(R2), F7
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R2
-	VLD1 (R2), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F7
-
-part11:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F1
-	B part14
-
-part15:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F1
-
-part14:
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F8
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R8), F9
-	B part17
-
-part18:
-	FMOVD 16(R8), F9
-	TBZ $0x00, R1, part17
-	ADD $+24, R8, R6
-	VLD1 (R6), V9.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R8), F9
-
-part17:
-	FMOVQ F8, (R10)
-	FMOVQ F9, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
-	FMOVQ (R2), F10
-	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
-	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
-	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
-	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
-	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
-	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F8
-	FMOVQ 16(R8), F9
-	ADD R9, R8
-	FMOVQ (R2), F10
-	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
-	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
-	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
-	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
-	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
-	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V0.B16, V8.B16, V0.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F8
-	B part20
-
-part21:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part20
-
-part19:
-	FMOVQ 16(R2), F8
-
-part20:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V1.B16, V8.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V2.B16, V8.B16, V2.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F8
-	B part23
-
-part24:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part23
-
-part22:
-	FMOVQ 16(R2), F8
-
-part23:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V3.B16, V8.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V4.B16, V8.B16, V4.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F8
-	B part26
-
-part27:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part26
-
-part25:
-	FMOVQ 16(R2), F8
-
-part26:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V5.B16, V8.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F8
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V6.B16, V8.B16, V6.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F8
-	B part29
-
-part30:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F8
-
-part29:
-	VEOR V9.B16, V9.B16, V9.B16
-	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
-	VAND V7.B16, V8.B16, V7.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F8
-	B part32
-
-part33:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part32
-
-part31:
-	FMOVQ 16(R2), F8
-
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F8
-	B part35
-
-part36:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F8
-
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F8
-	B part38
-
-part39:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F8
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F8
-	B part41
-
-part42:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part41
-
-part40:
-	FMOVQ 16(R2), F8
-
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 16(R2), F8
-	B part44
-
-part45:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part44
-
-part43:
-	FMOVQ 16(R2), F8
-
-part44:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F8
-	B part47
-
-part48:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F8
-
-part47:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F8
-	B part50
-
-part51:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part50
-
-part49:
-	FMOVQ 16(R2), F8
-
-part50:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F8
-	B part53
-
-part54:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part53
-
-part52:
-	FMOVQ 16(R2), F8
-
-part53:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
-	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
-	VMOV V8.B16, V0.B16
-	WORD $0x4ea0e828 // fcmlt v8.4s, v1.4s, #0.0
-	WORD $0x4e681c28 // bic v8.16b, v1.16b, v8.16b
-	VMOV V8.B16, V1.B16
-	WORD $0x4ea0e848 // fcmlt v8.4s, v2.4s, #0.0
-	WORD $0x4e681c48 // bic v8.16b, v2.16b, v8.16b
-	VMOV V8.B16, V2.B16
-	WORD $0x4ea0e868 // fcmlt v8.4s, v3.4s, #0.0
-	WORD $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
-	VMOV V8.B16, V3.B16
-	WORD $0x4ea0e888 // fcmlt v8.4s, v4.4s, #0.0
-	WORD $0x4e681c88 // bic v8.16b, v4.16b, v8.16b
-	VMOV V8.B16, V4.B16
-	WORD $0x4ea0e8a8 // fcmlt v8.4s, v5.4s, #0.0
-	WORD $0x4e681ca8 // bic v8.16b, v5.16b, v8.16b
-	VMOV V8.B16, V5.B16
-	WORD $0x4ea0e8c8 // fcmlt v8.4s, v6.4s, #0.0
-	WORD $0x4e681cc8 // bic v8.16b, v6.16b, v8.16b
-	VMOV V8.B16, V6.B16
-	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
-	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
-	VMOV V8.B16, V7.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F1, 16(R2)
-	B part56
-
-part57:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
+	VST1 V0.S[2], (R6)
 	B part56
 
 part55:
-	FMOVQ F1, 16(R2)
+	FMOVQ F0, (R2)
 
 part56:
 	ADD R3, R2
-	FMOVQ F2, (R2)
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
-	FMOVS F3, 16(R2)
+	FMOVS F1, (R2)
 	B part59
 
 part60:
-	FMOVD F3, 16(R2)
+	FMOVD F1, (R2)
 	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
+	ADD $+8, R2, R6
+	VST1 V1.S[2], (R6)
 	B part59
 
 part58:
-	FMOVQ F3, 16(R2)
+	FMOVQ F1, (R2)
 
 part59:
 	ADD R3, R2
-	FMOVQ F4, (R2)
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
-	FMOVS F5, 16(R2)
+	FMOVS F2, (R2)
 	B part62
 
 part63:
-	FMOVD F5, 16(R2)
+	FMOVD F2, (R2)
 	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
+	ADD $+8, R2, R6
+	VST1 V2.S[2], (R6)
 	B part62
 
 part61:
-	FMOVQ F5, 16(R2)
+	FMOVQ F2, (R2)
 
 part62:
 	ADD R3, R2
-	FMOVQ F6, (R2)
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
-	FMOVS F7, 16(R2)
+	FMOVS F3, (R2)
 	B part65
 
 part66:
-	FMOVD F7, 16(R2)
+	FMOVD F3, (R2)
 	TBZ $0x00, R1, part65
-	ADD $+24, R2, R2
-	VST1 V7.S[2], (R2)
+	ADD $+8, R2, R2
+	VST1 V3.S[2], (R2)
 	B part65
 
 part64:
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
 
 part65:
 	B l17
@@ -7856,16 +1712,12 @@ l16:
 	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F1, (R2)
 	ADD R3, R2
 	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
 	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	FMOVQ F3, (R2)
 
 l17:
 	MOVD $local-128(SP), R2
@@ -7906,10 +1758,10 @@ l17:
 l18:
 	RET
 
-// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
+// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
 //
-// func gemm5x2NEON(args *Gemm)
-TEXT ·gemm5x2NEON(SB), $128-8
+// func gemm2x1NEON(args *Gemm)
+TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
@@ -7941,14 +1793,6 @@ l0:
 	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
 	B l4
 
 l1:
@@ -7956,144 +1800,69 @@ l1:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 80(R0), R3
-	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
+	FMOVS (R2), F0
 	B part2
 
 part3:
-	FMOVD 16(R2), F1
+	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V0.S[2]
 	B part2
 
 part1:
-	FMOVQ 16(R2), F1
+	FMOVQ (R2), F0
 
 part2:
 	ADD R3, R2
-	FMOVQ (R2), F2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
+	FMOVS (R2), F1
 	B part5
 
 part6:
-	FMOVD 16(R2), F3
+	FMOVD (R2), F1
 	TBZ $0x00, R1, part5
-	ADD $+24, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
 	B part5
 
 part4:
-	FMOVQ 16(R2), F3
+	FMOVQ (R2), F1
 
 part5:
-	ADD R3, R2
-	FMOVQ (R2), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F5
-	B part8
-
-part9:
-	FMOVD 16(R2), F5
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F5
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F7
-	B part11
-
-part12:
-	FMOVD 16(R2), F7
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F7
-
-part11:
-	ADD R3, R2
-	FMOVQ (R2), F8
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F9
-	B part14
-
-part15:
-	FMOVD 16(R2), F9
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VLD1 (R2), V9.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F9
-
-part14:
 	B l4
 
 l2:
 	MOVD 32(R0), R2
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS (R2), F0
+	B part8
+
+part9:
+	FMOVD (R2), F0
+	TBZ $0x00, R1, part8
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
+	B part8
+
+part7:
 	FMOVQ (R2), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F1
-	B part17
 
-part18:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F1
-
-part17:
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
+part8:
+	VMOV V0.B16, V1.B16
 	B l4
 
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
+	VLD1R (R2), [V0.S4]
 	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R2
+	VLD1R (R3), [V1.S4]
+	ADD $+8, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
 
@@ -8111,39 +1880,28 @@ l4:
 	CBZ R10, l6
 
 l7:
-	FMOVQ (R8), F10
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R8), F11
-	B part20
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS (R8), F2
+	B part11
 
-part21:
-	FMOVD 16(R8), F11
-	TBZ $0x00, R1, part20
-	ADD $+24, R8, R6
-	VLD1 (R6), V11.S[2]
-	B part20
+part12:
+	FMOVD (R8), F2
+	TBZ $0x00, R1, part11
+	ADD $+8, R8, R6
+	VLD1 (R6), V2.S[2]
+	B part11
 
-part19:
-	FMOVQ 16(R8), F11
+part10:
+	FMOVQ (R8), F2
 
-part20:
-	FMOVQ F10, (R10)
-	FMOVQ F11, 16(R10)
-	ADD $+32, R10
+part11:
+	FMOVQ F2, (R10)
+	ADD $+16, R10
 	ADD R9, R8
-	FMOVQ (R2), F12
-	FMOVS 16(R2), F13
-	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
-	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
-	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
-	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
-	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
+	FMOVD (R2), F3
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
 	SUB $+1, R7
 	CBNZ R7, l7
@@ -8154,7 +1912,7 @@ l6:
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
+	ADD $+12, R10, R11
 	PRFM (R11), PLDL1KEEP
 	MOVD 96(R0), R11
 	ADD R11, R10
@@ -8167,21 +1925,11 @@ l8:
 l9:
 
 l11:
-	FMOVQ (R8), F10
-	FMOVQ 16(R8), F11
+	FMOVQ (R8), F2
 	ADD R9, R8
-	FMOVQ (R2), F12
-	FMOVS 16(R2), F13
-	WORD $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1944 // fmla v4.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1965 // fmla v5.4s, v11.4s, v12.s[2]
-	WORD $0x4fac1946 // fmla v6.4s, v10.4s, v12.s[3]
-	WORD $0x4fac1967 // fmla v7.4s, v11.4s, v12.s[3]
-	WORD $0x4f8d1148 // fmla v8.4s, v10.4s, v13.s[0]
-	WORD $0x4f8d1169 // fmla v9.4s, v11.4s, v13.s[0]
+	FMOVD (R2), F3
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
 	SUB $+1, R10
 	CBNZ R10, l11
@@ -8206,125 +1954,45 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V0.B16, V10.B16, V0.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F10
-	B part23
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS (R2), F2
+	B part14
 
-part24:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part23
+part15:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part14
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part14
 
-part22:
-	FMOVQ 16(R2), F10
+part13:
+	FMOVQ (R2), F2
 
-part23:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V1.B16, V10.B16, V1.B16
+part14:
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V0.B16, V2.B16, V0.B16
 	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V2.B16, V10.B16, V2.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F10
-	B part26
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R2), F2
+	B part17
 
-part27:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part26
+part18:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part17
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part17
 
-part25:
-	FMOVQ 16(R2), F10
+part16:
+	FMOVQ (R2), F2
 
-part26:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V3.B16, V10.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V4.B16, V10.B16, V4.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F10
-	B part29
-
-part30:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F10
-
-part29:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V5.B16, V10.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V6.B16, V10.B16, V6.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F10
-	B part32
-
-part33:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part32
-
-part31:
-	FMOVQ 16(R2), F10
-
-part32:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V7.B16, V10.B16, V7.B16
-	ADD R3, R2
-	FMOVQ (R2), F10
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V8.B16, V10.B16, V8.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F10
-	B part35
-
-part36:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F10
-
-part35:
-	VEOR V11.B16, V11.B16, V11.B16
-	WORD $0x6eabe54a // fcmgt v10.4s, v10.4s, v11.4s
-	VAND V9.B16, V10.B16, V9.B16
+part17:
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
 	B l12
 
 l14:
@@ -8332,145 +2000,49 @@ l14:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F10
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS (R2), F2
+	B part20
+
+part21:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part20
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part20
+
+part19:
+	FMOVQ (R2), F2
+
+part20:
 	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F10
-	B part38
-
-part39:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F10
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VDUP R6, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	ADD R3, R2
-	FMOVQ (R2), F10
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F10
-	B part41
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS (R2), F2
+	B part23
 
-part42:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part41
+part24:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part23
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part23
 
-part40:
-	FMOVQ 16(R2), F10
+part22:
+	FMOVQ (R2), F2
 
-part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 16(R2), F10
-	B part44
-
-part45:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part44
-
-part43:
-	FMOVQ 16(R2), F10
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F10
-	B part47
-
-part48:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F10
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F10
-	B part50
-
-part51:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
-	B part50
-
-part49:
-	FMOVQ 16(R2), F10
-
-part50:
+part23:
 	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56b // fsub v11.4s, v11.4s, v10.4s
-	WORD $0x6e2bdd4a // fmul v10.4s, v10.4s, v11.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	VDUP R2, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
 
 l15:
@@ -8478,178 +2050,58 @@ l15:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS (R2), F2
+	B part26
+
+part27:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part26
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part26
+
+part25:
+	FMOVQ (R2), F2
+
+part26:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F10
-	B part53
-
-part54:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part53
-
-part52:
-	FMOVQ 16(R2), F10
-
-part53:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VDUP R6, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	ADD R3, R2
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 16(R2), F10
-	B part56
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS (R2), F2
+	B part29
 
-part57:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part56
+part30:
+	FMOVD (R2), F2
+	TBZ $0x00, R1, part29
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part29
 
-part55:
-	FMOVQ 16(R2), F10
+part28:
+	FMOVQ (R2), F2
 
-part56:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 16(R2), F10
-	B part59
-
-part60:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part59
-
-part58:
-	FMOVQ 16(R2), F10
-
-part59:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 16(R2), F10
-	B part62
-
-part63:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VLD1 (R6), V10.S[2]
-	B part62
-
-part61:
-	FMOVQ 16(R2), F10
-
-part62:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	ADD R3, R2
-	FMOVQ (R2), F10
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 16(R2), F10
-	B part65
-
-part66:
-	FMOVD 16(R2), F10
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R2
-	VLD1 (R2), V10.S[2]
-	B part65
-
-part64:
-	FMOVQ 16(R2), F10
-
-part65:
-	WORD $0x6e2add4a // fmul v10.4s, v10.4s, v10.4s
+part29:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
-	VDUP R2, V11.S4
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
+	VDUP R2, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
 
 l13:
-	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
-	WORD $0x4e6a1c0a // bic v10.16b, v0.16b, v10.16b
-	VMOV V10.B16, V0.B16
-	WORD $0x4ea0e82a // fcmlt v10.4s, v1.4s, #0.0
-	WORD $0x4e6a1c2a // bic v10.16b, v1.16b, v10.16b
-	VMOV V10.B16, V1.B16
-	WORD $0x4ea0e84a // fcmlt v10.4s, v2.4s, #0.0
-	WORD $0x4e6a1c4a // bic v10.16b, v2.16b, v10.16b
-	VMOV V10.B16, V2.B16
-	WORD $0x4ea0e86a // fcmlt v10.4s, v3.4s, #0.0
-	WORD $0x4e6a1c6a // bic v10.16b, v3.16b, v10.16b
-	VMOV V10.B16, V3.B16
-	WORD $0x4ea0e88a // fcmlt v10.4s, v4.4s, #0.0
-	WORD $0x4e6a1c8a // bic v10.16b, v4.16b, v10.16b
-	VMOV V10.B16, V4.B16
-	WORD $0x4ea0e8aa // fcmlt v10.4s, v5.4s, #0.0
-	WORD $0x4e6a1caa // bic v10.16b, v5.16b, v10.16b
-	VMOV V10.B16, V5.B16
-	WORD $0x4ea0e8ca // fcmlt v10.4s, v6.4s, #0.0
-	WORD $0x4e6a1cca // bic v10.16b, v6.16b, v10.16b
-	VMOV V10.B16, V6.B16
-	WORD $0x4ea0e8ea // fcmlt v10.4s, v7.4s, #0.0
-	WORD $0x4e6a1cea // bic v10.16b, v7.16b, v10.16b
-	VMOV V10.B16, V7.B16
-	WORD $0x4ea0e90a // fcmlt v10.4s, v8.4s, #0.0
-	WORD $0x4e6a1d0a // bic v10.16b, v8.16b, v10.16b
-	VMOV V10.B16, V8.B16
-	WORD $0x4ea0e92a // fcmlt v10.4s, v9.4s, #0.0
-	WORD $0x4e6a1d2a // bic v10.16b, v9.16b, v10.16b
-	VMOV V10.B16, V9.B16
+	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
+	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
+	VMOV V2.B16, V0.B16
+	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
+	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
+	VMOV V2.B16, V1.B16
 
 l12:
 	MOVD $local-128(SP), R2
@@ -8659,114 +2111,47 @@ l12:
 	BEQ l16
 	MOVD R2, R2
 	MOVD 80(R0), R3
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS F0, (R2)
+	B part32
+
+part33:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part32
+	ADD $+8, R2, R6
+	VST1 V0.S[2], (R6)
+	B part32
+
+part31:
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F1, 16(R2)
-	B part68
 
-part69:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part68
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part68
-
-part67:
-	FMOVQ F1, 16(R2)
-
-part68:
+part32:
 	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F3, 16(R2)
-	B part71
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F1, (R2)
+	B part35
 
-part72:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part71
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
-	B part71
+part36:
+	FMOVD F1, (R2)
+	TBZ $0x00, R1, part35
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part35
 
-part70:
-	FMOVQ F3, 16(R2)
+part34:
+	FMOVQ F1, (R2)
 
-part71:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F5, 16(R2)
-	B part74
-
-part75:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
-	B part74
-
-part73:
-	FMOVQ F5, 16(R2)
-
-part74:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F7, 16(R2)
-	B part77
-
-part78:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F7, 16(R2)
-
-part77:
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F9, 16(R2)
-	B part80
-
-part81:
-	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part80
-	ADD $+24, R2, R2
-	VST1 V9.S[2], (R2)
-	B part80
-
-part79:
-	FMOVQ F9, 16(R2)
-
-part80:
+part35:
 	B l17
 
 l16:
 	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
 	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	FMOVQ F9, 16(R2)
+	FMOVQ F1, (R2)
 
 l17:
 	MOVD $local-128(SP), R2
@@ -8780,9 +2165,6 @@ l17:
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
@@ -8790,17 +2172,11 @@ l17:
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
@@ -8810,10 +2186,10 @@ l17:
 l18:
 	RET
 
-// gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
+// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
-// func gemm6x2NEON(args *Gemm)
-TEXT ·gemm6x2NEON(SB), $128-8
+// func gemm1x1NEON(args *Gemm)
+TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
@@ -8844,17 +2220,6 @@ l0:
 	CMP $+3, R2
 	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
 	B l4
 
 l1:
@@ -8862,167 +2227,49 @@ l1:
 	MOVD 8(R2), R2
 	MOVD R2, R2
 	MOVD 80(R0), R3
-	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
+	FMOVS (R2), F0
 	B part2
 
 part3:
-	FMOVD 16(R2), F1
+	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
 	B part2
 
 part1:
-	FMOVQ 16(R2), F1
+	FMOVQ (R2), F0
 
 part2:
-	ADD R3, R2
-	FMOVQ (R2), F2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
-	B part5
-
-part6:
-	FMOVD 16(R2), F3
-	TBZ $0x00, R1, part5
-	ADD $+24, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ 16(R2), F3
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F5
-	B part8
-
-part9:
-	FMOVD 16(R2), F5
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F5
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F7
-	B part11
-
-part12:
-	FMOVD 16(R2), F7
-	TBZ $0x00, R1, part11
-	ADD $+24, R2, R6
-	VLD1 (R6), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ 16(R2), F7
-
-part11:
-	ADD R3, R2
-	FMOVQ (R2), F8
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F9
-	B part14
-
-part15:
-	FMOVD 16(R2), F9
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F9
-
-part14:
-	ADD R3, R2
-	FMOVQ (R2), F10
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F11
-	B part17
-
-part18:
-	FMOVD 16(R2), F11
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
-	VLD1 (R2), V11.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F11
-
-part17:
 	B l4
 
 l2:
 	MOVD 32(R0), R2
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS (R2), F0
+	B part5
+
+part6:
+	FMOVD (R2), F0
+	TBZ $0x00, R1, part5
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
+	B part5
+
+part4:
 	FMOVQ (R2), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V10.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F1
-	B part20
 
-part21:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part20
-
-part19:
-	FMOVQ 16(R2), F1
-
-part20:
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	VMOV V1.B16, V11.B16
+part5:
 	B l4
 
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R2
+	VLD1R (R2), [V0.S4]
+	ADD $+4, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
 
@@ -9040,41 +2287,27 @@ l4:
 	CBZ R10, l6
 
 l7:
-	FMOVQ (R8), F12
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R8), F13
-	B part23
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS (R8), F1
+	B part8
 
-part24:
-	FMOVD 16(R8), F13
-	TBZ $0x00, R1, part23
-	ADD $+24, R8, R6
-	VLD1 (R6), V13.S[2]
-	B part23
+part9:
+	FMOVD (R8), F1
+	TBZ $0x00, R1, part8
+	ADD $+8, R8, R6
+	VLD1 (R6), V1.S[2]
+	B part8
 
-part22:
-	FMOVQ 16(R8), F13
+part7:
+	FMOVQ (R8), F1
 
-part23:
-	FMOVQ F12, (R10)
-	FMOVQ F13, 16(R10)
-	ADD $+32, R10
+part8:
+	FMOVQ F1, (R10)
+	ADD $+16, R10
 	ADD R9, R8
-	FMOVQ (R2), F14
-	FMOVD 16(R2), F15
-	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
-	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
-	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
-	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
-	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
-	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
-	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
-	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
-	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
+	FMOVS (R2), F2
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
 	SUB $+1, R7
 	CBNZ R7, l7
@@ -9085,7 +2318,7 @@ l6:
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
+	ADD $+12, R10, R11
 	PRFM (R11), PLDL1KEEP
 	MOVD 96(R0), R11
 	ADD R11, R10
@@ -9098,23 +2331,10 @@ l8:
 l9:
 
 l11:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
+	FMOVQ (R8), F1
 	ADD R9, R8
-	FMOVQ (R2), F14
-	FMOVD 16(R2), F15
-	WORD $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
-	WORD $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	WORD $0x4fae1182 // fmla v2.4s, v12.4s, v14.s[1]
-	WORD $0x4fae11a3 // fmla v3.4s, v13.4s, v14.s[1]
-	WORD $0x4f8e1984 // fmla v4.4s, v12.4s, v14.s[2]
-	WORD $0x4f8e19a5 // fmla v5.4s, v13.4s, v14.s[2]
-	WORD $0x4fae1986 // fmla v6.4s, v12.4s, v14.s[3]
-	WORD $0x4fae19a7 // fmla v7.4s, v13.4s, v14.s[3]
-	WORD $0x4f8f1188 // fmla v8.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a9 // fmla v9.4s, v13.4s, v15.s[0]
-	WORD $0x4faf118a // fmla v10.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11ab // fmla v11.4s, v13.4s, v15.s[1]
+	FMOVS (R2), F2
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
 	SUB $+1, R10
 	CBNZ R10, l11
@@ -9139,1249 +2359,25 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V0.B16, V12.B16, V0.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F12
-	B part26
-
-part27:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part26
-
-part25:
-	FMOVQ 16(R2), F12
-
-part26:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F12
-	B part29
-
-part30:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F12
-
-part29:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F12
-	B part32
-
-part33:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part32
-
-part31:
-	FMOVQ 16(R2), F12
-
-part32:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F12
-	B part35
-
-part36:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F12
-
-part35:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F12
-	B part38
-
-part39:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F12
-
-part38:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F12
-	B part41
-
-part42:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part41
-
-part40:
-	FMOVQ 16(R2), F12
-
-part41:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V11.B16, V12.B16, V11.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 16(R2), F12
-	B part44
-
-part45:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part44
-
-part43:
-	FMOVQ 16(R2), F12
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F12
-	B part47
-
-part48:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F12
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F12
-	B part50
-
-part51:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part50
-
-part49:
-	FMOVQ 16(R2), F12
-
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F12
-	B part53
-
-part54:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part53
-
-part52:
-	FMOVQ 16(R2), F12
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 16(R2), F12
-	B part56
-
-part57:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part56
-
-part55:
-	FMOVQ 16(R2), F12
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 16(R2), F12
-	B part59
-
-part60:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part59
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part59
-
-part58:
-	FMOVQ 16(R2), F12
-
-part59:
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 16(R2), F12
-	B part62
-
-part63:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part62
-
-part61:
-	FMOVQ 16(R2), F12
-
-part62:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 16(R2), F12
-	B part65
-
-part66:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part65
-
-part64:
-	FMOVQ 16(R2), F12
-
-part65:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 16(R2), F12
-	B part68
-
-part69:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part68
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part68
-
-part67:
-	FMOVQ 16(R2), F12
-
-part68:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 16(R2), F12
-	B part71
-
-part72:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part71
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part71
-
-part70:
-	FMOVQ 16(R2), F12
-
-part71:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 16(R2), F12
-	B part74
-
-part75:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part74
-
-part73:
-	FMOVQ 16(R2), F12
-
-part74:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 16(R2), F12
-	B part77
-
-part78:
-	FMOVD 16(R2), F12
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part77
-
-part76:
-	FMOVQ 16(R2), F12
-
-part77:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
-	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
-	VMOV V12.B16, V0.B16
-	WORD $0x4ea0e82c // fcmlt v12.4s, v1.4s, #0.0
-	WORD $0x4e6c1c2c // bic v12.16b, v1.16b, v12.16b
-	VMOV V12.B16, V1.B16
-	WORD $0x4ea0e84c // fcmlt v12.4s, v2.4s, #0.0
-	WORD $0x4e6c1c4c // bic v12.16b, v2.16b, v12.16b
-	VMOV V12.B16, V2.B16
-	WORD $0x4ea0e86c // fcmlt v12.4s, v3.4s, #0.0
-	WORD $0x4e6c1c6c // bic v12.16b, v3.16b, v12.16b
-	VMOV V12.B16, V3.B16
-	WORD $0x4ea0e88c // fcmlt v12.4s, v4.4s, #0.0
-	WORD $0x4e6c1c8c // bic v12.16b, v4.16b, v12.16b
-	VMOV V12.B16, V4.B16
-	WORD $0x4ea0e8ac // fcmlt v12.4s, v5.4s, #0.0
-	WORD $0x4e6c1cac // bic v12.16b, v5.16b, v12.16b
-	VMOV V12.B16, V5.B16
-	WORD $0x4ea0e8cc // fcmlt v12.4s, v6.4s, #0.0
-	WORD $0x4e6c1ccc // bic v12.16b, v6.16b, v12.16b
-	VMOV V12.B16, V6.B16
-	WORD $0x4ea0e8ec // fcmlt v12.4s, v7.4s, #0.0
-	WORD $0x4e6c1cec // bic v12.16b, v7.16b, v12.16b
-	VMOV V12.B16, V7.B16
-	WORD $0x4ea0e90c // fcmlt v12.4s, v8.4s, #0.0
-	WORD $0x4e6c1d0c // bic v12.16b, v8.16b, v12.16b
-	VMOV V12.B16, V8.B16
-	WORD $0x4ea0e92c // fcmlt v12.4s, v9.4s, #0.0
-	WORD $0x4e6c1d2c // bic v12.16b, v9.16b, v12.16b
-	VMOV V12.B16, V9.B16
-	WORD $0x4ea0e94c // fcmlt v12.4s, v10.4s, #0.0
-	WORD $0x4e6c1d4c // bic v12.16b, v10.16b, v12.16b
-	VMOV V12.B16, V10.B16
-	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
-	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
-	VMOV V12.B16, V11.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F1, 16(R2)
-	B part80
-
-part81:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part80
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part80
-
-part79:
-	FMOVQ F1, 16(R2)
-
-part80:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS F3, 16(R2)
-	B part83
-
-part84:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part83
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
-	B part83
-
-part82:
-	FMOVQ F3, 16(R2)
-
-part83:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS F5, 16(R2)
-	B part86
-
-part87:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part86
-	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
-	B part86
-
-part85:
-	FMOVQ F5, 16(R2)
-
-part86:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F7, 16(R2)
-	B part89
-
-part90:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part89
-	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F7, 16(R2)
-
-part89:
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F9, 16(R2)
-	B part92
-
-part93:
-	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part92
-	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F9, 16(R2)
-
-part92:
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F11, 16(R2)
-	B part95
-
-part96:
-	FMOVD F11, 16(R2)
-	TBZ $0x00, R1, part95
-	ADD $+24, R2, R2
-	VST1 V11.S[2], (R2)
-	B part95
-
-part94:
-	FMOVQ F11, 16(R2)
-
-part95:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	FMOVQ F9, 16(R2)
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	FMOVQ F11, 16(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm7x2 is the micro-kernel for tiles of 7 rows and 2 vectors.
-//
-// func gemm7x2NEON(args *Gemm)
-TEXT ·gemm7x2NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 16(R2), F1
-	B part2
-
-part3:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part2
-	ADD $+24, R2, R6
-	VLD1 (R6), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ 16(R2), F1
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F2
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 16(R2), F3
-	B part5
-
-part6:
-	FMOVD 16(R2), F3
-	TBZ $0x00, R1, part5
-	ADD $+24, R2, R6
-	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ 16(R2), F3
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R2), F5
-	B part8
-
-part9:
-	FMOVD 16(R2), F5
-	TBZ $0x00, R1, part8
-	ADD $+24, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 16(R2), F5
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F6
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS 16(R2), F7
+	FMOVS (R2), F1
 	B part11
 
 part12:
-	FMOVD 16(R2), F7
+	FMOVD (R2), F1
 	TBZ $0x00, R1, part11
-	ADD $+24, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
 	B part11
 
 part10:
-	FMOVQ 16(R2), F7
+	FMOVQ (R2), F1
 
 part11:
-	ADD R3, R2
-	FMOVQ (R2), F8
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F9
-	B part14
-
-part15:
-	FMOVD 16(R2), F9
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part14
-
-part13:
-	FMOVQ 16(R2), F9
-
-part14:
-	ADD R3, R2
-	FMOVQ (R2), F10
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F11
-	B part17
-
-part18:
-	FMOVD 16(R2), F11
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R6
-	VLD1 (R6), V11.S[2]
-	B part17
-
-part16:
-	FMOVQ 16(R2), F11
-
-part17:
-	ADD R3, R2
-	FMOVQ (R2), F12
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F13
-	B part20
-
-part21:
-	FMOVD 16(R2), F13
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R2
-	VLD1 (R2), V13.S[2]
-	B part20
-
-part19:
-	FMOVQ 16(R2), F13
-
-part20:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V2.B16
-	VMOV V0.B16, V4.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V10.B16
-	VMOV V0.B16, V12.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F1
-	B part23
-
-part24:
-	FMOVD 16(R2), F1
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part23
-
-part22:
-	FMOVQ 16(R2), F1
-
-part23:
-	VMOV V1.B16, V3.B16
-	VMOV V1.B16, V5.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V9.B16
-	VMOV V1.B16, V11.B16
-	VMOV V1.B16, V13.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R2, R3
-	VLD1R (R3), [V13.S4]
-	VMOV V13.B16, V12.B16
-	ADD $+28, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F14
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R8), F15
-	B part26
-
-part27:
-	FMOVD 16(R8), F15
-	TBZ $0x00, R1, part26
-	ADD $+24, R8, R6
-	VLD1 (R6), V15.S[2]
-	B part26
-
-part25:
-	FMOVQ 16(R8), F15
-
-part26:
-	FMOVQ F14, (R10)
-	FMOVQ F15, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
-	FMOVQ (R2), F16
-	FMOVD 16(R2), F17
-	ADD $+24, R2, R6
-	VLD1 (R6), V17.S[2]
-	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
-	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
-	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
-	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
-	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
-	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
-	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
-	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
-	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
-	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
-	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
-	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F14
-	FMOVQ 16(R8), F15
-	ADD R9, R8
-	FMOVQ (R2), F16
-	FMOVD 16(R2), F17
-	ADD $+24, R2, R11
-	VLD1 (R11), V17.S[2]
-	WORD $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
-	WORD $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	WORD $0x4fb011c2 // fmla v2.4s, v14.4s, v16.s[1]
-	WORD $0x4fb011e3 // fmla v3.4s, v15.4s, v16.s[1]
-	WORD $0x4f9019c4 // fmla v4.4s, v14.4s, v16.s[2]
-	WORD $0x4f9019e5 // fmla v5.4s, v15.4s, v16.s[2]
-	WORD $0x4fb019c6 // fmla v6.4s, v14.4s, v16.s[3]
-	WORD $0x4fb019e7 // fmla v7.4s, v15.4s, v16.s[3]
-	WORD $0x4f9111c8 // fmla v8.4s, v14.4s, v17.s[0]
-	WORD $0x4f9111e9 // fmla v9.4s, v15.4s, v17.s[0]
-	WORD $0x4fb111ca // fmla v10.4s, v14.4s, v17.s[1]
-	WORD $0x4fb111eb // fmla v11.4s, v15.4s, v17.s[1]
-	WORD $0x4f9119cc // fmla v12.4s, v14.4s, v17.s[2]
-	WORD $0x4f9119ed // fmla v13.4s, v15.4s, v17.s[2]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V0.B16, V14.B16, V0.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F14
-	B part29
-
-part30:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part29
-
-part28:
-	FMOVQ 16(R2), F14
-
-part29:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V1.B16, V14.B16, V1.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V2.B16, V14.B16, V2.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F14
-	B part32
-
-part33:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part32
-
-part31:
-	FMOVQ 16(R2), F14
-
-part32:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V3.B16, V14.B16, V3.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V4.B16, V14.B16, V4.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F14
-	B part35
-
-part36:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part35
-
-part34:
-	FMOVQ 16(R2), F14
-
-part35:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V5.B16, V14.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V6.B16, V14.B16, V6.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F14
-	B part38
-
-part39:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part38
-
-part37:
-	FMOVQ 16(R2), F14
-
-part38:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V7.B16, V14.B16, V7.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V8.B16, V14.B16, V8.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F14
-	B part41
-
-part42:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part41
-
-part40:
-	FMOVQ 16(R2), F14
-
-part41:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V9.B16, V14.B16, V9.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V10.B16, V14.B16, V10.B16
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 16(R2), F14
-	B part44
-
-part45:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part44
-
-part43:
-	FMOVQ 16(R2), F14
-
-part44:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V11.B16, V14.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F14
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V12.B16, V14.B16, V12.B16
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F14
-	B part47
-
-part48:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
-	B part47
-
-part46:
-	FMOVQ 16(R2), F14
-
-part47:
-	VEOR V15.B16, V15.B16, V15.B16
-	WORD $0x6eafe5ce // fcmgt v14.4s, v14.4s, v15.4s
-	VAND V13.B16, V14.B16, V13.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
+	VAND V0.B16, V1.B16, V0.B16
 	B l12
 
 l14:
@@ -10389,201 +2385,27 @@ l14:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F14
-	B part50
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS (R2), F1
+	B part14
 
-part51:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part50
+part15:
+	FMOVD (R2), F1
+	TBZ $0x00, R1, part14
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part14
 
-part49:
-	FMOVQ 16(R2), F14
+part13:
+	FMOVQ (R2), F1
 
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F14
-	B part53
-
-part54:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part53
-
-part52:
-	FMOVQ 16(R2), F14
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 16(R2), F14
-	B part56
-
-part57:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part56
-
-part55:
-	FMOVQ 16(R2), F14
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 16(R2), F14
-	B part59
-
-part60:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part59
-
-part58:
-	FMOVQ 16(R2), F14
-
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 16(R2), F14
-	B part62
-
-part63:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part62
-
-part61:
-	FMOVQ 16(R2), F14
-
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 16(R2), F14
-	B part65
-
-part66:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part65
-
-part64:
-	FMOVQ 16(R2), F14
-
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 16(R2), F14
-	B part68
-
-part69:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part68
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
-	B part68
-
-part67:
-	FMOVQ 16(R2), F14
-
-part68:
+part14:
 	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ef // fsub v15.4s, v15.4s, v14.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	VDUP R2, V2.S4
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	B l12
 
 l15:
@@ -10591,246 +2413,33 @@ l15:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc00 // fmul v0.4s, v0.4s, v14.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 16(R2), F14
-	B part71
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS (R2), F1
+	B part17
 
-part72:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part71
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part71
+part18:
+	FMOVD (R2), F1
+	TBZ $0x00, R1, part17
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part17
 
-part70:
-	FMOVQ 16(R2), F14
+part16:
+	FMOVQ (R2), F1
 
-part71:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc21 // fmul v1.4s, v1.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc42 // fmul v2.4s, v2.4s, v14.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 16(R2), F14
-	B part74
-
-part75:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part74
-
-part73:
-	FMOVQ 16(R2), F14
-
-part74:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc63 // fmul v3.4s, v3.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edc84 // fmul v4.4s, v4.4s, v14.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 16(R2), F14
-	B part77
-
-part78:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part77
-
-part76:
-	FMOVQ 16(R2), F14
-
-part77:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edca5 // fmul v5.4s, v5.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edcc6 // fmul v6.4s, v6.4s, v14.4s
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS 16(R2), F14
-	B part80
-
-part81:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part80
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part80
-
-part79:
-	FMOVQ 16(R2), F14
-
-part80:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edce7 // fmul v7.4s, v7.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd08 // fmul v8.4s, v8.4s, v14.4s
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS 16(R2), F14
-	B part83
-
-part84:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part83
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part83
-
-part82:
-	FMOVQ 16(R2), F14
-
-part83:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd29 // fmul v9.4s, v9.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd4a // fmul v10.4s, v10.4s, v14.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 16(R2), F14
-	B part86
-
-part87:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part86
-	ADD $+24, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part86
-
-part85:
-	FMOVQ 16(R2), F14
-
-part86:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd6b // fmul v11.4s, v11.4s, v14.4s
-	ADD R3, R2
-	FMOVQ (R2), F14
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS 16(R2), F14
-	B part89
-
-part90:
-	FMOVD 16(R2), F14
-	TBZ $0x00, R1, part89
-	ADD $+24, R2, R2
-	VLD1 (R2), V14.S[2]
-	B part89
-
-part88:
-	FMOVQ 16(R2), F14
-
-part89:
-	WORD $0x6e2eddce // fmul v14.4s, v14.4s, v14.4s
+part17:
+	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	MOVD $0x3f800000, R2
-	VDUP R2, V15.S4
-	WORD $0x4eaed5ee // fsub v14.4s, v15.4s, v14.4s
-	WORD $0x6e2eddad // fmul v13.4s, v13.4s, v14.4s
+	VDUP R2, V2.S4
+	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	B l12
 
 l13:
-	WORD $0x4ea0e80e // fcmlt v14.4s, v0.4s, #0.0
-	WORD $0x4e6e1c0e // bic v14.16b, v0.16b, v14.16b
-	VMOV V14.B16, V0.B16
-	WORD $0x4ea0e82e // fcmlt v14.4s, v1.4s, #0.0
-	WORD $0x4e6e1c2e // bic v14.16b, v1.16b, v14.16b
-	VMOV V14.B16, V1.B16
-	WORD $0x4ea0e84e // fcmlt v14.4s, v2.4s, #0.0
-	WORD $0x4e6e1c4e // bic v14.16b, v2.16b, v14.16b
-	VMOV V14.B16, V2.B16
-	WORD $0x4ea0e86e // fcmlt v14.4s, v3.4s, #0.0
-	WORD $0x4e6e1c6e // bic v14.16b, v3.16b, v14.16b
-	VMOV V14.B16, V3.B16
-	WORD $0x4ea0e88e // fcmlt v14.4s, v4.4s, #0.0
-	WORD $0x4e6e1c8e // bic v14.16b, v4.16b, v14.16b
-	VMOV V14.B16, V4.B16
-	WORD $0x4ea0e8ae // fcmlt v14.4s, v5.4s, #0.0
-	WORD $0x4e6e1cae // bic v14.16b, v5.16b, v14.16b
-	VMOV V14.B16, V5.B16
-	WORD $0x4ea0e8ce // fcmlt v14.4s, v6.4s, #0.0
-	WORD $0x4e6e1cce // bic v14.16b, v6.16b, v14.16b
-	VMOV V14.B16, V6.B16
-	WORD $0x4ea0e8ee // fcmlt v14.4s, v7.4s, #0.0
-	WORD $0x4e6e1cee // bic v14.16b, v7.16b, v14.16b
-	VMOV V14.B16, V7.B16
-	WORD $0x4ea0e90e // fcmlt v14.4s, v8.4s, #0.0
-	WORD $0x4e6e1d0e // bic v14.16b, v8.16b, v14.16b
-	VMOV V14.B16, V8.B16
-	WORD $0x4ea0e92e // fcmlt v14.4s, v9.4s, #0.0
-	WORD $0x4e6e1d2e // bic v14.16b, v9.16b, v14.16b
-	VMOV V14.B16, V9.B16
-	WORD $0x4ea0e94e // fcmlt v14.4s, v10.4s, #0.0
-	WORD $0x4e6e1d4e // bic v14.16b, v10.16b, v14.16b
-	VMOV V14.B16, V10.B16
-	WORD $0x4ea0e96e // fcmlt v14.4s, v11.4s, #0.0
-	WORD $0x4e6e1d6e // bic v14.16b, v11.16b, v14.16b
-	VMOV V14.B16, V11.B16
-	WORD $0x4ea0e98e // fcmlt v14.4s, v12.4s, #0.0
-	WORD $0x4e6e1d8e // bic v14.16b, v12.16b, v14.16b
-	VMOV V14.B16, V12.B16
-	WORD $0x4ea0e9ae // fcmlt v14.4s, v13.4s, #0.0
-	WORD $0x4e6e1dae // bic v14.16b, v13.16b, v14.16b
-	VMOV V14.B16, V13.B16
+	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
+	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
+	VMOV V1.B16, V0.B16
 
 l12:
 	MOVD $local-128(SP), R2
@@ -10840,156 +2449,28 @@ l12:
 	BEQ l16
 	MOVD R2, R2
 	MOVD 80(R0), R3
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS F0, (R2)
+	B part20
+
+part21:
+	FMOVD F0, (R2)
+	TBZ $0x00, R1, part20
+	ADD $+8, R2, R2
+	VST1 V0.S[2], (R2)
+	B part20
+
+part19:
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F1, 16(R2)
-	B part92
 
-part93:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part92
-	ADD $+24, R2, R6
-	VST1 V1.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F1, 16(R2)
-
-part92:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F3, 16(R2)
-	B part95
-
-part96:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part95
-	ADD $+24, R2, R6
-	VST1 V3.S[2], (R6)
-	B part95
-
-part94:
-	FMOVQ F3, 16(R2)
-
-part95:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS F5, 16(R2)
-	B part98
-
-part99:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part98
-	ADD $+24, R2, R6
-	VST1 V5.S[2], (R6)
-	B part98
-
-part97:
-	FMOVQ F5, 16(R2)
-
-part98:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F7, 16(R2)
-	B part101
-
-part102:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part101
-	ADD $+24, R2, R6
-	VST1 V7.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F7, 16(R2)
-
-part101:
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
-	FMOVS F9, 16(R2)
-	B part104
-
-part105:
-	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part104
-	ADD $+24, R2, R6
-	VST1 V9.S[2], (R6)
-	B part104
-
-part103:
-	FMOVQ F9, 16(R2)
-
-part104:
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
-	FMOVS F11, 16(R2)
-	B part107
-
-part108:
-	FMOVD F11, 16(R2)
-	TBZ $0x00, R1, part107
-	ADD $+24, R2, R6
-	VST1 V11.S[2], (R6)
-	B part107
-
-part106:
-	FMOVQ F11, 16(R2)
-
-part107:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
-	FMOVS F13, 16(R2)
-	B part110
-
-part111:
-	FMOVD F13, 16(R2)
-	TBZ $0x00, R1, part110
-	ADD $+24, R2, R2
-	VST1 V13.S[2], (R2)
-	B part110
-
-part109:
-	FMOVQ F13, 16(R2)
-
-part110:
+part20:
 	B l17
 
 l16:
 	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	FMOVQ F9, 16(R2)
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	FMOVQ F11, 16(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
 
 l17:
 	MOVD $local-128(SP), R2
@@ -11002,35 +2483,17 @@ l17:
 	MOVD (R2), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 8(R3)
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
@@ -12360,10 +3823,10 @@ l17:
 l18:
 	RET
 
-// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
-// func gemm1x3NEON(args *Gemm)
-TEXT ·gemm1x3NEON(SB), $128-8
+// func gemm4x2NEON(args *Gemm)
+TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
 	MOVD $local-128(SP), R2
@@ -12396,6 +3859,11 @@ l0:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	B l4
 
 l1:
@@ -12404,1770 +3872,119 @@ l1:
 	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
+	FMOVS 16(R2), F1
 	B part2
 
 part3:
-	FMOVD 32(R2), F2
+	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+24, R2, R6
+	VLD1 (R6), V1.S[2]
 	B part2
 
 part1:
-	FMOVQ 32(R2), F2
+	FMOVQ 16(R2), F1
 
 part2:
+	ADD R3, R2
+	FMOVQ (R2), F2
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 16(R2), F3
+	B part5
+
+part6:
+	FMOVD 16(R2), F3
+	TBZ $0x00, R1, part5
+	ADD $+24, R2, R6
+	VLD1 (R6), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ 16(R2), F3
+
+part5:
+	ADD R3, R2
+	FMOVQ (R2), F4
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 16(R2), F5
+	B part8
+
+part9:
+	FMOVD 16(R2), F5
+	TBZ $0x00, R1, part8
+	ADD $+24, R2, R6
+	VLD1 (R6), V5.S[2]
+	B part8
+
+part7:
+	FMOVQ 16(R2), F5
+
+part8:
+	ADD R3, R2
+	FMOVQ (R2), F6
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 16(R2), F7
+	B part11
+
+part12:
+	FMOVD 16(R2), F7
+	TBZ $0x00, R1, part11
+	ADD $+24, R2, R2
+	VLD1 (R2), V7.S[2]
+	B part11
+
+part10:
+	FMOVQ 16(R2), F7
+
+part11:
 	B l4
 
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
+	VMOV V0.B16, V2.B16
+	VMOV V0.B16, V4.B16
+	VMOV V0.B16, V6.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 16(R2), F1
+	B part14
+
+part15:
+	FMOVD 16(R2), F1
+	TBZ $0x00, R1, part14
+	ADD $+24, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part14
+
+part13:
 	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F2
-	B part5
 
-part6:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F2
-
-part5:
+part14:
+	VMOV V1.B16, V3.B16
+	VMOV V1.B16, V5.B16
+	VMOV V1.B16, V7.B16
 	B l4
 
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F3
-	FMOVQ 16(R8), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R8), F5
-	B part8
-
-part9:
-	FMOVD 32(R8), F5
-	TBZ $0x00, R1, part8
-	ADD $+40, R8, R6
-	VLD1 (R6), V5.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R8), F5
-
-part8:
-	FMOVQ F3, (R10)
-	FMOVQ F4, 16(R10)
-	FMOVQ F5, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVS (R2), F6
-	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F3
-	FMOVQ 16(R8), F4
-	FMOVQ 32(R8), F5
-	ADD R9, R8
-	FMOVS (R2), F6
-	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V0.B16, V3.B16, V0.B16
-	FMOVQ 16(R2), F3
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V1.B16, V3.B16, V1.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F3
-	B part11
-
-part12:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F3
-
-part11:
-	VEOR V4.B16, V4.B16, V4.B16
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F3
-	B part14
-
-part15:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F3
-
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F3
-	B part17
-
-part18:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F3
-
-part17:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
-	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
-	VMOV V3.B16, V0.B16
-	WORD $0x4ea0e823 // fcmlt v3.4s, v1.4s, #0.0
-	WORD $0x4e631c23 // bic v3.16b, v1.16b, v3.16b
-	VMOV V3.B16, V1.B16
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
 	VMOV V3.B16, V2.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F2, 32(R2)
-	B part20
-
-part21:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R2
-	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, 32(R2)
-
-part20:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
-//
-// func gemm2x3NEON(args *Gemm)
-TEXT ·gemm2x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R2
-	VLD1 (R2), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F2
-	B part8
-
-part9:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F2
-
-part8:
-	VMOV V2.B16, V5.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F6
-	FMOVQ 16(R8), F7
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R8), F8
-	B part11
-
-part12:
-	FMOVD 32(R8), F8
-	TBZ $0x00, R1, part11
-	ADD $+40, R8, R6
-	VLD1 (R6), V8.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R8), F8
-
-part11:
-	FMOVQ F6, (R10)
-	FMOVQ F7, 16(R10)
-	FMOVQ F8, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVD (R2), F9
-	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
-	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
-	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	ADD R9, R8
-	FMOVD (R2), F9
-	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
-	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
-	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V0.B16, V6.B16, V0.B16
-	FMOVQ 16(R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V1.B16, V6.B16, V1.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F6
-	B part14
-
-part15:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F6
-
-part14:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V2.B16, V6.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V3.B16, V6.B16, V3.B16
-	FMOVQ 16(R2), F6
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V4.B16, V6.B16, V4.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F6
-	B part17
-
-part18:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F6
-
-part17:
-	VEOR V7.B16, V7.B16, V7.B16
-	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
-	VAND V5.B16, V6.B16, V5.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F6
-	B part20
-
-part21:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F6
-
-part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F6
-	B part23
-
-part24:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F6
-
-part23:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F6
-	B part26
-
-part27:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F6
-
-part26:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F6
-	B part29
-
-part30:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F6
-
-part29:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
-	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
-	VMOV V6.B16, V0.B16
-	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	VMOV V6.B16, V1.B16
-	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
-	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
-	VMOV V6.B16, V2.B16
-	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
-	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
-	VMOV V6.B16, V3.B16
-	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
-	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
-	VMOV V6.B16, V4.B16
-	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
-	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
-	VMOV V6.B16, V5.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F2, 32(R2)
-	B part32
-
-part33:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part32
-
-part31:
-	FMOVQ F2, 32(R2)
-
-part32:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F5, 32(R2)
-	B part35
-
-part36:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R2
-	VST1 V5.S[2], (R2)
-	B part35
-
-part34:
-	FMOVQ F5, 32(R2)
-
-part35:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
-//
-// func gemm3x3NEON(args *Gemm)
-TEXT ·gemm3x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F8
-	B part8
-
-part9:
-	FMOVD 32(R2), F8
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F8
-
-part8:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F2
-	B part11
-
-part12:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F2
-
-part11:
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
 	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F9
-	FMOVQ 16(R8), F10
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R8), F11
-	B part14
-
-part15:
-	FMOVD 32(R8), F11
-	TBZ $0x00, R1, part14
-	ADD $+40, R8, R6
-	VLD1 (R6), V11.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R8), F11
-
-part14:
-	FMOVQ F9, (R10)
-	FMOVQ F10, 16(R10)
-	FMOVQ F11, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVD (R2), F12
-	ADD $+8, R2, R6
-	VLD1 (R6), V12.S[2]
-	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
-	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
-	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
-	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F9
-	FMOVQ 16(R8), F10
-	FMOVQ 32(R8), F11
-	ADD R9, R8
-	FMOVD (R2), F12
-	ADD $+8, R2, R11
-	VLD1 (R11), V12.S[2]
-	WORD $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
-	WORD $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
-	WORD $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	WORD $0x4fac1123 // fmla v3.4s, v9.4s, v12.s[1]
-	WORD $0x4fac1144 // fmla v4.4s, v10.4s, v12.s[1]
-	WORD $0x4fac1165 // fmla v5.4s, v11.4s, v12.s[1]
-	WORD $0x4f8c1926 // fmla v6.4s, v9.4s, v12.s[2]
-	WORD $0x4f8c1947 // fmla v7.4s, v10.4s, v12.s[2]
-	WORD $0x4f8c1968 // fmla v8.4s, v11.4s, v12.s[2]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V0.B16, V9.B16, V0.B16
-	FMOVQ 16(R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V1.B16, V9.B16, V1.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F9
-	B part17
-
-part18:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F9
-
-part17:
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V2.B16, V9.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V3.B16, V9.B16, V3.B16
-	FMOVQ 16(R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V4.B16, V9.B16, V4.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F9
-	B part20
-
-part21:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F9
-
-part20:
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V5.B16, V9.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V6.B16, V9.B16, V6.B16
-	FMOVQ 16(R2), F9
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V7.B16, V9.B16, V7.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F9
-	B part23
-
-part24:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R2
-	VLD1 (R2), V9.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F9
-
-part23:
-	VEOR V10.B16, V10.B16, V10.B16
-	WORD $0x6eaae529 // fcmgt v9.4s, v9.4s, v10.4s
-	VAND V8.B16, V9.B16, V8.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	FMOVQ 16(R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F9
-	B part26
-
-part27:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F9
-
-part26:
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F9
-	B part29
-
-part30:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F9
-
-part29:
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	FMOVQ 16(R2), F9
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F9
-	B part32
-
-part33:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R2
-	VLD1 (R2), V9.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F9
-
-part32:
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d54a // fsub v10.4s, v10.4s, v9.4s
-	WORD $0x6e2add29 // fmul v9.4s, v9.4s, v10.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc00 // fmul v0.4s, v0.4s, v9.4s
-	FMOVQ 16(R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F9
-	B part35
-
-part36:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F9
-
-part35:
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	FMOVQ 16(R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F9
-	B part38
-
-part39:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V9.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F9
-
-part38:
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
-	ADD R3, R2
-	FMOVQ (R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dcc6 // fmul v6.4s, v6.4s, v9.4s
-	FMOVQ 16(R2), F9
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F9
-	B part41
-
-part42:
-	FMOVD 32(R2), F9
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R2
-	VLD1 (R2), V9.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F9
-
-part41:
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V10.S4
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
-	WORD $0x4e691c09 // bic v9.16b, v0.16b, v9.16b
-	VMOV V9.B16, V0.B16
-	WORD $0x4ea0e829 // fcmlt v9.4s, v1.4s, #0.0
-	WORD $0x4e691c29 // bic v9.16b, v1.16b, v9.16b
-	VMOV V9.B16, V1.B16
-	WORD $0x4ea0e849 // fcmlt v9.4s, v2.4s, #0.0
-	WORD $0x4e691c49 // bic v9.16b, v2.16b, v9.16b
-	VMOV V9.B16, V2.B16
-	WORD $0x4ea0e869 // fcmlt v9.4s, v3.4s, #0.0
-	WORD $0x4e691c69 // bic v9.16b, v3.16b, v9.16b
-	VMOV V9.B16, V3.B16
-	WORD $0x4ea0e889 // fcmlt v9.4s, v4.4s, #0.0
-	WORD $0x4e691c89 // bic v9.16b, v4.16b, v9.16b
-	VMOV V9.B16, V4.B16
-	WORD $0x4ea0e8a9 // fcmlt v9.4s, v5.4s, #0.0
-	WORD $0x4e691ca9 // bic v9.16b, v5.16b, v9.16b
-	VMOV V9.B16, V5.B16
-	WORD $0x4ea0e8c9 // fcmlt v9.4s, v6.4s, #0.0
-	WORD $0x4e691cc9 // bic v9.16b, v6.16b, v9.16b
-	VMOV V9.B16, V6.B16
-	WORD $0x4ea0e8e9 // fcmlt v9.4s, v7.4s, #0.0
-	WORD $0x4e691ce9 // bic v9.16b, v7.16b, v9.16b
-	VMOV V9.B16, V7.B16
-	WORD $0x4ea0e909 // fcmlt v9.4s, v8.4s, #0.0
-	WORD $0x4e691d09 // bic v9.16b, v8.16b, v9.16b
-	VMOV V9.B16, V8.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS F2, 32(R2)
-	B part44
-
-part45:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part44
-
-part43:
-	FMOVQ F2, 32(R2)
-
-part44:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS F5, 32(R2)
-	B part47
-
-part48:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
-	B part47
-
-part46:
-	FMOVQ F5, 32(R2)
-
-part47:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS F8, 32(R2)
-	B part50
-
-part51:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R2
-	VST1 V8.S[2], (R2)
-	B part50
-
-part49:
-	FMOVQ F8, 32(R2)
-
-part50:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
-//
-// func gemm4x3NEON(args *Gemm)
-TEXT ·gemm4x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F8
-	B part8
-
-part9:
-	FMOVD 32(R2), F8
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F8
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F9
-	FMOVQ 16(R2), F10
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F11
-	B part11
-
-part12:
-	FMOVD 32(R2), F11
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R2
-	VLD1 (R2), V11.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F11
-
-part11:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F2
-	B part14
-
-part15:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F2
-
-part14:
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
 	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
 	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
 	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
+	VLD1R (R3), [V7.S4]
+	VMOV V7.B16, V6.B16
 	ADD $+16, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
@@ -14186,42 +4003,36 @@ l4:
 	CBZ R10, l6
 
 l7:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
+	FMOVQ (R8), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS 32(R8), F14
+	FMOVS 16(R8), F9
 	B part17
 
 part18:
-	FMOVD 32(R8), F14
+	FMOVD 16(R8), F9
 	TBZ $0x00, R1, part17
-	ADD $+40, R8, R6
-	VLD1 (R6), V14.S[2]
+	ADD $+24, R8, R6
+	VLD1 (R6), V9.S[2]
 	B part17
 
 part16:
-	FMOVQ 32(R8), F14
+	FMOVQ 16(R8), F9
 
 part17:
-	FMOVQ F12, (R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	ADD $+48, R10
+	FMOVQ F8, (R10)
+	FMOVQ F9, 16(R10)
+	ADD $+32, R10
 	ADD R9, R8
-	FMOVQ (R2), F15
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
-	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
-	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
-	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
-	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
-	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
-	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
-	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
-	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
+	FMOVQ (R2), F10
+	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
+	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
+	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
+	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
+	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
+	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
+	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R7
 	CBNZ R7, l7
@@ -14232,7 +4043,7 @@ l6:
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
+	ADD $+28, R10, R11
 	PRFM (R11), PLDL1KEEP
 	MOVD 96(R0), R11
 	ADD R11, R10
@@ -14245,23 +4056,18 @@ l8:
 l9:
 
 l11:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
-	FMOVQ 32(R8), F14
+	FMOVQ (R8), F8
+	FMOVQ 16(R8), F9
 	ADD R9, R8
-	FMOVQ (R2), F15
-	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
-	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
-	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
-	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
-	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
-	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
-	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
-	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
-	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
-	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
+	FMOVQ (R2), F10
+	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
+	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	WORD $0x4faa1102 // fmla v2.4s, v8.4s, v10.s[1]
+	WORD $0x4faa1123 // fmla v3.4s, v9.4s, v10.s[1]
+	WORD $0x4f8a1904 // fmla v4.4s, v8.4s, v10.s[2]
+	WORD $0x4f8a1925 // fmla v5.4s, v9.4s, v10.s[2]
+	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
+	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R10
 	CBNZ R10, l11
@@ -14286,3165 +4092,656 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V0.B16, V12.B16, V0.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V1.B16, V12.B16, V1.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F12
-	B part20
-
-part21:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F12
-
-part20:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V2.B16, V12.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V3.B16, V12.B16, V3.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V4.B16, V12.B16, V4.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F12
-	B part23
-
-part24:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F12
-
-part23:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V5.B16, V12.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V6.B16, V12.B16, V6.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V7.B16, V12.B16, V7.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F12
-	B part26
-
-part27:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F12
-
-part26:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V8.B16, V12.B16, V8.B16
-	ADD R3, R2
-	FMOVQ (R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V9.B16, V12.B16, V9.B16
-	FMOVQ 16(R2), F12
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V10.B16, V12.B16, V10.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F12
-	B part29
-
-part30:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F12
-
-part29:
-	VEOR V13.B16, V13.B16, V13.B16
-	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
-	VAND V11.B16, V12.B16, V11.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F12
-	B part32
-
-part33:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F12
-
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F12
-	B part35
-
-part36:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F12
-
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F12
-	B part38
-
-part39:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F12
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F12
-	B part41
-
-part42:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F12
-
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F12
-	B part44
-
-part45:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part44
-
-part43:
-	FMOVQ 32(R2), F12
-
-part44:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F12
-	B part47
-
-part48:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F12
-
-part47:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F12
-	B part50
-
-part51:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F12
-
-part50:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F12
-	B part53
-
-part54:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part53
-
-part52:
-	FMOVQ 32(R2), F12
-
-part53:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
-	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
-	VMOV V12.B16, V0.B16
-	WORD $0x4ea0e82c // fcmlt v12.4s, v1.4s, #0.0
-	WORD $0x4e6c1c2c // bic v12.16b, v1.16b, v12.16b
-	VMOV V12.B16, V1.B16
-	WORD $0x4ea0e84c // fcmlt v12.4s, v2.4s, #0.0
-	WORD $0x4e6c1c4c // bic v12.16b, v2.16b, v12.16b
-	VMOV V12.B16, V2.B16
-	WORD $0x4ea0e86c // fcmlt v12.4s, v3.4s, #0.0
-	WORD $0x4e6c1c6c // bic v12.16b, v3.16b, v12.16b
-	VMOV V12.B16, V3.B16
-	WORD $0x4ea0e88c // fcmlt v12.4s, v4.4s, #0.0
-	WORD $0x4e6c1c8c // bic v12.16b, v4.16b, v12.16b
-	VMOV V12.B16, V4.B16
-	WORD $0x4ea0e8ac // fcmlt v12.4s, v5.4s, #0.0
-	WORD $0x4e6c1cac // bic v12.16b, v5.16b, v12.16b
-	VMOV V12.B16, V5.B16
-	WORD $0x4ea0e8cc // fcmlt v12.4s, v6.4s, #0.0
-	WORD $0x4e6c1ccc // bic v12.16b, v6.16b, v12.16b
-	VMOV V12.B16, V6.B16
-	WORD $0x4ea0e8ec // fcmlt v12.4s, v7.4s, #0.0
-	WORD $0x4e6c1cec // bic v12.16b, v7.16b, v12.16b
-	VMOV V12.B16, V7.B16
-	WORD $0x4ea0e90c // fcmlt v12.4s, v8.4s, #0.0
-	WORD $0x4e6c1d0c // bic v12.16b, v8.16b, v12.16b
-	VMOV V12.B16, V8.B16
-	WORD $0x4ea0e92c // fcmlt v12.4s, v9.4s, #0.0
-	WORD $0x4e6c1d2c // bic v12.16b, v9.16b, v12.16b
-	VMOV V12.B16, V9.B16
-	WORD $0x4ea0e94c // fcmlt v12.4s, v10.4s, #0.0
-	WORD $0x4e6c1d4c // bic v12.16b, v10.16b, v12.16b
-	VMOV V12.B16, V10.B16
-	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
-	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
-	VMOV V12.B16, V11.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F2, 32(R2)
-	B part56
-
-part57:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part56
-
-part55:
-	FMOVQ F2, 32(R2)
-
-part56:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS F5, 32(R2)
-	B part59
-
-part60:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
-	B part59
-
-part58:
-	FMOVQ F5, 32(R2)
-
-part59:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS F8, 32(R2)
-	B part62
-
-part63:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
-	B part62
-
-part61:
-	FMOVQ F8, 32(R2)
-
-part62:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F11, 32(R2)
-	B part65
-
-part66:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R2
-	VST1 V11.S[2], (R2)
-	B part65
-
-part64:
-	FMOVQ F11, 32(R2)
-
-part65:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm5x3 is the micro-kernel for tiles of 5 rows and 3 vectors.
-//
-// func gemm5x3NEON(args *Gemm)
-TEXT ·gemm5x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
+	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F8
-	B part8
-
-part9:
-	FMOVD 32(R2), F8
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F8
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F9
-	FMOVQ 16(R2), F10
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F11
-	B part11
-
-part12:
-	FMOVD 32(R2), F11
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R6
-	VLD1 (R6), V11.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F11
-
-part11:
-	ADD R3, R2
-	FMOVQ (R2), F12
-	FMOVQ 16(R2), F13
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F14
-	B part14
-
-part15:
-	FMOVD 32(R2), F14
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VLD1 (R2), V14.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F14
-
-part14:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F2
-	B part17
-
-part18:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F2
-
-part17:
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F15
-	FMOVQ 16(R8), F16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V0.B16, V8.B16, V0.B16
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
-	FMOVS 32(R8), F17
+	FMOVS 16(R2), F8
 	B part20
 
 part21:
-	FMOVD 32(R8), F17
+	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part20
-	ADD $+40, R8, R6
-	VLD1 (R6), V17.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R8), F17
-
-part20:
-	FMOVQ F15, (R10)
-	FMOVQ F16, 16(R10)
-	FMOVQ F17, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVQ (R2), F18
-	FMOVS 16(R2), F19
-	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
-	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
-	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
-	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
-	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
-	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
-	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
-	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
-	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
-	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
-	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
-	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
-	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F15
-	FMOVQ 16(R8), F16
-	FMOVQ 32(R8), F17
-	ADD R9, R8
-	FMOVQ (R2), F18
-	FMOVS 16(R2), F19
-	WORD $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
-	WORD $0x4fb211e3 // fmla v3.4s, v15.4s, v18.s[1]
-	WORD $0x4fb21204 // fmla v4.4s, v16.4s, v18.s[1]
-	WORD $0x4fb21225 // fmla v5.4s, v17.4s, v18.s[1]
-	WORD $0x4f9219e6 // fmla v6.4s, v15.4s, v18.s[2]
-	WORD $0x4f921a07 // fmla v7.4s, v16.4s, v18.s[2]
-	WORD $0x4f921a28 // fmla v8.4s, v17.4s, v18.s[2]
-	WORD $0x4fb219e9 // fmla v9.4s, v15.4s, v18.s[3]
-	WORD $0x4fb21a0a // fmla v10.4s, v16.4s, v18.s[3]
-	WORD $0x4fb21a2b // fmla v11.4s, v17.4s, v18.s[3]
-	WORD $0x4f9311ec // fmla v12.4s, v15.4s, v19.s[0]
-	WORD $0x4f93120d // fmla v13.4s, v16.4s, v19.s[0]
-	WORD $0x4f93122e // fmla v14.4s, v17.4s, v19.s[0]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V0.B16, V15.B16, V0.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V1.B16, V15.B16, V1.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F15
-	B part23
-
-part24:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F15
-
-part23:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V2.B16, V15.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V3.B16, V15.B16, V3.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V4.B16, V15.B16, V4.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F15
-	B part26
-
-part27:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F15
-
-part26:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V5.B16, V15.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V6.B16, V15.B16, V6.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V7.B16, V15.B16, V7.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F15
-	B part29
-
-part30:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F15
-
-part29:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V8.B16, V15.B16, V8.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V9.B16, V15.B16, V9.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V10.B16, V15.B16, V10.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F15
-	B part32
-
-part33:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F15
-
-part32:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V11.B16, V15.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V12.B16, V15.B16, V12.B16
-	FMOVQ 16(R2), F15
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V13.B16, V15.B16, V13.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F15
-	B part35
-
-part36:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R2
-	VLD1 (R2), V15.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F15
-
-part35:
-	VEOR V16.B16, V16.B16, V16.B16
-	WORD $0x6eb0e5ef // fcmgt v15.4s, v15.4s, v16.4s
-	VAND V14.B16, V15.B16, V14.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F15
-	B part38
-
-part39:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F15
-
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F15
-	B part41
-
-part42:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F15
-
-part41:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F15
-	B part44
-
-part45:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part44
-
-part43:
-	FMOVQ 32(R2), F15
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F15
-	B part47
-
-part48:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F15
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
-	FMOVQ 16(R2), F15
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F15
-	B part50
-
-part51:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R2
-	VLD1 (R2), V15.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F15
-
-part50:
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd610 // fsub v16.4s, v16.4s, v15.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc00 // fmul v0.4s, v0.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc21 // fmul v1.4s, v1.4s, v15.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F15
-	B part53
-
-part54:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part53
-
-part52:
-	FMOVQ 32(R2), F15
-
-part53:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc42 // fmul v2.4s, v2.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc63 // fmul v3.4s, v3.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdc84 // fmul v4.4s, v4.4s, v15.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 32(R2), F15
-	B part56
-
-part57:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part56
-
-part55:
-	FMOVQ 32(R2), F15
-
-part56:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdca5 // fmul v5.4s, v5.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdcc6 // fmul v6.4s, v6.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdce7 // fmul v7.4s, v7.4s, v15.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 32(R2), F15
-	B part59
-
-part60:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part59
-
-part58:
-	FMOVQ 32(R2), F15
-
-part59:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd08 // fmul v8.4s, v8.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd29 // fmul v9.4s, v9.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd4a // fmul v10.4s, v10.4s, v15.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 32(R2), F15
-	B part62
-
-part63:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VLD1 (R6), V15.S[2]
-	B part62
-
-part61:
-	FMOVQ 32(R2), F15
-
-part62:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd6b // fmul v11.4s, v11.4s, v15.4s
-	ADD R3, R2
-	FMOVQ (R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fdd8c // fmul v12.4s, v12.4s, v15.4s
-	FMOVQ 16(R2), F15
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 32(R2), F15
-	B part65
-
-part66:
-	FMOVD 32(R2), F15
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R2
-	VLD1 (R2), V15.S[2]
-	B part65
-
-part64:
-	FMOVQ 32(R2), F15
-
-part65:
-	WORD $0x6e2fddef // fmul v15.4s, v15.4s, v15.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V16.S4
-	WORD $0x4eafd60f // fsub v15.4s, v16.4s, v15.4s
-	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e80f // fcmlt v15.4s, v0.4s, #0.0
-	WORD $0x4e6f1c0f // bic v15.16b, v0.16b, v15.16b
-	VMOV V15.B16, V0.B16
-	WORD $0x4ea0e82f // fcmlt v15.4s, v1.4s, #0.0
-	WORD $0x4e6f1c2f // bic v15.16b, v1.16b, v15.16b
-	VMOV V15.B16, V1.B16
-	WORD $0x4ea0e84f // fcmlt v15.4s, v2.4s, #0.0
-	WORD $0x4e6f1c4f // bic v15.16b, v2.16b, v15.16b
-	VMOV V15.B16, V2.B16
-	WORD $0x4ea0e86f // fcmlt v15.4s, v3.4s, #0.0
-	WORD $0x4e6f1c6f // bic v15.16b, v3.16b, v15.16b
-	VMOV V15.B16, V3.B16
-	WORD $0x4ea0e88f // fcmlt v15.4s, v4.4s, #0.0
-	WORD $0x4e6f1c8f // bic v15.16b, v4.16b, v15.16b
-	VMOV V15.B16, V4.B16
-	WORD $0x4ea0e8af // fcmlt v15.4s, v5.4s, #0.0
-	WORD $0x4e6f1caf // bic v15.16b, v5.16b, v15.16b
-	VMOV V15.B16, V5.B16
-	WORD $0x4ea0e8cf // fcmlt v15.4s, v6.4s, #0.0
-	WORD $0x4e6f1ccf // bic v15.16b, v6.16b, v15.16b
-	VMOV V15.B16, V6.B16
-	WORD $0x4ea0e8ef // fcmlt v15.4s, v7.4s, #0.0
-	WORD $0x4e6f1cef // bic v15.16b, v7.16b, v15.16b
-	VMOV V15.B16, V7.B16
-	WORD $0x4ea0e90f // fcmlt v15.4s, v8.4s, #0.0
-	WORD $0x4e6f1d0f // bic v15.16b, v8.16b, v15.16b
-	VMOV V15.B16, V8.B16
-	WORD $0x4ea0e92f // fcmlt v15.4s, v9.4s, #0.0
-	WORD $0x4e6f1d2f // bic v15.16b, v9.16b, v15.16b
-	VMOV V15.B16, V9.B16
-	WORD $0x4ea0e94f // fcmlt v15.4s, v10.4s, #0.0
-	WORD $0x4e6f1d4f // bic v15.16b, v10.16b, v15.16b
-	VMOV V15.B16, V10.B16
-	WORD $0x4ea0e96f // fcmlt v15.4s, v11.4s, #0.0
-	WORD $0x4e6f1d6f // bic v15.16b, v11.16b, v15.16b
-	VMOV V15.B16, V11.B16
-	WORD $0x4ea0e98f // fcmlt v15.4s, v12.4s, #0.0
-	WORD $0x4e6f1d8f // bic v15.16b, v12.16b, v15.16b
-	VMOV V15.B16, V12.B16
-	WORD $0x4ea0e9af // fcmlt v15.4s, v13.4s, #0.0
-	WORD $0x4e6f1daf // bic v15.16b, v13.16b, v15.16b
-	VMOV V15.B16, V13.B16
-	WORD $0x4ea0e9cf // fcmlt v15.4s, v14.4s, #0.0
-	WORD $0x4e6f1dcf // bic v15.16b, v14.16b, v15.16b
-	VMOV V15.B16, V14.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F2, 32(R2)
-	B part68
-
-part69:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part68
-
-part67:
-	FMOVQ F2, 32(R2)
-
-part68:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F5, 32(R2)
-	B part71
-
-part72:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part71
-	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
-	B part71
-
-part70:
-	FMOVQ F5, 32(R2)
-
-part71:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F8, 32(R2)
-	B part74
-
-part75:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
-	B part74
-
-part73:
-	FMOVQ F8, 32(R2)
-
-part74:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F11, 32(R2)
-	B part77
-
-part78:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
-	B part77
-
-part76:
-	FMOVQ F11, 32(R2)
-
-part77:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F14, 32(R2)
-	B part80
-
-part81:
-	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part80
-	ADD $+40, R2, R2
-	VST1 V14.S[2], (R2)
-	B part80
-
-part79:
-	FMOVQ F14, 32(R2)
-
-part80:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	FMOVQ F14, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm6x3 is the micro-kernel for tiles of 6 rows and 3 vectors.
-//
-// func gemm6x3NEON(args *Gemm)
-TEXT ·gemm6x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F8
-	B part8
-
-part9:
-	FMOVD 32(R2), F8
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F8
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F9
-	FMOVQ 16(R2), F10
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F11
-	B part11
-
-part12:
-	FMOVD 32(R2), F11
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R6
-	VLD1 (R6), V11.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F11
-
-part11:
-	ADD R3, R2
-	FMOVQ (R2), F12
-	FMOVQ 16(R2), F13
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F14
-	B part14
-
-part15:
-	FMOVD 32(R2), F14
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F14
-
-part14:
-	ADD R3, R2
-	FMOVQ (R2), F15
-	FMOVQ 16(R2), F16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F17
-	B part17
-
-part18:
-	FMOVD 32(R2), F17
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V17.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F17
-
-part17:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V15.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V16.B16
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F2
-	B part20
-
-part21:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F2
-
-part20:
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	VMOV V2.B16, V17.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F18
-	FMOVQ 16(R8), F19
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R8), F20
-	B part23
-
-part24:
-	FMOVD 32(R8), F20
-	TBZ $0x00, R1, part23
-	ADD $+40, R8, R6
-	VLD1 (R6), V20.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R8), F20
-
-part23:
-	FMOVQ F18, (R10)
-	FMOVQ F19, 16(R10)
-	FMOVQ F20, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVQ (R2), F21
-	FMOVD 16(R2), F22
-	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
-	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
-	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
-	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
-	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
-	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
-	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
-	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
-	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
-	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
-	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
-	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
-	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
-	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
-	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
-	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
-	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
-	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
-	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
-	B l5
-
-l6:
-
-l8:
-	MOVD 32(R6), R10
-	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
-	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
-
-l9:
-
-l11:
-	FMOVQ (R8), F18
-	FMOVQ 16(R8), F19
-	FMOVQ 32(R8), F20
-	ADD R9, R8
-	FMOVQ (R2), F21
-	FMOVD 16(R2), F22
-	WORD $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
-	WORD $0x4f951261 // fmla v1.4s, v19.4s, v21.s[0]
-	WORD $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
-	WORD $0x4fb51243 // fmla v3.4s, v18.4s, v21.s[1]
-	WORD $0x4fb51264 // fmla v4.4s, v19.4s, v21.s[1]
-	WORD $0x4fb51285 // fmla v5.4s, v20.4s, v21.s[1]
-	WORD $0x4f951a46 // fmla v6.4s, v18.4s, v21.s[2]
-	WORD $0x4f951a67 // fmla v7.4s, v19.4s, v21.s[2]
-	WORD $0x4f951a88 // fmla v8.4s, v20.4s, v21.s[2]
-	WORD $0x4fb51a49 // fmla v9.4s, v18.4s, v21.s[3]
-	WORD $0x4fb51a6a // fmla v10.4s, v19.4s, v21.s[3]
-	WORD $0x4fb51a8b // fmla v11.4s, v20.4s, v21.s[3]
-	WORD $0x4f96124c // fmla v12.4s, v18.4s, v22.s[0]
-	WORD $0x4f96126d // fmla v13.4s, v19.4s, v22.s[0]
-	WORD $0x4f96128e // fmla v14.4s, v20.4s, v22.s[0]
-	WORD $0x4fb6124f // fmla v15.4s, v18.4s, v22.s[1]
-	WORD $0x4fb61270 // fmla v16.4s, v19.4s, v22.s[1]
-	WORD $0x4fb61291 // fmla v17.4s, v20.4s, v22.s[1]
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
-	B l8
-
-l10:
-	MOVD R7, R10
-	MOVD $+0, R7
-	B l9
-
-l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
-	CMP $+1, R2
-	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V0.B16, V18.B16, V0.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V1.B16, V18.B16, V1.B16
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F18
-	B part26
-
-part27:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R2), F18
-
-part26:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V2.B16, V18.B16, V2.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V3.B16, V18.B16, V3.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V4.B16, V18.B16, V4.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F18
-	B part29
-
-part30:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part29
-
-part28:
-	FMOVQ 32(R2), F18
-
-part29:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V5.B16, V18.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V6.B16, V18.B16, V6.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V7.B16, V18.B16, V7.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F18
-	B part32
-
-part33:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part32
-
-part31:
-	FMOVQ 32(R2), F18
-
-part32:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V8.B16, V18.B16, V8.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V9.B16, V18.B16, V9.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V10.B16, V18.B16, V10.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F18
-	B part35
-
-part36:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F18
-
-part35:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V11.B16, V18.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V12.B16, V18.B16, V12.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V13.B16, V18.B16, V13.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F18
-	B part38
-
-part39:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F18
-
-part38:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V14.B16, V18.B16, V14.B16
-	ADD R3, R2
-	FMOVQ (R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V15.B16, V18.B16, V15.B16
-	FMOVQ 16(R2), F18
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V16.B16, V18.B16, V16.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F18
-	B part41
-
-part42:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R2
-	VLD1 (R2), V18.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F18
-
-part41:
-	VEOR V19.B16, V19.B16, V19.B16
-	WORD $0x6eb3e652 // fcmgt v18.4s, v18.4s, v19.4s
-	VAND V17.B16, V18.B16, V17.B16
-	B l12
-
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F18
-	B part44
-
-part45:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part44
-
-part43:
-	FMOVQ 32(R2), F18
-
-part44:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F18
-	B part47
-
-part48:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F18
-
-part47:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F18
-	B part50
-
-part51:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F18
-
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F18
-	B part53
-
-part54:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part53
-
-part52:
-	FMOVQ 32(R2), F18
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 32(R2), F18
-	B part56
-
-part57:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part56
-
-part55:
-	FMOVQ 32(R2), F18
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
-	FMOVQ 16(R2), F18
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 32(R2), F18
-	B part59
-
-part60:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R2
-	VLD1 (R2), V18.S[2]
-	B part59
-
-part58:
-	FMOVQ 32(R2), F18
-
-part59:
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d673 // fsub v19.4s, v19.4s, v18.4s
-	WORD $0x6e33de52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l12
-
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD R2, R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc00 // fmul v0.4s, v0.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc21 // fmul v1.4s, v1.4s, v18.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 32(R2), F18
-	B part62
-
-part63:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part62
-
-part61:
-	FMOVQ 32(R2), F18
-
-part62:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc63 // fmul v3.4s, v3.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dc84 // fmul v4.4s, v4.4s, v18.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 32(R2), F18
-	B part65
-
-part66:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part65
-
-part64:
-	FMOVQ 32(R2), F18
-
-part65:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dca5 // fmul v5.4s, v5.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dcc6 // fmul v6.4s, v6.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dce7 // fmul v7.4s, v7.4s, v18.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 32(R2), F18
-	B part68
-
-part69:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part68
-
-part67:
-	FMOVQ 32(R2), F18
-
-part68:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd08 // fmul v8.4s, v8.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd29 // fmul v9.4s, v9.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd4a // fmul v10.4s, v10.4s, v18.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 32(R2), F18
-	B part71
-
-part72:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part71
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part71
-
-part70:
-	FMOVQ 32(R2), F18
-
-part71:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd6b // fmul v11.4s, v11.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32dd8c // fmul v12.4s, v12.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 32(R2), F18
-	B part74
-
-part75:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VLD1 (R6), V18.S[2]
-	B part74
-
-part73:
-	FMOVQ 32(R2), F18
-
-part74:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
-	ADD R3, R2
-	FMOVQ (R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
-	FMOVQ 16(R2), F18
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 32(R2), F18
-	B part77
-
-part78:
-	FMOVD 32(R2), F18
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R2
-	VLD1 (R2), V18.S[2]
-	B part77
-
-part76:
-	FMOVQ 32(R2), F18
-
-part77:
-	WORD $0x6e32de52 // fmul v18.4s, v18.4s, v18.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V19.S4
-	WORD $0x4eb2d672 // fsub v18.4s, v19.4s, v18.4s
-	WORD $0x6e32de31 // fmul v17.4s, v17.4s, v18.4s
-	B l12
-
-l13:
-	WORD $0x4ea0e812 // fcmlt v18.4s, v0.4s, #0.0
-	WORD $0x4e721c12 // bic v18.16b, v0.16b, v18.16b
-	VMOV V18.B16, V0.B16
-	WORD $0x4ea0e832 // fcmlt v18.4s, v1.4s, #0.0
-	WORD $0x4e721c32 // bic v18.16b, v1.16b, v18.16b
-	VMOV V18.B16, V1.B16
-	WORD $0x4ea0e852 // fcmlt v18.4s, v2.4s, #0.0
-	WORD $0x4e721c52 // bic v18.16b, v2.16b, v18.16b
-	VMOV V18.B16, V2.B16
-	WORD $0x4ea0e872 // fcmlt v18.4s, v3.4s, #0.0
-	WORD $0x4e721c72 // bic v18.16b, v3.16b, v18.16b
-	VMOV V18.B16, V3.B16
-	WORD $0x4ea0e892 // fcmlt v18.4s, v4.4s, #0.0
-	WORD $0x4e721c92 // bic v18.16b, v4.16b, v18.16b
-	VMOV V18.B16, V4.B16
-	WORD $0x4ea0e8b2 // fcmlt v18.4s, v5.4s, #0.0
-	WORD $0x4e721cb2 // bic v18.16b, v5.16b, v18.16b
-	VMOV V18.B16, V5.B16
-	WORD $0x4ea0e8d2 // fcmlt v18.4s, v6.4s, #0.0
-	WORD $0x4e721cd2 // bic v18.16b, v6.16b, v18.16b
-	VMOV V18.B16, V6.B16
-	WORD $0x4ea0e8f2 // fcmlt v18.4s, v7.4s, #0.0
-	WORD $0x4e721cf2 // bic v18.16b, v7.16b, v18.16b
-	VMOV V18.B16, V7.B16
-	WORD $0x4ea0e912 // fcmlt v18.4s, v8.4s, #0.0
-	WORD $0x4e721d12 // bic v18.16b, v8.16b, v18.16b
-	VMOV V18.B16, V8.B16
-	WORD $0x4ea0e932 // fcmlt v18.4s, v9.4s, #0.0
-	WORD $0x4e721d32 // bic v18.16b, v9.16b, v18.16b
-	VMOV V18.B16, V9.B16
-	WORD $0x4ea0e952 // fcmlt v18.4s, v10.4s, #0.0
-	WORD $0x4e721d52 // bic v18.16b, v10.16b, v18.16b
-	VMOV V18.B16, V10.B16
-	WORD $0x4ea0e972 // fcmlt v18.4s, v11.4s, #0.0
-	WORD $0x4e721d72 // bic v18.16b, v11.16b, v18.16b
-	VMOV V18.B16, V11.B16
-	WORD $0x4ea0e992 // fcmlt v18.4s, v12.4s, #0.0
-	WORD $0x4e721d92 // bic v18.16b, v12.16b, v18.16b
-	VMOV V18.B16, V12.B16
-	WORD $0x4ea0e9b2 // fcmlt v18.4s, v13.4s, #0.0
-	WORD $0x4e721db2 // bic v18.16b, v13.16b, v18.16b
-	VMOV V18.B16, V13.B16
-	WORD $0x4ea0e9d2 // fcmlt v18.4s, v14.4s, #0.0
-	WORD $0x4e721dd2 // bic v18.16b, v14.16b, v18.16b
-	VMOV V18.B16, V14.B16
-	WORD $0x4ea0e9f2 // fcmlt v18.4s, v15.4s, #0.0
-	WORD $0x4e721df2 // bic v18.16b, v15.16b, v18.16b
-	VMOV V18.B16, V15.B16
-	WORD $0x4ea0ea12 // fcmlt v18.4s, v16.4s, #0.0
-	WORD $0x4e721e12 // bic v18.16b, v16.16b, v18.16b
-	VMOV V18.B16, V16.B16
-	WORD $0x4ea0ea32 // fcmlt v18.4s, v17.4s, #0.0
-	WORD $0x4e721e32 // bic v18.16b, v17.16b, v18.16b
-	VMOV V18.B16, V17.B16
-
-l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 120(R0), R3
-	CMP $+4, R3
-	BEQ l16
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS F2, 32(R2)
-	B part80
-
-part81:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part80
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part80
-
-part79:
-	FMOVQ F2, 32(R2)
-
-part80:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS F5, 32(R2)
-	B part83
-
-part84:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part83
-	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
-	B part83
-
-part82:
-	FMOVQ F5, 32(R2)
-
-part83:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS F8, 32(R2)
-	B part86
-
-part87:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part86
-	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
-	B part86
-
-part85:
-	FMOVQ F8, 32(R2)
-
-part86:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS F11, 32(R2)
-	B part89
-
-part90:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part89
-	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
-	B part89
-
-part88:
-	FMOVQ F11, 32(R2)
-
-part89:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F14, 32(R2)
-	B part92
-
-part93:
-	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part92
-	ADD $+40, R2, R6
-	VST1 V14.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F14, 32(R2)
-
-part92:
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F17, 32(R2)
-	B part95
-
-part96:
-	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part95
-	ADD $+40, R2, R2
-	VST1 V17.S[2], (R2)
-	B part95
-
-part94:
-	FMOVQ F17, 32(R2)
-
-part95:
-	B l17
-
-l16:
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	FMOVQ F14, 32(R2)
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	FMOVQ F17, 32(R2)
-
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
-	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
-	B l0
-
-l18:
-	RET
-
-// gemm7x3 is the micro-kernel for tiles of 7 rows and 3 vectors.
-//
-// func gemm7x3NEON(args *Gemm)
-TEXT ·gemm7x3NEON(SB), $128-8
-	MOVD args+0(FP), R0
-	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
-
-l0:
-	MOVD 128(R0), R2
-	CMP $+1, R2
-	BEQ l1
-	CMP $+2, R2
-	BEQ l2
-	CMP $+3, R2
-	BEQ l3
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	B l4
-
-l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
-	MOVD R2, R2
-	MOVD 80(R0), R3
-	FMOVQ (R2), F0
-	FMOVQ 16(R2), F1
-	TBNZ $0x02, R1, part1
-	TBNZ $0x01, R1, part3
-	FMOVS 32(R2), F2
-	B part2
-
-part3:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part2
-	ADD $+40, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ 32(R2), F2
-
-part2:
-	ADD R3, R2
-	FMOVQ (R2), F3
-	FMOVQ 16(R2), F4
-	TBNZ $0x02, R1, part4
-	TBNZ $0x01, R1, part6
-	FMOVS 32(R2), F5
-	B part5
-
-part6:
-	FMOVD 32(R2), F5
-	TBZ $0x00, R1, part5
-	ADD $+40, R2, R6
-	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ 32(R2), F5
-
-part5:
-	ADD R3, R2
-	FMOVQ (R2), F6
-	FMOVQ 16(R2), F7
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R2), F8
-	B part8
-
-part9:
-	FMOVD 32(R2), F8
-	TBZ $0x00, R1, part8
-	ADD $+40, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part8
-
-part7:
-	FMOVQ 32(R2), F8
-
-part8:
-	ADD R3, R2
-	FMOVQ (R2), F9
-	FMOVQ 16(R2), F10
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
-	FMOVS 32(R2), F11
-	B part11
-
-part12:
-	FMOVD 32(R2), F11
-	TBZ $0x00, R1, part11
-	ADD $+40, R2, R6
-	VLD1 (R6), V11.S[2]
-	B part11
-
-part10:
-	FMOVQ 32(R2), F11
-
-part11:
-	ADD R3, R2
-	FMOVQ (R2), F12
-	FMOVQ 16(R2), F13
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F14
-	B part14
-
-part15:
-	FMOVD 32(R2), F14
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R6
-	VLD1 (R6), V14.S[2]
-	B part14
-
-part13:
-	FMOVQ 32(R2), F14
-
-part14:
-	ADD R3, R2
-	FMOVQ (R2), F15
-	FMOVQ 16(R2), F16
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F17
-	B part17
-
-part18:
-	FMOVD 32(R2), F17
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R6
-	VLD1 (R6), V17.S[2]
-	B part17
-
-part16:
-	FMOVQ 32(R2), F17
-
-part17:
-	ADD R3, R2
-	FMOVQ (R2), F18
-	FMOVQ 16(R2), F19
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F20
-	B part20
-
-part21:
-	FMOVD 32(R2), F20
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R2
-	VLD1 (R2), V20.S[2]
-	B part20
-
-part19:
-	FMOVQ 32(R2), F20
-
-part20:
-	B l4
-
-l2:
-	MOVD 32(R0), R2
-	FMOVQ (R2), F0
-	VMOV V0.B16, V3.B16
-	VMOV V0.B16, V6.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V15.B16
-	VMOV V0.B16, V18.B16
-	FMOVQ 16(R2), F1
-	VMOV V1.B16, V4.B16
-	VMOV V1.B16, V7.B16
-	VMOV V1.B16, V10.B16
-	VMOV V1.B16, V13.B16
-	VMOV V1.B16, V16.B16
-	VMOV V1.B16, V19.B16
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F2
-	B part23
-
-part24:
-	FMOVD 32(R2), F2
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part23
-
-part22:
-	FMOVQ 32(R2), F2
-
-part23:
-	VMOV V2.B16, V5.B16
-	VMOV V2.B16, V8.B16
-	VMOV V2.B16, V11.B16
-	VMOV V2.B16, V14.B16
-	VMOV V2.B16, V17.B16
-	VMOV V2.B16, V20.B16
-	B l4
-
-l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R2, R3
-	VLD1R (R3), [V20.S4]
-	VMOV V20.B16, V18.B16
-	VMOV V20.B16, V19.B16
-	ADD $+28, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
-
-l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
-	MOVD 56(R0), R3
-	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
-
-l7:
-	FMOVQ (R8), F21
-	FMOVQ 16(R8), F22
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R8), F23
-	B part26
-
-part27:
-	FMOVD 32(R8), F23
-	TBZ $0x00, R1, part26
-	ADD $+40, R8, R6
-	VLD1 (R6), V23.S[2]
-	B part26
-
-part25:
-	FMOVQ 32(R8), F23
-
-part26:
-	FMOVQ F21, (R10)
-	FMOVQ F22, 16(R10)
-	FMOVQ F23, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
-	FMOVQ (R2), F24
-	FMOVD 16(R2), F25
 	ADD $+24, R2, R6
-	VLD1 (R6), V25.S[2]
-	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
-	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
-	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
-	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
-	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
-	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
-	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
-	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
-	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
-	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
-	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
-	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
-	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
-	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
-	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
-	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
-	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
-	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
-	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
-	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
-	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
+	VLD1 (R6), V8.S[2]
+	B part20
+
+part19:
+	FMOVQ 16(R2), F8
+
+part20:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V1.B16, V8.B16, V1.B16
+	ADD R3, R2
+	FMOVQ (R2), F8
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V2.B16, V8.B16, V2.B16
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 16(R2), F8
+	B part23
+
+part24:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part23
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part23
+
+part22:
+	FMOVQ 16(R2), F8
+
+part23:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V3.B16, V8.B16, V3.B16
+	ADD R3, R2
+	FMOVQ (R2), F8
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V4.B16, V8.B16, V4.B16
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 16(R2), F8
+	B part26
+
+part27:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part26
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part26
+
+part25:
+	FMOVQ 16(R2), F8
+
+part26:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V5.B16, V8.B16, V5.B16
+	ADD R3, R2
+	FMOVQ (R2), F8
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V6.B16, V8.B16, V6.B16
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 16(R2), F8
+	B part29
+
+part30:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part29
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
+	B part29
+
+part28:
+	FMOVQ 16(R2), F8
+
+part29:
+	VEOR V9.B16, V9.B16, V9.B16
+	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
+	VAND V7.B16, V8.B16, V7.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS 16(R2), F8
+	B part32
+
+part33:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part32
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part32
+
+part31:
+	FMOVQ 16(R2), F8
+
+part32:
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS 16(R2), F8
+	B part35
+
+part36:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part35
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part35
+
+part34:
+	FMOVQ 16(R2), F8
+
+part35:
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS 16(R2), F8
+	B part38
+
+part39:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part38
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part38
+
+part37:
+	FMOVQ 16(R2), F8
+
+part38:
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 16(R2), F8
+	B part41
+
+part42:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part41
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
+	B part41
+
+part40:
+	FMOVQ 16(R2), F8
+
+part41:
+	MOVD $0x3f800000, R2
+	VDUP R2, V9.S4
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
+	FMOVS 16(R2), F8
+	B part44
+
+part45:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part44
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part44
+
+part43:
+	FMOVQ 16(R2), F8
+
+part44:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS 16(R2), F8
+	B part47
+
+part48:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part47
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part47
+
+part46:
+	FMOVQ 16(R2), F8
+
+part47:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 16(R2), F8
+	B part50
+
+part51:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part50
+	ADD $+24, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part50
+
+part49:
+	FMOVQ 16(R2), F8
+
+part50:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
+	ADD R3, R2
+	FMOVQ (R2), F8
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS 16(R2), F8
+	B part53
+
+part54:
+	FMOVD 16(R2), F8
+	TBZ $0x00, R1, part53
+	ADD $+24, R2, R2
+	VLD1 (R2), V8.S[2]
+	B part53
+
+part52:
+	FMOVQ 16(R2), F8
+
+part53:
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	MOVD $0x3f800000, R2
+	VDUP R2, V9.S4
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
+	B l12
+
+l13:
+	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
+	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
+	VMOV V8.B16, V0.B16
+	WORD $0x4ea0e828 // fcmlt v8.4s, v1.4s, #0.0
+	WORD $0x4e681c28 // bic v8.16b, v1.16b, v8.16b
+	VMOV V8.B16, V1.B16
+	WORD $0x4ea0e848 // fcmlt v8.4s, v2.4s, #0.0
+	WORD $0x4e681c48 // bic v8.16b, v2.16b, v8.16b
+	VMOV V8.B16, V2.B16
+	WORD $0x4ea0e868 // fcmlt v8.4s, v3.4s, #0.0
+	WORD $0x4e681c68 // bic v8.16b, v3.16b, v8.16b
+	VMOV V8.B16, V3.B16
+	WORD $0x4ea0e888 // fcmlt v8.4s, v4.4s, #0.0
+	WORD $0x4e681c88 // bic v8.16b, v4.16b, v8.16b
+	VMOV V8.B16, V4.B16
+	WORD $0x4ea0e8a8 // fcmlt v8.4s, v5.4s, #0.0
+	WORD $0x4e681ca8 // bic v8.16b, v5.16b, v8.16b
+	VMOV V8.B16, V5.B16
+	WORD $0x4ea0e8c8 // fcmlt v8.4s, v6.4s, #0.0
+	WORD $0x4e681cc8 // bic v8.16b, v6.16b, v8.16b
+	VMOV V8.B16, V6.B16
+	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
+	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
+	VMOV V8.B16, V7.B16
+
+l12:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
+	FMOVS F1, 16(R2)
+	B part56
+
+part57:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part56
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part56
+
+part55:
+	FMOVQ F1, 16(R2)
+
+part56:
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
+	FMOVS F3, 16(R2)
+	B part59
+
+part60:
+	FMOVD F3, 16(R2)
+	TBZ $0x00, R1, part59
+	ADD $+24, R2, R6
+	VST1 V3.S[2], (R6)
+	B part59
+
+part58:
+	FMOVQ F3, 16(R2)
+
+part59:
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
+	FMOVS F5, 16(R2)
+	B part62
+
+part63:
+	FMOVD F5, 16(R2)
+	TBZ $0x00, R1, part62
+	ADD $+24, R2, R6
+	VST1 V5.S[2], (R6)
+	B part62
+
+part61:
+	FMOVQ F5, 16(R2)
+
+part62:
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F7, 16(R2)
+	B part65
+
+part66:
+	FMOVD F7, 16(R2)
+	TBZ $0x00, R1, part65
+	ADD $+24, R2, R2
+	VST1 V7.S[2], (R2)
+	B part65
+
+part64:
+	FMOVQ F7, 16(R2)
+
+part65:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	ADD R3, R2
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
+	ADD R3, R2
+	FMOVQ F4, (R2)
+	FMOVQ F5, 16(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+
+l17:
+	MOVD $local-128(SP), R2
+	MOVD 40(R2), R2
+	ADD $-1, R2
+	CBZ R2, l18
+	MOVD $local-128(SP), R3
+	MOVD R2, 40(R3)
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, (R3)
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 80(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 8(R3)
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD 88(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 16(R3)
+	B l0
+
+l18:
+	RET
+
+// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
+//
+// func gemm2x2NEON(args *Gemm)
+TEXT ·gemm2x2NEON(SB), $128-8
+	MOVD args+0(FP), R0
+	MOVD 120(R0), R1
+	MOVD $local-128(SP), R2
+	MOVD (R0), R3
+	MOVD R3, (R2)
+	MOVD $local-128(SP), R2
+	MOVD 24(R0), R3
+	MOVD R3, 8(R2)
+	MOVD $local-128(SP), R2
+	MOVD 40(R0), R3
+	MOVD R3, 16(R2)
+	MOVD $local-128(SP), R2
+	MOVD 32(R0), R3
+	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 48(R0), R3
+	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
+
+l0:
+	MOVD 128(R0), R2
+	CMP $+1, R2
+	BEQ l1
+	CMP $+2, R2
+	BEQ l2
+	CMP $+3, R2
+	BEQ l3
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	B l4
+
+l1:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ (R2), F0
+	TBNZ $0x02, R1, part1
+	TBNZ $0x01, R1, part3
+	FMOVS 16(R2), F1
+	B part2
+
+part3:
+	FMOVD 16(R2), F1
+	TBZ $0x00, R1, part2
+	ADD $+24, R2, R6
+	VLD1 (R6), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ 16(R2), F1
+
+part2:
+	ADD R3, R2
+	FMOVQ (R2), F2
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 16(R2), F3
+	B part5
+
+part6:
+	FMOVD 16(R2), F3
+	TBZ $0x00, R1, part5
+	ADD $+24, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ 16(R2), F3
+
+part5:
+	B l4
+
+l2:
+	MOVD 32(R0), R2
+	FMOVQ (R2), F0
+	VMOV V0.B16, V2.B16
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 16(R2), F1
+	B part8
+
+part9:
+	FMOVD 16(R2), F1
+	TBZ $0x00, R1, part8
+	ADD $+24, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part8
+
+part7:
+	FMOVQ 16(R2), F1
+
+part8:
+	VMOV V1.B16, V3.B16
+	B l4
+
+l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V3.S4]
+	VMOV V3.B16, V2.B16
+	ADD $+8, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
+
+l7:
+	FMOVQ (R8), F4
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 16(R8), F5
+	B part11
+
+part12:
+	FMOVD 16(R8), F5
+	TBZ $0x00, R1, part11
+	ADD $+24, R8, R6
+	VLD1 (R6), V5.S[2]
+	B part11
+
+part10:
+	FMOVQ 16(R8), F5
+
+part11:
+	FMOVQ F4, (R10)
+	FMOVQ F5, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVD (R2), F6
+	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
 	SUB $+1, R7
 	CBNZ R7, l7
@@ -17455,7 +4752,7 @@ l6:
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
+	ADD $+28, R10, R11
 	PRFM (R11), PLDL1KEEP
 	MOVD 96(R0), R11
 	ADD R11, R10
@@ -17468,35 +4765,14 @@ l8:
 l9:
 
 l11:
-	FMOVQ (R8), F21
-	FMOVQ 16(R8), F22
-	FMOVQ 32(R8), F23
+	FMOVQ (R8), F4
+	FMOVQ 16(R8), F5
 	ADD R9, R8
-	FMOVQ (R2), F24
-	FMOVD 16(R2), F25
-	ADD $+24, R2, R11
-	VLD1 (R11), V25.S[2]
-	WORD $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
-	WORD $0x4f9812c1 // fmla v1.4s, v22.4s, v24.s[0]
-	WORD $0x4f9812e2 // fmla v2.4s, v23.4s, v24.s[0]
-	WORD $0x4fb812a3 // fmla v3.4s, v21.4s, v24.s[1]
-	WORD $0x4fb812c4 // fmla v4.4s, v22.4s, v24.s[1]
-	WORD $0x4fb812e5 // fmla v5.4s, v23.4s, v24.s[1]
-	WORD $0x4f981aa6 // fmla v6.4s, v21.4s, v24.s[2]
-	WORD $0x4f981ac7 // fmla v7.4s, v22.4s, v24.s[2]
-	WORD $0x4f981ae8 // fmla v8.4s, v23.4s, v24.s[2]
-	WORD $0x4fb81aa9 // fmla v9.4s, v21.4s, v24.s[3]
-	WORD $0x4fb81aca // fmla v10.4s, v22.4s, v24.s[3]
-	WORD $0x4fb81aeb // fmla v11.4s, v23.4s, v24.s[3]
-	WORD $0x4f9912ac // fmla v12.4s, v21.4s, v25.s[0]
-	WORD $0x4f9912cd // fmla v13.4s, v22.4s, v25.s[0]
-	WORD $0x4f9912ee // fmla v14.4s, v23.4s, v25.s[0]
-	WORD $0x4fb912af // fmla v15.4s, v21.4s, v25.s[1]
-	WORD $0x4fb912d0 // fmla v16.4s, v22.4s, v25.s[1]
-	WORD $0x4fb912f1 // fmla v17.4s, v23.4s, v25.s[1]
-	WORD $0x4f991ab2 // fmla v18.4s, v21.4s, v25.s[2]
-	WORD $0x4f991ad3 // fmla v19.4s, v22.4s, v25.s[2]
-	WORD $0x4f991af4 // fmla v20.4s, v23.4s, v25.s[2]
+	FMOVD (R2), F6
+	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
 	SUB $+1, R10
 	CBNZ R10, l11
@@ -17521,201 +4797,53 @@ l5:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V0.B16, V21.B16, V0.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V1.B16, V21.B16, V1.B16
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F21
-	B part29
+	FMOVQ (R2), F4
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V0.B16, V4.B16, V0.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 16(R2), F4
+	B part14
 
-part30:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part29
+part15:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part14
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part14
 
-part28:
-	FMOVQ 32(R2), F21
+part13:
+	FMOVQ 16(R2), F4
 
-part29:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V2.B16, V21.B16, V2.B16
+part14:
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V1.B16, V4.B16, V1.B16
 	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V3.B16, V21.B16, V3.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V4.B16, V21.B16, V4.B16
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F21
-	B part32
+	FMOVQ (R2), F4
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V2.B16, V4.B16, V2.B16
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 16(R2), F4
+	B part17
 
-part33:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part32
+part18:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part17
+	ADD $+24, R2, R2
+	VLD1 (R2), V4.S[2]
+	B part17
 
-part31:
-	FMOVQ 32(R2), F21
+part16:
+	FMOVQ 16(R2), F4
 
-part32:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V5.B16, V21.B16, V5.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V6.B16, V21.B16, V6.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V7.B16, V21.B16, V7.B16
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F21
-	B part35
-
-part36:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part35
-
-part34:
-	FMOVQ 32(R2), F21
-
-part35:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V8.B16, V21.B16, V8.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V9.B16, V21.B16, V9.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V10.B16, V21.B16, V10.B16
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F21
-	B part38
-
-part39:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part38
-
-part37:
-	FMOVQ 32(R2), F21
-
-part38:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V11.B16, V21.B16, V11.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V12.B16, V21.B16, V12.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V13.B16, V21.B16, V13.B16
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F21
-	B part41
-
-part42:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part41
-
-part40:
-	FMOVQ 32(R2), F21
-
-part41:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V14.B16, V21.B16, V14.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V15.B16, V21.B16, V15.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V16.B16, V21.B16, V16.B16
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F21
-	B part44
-
-part45:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part44
-
-part43:
-	FMOVQ 32(R2), F21
-
-part44:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V17.B16, V21.B16, V17.B16
-	ADD R3, R2
-	FMOVQ (R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V18.B16, V21.B16, V18.B16
-	FMOVQ 16(R2), F21
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V19.B16, V21.B16, V19.B16
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F21
-	B part47
-
-part48:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R2
-	VLD1 (R2), V21.S[2]
-	B part47
-
-part46:
-	FMOVQ 32(R2), F21
-
-part47:
-	VEOR V22.B16, V22.B16, V22.B16
-	WORD $0x6eb6e6b5 // fcmgt v21.4s, v21.4s, v22.4s
-	VAND V20.B16, V21.B16, V20.B16
+part17:
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
+	VAND V3.B16, V4.B16, V3.B16
 	B l12
 
 l14:
@@ -17723,243 +4851,61 @@ l14:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F21
+	FMOVQ (R2), F4
 	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ 16(R2), F21
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 16(R2), F4
+	B part20
+
+part21:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part20
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part20
+
+part19:
+	FMOVQ 16(R2), F4
+
+part20:
 	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F21
-	B part50
-
-part51:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part50
-
-part49:
-	FMOVQ 32(R2), F21
-
-part50:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F21
-	B part53
-
-part54:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part53
-
-part52:
-	FMOVQ 32(R2), F21
-
-part53:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 32(R2), F21
-	B part56
-
-part57:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part56
-
-part55:
-	FMOVQ 32(R2), F21
-
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 32(R2), F21
-	B part59
-
-part60:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part59
-
-part58:
-	FMOVQ 32(R2), F21
-
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 32(R2), F21
-	B part62
-
-part63:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part62
-
-part61:
-	FMOVQ 32(R2), F21
-
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 32(R2), F21
-	B part65
-
-part66:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part65
-
-part64:
-	FMOVQ 32(R2), F21
-
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
+	FMOVQ (R2), F4
 	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
-	FMOVQ 16(R2), F21
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 32(R2), F21
-	B part68
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 16(R2), F4
+	B part23
 
-part69:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R2
-	VLD1 (R2), V21.S[2]
-	B part68
+part24:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part23
+	ADD $+24, R2, R2
+	VLD1 (R2), V4.S[2]
+	B part23
 
-part67:
-	FMOVQ 32(R2), F21
+part22:
+	FMOVQ 16(R2), F4
 
-part68:
+part23:
 	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d6 // fsub v22.4s, v22.4s, v21.4s
-	WORD $0x6e36deb5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
+	VDUP R2, V5.S4
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
 
 l15:
@@ -17967,309 +4913,76 @@ l15:
 	MOVD 16(R2), R2
 	MOVD R2, R2
 	MOVD 88(R0), R3
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	FMOVQ (R2), F4
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc00 // fmul v0.4s, v0.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 16(R2), F4
+	B part26
+
+part27:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part26
+	ADD $+24, R2, R6
+	VLD1 (R6), V4.S[2]
+	B part26
+
+part25:
+	FMOVQ 16(R2), F4
+
+part26:
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc21 // fmul v1.4s, v1.4s, v21.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 32(R2), F21
-	B part71
-
-part72:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part71
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part71
-
-part70:
-	FMOVQ 32(R2), F21
-
-part71:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc42 // fmul v2.4s, v2.4s, v21.4s
+	VDUP R6, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dc84 // fmul v4.4s, v4.4s, v21.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 32(R2), F21
-	B part74
-
-part75:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part74
-
-part73:
-	FMOVQ 32(R2), F21
-
-part74:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dca5 // fmul v5.4s, v5.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dcc6 // fmul v6.4s, v6.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dce7 // fmul v7.4s, v7.4s, v21.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 32(R2), F21
-	B part77
-
-part78:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part77
-
-part76:
-	FMOVQ 32(R2), F21
-
-part77:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd08 // fmul v8.4s, v8.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd29 // fmul v9.4s, v9.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd4a // fmul v10.4s, v10.4s, v21.4s
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS 32(R2), F21
-	B part80
-
-part81:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part80
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part80
-
-part79:
-	FMOVQ 32(R2), F21
-
-part80:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd6b // fmul v11.4s, v11.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35dd8c // fmul v12.4s, v12.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddad // fmul v13.4s, v13.4s, v21.4s
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS 32(R2), F21
-	B part83
-
-part84:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part83
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part83
-
-part82:
-	FMOVQ 32(R2), F21
-
-part83:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddce // fmul v14.4s, v14.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35ddef // fmul v15.4s, v15.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de10 // fmul v16.4s, v16.4s, v21.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 32(R2), F21
-	B part86
-
-part87:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part86
-	ADD $+40, R2, R6
-	VLD1 (R6), V21.S[2]
-	B part86
-
-part85:
-	FMOVQ 32(R2), F21
-
-part86:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
-	ADD R3, R2
-	FMOVQ (R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+	FMOVQ (R2), F4
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de52 // fmul v18.4s, v18.4s, v21.4s
-	FMOVQ 16(R2), F21
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de73 // fmul v19.4s, v19.4s, v21.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS 32(R2), F21
-	B part89
+	VDUP R3, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 16(R2), F4
+	B part29
 
-part90:
-	FMOVD 32(R2), F21
-	TBZ $0x00, R1, part89
-	ADD $+40, R2, R2
-	VLD1 (R2), V21.S[2]
-	B part89
+part30:
+	FMOVD 16(R2), F4
+	TBZ $0x00, R1, part29
+	ADD $+24, R2, R2
+	VLD1 (R2), V4.S[2]
+	B part29
 
-part88:
-	FMOVQ 32(R2), F21
+part28:
+	FMOVQ 16(R2), F4
 
-part89:
-	WORD $0x6e35deb5 // fmul v21.4s, v21.4s, v21.4s
+part29:
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
-	VDUP R2, V22.S4
-	WORD $0x4eb5d6d5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x6e35de94 // fmul v20.4s, v20.4s, v21.4s
+	VDUP R2, V5.S4
+	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
 
 l13:
-	WORD $0x4ea0e815 // fcmlt v21.4s, v0.4s, #0.0
-	WORD $0x4e751c15 // bic v21.16b, v0.16b, v21.16b
-	VMOV V21.B16, V0.B16
-	WORD $0x4ea0e835 // fcmlt v21.4s, v1.4s, #0.0
-	WORD $0x4e751c35 // bic v21.16b, v1.16b, v21.16b
-	VMOV V21.B16, V1.B16
-	WORD $0x4ea0e855 // fcmlt v21.4s, v2.4s, #0.0
-	WORD $0x4e751c55 // bic v21.16b, v2.16b, v21.16b
-	VMOV V21.B16, V2.B16
-	WORD $0x4ea0e875 // fcmlt v21.4s, v3.4s, #0.0
-	WORD $0x4e751c75 // bic v21.16b, v3.16b, v21.16b
-	VMOV V21.B16, V3.B16
-	WORD $0x4ea0e895 // fcmlt v21.4s, v4.4s, #0.0
-	WORD $0x4e751c95 // bic v21.16b, v4.16b, v21.16b
-	VMOV V21.B16, V4.B16
-	WORD $0x4ea0e8b5 // fcmlt v21.4s, v5.4s, #0.0
-	WORD $0x4e751cb5 // bic v21.16b, v5.16b, v21.16b
-	VMOV V21.B16, V5.B16
-	WORD $0x4ea0e8d5 // fcmlt v21.4s, v6.4s, #0.0
-	WORD $0x4e751cd5 // bic v21.16b, v6.16b, v21.16b
-	VMOV V21.B16, V6.B16
-	WORD $0x4ea0e8f5 // fcmlt v21.4s, v7.4s, #0.0
-	WORD $0x4e751cf5 // bic v21.16b, v7.16b, v21.16b
-	VMOV V21.B16, V7.B16
-	WORD $0x4ea0e915 // fcmlt v21.4s, v8.4s, #0.0
-	WORD $0x4e751d15 // bic v21.16b, v8.16b, v21.16b
-	VMOV V21.B16, V8.B16
-	WORD $0x4ea0e935 // fcmlt v21.4s, v9.4s, #0.0
-	WORD $0x4e751d35 // bic v21.16b, v9.16b, v21.16b
-	VMOV V21.B16, V9.B16
-	WORD $0x4ea0e955 // fcmlt v21.4s, v10.4s, #0.0
-	WORD $0x4e751d55 // bic v21.16b, v10.16b, v21.16b
-	VMOV V21.B16, V10.B16
-	WORD $0x4ea0e975 // fcmlt v21.4s, v11.4s, #0.0
-	WORD $0x4e751d75 // bic v21.16b, v11.16b, v21.16b
-	VMOV V21.B16, V11.B16
-	WORD $0x4ea0e995 // fcmlt v21.4s, v12.4s, #0.0
-	WORD $0x4e751d95 // bic v21.16b, v12.16b, v21.16b
-	VMOV V21.B16, V12.B16
-	WORD $0x4ea0e9b5 // fcmlt v21.4s, v13.4s, #0.0
-	WORD $0x4e751db5 // bic v21.16b, v13.16b, v21.16b
-	VMOV V21.B16, V13.B16
-	WORD $0x4ea0e9d5 // fcmlt v21.4s, v14.4s, #0.0
-	WORD $0x4e751dd5 // bic v21.16b, v14.16b, v21.16b
-	VMOV V21.B16, V14.B16
-	WORD $0x4ea0e9f5 // fcmlt v21.4s, v15.4s, #0.0
-	WORD $0x4e751df5 // bic v21.16b, v15.16b, v21.16b
-	VMOV V21.B16, V15.B16
-	WORD $0x4ea0ea15 // fcmlt v21.4s, v16.4s, #0.0
-	WORD $0x4e751e15 // bic v21.16b, v16.16b, v21.16b
-	VMOV V21.B16, V16.B16
-	WORD $0x4ea0ea35 // fcmlt v21.4s, v17.4s, #0.0
-	WORD $0x4e751e35 // bic v21.16b, v17.16b, v21.16b
-	VMOV V21.B16, V17.B16
-	WORD $0x4ea0ea55 // fcmlt v21.4s, v18.4s, #0.0
-	WORD $0x4e751e55 // bic v21.16b, v18.16b, v21.16b
-	VMOV V21.B16, V18.B16
-	WORD $0x4ea0ea75 // fcmlt v21.4s, v19.4s, #0.0
-	WORD $0x4e751e75 // bic v21.16b, v19.16b, v21.16b
-	VMOV V21.B16, V19.B16
-	WORD $0x4ea0ea95 // fcmlt v21.4s, v20.4s, #0.0
-	WORD $0x4e751e95 // bic v21.16b, v20.16b, v21.16b
-	VMOV V21.B16, V20.B16
+	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
+	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
+	VMOV V4.B16, V0.B16
+	WORD $0x4ea0e824 // fcmlt v4.4s, v1.4s, #0.0
+	WORD $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
+	VMOV V4.B16, V1.B16
+	WORD $0x4ea0e844 // fcmlt v4.4s, v2.4s, #0.0
+	WORD $0x4e641c44 // bic v4.16b, v2.16b, v4.16b
+	VMOV V4.B16, V2.B16
+	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
+	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
+	VMOV V4.B16, V3.B16
 
 l12:
 	MOVD $local-128(SP), R2
@@ -18280,137 +4993,40 @@ l12:
 	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS F1, 16(R2)
+	B part32
+
+part33:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part32
+	ADD $+24, R2, R6
+	VST1 V1.S[2], (R6)
+	B part32
+
+part31:
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS F2, 32(R2)
-	B part92
 
-part93:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part92
-	ADD $+40, R2, R6
-	VST1 V2.S[2], (R6)
-	B part92
-
-part91:
-	FMOVQ F2, 32(R2)
-
-part92:
+part32:
 	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS F5, 32(R2)
-	B part95
+	FMOVQ F2, (R2)
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F3, 16(R2)
+	B part35
 
-part96:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part95
-	ADD $+40, R2, R6
-	VST1 V5.S[2], (R6)
-	B part95
+part36:
+	FMOVD F3, 16(R2)
+	TBZ $0x00, R1, part35
+	ADD $+24, R2, R2
+	VST1 V3.S[2], (R2)
+	B part35
 
-part94:
-	FMOVQ F5, 32(R2)
+part34:
+	FMOVQ F3, 16(R2)
 
-part95:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS F8, 32(R2)
-	B part98
-
-part99:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part98
-	ADD $+40, R2, R6
-	VST1 V8.S[2], (R6)
-	B part98
-
-part97:
-	FMOVQ F8, 32(R2)
-
-part98:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS F11, 32(R2)
-	B part101
-
-part102:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part101
-	ADD $+40, R2, R6
-	VST1 V11.S[2], (R6)
-	B part101
-
-part100:
-	FMOVQ F11, 32(R2)
-
-part101:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
-	FMOVS F14, 32(R2)
-	B part104
-
-part105:
-	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part104
-	ADD $+40, R2, R6
-	VST1 V14.S[2], (R6)
-	B part104
-
-part103:
-	FMOVQ F14, 32(R2)
-
-part104:
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
-	FMOVS F17, 32(R2)
-	B part107
-
-part108:
-	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part107
-	ADD $+40, R2, R6
-	VST1 V17.S[2], (R6)
-	B part107
-
-part106:
-	FMOVQ F17, 32(R2)
-
-part107:
-	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
-	FMOVS F20, 32(R2)
-	B part110
-
-part111:
-	FMOVD F20, 32(R2)
-	TBZ $0x00, R1, part110
-	ADD $+40, R2, R2
-	VST1 V20.S[2], (R2)
-	B part110
-
-part109:
-	FMOVQ F20, 32(R2)
-
-part110:
+part35:
 	B l17
 
 l16:
@@ -18418,31 +5034,9 @@ l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
 	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	FMOVQ F14, 32(R2)
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	FMOVQ F17, 32(R2)
-	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
-	FMOVQ F20, 32(R2)
+	FMOVQ F2, (R2)
+	FMOVQ F3, 16(R2)
 
 l17:
 	MOVD $local-128(SP), R2
@@ -18456,21 +5050,11 @@ l17:
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, (R3)
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	MOVD $local-128(SP), R3
@@ -18480,10 +5064,351 @@ l17:
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 16(R3)
+	B l0
+
+l18:
+	RET
+
+// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+//
+// func gemm1x2NEON(args *Gemm)
+TEXT ·gemm1x2NEON(SB), $128-8
+	MOVD args+0(FP), R0
+	MOVD 120(R0), R1
+	MOVD $local-128(SP), R2
+	MOVD (R0), R3
+	MOVD R3, (R2)
+	MOVD $local-128(SP), R2
+	MOVD 24(R0), R3
+	MOVD R3, 8(R2)
+	MOVD $local-128(SP), R2
+	MOVD 40(R0), R3
+	MOVD R3, 16(R2)
+	MOVD $local-128(SP), R2
+	MOVD 32(R0), R3
+	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 48(R0), R3
+	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
+
+l0:
+	MOVD 128(R0), R2
+	CMP $+1, R2
+	BEQ l1
+	CMP $+2, R2
+	BEQ l2
+	CMP $+3, R2
+	BEQ l3
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	B l4
+
+l1:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ (R2), F0
+	TBNZ $0x02, R1, part1
+	TBNZ $0x01, R1, part3
+	FMOVS 16(R2), F1
+	B part2
+
+part3:
+	FMOVD 16(R2), F1
+	TBZ $0x00, R1, part2
+	ADD $+24, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ 16(R2), F1
+
+part2:
+	B l4
+
+l2:
+	MOVD 32(R0), R2
+	FMOVQ (R2), F0
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 16(R2), F1
+	B part5
+
+part6:
+	FMOVD 16(R2), F1
+	TBZ $0x00, R1, part5
+	ADD $+24, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ 16(R2), F1
+
+part5:
+	B l4
+
+l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V1.S4]
+	VMOV V1.B16, V0.B16
+	ADD $+4, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
+
+l7:
+	FMOVQ (R8), F2
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 16(R8), F3
+	B part8
+
+part9:
+	FMOVD 16(R8), F3
+	TBZ $0x00, R1, part8
+	ADD $+24, R8, R6
+	VLD1 (R6), V3.S[2]
+	B part8
+
+part7:
+	FMOVQ 16(R8), F3
+
+part8:
+	FMOVQ F2, (R10)
+	FMOVQ F3, 16(R10)
+	ADD $+32, R10
+	ADD R9, R8
+	FMOVS (R2), F4
+	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD 32(R6), R10
+	PRFM (R10), PLDL1KEEP
+	ADD $+28, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
+	BLT l10
+	MOVD $+16, R10
+	ADD $-16, R7
+
+l9:
+
+l11:
+	FMOVQ (R8), F2
+	FMOVQ 16(R8), F3
+	ADD R9, R8
+	FMOVS (R2), F4
+	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
+	B l8
+
+l10:
+	MOVD R7, R10
+	MOVD $+0, R7
+	B l9
+
+l5:
+	MOVD 136(R0), R2
+	CBZ R2, l12
+	CMP $+1, R2
+	BEQ l13
+	CMP $+3, R2
+	BEQ l14
+	CMP $+4, R2
+	BEQ l15
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F2
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V0.B16, V2.B16, V0.B16
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 16(R2), F2
+	B part11
+
+part12:
+	FMOVD 16(R2), F2
+	TBZ $0x00, R1, part11
+	ADD $+24, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part11
+
+part10:
+	FMOVQ 16(R2), F2
+
+part11:
+	VEOR V3.B16, V3.B16, V3.B16
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F2
+	MOVD $0x3f800000, R3
+	VDUP R3, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 16(R2), F2
+	B part14
+
+part15:
+	FMOVD 16(R2), F2
+	TBZ $0x00, R1, part14
+	ADD $+24, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part14
+
+part13:
+	FMOVQ 16(R2), F2
+
+part14:
+	MOVD $0x3f800000, R2
+	VDUP R2, V3.S4
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F2
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 16(R2), F2
+	B part17
+
+part18:
+	FMOVD 16(R2), F2
+	TBZ $0x00, R1, part17
+	ADD $+24, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part17
+
+part16:
+	FMOVQ 16(R2), F2
+
+part17:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	MOVD $0x3f800000, R2
+	VDUP R2, V3.S4
+	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	B l12
+
+l13:
+	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
+	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
+	VMOV V2.B16, V0.B16
+	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
+	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
+	VMOV V2.B16, V1.B16
+
+l12:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS F1, 16(R2)
+	B part20
+
+part21:
+	FMOVD F1, 16(R2)
+	TBZ $0x00, R1, part20
+	ADD $+24, R2, R2
+	VST1 V1.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F1, 16(R2)
+
+part20:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+
+l17:
+	MOVD $local-128(SP), R2
+	MOVD 40(R2), R2
+	ADD $-1, R2
+	CBZ R2, l18
+	MOVD $local-128(SP), R3
+	MOVD R2, 40(R3)
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
 	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, (R3)
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 80(R0), R3
 	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 8(R3)
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD 88(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
@@ -20024,6 +6949,1798 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 16(R3)
+	B l0
+
+l18:
+	RET
+
+// gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
+//
+// func gemm4x3NEON(args *Gemm)
+TEXT ·gemm4x3NEON(SB), $128-8
+	MOVD args+0(FP), R0
+	MOVD 120(R0), R1
+	MOVD $local-128(SP), R2
+	MOVD (R0), R3
+	MOVD R3, (R2)
+	MOVD $local-128(SP), R2
+	MOVD 24(R0), R3
+	MOVD R3, 8(R2)
+	MOVD $local-128(SP), R2
+	MOVD 40(R0), R3
+	MOVD R3, 16(R2)
+	MOVD $local-128(SP), R2
+	MOVD 32(R0), R3
+	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 48(R0), R3
+	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
+
+l0:
+	MOVD 128(R0), R2
+	CMP $+1, R2
+	BEQ l1
+	CMP $+2, R2
+	BEQ l2
+	CMP $+3, R2
+	BEQ l3
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	B l4
+
+l1:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	TBNZ $0x02, R1, part1
+	TBNZ $0x01, R1, part3
+	FMOVS 32(R2), F2
+	B part2
+
+part3:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part2
+	ADD $+40, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ 32(R2), F2
+
+part2:
+	ADD R3, R2
+	FMOVQ (R2), F3
+	FMOVQ 16(R2), F4
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 32(R2), F5
+	B part5
+
+part6:
+	FMOVD 32(R2), F5
+	TBZ $0x00, R1, part5
+	ADD $+40, R2, R6
+	VLD1 (R6), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ 32(R2), F5
+
+part5:
+	ADD R3, R2
+	FMOVQ (R2), F6
+	FMOVQ 16(R2), F7
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 32(R2), F8
+	B part8
+
+part9:
+	FMOVD 32(R2), F8
+	TBZ $0x00, R1, part8
+	ADD $+40, R2, R6
+	VLD1 (R6), V8.S[2]
+	B part8
+
+part7:
+	FMOVQ 32(R2), F8
+
+part8:
+	ADD R3, R2
+	FMOVQ (R2), F9
+	FMOVQ 16(R2), F10
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 32(R2), F11
+	B part11
+
+part12:
+	FMOVD 32(R2), F11
+	TBZ $0x00, R1, part11
+	ADD $+40, R2, R2
+	VLD1 (R2), V11.S[2]
+	B part11
+
+part10:
+	FMOVQ 32(R2), F11
+
+part11:
+	B l4
+
+l2:
+	MOVD 32(R0), R2
+	FMOVQ (R2), F0
+	VMOV V0.B16, V3.B16
+	VMOV V0.B16, V6.B16
+	VMOV V0.B16, V9.B16
+	FMOVQ 16(R2), F1
+	VMOV V1.B16, V4.B16
+	VMOV V1.B16, V7.B16
+	VMOV V1.B16, V10.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 32(R2), F2
+	B part14
+
+part15:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part14
+	ADD $+40, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part14
+
+part13:
+	FMOVQ 32(R2), F2
+
+part14:
+	VMOV V2.B16, V5.B16
+	VMOV V2.B16, V8.B16
+	VMOV V2.B16, V11.B16
+	B l4
+
+l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2, R3
+	VLD1R (R3), [V8.S4]
+	VMOV V8.B16, V6.B16
+	VMOV V8.B16, V7.B16
+	ADD $+12, R2, R3
+	VLD1R (R3), [V11.S4]
+	VMOV V11.B16, V9.B16
+	VMOV V11.B16, V10.B16
+	ADD $+16, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
+
+l7:
+	FMOVQ (R8), F12
+	FMOVQ 16(R8), F13
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R8), F14
+	B part17
+
+part18:
+	FMOVD 32(R8), F14
+	TBZ $0x00, R1, part17
+	ADD $+40, R8, R6
+	VLD1 (R6), V14.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R8), F14
+
+part17:
+	FMOVQ F12, (R10)
+	FMOVQ F13, 16(R10)
+	FMOVQ F14, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVQ (R2), F15
+	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
+	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
+	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
+	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
+	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
+	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
+	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD 32(R6), R10
+	PRFM (R10), PLDL1KEEP
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
+	BLT l10
+	MOVD $+16, R10
+	ADD $-16, R7
+
+l9:
+
+l11:
+	FMOVQ (R8), F12
+	FMOVQ 16(R8), F13
+	FMOVQ 32(R8), F14
+	ADD R9, R8
+	FMOVQ (R2), F15
+	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4faf1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4faf11a4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4faf11c5 // fmla v5.4s, v14.4s, v15.s[1]
+	WORD $0x4f8f1986 // fmla v6.4s, v12.4s, v15.s[2]
+	WORD $0x4f8f19a7 // fmla v7.4s, v13.4s, v15.s[2]
+	WORD $0x4f8f19c8 // fmla v8.4s, v14.4s, v15.s[2]
+	WORD $0x4faf1989 // fmla v9.4s, v12.4s, v15.s[3]
+	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
+	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
+	B l8
+
+l10:
+	MOVD R7, R10
+	MOVD $+0, R7
+	B l9
+
+l5:
+	MOVD 136(R0), R2
+	CBZ R2, l12
+	CMP $+1, R2
+	BEQ l13
+	CMP $+3, R2
+	BEQ l14
+	CMP $+4, R2
+	BEQ l15
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V0.B16, V12.B16, V0.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V1.B16, V12.B16, V1.B16
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R2), F12
+	B part20
+
+part21:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R2), F12
+
+part20:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V2.B16, V12.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V3.B16, V12.B16, V3.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V4.B16, V12.B16, V4.B16
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 32(R2), F12
+	B part23
+
+part24:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part23
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part23
+
+part22:
+	FMOVQ 32(R2), F12
+
+part23:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V5.B16, V12.B16, V5.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V6.B16, V12.B16, V6.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V7.B16, V12.B16, V7.B16
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 32(R2), F12
+	B part26
+
+part27:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part26
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part26
+
+part25:
+	FMOVQ 32(R2), F12
+
+part26:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V8.B16, V12.B16, V8.B16
+	ADD R3, R2
+	FMOVQ (R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V9.B16, V12.B16, V9.B16
+	FMOVQ 16(R2), F12
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V10.B16, V12.B16, V10.B16
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R2), F12
+	B part29
+
+part30:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part29
+	ADD $+40, R2, R2
+	VLD1 (R2), V12.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R2), F12
+
+part29:
+	VEOR V13.B16, V13.B16, V13.B16
+	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
+	VAND V11.B16, V12.B16, V11.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS 32(R2), F12
+	B part32
+
+part33:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part32
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part32
+
+part31:
+	FMOVQ 32(R2), F12
+
+part32:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS 32(R2), F12
+	B part35
+
+part36:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part35
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part35
+
+part34:
+	FMOVQ 32(R2), F12
+
+part35:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
+	FMOVS 32(R2), F12
+	B part38
+
+part39:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part38
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part38
+
+part37:
+	FMOVQ 32(R2), F12
+
+part38:
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	FMOVQ 16(R2), F12
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
+	FMOVS 32(R2), F12
+	B part41
+
+part42:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part41
+	ADD $+40, R2, R2
+	VLD1 (R2), V12.S[2]
+	B part41
+
+part40:
+	FMOVQ 32(R2), F12
+
+part41:
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
+	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	TBNZ $0x02, R1, part43
+	TBNZ $0x01, R1, part45
+	FMOVS 32(R2), F12
+	B part44
+
+part45:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part44
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part44
+
+part43:
+	FMOVQ 32(R2), F12
+
+part44:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
+	TBNZ $0x02, R1, part46
+	TBNZ $0x01, R1, part48
+	FMOVS 32(R2), F12
+	B part47
+
+part48:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part47
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part47
+
+part46:
+	FMOVQ 32(R2), F12
+
+part47:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
+	TBNZ $0x02, R1, part49
+	TBNZ $0x01, R1, part51
+	FMOVS 32(R2), F12
+	B part50
+
+part51:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part50
+	ADD $+40, R2, R6
+	VLD1 (R6), V12.S[2]
+	B part50
+
+part49:
+	FMOVQ 32(R2), F12
+
+part50:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
+	ADD R3, R2
+	FMOVQ (R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
+	FMOVQ 16(R2), F12
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
+	TBNZ $0x02, R1, part52
+	TBNZ $0x01, R1, part54
+	FMOVS 32(R2), F12
+	B part53
+
+part54:
+	FMOVD 32(R2), F12
+	TBZ $0x00, R1, part53
+	ADD $+40, R2, R2
+	VLD1 (R2), V12.S[2]
+	B part53
+
+part52:
+	FMOVQ 32(R2), F12
+
+part53:
+	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
+	MOVD $0x3f800000, R2
+	VDUP R2, V13.S4
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
+	B l12
+
+l13:
+	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
+	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
+	VMOV V12.B16, V0.B16
+	WORD $0x4ea0e82c // fcmlt v12.4s, v1.4s, #0.0
+	WORD $0x4e6c1c2c // bic v12.16b, v1.16b, v12.16b
+	VMOV V12.B16, V1.B16
+	WORD $0x4ea0e84c // fcmlt v12.4s, v2.4s, #0.0
+	WORD $0x4e6c1c4c // bic v12.16b, v2.16b, v12.16b
+	VMOV V12.B16, V2.B16
+	WORD $0x4ea0e86c // fcmlt v12.4s, v3.4s, #0.0
+	WORD $0x4e6c1c6c // bic v12.16b, v3.16b, v12.16b
+	VMOV V12.B16, V3.B16
+	WORD $0x4ea0e88c // fcmlt v12.4s, v4.4s, #0.0
+	WORD $0x4e6c1c8c // bic v12.16b, v4.16b, v12.16b
+	VMOV V12.B16, V4.B16
+	WORD $0x4ea0e8ac // fcmlt v12.4s, v5.4s, #0.0
+	WORD $0x4e6c1cac // bic v12.16b, v5.16b, v12.16b
+	VMOV V12.B16, V5.B16
+	WORD $0x4ea0e8cc // fcmlt v12.4s, v6.4s, #0.0
+	WORD $0x4e6c1ccc // bic v12.16b, v6.16b, v12.16b
+	VMOV V12.B16, V6.B16
+	WORD $0x4ea0e8ec // fcmlt v12.4s, v7.4s, #0.0
+	WORD $0x4e6c1cec // bic v12.16b, v7.16b, v12.16b
+	VMOV V12.B16, V7.B16
+	WORD $0x4ea0e90c // fcmlt v12.4s, v8.4s, #0.0
+	WORD $0x4e6c1d0c // bic v12.16b, v8.16b, v12.16b
+	VMOV V12.B16, V8.B16
+	WORD $0x4ea0e92c // fcmlt v12.4s, v9.4s, #0.0
+	WORD $0x4e6c1d2c // bic v12.16b, v9.16b, v12.16b
+	VMOV V12.B16, V9.B16
+	WORD $0x4ea0e94c // fcmlt v12.4s, v10.4s, #0.0
+	WORD $0x4e6c1d4c // bic v12.16b, v10.16b, v12.16b
+	VMOV V12.B16, V10.B16
+	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
+	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
+	VMOV V12.B16, V11.B16
+
+l12:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
+	FMOVS F2, 32(R2)
+	B part56
+
+part57:
+	FMOVD F2, 32(R2)
+	TBZ $0x00, R1, part56
+	ADD $+40, R2, R6
+	VST1 V2.S[2], (R6)
+	B part56
+
+part55:
+	FMOVQ F2, 32(R2)
+
+part56:
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
+	FMOVS F5, 32(R2)
+	B part59
+
+part60:
+	FMOVD F5, 32(R2)
+	TBZ $0x00, R1, part59
+	ADD $+40, R2, R6
+	VST1 V5.S[2], (R6)
+	B part59
+
+part58:
+	FMOVQ F5, 32(R2)
+
+part59:
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
+	FMOVS F8, 32(R2)
+	B part62
+
+part63:
+	FMOVD F8, 32(R2)
+	TBZ $0x00, R1, part62
+	ADD $+40, R2, R6
+	VST1 V8.S[2], (R6)
+	B part62
+
+part61:
+	FMOVQ F8, 32(R2)
+
+part62:
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
+	FMOVS F11, 32(R2)
+	B part65
+
+part66:
+	FMOVD F11, 32(R2)
+	TBZ $0x00, R1, part65
+	ADD $+40, R2, R2
+	VST1 V11.S[2], (R2)
+	B part65
+
+part64:
+	FMOVQ F11, 32(R2)
+
+part65:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+	ADD R3, R2
+	FMOVQ F6, (R2)
+	FMOVQ F7, 16(R2)
+	FMOVQ F8, 32(R2)
+	ADD R3, R2
+	FMOVQ F9, (R2)
+	FMOVQ F10, 16(R2)
+	FMOVQ F11, 32(R2)
+
+l17:
+	MOVD $local-128(SP), R2
+	MOVD 40(R2), R2
+	ADD $-1, R2
+	CBZ R2, l18
+	MOVD $local-128(SP), R3
+	MOVD R2, 40(R3)
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, (R3)
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 80(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 8(R3)
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD 88(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 16(R3)
+	B l0
+
+l18:
+	RET
+
+// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
+//
+// func gemm2x3NEON(args *Gemm)
+TEXT ·gemm2x3NEON(SB), $128-8
+	MOVD args+0(FP), R0
+	MOVD 120(R0), R1
+	MOVD $local-128(SP), R2
+	MOVD (R0), R3
+	MOVD R3, (R2)
+	MOVD $local-128(SP), R2
+	MOVD 24(R0), R3
+	MOVD R3, 8(R2)
+	MOVD $local-128(SP), R2
+	MOVD 40(R0), R3
+	MOVD R3, 16(R2)
+	MOVD $local-128(SP), R2
+	MOVD 32(R0), R3
+	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 48(R0), R3
+	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
+
+l0:
+	MOVD 128(R0), R2
+	CMP $+1, R2
+	BEQ l1
+	CMP $+2, R2
+	BEQ l2
+	CMP $+3, R2
+	BEQ l3
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	B l4
+
+l1:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	TBNZ $0x02, R1, part1
+	TBNZ $0x01, R1, part3
+	FMOVS 32(R2), F2
+	B part2
+
+part3:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part2
+	ADD $+40, R2, R6
+	VLD1 (R6), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ 32(R2), F2
+
+part2:
+	ADD R3, R2
+	FMOVQ (R2), F3
+	FMOVQ 16(R2), F4
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 32(R2), F5
+	B part5
+
+part6:
+	FMOVD 32(R2), F5
+	TBZ $0x00, R1, part5
+	ADD $+40, R2, R2
+	VLD1 (R2), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ 32(R2), F5
+
+part5:
+	B l4
+
+l2:
+	MOVD 32(R0), R2
+	FMOVQ (R2), F0
+	VMOV V0.B16, V3.B16
+	FMOVQ 16(R2), F1
+	VMOV V1.B16, V4.B16
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 32(R2), F2
+	B part8
+
+part9:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part8
+	ADD $+40, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part8
+
+part7:
+	FMOVQ 32(R2), F2
+
+part8:
+	VMOV V2.B16, V5.B16
+	B l4
+
+l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2, R3
+	VLD1R (R3), [V5.S4]
+	VMOV V5.B16, V3.B16
+	VMOV V5.B16, V4.B16
+	ADD $+8, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
+
+l7:
+	FMOVQ (R8), F6
+	FMOVQ 16(R8), F7
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 32(R8), F8
+	B part11
+
+part12:
+	FMOVD 32(R8), F8
+	TBZ $0x00, R1, part11
+	ADD $+40, R8, R6
+	VLD1 (R6), V8.S[2]
+	B part11
+
+part10:
+	FMOVQ 32(R8), F8
+
+part11:
+	FMOVQ F6, (R10)
+	FMOVQ F7, 16(R10)
+	FMOVQ F8, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVD (R2), F9
+	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD 32(R6), R10
+	PRFM (R10), PLDL1KEEP
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
+	BLT l10
+	MOVD $+16, R10
+	ADD $-16, R7
+
+l9:
+
+l11:
+	FMOVQ (R8), F6
+	FMOVQ 16(R8), F7
+	FMOVQ 32(R8), F8
+	ADD R9, R8
+	FMOVD (R2), F9
+	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4fa910c3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
+	B l8
+
+l10:
+	MOVD R7, R10
+	MOVD $+0, R7
+	B l9
+
+l5:
+	MOVD 136(R0), R2
+	CBZ R2, l12
+	CMP $+1, R2
+	BEQ l13
+	CMP $+3, R2
+	BEQ l14
+	CMP $+4, R2
+	BEQ l15
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V0.B16, V6.B16, V0.B16
+	FMOVQ 16(R2), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V1.B16, V6.B16, V1.B16
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 32(R2), F6
+	B part14
+
+part15:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part14
+	ADD $+40, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part14
+
+part13:
+	FMOVQ 32(R2), F6
+
+part14:
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V2.B16, V6.B16, V2.B16
+	ADD R3, R2
+	FMOVQ (R2), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V3.B16, V6.B16, V3.B16
+	FMOVQ 16(R2), F6
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V4.B16, V6.B16, V4.B16
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R2), F6
+	B part17
+
+part18:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part17
+	ADD $+40, R2, R2
+	VLD1 (R2), V6.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R2), F6
+
+part17:
+	VEOR V7.B16, V7.B16, V7.B16
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
+	VAND V5.B16, V6.B16, V5.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F6
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R2), F6
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS 32(R2), F6
+	B part20
+
+part21:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part20
+
+part19:
+	FMOVQ 32(R2), F6
+
+part20:
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	FMOVQ 16(R2), F6
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
+	FMOVS 32(R2), F6
+	B part23
+
+part24:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part23
+	ADD $+40, R2, R2
+	VLD1 (R2), V6.S[2]
+	B part23
+
+part22:
+	FMOVQ 32(R2), F6
+
+part23:
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	TBNZ $0x02, R1, part25
+	TBNZ $0x01, R1, part27
+	FMOVS 32(R2), F6
+	B part26
+
+part27:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part26
+	ADD $+40, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part26
+
+part25:
+	FMOVQ 32(R2), F6
+
+part26:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R6
+	VDUP R6, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	ADD R3, R2
+	FMOVQ (R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
+	FMOVQ 16(R2), F6
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
+	TBNZ $0x02, R1, part28
+	TBNZ $0x01, R1, part30
+	FMOVS 32(R2), F6
+	B part29
+
+part30:
+	FMOVD 32(R2), F6
+	TBZ $0x00, R1, part29
+	ADD $+40, R2, R2
+	VLD1 (R2), V6.S[2]
+	B part29
+
+part28:
+	FMOVQ 32(R2), F6
+
+part29:
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	MOVD $0x3f800000, R2
+	VDUP R2, V7.S4
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
+	B l12
+
+l13:
+	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
+	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
+	VMOV V6.B16, V0.B16
+	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
+	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
+	VMOV V6.B16, V1.B16
+	WORD $0x4ea0e846 // fcmlt v6.4s, v2.4s, #0.0
+	WORD $0x4e661c46 // bic v6.16b, v2.16b, v6.16b
+	VMOV V6.B16, V2.B16
+	WORD $0x4ea0e866 // fcmlt v6.4s, v3.4s, #0.0
+	WORD $0x4e661c66 // bic v6.16b, v3.16b, v6.16b
+	VMOV V6.B16, V3.B16
+	WORD $0x4ea0e886 // fcmlt v6.4s, v4.4s, #0.0
+	WORD $0x4e661c86 // bic v6.16b, v4.16b, v6.16b
+	VMOV V6.B16, V4.B16
+	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
+	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
+	VMOV V6.B16, V5.B16
+
+l12:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
+	FMOVS F2, 32(R2)
+	B part32
+
+part33:
+	FMOVD F2, 32(R2)
+	TBZ $0x00, R1, part32
+	ADD $+40, R2, R6
+	VST1 V2.S[2], (R6)
+	B part32
+
+part31:
+	FMOVQ F2, 32(R2)
+
+part32:
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
+	FMOVS F5, 32(R2)
+	B part35
+
+part36:
+	FMOVD F5, 32(R2)
+	TBZ $0x00, R1, part35
+	ADD $+40, R2, R2
+	VST1 V5.S[2], (R2)
+	B part35
+
+part34:
+	FMOVQ F5, 32(R2)
+
+part35:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	ADD R3, R2
+	FMOVQ F3, (R2)
+	FMOVQ F4, 16(R2)
+	FMOVQ F5, 32(R2)
+
+l17:
+	MOVD $local-128(SP), R2
+	MOVD 40(R2), R2
+	ADD $-1, R2
+	CBZ R2, l18
+	MOVD $local-128(SP), R3
+	MOVD R2, 40(R3)
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, (R3)
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 80(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 8(R3)
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD 88(R0), R3
+	ADD R3, R2
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 16(R3)
+	B l0
+
+l18:
+	RET
+
+// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+//
+// func gemm1x3NEON(args *Gemm)
+TEXT ·gemm1x3NEON(SB), $128-8
+	MOVD args+0(FP), R0
+	MOVD 120(R0), R1
+	MOVD $local-128(SP), R2
+	MOVD (R0), R3
+	MOVD R3, (R2)
+	MOVD $local-128(SP), R2
+	MOVD 24(R0), R3
+	MOVD R3, 8(R2)
+	MOVD $local-128(SP), R2
+	MOVD 40(R0), R3
+	MOVD R3, 16(R2)
+	MOVD $local-128(SP), R2
+	MOVD 32(R0), R3
+	MOVD R3, 24(R2)
+	MOVD $local-128(SP), R2
+	MOVD 48(R0), R3
+	MOVD R3, 32(R2)
+	MOVD $local-128(SP), R2
+	MOVD 112(R0), R3
+	MOVD R3, 40(R2)
+
+l0:
+	MOVD 128(R0), R2
+	CMP $+1, R2
+	BEQ l1
+	CMP $+2, R2
+	BEQ l2
+	CMP $+3, R2
+	BEQ l3
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	B l4
+
+l1:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	TBNZ $0x02, R1, part1
+	TBNZ $0x01, R1, part3
+	FMOVS 32(R2), F2
+	B part2
+
+part3:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part2
+	ADD $+40, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ 32(R2), F2
+
+part2:
+	B l4
+
+l2:
+	MOVD 32(R0), R2
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	TBNZ $0x02, R1, part4
+	TBNZ $0x01, R1, part6
+	FMOVS 32(R2), F2
+	B part5
+
+part6:
+	FMOVD 32(R2), F2
+	TBZ $0x00, R1, part5
+	ADD $+40, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part5
+
+part4:
+	FMOVQ 32(R2), F2
+
+part5:
+	B l4
+
+l3:
+	MOVD $local-128(SP), R2
+	MOVD 24(R2), R2
+	VLD1R (R2), [V2.S4]
+	VMOV V2.B16, V0.B16
+	VMOV V2.B16, V1.B16
+	ADD $+4, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 24(R3)
+
+l4:
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	MOVD 64(R0), R3
+	MOVD $local-128(SP), R6
+	MOVD 104(R0), R7
+	CBZ R7, l5
+	MOVD 8(R0), R8
+	MOVD 72(R0), R9
+	MOVD 16(R0), R10
+	CBZ R10, l6
+
+l7:
+	FMOVQ (R8), F3
+	FMOVQ 16(R8), F4
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
+	FMOVS 32(R8), F5
+	B part8
+
+part9:
+	FMOVD 32(R8), F5
+	TBZ $0x00, R1, part8
+	ADD $+40, R8, R6
+	VLD1 (R6), V5.S[2]
+	B part8
+
+part7:
+	FMOVQ 32(R8), F5
+
+part8:
+	FMOVQ F3, (R10)
+	FMOVQ F4, 16(R10)
+	FMOVQ F5, 32(R10)
+	ADD $+48, R10
+	ADD R9, R8
+	FMOVS (R2), F6
+	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	ADD R3, R2
+	SUB $+1, R7
+	CBNZ R7, l7
+	B l5
+
+l6:
+
+l8:
+	MOVD 32(R6), R10
+	PRFM (R10), PLDL1KEEP
+	ADD $+44, R10, R11
+	PRFM (R11), PLDL1KEEP
+	MOVD 96(R0), R11
+	ADD R11, R10
+	MOVD R10, 32(R6)
+	CMP $+16, R7
+	BLT l10
+	MOVD $+16, R10
+	ADD $-16, R7
+
+l9:
+
+l11:
+	FMOVQ (R8), F3
+	FMOVQ 16(R8), F4
+	FMOVQ 32(R8), F5
+	ADD R9, R8
+	FMOVS (R2), F6
+	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l11
+	CBZ R7, l5
+	B l8
+
+l10:
+	MOVD R7, R10
+	MOVD $+0, R7
+	B l9
+
+l5:
+	MOVD 136(R0), R2
+	CBZ R2, l12
+	CMP $+1, R2
+	BEQ l13
+	CMP $+3, R2
+	BEQ l14
+	CMP $+4, R2
+	BEQ l15
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F3
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V0.B16, V3.B16, V0.B16
+	FMOVQ 16(R2), F3
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V1.B16, V3.B16, V1.B16
+	TBNZ $0x02, R1, part10
+	TBNZ $0x01, R1, part12
+	FMOVS 32(R2), F3
+	B part11
+
+part12:
+	FMOVD 32(R2), F3
+	TBZ $0x00, R1, part11
+	ADD $+40, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part11
+
+part10:
+	FMOVQ 32(R2), F3
+
+part11:
+	VEOR V4.B16, V4.B16, V4.B16
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V2.B16, V3.B16, V2.B16
+	B l12
+
+l14:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F3
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	FMOVQ 16(R2), F3
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
+	FMOVS 32(R2), F3
+	B part14
+
+part15:
+	FMOVD 32(R2), F3
+	TBZ $0x00, R1, part14
+	ADD $+40, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part14
+
+part13:
+	FMOVQ 32(R2), F3
+
+part14:
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
+	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l12
+
+l15:
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD R2, R2
+	MOVD 88(R0), R3
+	FMOVQ (R2), F3
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	FMOVQ 16(R2), F3
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	TBNZ $0x02, R1, part16
+	TBNZ $0x01, R1, part18
+	FMOVS 32(R2), F3
+	B part17
+
+part18:
+	FMOVD 32(R2), F3
+	TBZ $0x00, R1, part17
+	ADD $+40, R2, R2
+	VLD1 (R2), V3.S[2]
+	B part17
+
+part16:
+	FMOVQ 32(R2), F3
+
+part17:
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	MOVD $0x3f800000, R2
+	VDUP R2, V4.S4
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	B l12
+
+l13:
+	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
+	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
+	VMOV V3.B16, V0.B16
+	WORD $0x4ea0e823 // fcmlt v3.4s, v1.4s, #0.0
+	WORD $0x4e631c23 // bic v3.16b, v1.16b, v3.16b
+	VMOV V3.B16, V1.B16
+	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
+	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
+	VMOV V3.B16, V2.B16
+
+l12:
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 120(R0), R3
+	CMP $+4, R3
+	BEQ l16
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
+	FMOVS F2, 32(R2)
+	B part20
+
+part21:
+	FMOVD F2, 32(R2)
+	TBZ $0x00, R1, part20
+	ADD $+40, R2, R2
+	VST1 V2.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F2, 32(R2)
+
+part20:
+	B l17
+
+l16:
+	MOVD R2, R2
+	MOVD 80(R0), R3
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+
+l17:
+	MOVD $local-128(SP), R2
+	MOVD 40(R2), R2
+	ADD $-1, R2
+	CBZ R2, l18
+	MOVD $local-128(SP), R3
+	MOVD R2, 40(R3)
+	MOVD $local-128(SP), R2
+	MOVD (R2), R2
+	MOVD 56(R0), R3
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, (R3)
+	MOVD $local-128(SP), R2
+	MOVD 8(R2), R2
+	MOVD 80(R0), R3
+	ADD R3, R2
+	MOVD $local-128(SP), R3
+	MOVD R2, 8(R3)
+	MOVD $local-128(SP), R2
+	MOVD 16(R2), R2
+	MOVD 88(R0), R3
 	ADD R3, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)

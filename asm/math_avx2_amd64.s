@@ -799,6 +799,159 @@ l1:
 	VZEROUPPER
 	RET
 
+// Lerp does, for each of n elements of dst, x:
+//
+// 	dst = dst + w·(x - dst)
+//
+// func lerpAVX2(n int, dst *float32, x *float32, w float32)
+// Requires: AVX
+TEXT ·lerpAVX2(SB), $128-28
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS w+24(FP), Y0
+	MOVQ         AX, BX
+	SHRQ         $0x03, BX
+	TESTQ        BX, BX
+	JEQ          l0
+
+l2:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VSUBPS  Y1, Y2, Y2
+	VMULPS  Y2, Y0, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VMOVUPS      (BX), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VSUBPS       Y1, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// Factored does, for each of n elements of dst, x, col:
+//
+// 	dst = x/√(floor if floor > row·col, else row·col)
+//
+// func factoredAVX2(n int, dst *float32, x *float32, col *float32, row float32, floor float32)
+// Requires: AVX
+TEXT ·factoredAVX2(SB), $128-40
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         col+24(FP), BX
+	VBROADCASTSS row+32(FP), Y0
+	VBROADCASTSS floor+36(FP), Y1
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l0
+
+l2:
+	VMOVUPS (BX), Y2
+	VMULPS  Y2, Y0, Y2
+	VMAXPS  Y2, Y1, Y2
+	VMOVUPS (DX), Y3
+	VSQRTPS Y2, Y2
+	VDIVPS  Y2, Y3, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (BX), Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VSQRTPS      Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
 DATA c128_00000000<>+0(SB)/4, $0x00000000
 DATA c128_00000000<>+4(SB)/4, $0x00000000
 DATA c128_00000000<>+8(SB)/4, $0x00000000

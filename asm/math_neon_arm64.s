@@ -865,3 +865,181 @@ part8:
 
 l1:
 	RET
+
+// Lerp does, for each of n elements of dst, x:
+//
+// 	dst = dst + w·(x - dst)
+//
+// func lerpNEON(n int, dst *float32, x *float32, w float32)
+TEXT ·lerpNEON(SB), $128-28
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVWU w+24(FP), R3
+	VDUP R3, V0.S4
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l0
+
+l2:
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	FMOVQ F1, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F1
+	B part2
+
+part3:
+	FMOVD (R1), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R3
+	VLD1 (R3), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F1
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R2), F2
+	B part5
+
+part6:
+	FMOVD (R2), F2
+	TBZ $0x00, R0, part5
+	ADD $+8, R2, R2
+	VLD1 (R2), V2.S[2]
+	B part5
+
+part4:
+	FMOVQ (R2), F2
+
+part5:
+	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F0, (R1)
+	B part8
+
+part9:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part8
+
+part7:
+	FMOVQ F0, (R1)
+
+part8:
+
+l1:
+	RET
+
+// Factored does, for each of n elements of dst, x, col:
+//
+// 	dst = x/√(floor if floor > row·col, else row·col)
+//
+// func factoredNEON(n int, dst *float32, x *float32, col *float32, row float32, floor float32)
+TEXT ·factoredNEON(SB), $128-40
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD col+24(FP), R3
+	MOVWU row+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU floor+36(FP), R6
+	VDUP R6, V1.S4
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l0
+
+l2:
+	FMOVQ (R3), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6ea2e423 // fcmgt v3.4s, v1.4s, v2.4s
+	VBSL V2.B16, V1.B16, V3.B16
+	FMOVQ (R2), F2
+	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R3), F2
+	B part2
+
+part3:
+	FMOVD (R3), F2
+	TBZ $0x00, R0, part2
+	ADD $+8, R3, R3
+	VLD1 (R3), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R3), F2
+
+part2:
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x6ea0e422 // fcmgt v2.4s, v1.4s, v0.4s
+	VBSL V0.B16, V1.B16, V2.B16
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R2), F0
+	B part5
+
+part6:
+	FMOVD (R2), F0
+	TBZ $0x00, R0, part5
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
+	B part5
+
+part4:
+	FMOVQ (R2), F0
+
+part5:
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F0, (R1)
+	B part8
+
+part9:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part8
+
+part7:
+	FMOVQ F0, (R1)
+
+part8:
+
+l1:
+	RET

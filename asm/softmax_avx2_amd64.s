@@ -1099,6 +1099,147 @@ l1:
 	VZEROUPPER
 	RET
 
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+//
+// func sumSquaresAVX2(n int, x *float32, acc *float64)
+// Requires: AVX
+TEXT ·sumSquaresAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  acc+16(FP), DX
+	MOVQ  DX, BX
+	MOVQ  $+0, SI
+	MOVQ  AX, DI
+	SHRQ  $0x02, DI
+	TESTQ DI, DI
+	JEQ   l0
+
+l2:
+	VMOVUPS   (CX), X0
+	VCVTPS2PD X0, Y0
+	VMOVUPS   (BX), Y1
+	VMULPD    Y0, Y0, Y0
+	VADDPD    Y0, Y1, Y0
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+16, CX
+	ADDQ      $+32, SI
+	ANDQ      $+255, SI
+	MOVQ      DX, BX
+	ADDQ      SI, BX
+	DECQ      DI
+	JNE       l2
+
+l0:
+	ANDQ         $+3, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), DX
+	SUBQ         SI, DX
+	MOVQ         AX, DI
+	SHLQ         $0x03, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (DX), X0
+	VMASKMOVPS   (CX), X0, X0
+	VCVTPS2PD    X0, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPD   (BX), Y1, Y1
+	VMULPD       Y0, Y0, Y0
+	VADDPD       Y0, Y1, Y0
+	CMPQ         AX, $0x00000004
+	JEQ          part2
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSD X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (BX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+//
+// func addSquaresAVX2(n int, sums *float64, x *float32)
+// Requires: AVX
+TEXT ·addSquaresAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  x+16(FP), CX
+	MOVQ  sums+8(FP), DX
+	MOVQ  AX, BX
+	SHRQ  $0x02, BX
+	TESTQ BX, BX
+	JEQ   l0
+
+l2:
+	VMOVUPS   (CX), X0
+	VCVTPS2PD X0, Y0
+	VMOVUPS   (DX), Y1
+	VMULPD    Y0, Y0, Y0
+	VADDPD    Y0, Y1, Y0
+	VMOVUPS   Y0, (DX)
+	ADDQ      $+16, CX
+	ADDQ      $+32, DX
+	DECQ      BX
+	JNE       l2
+
+l0:
+	ANDQ         $+3, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	MOVQ         AX, DI
+	SHLQ         $0x03, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (BX), X0
+	VMASKMOVPS   (CX), X0, X0
+	VCVTPS2PD    X0, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPD   (DX), Y1, Y1
+	VMULPD       Y0, Y0, Y0
+	VADDPD       Y0, Y1, Y0
+	CMPQ         AX, $0x00000004
+	JEQ          part2
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSD X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (DX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
 DATA c128_3f800000<>+0(SB)/4, $0x3f800000
 DATA c128_3f800000<>+4(SB)/4, $0x3f800000
 DATA c128_3f800000<>+8(SB)/4, $0x3f800000

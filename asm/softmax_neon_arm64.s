@@ -1160,3 +1160,122 @@ part10:
 
 l1:
 	RET
+
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+//
+// func sumSquaresNEON(n int, x *float32, acc *float64)
+TEXT ·sumSquaresNEON(SB), $128-24
+	MOVD n+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD acc+16(FP), R2
+	MOVD R2, R3
+	MOVD $+0, R6
+	MOVD R0, R7
+	LSR $0x01, R7
+	CBZ R7, l0
+
+l2:
+	FMOVD (R1), F0
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	FMOVQ (R3), F1
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, (R3)
+	ADD $+8, R1
+	ADD $+16, R6
+	AND $+255, R6
+	MOVD R2, R3
+	ADD R6, R3
+	SUB $+1, R7
+	CBNZ R7, l2
+
+l0:
+	AND $+1, R0
+	CBZ R0, l1
+	TBNZ $0x01, R0, part1
+	FMOVS (R1), F0
+	B part2
+
+part1:
+	FMOVD (R1), F0
+
+part2:
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	TBNZ $0x01, R0, part3
+	FMOVD (R3), F1
+	B part4
+
+part3:
+	FMOVQ (R3), F1
+
+part4:
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	TBNZ $0x01, R0, part5
+	FMOVD F0, (R3)
+	B part6
+
+part5:
+	FMOVQ F0, (R3)
+
+part6:
+
+l1:
+	RET
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+//
+// func addSquaresNEON(n int, sums *float64, x *float32)
+TEXT ·addSquaresNEON(SB), $128-24
+	MOVD n+0(FP), R0
+	MOVD x+16(FP), R1
+	MOVD sums+8(FP), R2
+	MOVD R0, R3
+	LSR $0x01, R3
+	CBZ R3, l0
+
+l2:
+	FMOVD (R1), F0
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	FMOVQ (R2), F1
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, (R2)
+	ADD $+8, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l2
+
+l0:
+	AND $+1, R0
+	CBZ R0, l1
+	TBNZ $0x01, R0, part1
+	FMOVS (R1), F0
+	B part2
+
+part1:
+	FMOVD (R1), F0
+
+part2:
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	TBNZ $0x01, R0, part3
+	FMOVD (R2), F1
+	B part4
+
+part3:
+	FMOVQ (R2), F1
+
+part4:
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	TBNZ $0x01, R0, part5
+	FMOVD F0, (R2)
+	B part6
+
+part5:
+	FMOVQ F0, (R2)
+
+part6:
+
+l1:
+	RET

@@ -11,7 +11,7 @@ package asm
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func sgdAVX2(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options int)
+func sgdAVX2(n int, p, grad *float32, lr, scale, clip, l1, l2, keep float32, options int)
 
 // Momentum does, for each of n elements of p, v, grad:
 //
@@ -21,7 +21,7 @@ func sgdAVX2(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options i
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep float32, options int)
+func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, clip, l1, l2, keep float32, options int)
 
 // Nesterov does, for each of n elements of p, v, grad:
 //
@@ -31,7 +31,7 @@ func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep 
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
 //
@@ -41,7 +41,7 @@ func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // AdaGrad does, for each of n elements of p, h, grad:
 //
@@ -51,7 +51,7 @@ func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentu
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float32, options int)
+func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, clip, l1, l2, keep float32, options int)
 
 // RMSprop does, for each of n elements of p, h, grad:
 //
@@ -61,7 +61,7 @@ func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float3
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l1, l2, keep float32, options int)
+func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Adam does, for each of n elements of p, m, v, grad:
 //
@@ -72,7 +72,7 @@ func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
+func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep float32, options int)
 
 // AdamW does, for each of n elements of p, m, v, grad:
 //
@@ -83,7 +83,7 @@ func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, e
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep float32, options int)
+func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Lion does, for each of n elements of p, m, grad:
 //
@@ -93,7 +93,181 @@ func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, on
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func lionAVX2(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep float32, options int)
+func lionAVX2(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep float32, options int)
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func heavyBallAVX2(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func heavyBallNesterovAVX2(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropCenteredAVX2(n int, p, h, mean, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	v = momentum·v + grad/(√h + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropMomentumAVX2(n int, p, h, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	v = momentum·v + grad/(√(h - mean·mean) + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropCenteredMomentumAVX2(n int, p, h, mean, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	u = (√(d + eps)/√(h + eps))·grad
+//	d = rho·d + (oneMinusRho·u)·u
+//	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adadeltaAVX2(n int, p, h, d, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	top = top if top > v, else v
+//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func amsGradAVX2(n int, p, m, v, top, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+//	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adamaxAVX2(n int, p, m, u, grad *float32, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep float32, options int)
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func nAdamAVX2(n int, p, m, v, grad *float32, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep float32, options int)
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func rAdamAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep float32, options int)
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+//	s = grad·prev
+//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+//	step = minStep if minStep > step; then maxStep if step > maxStep
+//	prev = 0 if 0 > s, else grad
+//	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func rpropAVX2(n int, p, prev, step, grad *float32, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep float32, options int)
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+//	p = p - lr·grad
+//	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func asgdAVX2(n int, p, mean, grad *float32, lr, mu, oneMinusMu, scale, clip, l1, l2, keep float32, options int)
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func lambAVX2(n int, p, m, v, dir, grad *float32, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2 float32, options int)
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+//	m = m + oneMinusMomentum·(grad - m)
+//	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func muonAVX2(n int, p, m, dir, grad *float32, momentum, oneMinusMomentum, scale, clip, l1, l2 float32, options int)
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+//	dst = grad
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adjustAVX2(n int, p, dst, grad *float32, scale, clip, l1, l2 float32, options int)
 
 // Exp does, for each of n elements of dst, x:
 //
@@ -151,6 +325,20 @@ func deriveSigmoidAVX2(n int, dst, grad, y *float32)
 //go:noescape
 func deriveTanhAVX2(n int, dst, grad, y *float32)
 
+// Lerp does, for each of n elements of dst, x:
+//
+//	dst = dst + w·(x - dst)
+//
+//go:noescape
+func lerpAVX2(n int, dst, x *float32, w float32)
+
+// Factored does, for each of n elements of dst, x, col:
+//
+//	dst = x/√(floor if floor > row·col, else row·col)
+//
+//go:noescape
+func factoredAVX2(n int, dst, x, col *float32, row, floor float32)
+
 // Softmax does, for each of rows rows of cols elements, strides in elements:
 //
 //	dst = e^(x - max x) / Σ e^(x - max x)
@@ -182,6 +370,16 @@ func squaredErrorAVX2(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
 
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+//
+//go:noescape
+func sumSquaresAVX2(n int, x *float32, acc *float64)
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+//
+//go:noescape
+func addSquaresAVX2(n int, sums *float64, x *float32)
+
 // PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
 // many as a vector has lanes: element q of row p of dst is element p of row q of
 // src. The rows of dst are step bytes apart and whole vectors long; what is beyond
@@ -195,115 +393,115 @@ func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
-// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
+// gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
 //
 //go:noescape
-func gemm1x1AVX2(args *Gemm)
-
-// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
-//
-//go:noescape
-func gemm2x1AVX2(args *Gemm)
-
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
-//go:noescape
-func gemm3x1AVX2(args *Gemm)
-
-// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
-//
-//go:noescape
-func gemm4x1AVX2(args *Gemm)
-
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
-//
-//go:noescape
-func gemm5x1AVX2(args *Gemm)
-
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
-//
-//go:noescape
-func gemm6x1AVX2(args *Gemm)
-
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
-//go:noescape
-func gemm7x1AVX2(args *Gemm)
-
-// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
-//
-//go:noescape
-func gemm8x1AVX2(args *Gemm)
-
-// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
-//
-//go:noescape
-func gemm9x1AVX2(args *Gemm)
-
-// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
-//
-//go:noescape
-func gemm10x1AVX2(args *Gemm)
+func gemm12x1AVX2(args *Gemm)
 
 // gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
 //
 //go:noescape
 func gemm11x1AVX2(args *Gemm)
 
-// gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
+// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
 //
 //go:noescape
-func gemm12x1AVX2(args *Gemm)
+func gemm10x1AVX2(args *Gemm)
 
-// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
 //
 //go:noescape
-func gemm1x2AVX2(args *Gemm)
+func gemm9x1AVX2(args *Gemm)
 
-// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
+// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 //go:noescape
-func gemm2x2AVX2(args *Gemm)
+func gemm8x1AVX2(args *Gemm)
 
-// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
+// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
 //
 //go:noescape
-func gemm3x2AVX2(args *Gemm)
+func gemm7x1AVX2(args *Gemm)
 
-// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
+// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
 //
 //go:noescape
-func gemm4x2AVX2(args *Gemm)
+func gemm6x1AVX2(args *Gemm)
 
-// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
+// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
 //
 //go:noescape
-func gemm5x2AVX2(args *Gemm)
+func gemm5x1AVX2(args *Gemm)
+
+// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
+//
+//go:noescape
+func gemm4x1AVX2(args *Gemm)
+
+// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
+//
+//go:noescape
+func gemm3x1AVX2(args *Gemm)
+
+// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
+//
+//go:noescape
+func gemm2x1AVX2(args *Gemm)
+
+// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
+//
+//go:noescape
+func gemm1x1AVX2(args *Gemm)
 
 // gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
 //
 //go:noescape
 func gemm6x2AVX2(args *Gemm)
 
-// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
 //
 //go:noescape
-func gemm1x3AVX2(args *Gemm)
+func gemm5x2AVX2(args *Gemm)
 
-// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
+// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
 //go:noescape
-func gemm2x3AVX2(args *Gemm)
+func gemm4x2AVX2(args *Gemm)
+
+// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
+//
+//go:noescape
+func gemm3x2AVX2(args *Gemm)
+
+// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
+//
+//go:noescape
+func gemm2x2AVX2(args *Gemm)
+
+// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
+//
+//go:noescape
+func gemm1x2AVX2(args *Gemm)
+
+// gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
+//
+//go:noescape
+func gemm4x3AVX2(args *Gemm)
 
 // gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
 //
 //go:noescape
 func gemm3x3AVX2(args *Gemm)
 
-// gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
+// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
 //
 //go:noescape
-func gemm4x3AVX2(args *Gemm)
+func gemm2x3AVX2(args *Gemm)
+
+// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+//
+//go:noescape
+func gemm1x3AVX2(args *Gemm)
 
 // gemm8x1plus2 is the micro-kernel for tiles of 8 rows, a vector and 2 columns more.
 //

@@ -11,7 +11,7 @@ package asm
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func sgdNEON(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options int)
+func sgdNEON(n int, p, grad *float32, lr, scale, clip, l1, l2, keep float32, options int)
 
 // Momentum does, for each of n elements of p, v, grad:
 //
@@ -21,7 +21,7 @@ func sgdNEON(n int, p, grad *float32, lr, scale, l1, l2, keep float32, options i
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func momentumNEON(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep float32, options int)
+func momentumNEON(n int, p, v, grad *float32, lr, momentum, scale, clip, l1, l2, keep float32, options int)
 
 // Nesterov does, for each of n elements of p, v, grad:
 //
@@ -31,7 +31,7 @@ func momentumNEON(n int, p, v, grad *float32, lr, momentum, scale, l1, l2, keep 
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
 //
@@ -41,7 +41,7 @@ func nesterovNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func nesterovVelocityFirstNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, l1, l2, keep float32, options int)
+func nesterovVelocityFirstNEON(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
 // AdaGrad does, for each of n elements of p, h, grad:
 //
@@ -51,7 +51,7 @@ func nesterovVelocityFirstNEON(n int, p, v, grad *float32, lr, momentum, momentu
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adaGradNEON(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float32, options int)
+func adaGradNEON(n int, p, h, grad *float32, lr, eps, scale, clip, l1, l2, keep float32, options int)
 
 // RMSprop does, for each of n elements of p, h, grad:
 //
@@ -61,7 +61,7 @@ func adaGradNEON(n int, p, h, grad *float32, lr, eps, scale, l1, l2, keep float3
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l1, l2, keep float32, options int)
+func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Adam does, for each of n elements of p, m, v, grad:
 //
@@ -72,7 +72,7 @@ func rmSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, l
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, l1, l2, keep float32, options int)
+func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep float32, options int)
 
 // AdamW does, for each of n elements of p, m, v, grad:
 //
@@ -83,7 +83,7 @@ func adamNEON(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, e
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func adamWNEON(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, l1, l2, keep float32, options int)
+func adamWNEON(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
 // Lion does, for each of n elements of p, m, grad:
 //
@@ -93,7 +93,181 @@ func adamWNEON(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, on
 // after the options; see kernels.GradCoef.
 //
 //go:noescape
-func lionNEON(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, l1, l2, keep float32, options int)
+func lionNEON(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep float32, options int)
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func heavyBallNEON(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+//	v = momentum·v + oneMinusDampening·grad
+//	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func heavyBallNesterovNEON(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropNEON(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropCenteredNEON(n int, p, h, mean, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	v = momentum·v + grad/(√h + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropMomentumNEON(n int, p, h, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	mean = mean + oneMinusRho·(grad - mean)
+//	v = momentum·v + grad/(√(h - mean·mean) + eps)
+//	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func torchRMSpropCenteredMomentumNEON(n int, p, h, mean, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+//	h = rho·h + (oneMinusRho·grad)·grad
+//	u = (√(d + eps)/√(h + eps))·grad
+//	d = rho·d + (oneMinusRho·u)·u
+//	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adadeltaNEON(n int, p, h, d, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	top = top if top > v, else v
+//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func amsGradNEON(n int, p, m, v, top, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+//	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adamaxNEON(n int, p, m, u, grad *float32, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep float32, options int)
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func nAdamNEON(n int, p, m, v, grad *float32, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep float32, options int)
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func rAdamNEON(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep float32, options int)
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+//	s = grad·prev
+//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+//	step = minStep if minStep > step; then maxStep if step > maxStep
+//	prev = 0 if 0 > s, else grad
+//	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func rpropNEON(n int, p, prev, step, grad *float32, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep float32, options int)
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+//	p = p - lr·grad
+//	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func asgdNEON(n int, p, mean, grad *float32, lr, mu, oneMinusMu, scale, clip, l1, l2, keep float32, options int)
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+//	m = m + oneMinusBeta1·(grad - m)
+//	v = beta2·v + (oneMinusBeta2·grad)·grad
+//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func lambNEON(n int, p, m, v, dir, grad *float32, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2 float32, options int)
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+//	m = m + oneMinusMomentum·(grad - m)
+//	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func muonNEON(n int, p, m, dir, grad *float32, momentum, oneMinusMomentum, scale, clip, l1, l2 float32, options int)
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+//	dst = grad
+//
+// after the options; see kernels.GradCoef.
+//
+//go:noescape
+func adjustNEON(n int, p, dst, grad *float32, scale, clip, l1, l2 float32, options int)
 
 // Exp does, for each of n elements of dst, x:
 //
@@ -151,6 +325,20 @@ func deriveSigmoidNEON(n int, dst, grad, y *float32)
 //go:noescape
 func deriveTanhNEON(n int, dst, grad, y *float32)
 
+// Lerp does, for each of n elements of dst, x:
+//
+//	dst = dst + w·(x - dst)
+//
+//go:noescape
+func lerpNEON(n int, dst, x *float32, w float32)
+
+// Factored does, for each of n elements of dst, x, col:
+//
+//	dst = x/√(floor if floor > row·col, else row·col)
+//
+//go:noescape
+func factoredNEON(n int, dst, x, col *float32, row, floor float32)
+
 // Softmax does, for each of rows rows of cols elements, strides in elements:
 //
 //	dst = e^(x - max x) / Σ e^(x - max x)
@@ -182,6 +370,16 @@ func squaredErrorNEON(n int, y, target *float32, acc *float64)
 //go:noescape
 func squaredErrorGradNEON(n int, grad, y, target *float32, scale float32, acc *float64)
 
+// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
+//
+//go:noescape
+func sumSquaresNEON(n int, x *float32, acc *float64)
+
+// AddSquares does, for each of n elements, sums = sums + x·x.
+//
+//go:noescape
+func addSquaresNEON(n int, sums *float64, x *float32)
+
 // PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
 // many as a vector has lanes: element q of row p of dst is element p of row q of
 // src. The rows of dst are step bytes apart and whole vectors long; what is beyond
@@ -195,125 +393,65 @@ func packTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 //go:noescape
 func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 
-// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
+// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
 //
 //go:noescape
-func gemm1x1NEON(args *Gemm)
-
-// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
-//
-//go:noescape
-func gemm2x1NEON(args *Gemm)
-
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
-//go:noescape
-func gemm3x1NEON(args *Gemm)
+func gemm8x1NEON(args *Gemm)
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
 //
 //go:noescape
 func gemm4x1NEON(args *Gemm)
 
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
+// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
 //
 //go:noescape
-func gemm5x1NEON(args *Gemm)
+func gemm2x1NEON(args *Gemm)
 
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
+// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
 //
 //go:noescape
-func gemm6x1NEON(args *Gemm)
-
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
-//go:noescape
-func gemm7x1NEON(args *Gemm)
-
-// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
-//
-//go:noescape
-func gemm8x1NEON(args *Gemm)
-
-// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
-//
-//go:noescape
-func gemm1x2NEON(args *Gemm)
-
-// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
-//
-//go:noescape
-func gemm2x2NEON(args *Gemm)
-
-// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
-//
-//go:noescape
-func gemm3x2NEON(args *Gemm)
-
-// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
-//
-//go:noescape
-func gemm4x2NEON(args *Gemm)
-
-// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
-//
-//go:noescape
-func gemm5x2NEON(args *Gemm)
-
-// gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
-//
-//go:noescape
-func gemm6x2NEON(args *Gemm)
-
-// gemm7x2 is the micro-kernel for tiles of 7 rows and 2 vectors.
-//
-//go:noescape
-func gemm7x2NEON(args *Gemm)
+func gemm1x1NEON(args *Gemm)
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
 //
 //go:noescape
 func gemm8x2NEON(args *Gemm)
 
-// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
+// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
 //
 //go:noescape
-func gemm1x3NEON(args *Gemm)
+func gemm4x2NEON(args *Gemm)
 
-// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
+// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
 //
 //go:noescape
-func gemm2x3NEON(args *Gemm)
+func gemm2x2NEON(args *Gemm)
 
-// gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
+// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
 //
 //go:noescape
-func gemm3x3NEON(args *Gemm)
+func gemm1x2NEON(args *Gemm)
+
+// gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
+//
+//go:noescape
+func gemm8x3NEON(args *Gemm)
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
 //
 //go:noescape
 func gemm4x3NEON(args *Gemm)
 
-// gemm5x3 is the micro-kernel for tiles of 5 rows and 3 vectors.
+// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
 //
 //go:noescape
-func gemm5x3NEON(args *Gemm)
+func gemm2x3NEON(args *Gemm)
 
-// gemm6x3 is the micro-kernel for tiles of 6 rows and 3 vectors.
+// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
 //
 //go:noescape
-func gemm6x3NEON(args *Gemm)
-
-// gemm7x3 is the micro-kernel for tiles of 7 rows and 3 vectors.
-//
-//go:noescape
-func gemm7x3NEON(args *Gemm)
-
-// gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
-//
-//go:noescape
-func gemm8x3NEON(args *Gemm)
+func gemm1x3NEON(args *Gemm)
 
 // gemv4 does 4 steps of k for args.Cols columns of one row of C.
 //

@@ -5,6 +5,7 @@ package asm
 // The bits of an update rule's parameter options.
 const (
 	OptionScale = 1 << iota
+	OptionClip
 	OptionL1
 	OptionL2
 	OptionKeep

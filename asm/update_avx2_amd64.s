@@ -10,7 +10,7 @@
 //
 // after the options; see kernels.GradCoef.
 //
-// func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         n+0(FP), AX
@@ -18,8 +18,6 @@ TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         grad+16(FP), DX
 	VBROADCASTSS lr+24(FP), Y0
 	MOVQ         options+48(FP), BX
-	TESTQ        BX, BX
-	JEQ          l0
 	MOVQ         BX, SI
 	ANDQ         $+1, SI
 	MOVQ         BX, DI
@@ -28,30 +26,44 @@ TEXT ·sgdAVX2(SB), $128-56
 	ANDQ         $+4, R8
 	MOVQ         BX, R9
 	ANDQ         $+8, R9
-	ANDQ         $+16, BX
-	MOVQ         AX, R10
-	SHRQ         $0x03, R10
-	TESTQ        R10, R10
+	MOVQ         BX, R10
+	ANDQ         $+16, R10
+	MOVQ         BX, R11
+	ANDQ         $+32, R11
+	TESTQ        BX, BX
+	JEQ          l0
+	MOVQ         AX, BX
+	SHRQ         $0x03, BX
+	TESTQ        BX, BX
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
-	TESTQ   BX, BX
-	JEQ     l5
+	TESTQ   R11, R11
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (DX)
 
-l5:
+l4:
 	TESTQ        SI, SI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
 
-l6:
+l5:
 	TESTQ        DI, DI
+	JEQ          l6
+	VBROADCASTSS clip+32(FP), Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMINPS       Y2, Y3, Y2
+	VMAXPS       Y2, Y4, Y2
+
+l6:
+	TESTQ        R8, R8
 	JEQ          l7
-	VBROADCASTSS l1+32(FP), Y3
+	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
@@ -61,16 +73,16 @@ l6:
 	VADDPS       Y3, Y2, Y2
 
 l7:
-	TESTQ        R8, R8
+	TESTQ        R9, R9
 	JEQ          l8
-	VBROADCASTSS l2+36(FP), Y3
+	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 
 l8:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l9
-	VBROADCASTSS keep+40(FP), Y3
+	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
 
 l9:
@@ -79,23 +91,44 @@ l9:
 	VMOVUPS Y1, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
-	DECQ    R10
-	JNE     l4
+	DECQ    BX
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, BX
+	SHRQ  $0x03, BX
+	TESTQ BX, BX
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y0, Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R11
-	SHLQ         $0x02, R11
-	LEAQ         tailmask<>+32(SB), R10
-	SUBQ         R11, R10
-	VMOVUPS      (R10), Y1
+	JEQ          l12
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         R12, BX
+	VMOVUPS      (BX), Y1
 	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (R10), Y2
+	VMOVUPS      (BX), Y2
 	VMASKMOVPS   (DX), Y2, Y2
-	TESTQ        BX, BX
-	JEQ          l10
+	TESTQ        R11, R11
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -124,16 +157,25 @@ part2:
 	VMOVUPS Y3, (DX)
 
 part1:
-l10:
+l13:
 	TESTQ        SI, SI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
 
-l11:
+l14:
 	TESTQ        DI, DI
-	JEQ          l12
-	VBROADCASTSS l1+32(FP), Y3
+	JEQ          l15
+	VBROADCASTSS clip+32(FP), Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VMINPS       Y2, Y3, Y2
+	VMAXPS       Y2, Y4, Y2
+
+l15:
+	TESTQ        R8, R8
+	JEQ          l16
+	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
@@ -142,20 +184,20 @@ l11:
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
 
-l12:
-	TESTQ        R8, R8
-	JEQ          l13
-	VBROADCASTSS l2+36(FP), Y3
+l16:
+	TESTQ        R9, R9
+	JEQ          l17
+	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
-	VBROADCASTSS keep+40(FP), Y3
+l17:
+	TESTQ        R10, R10
+	JEQ          l18
+	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
 
-l14:
+l18:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
 	CMPQ         AX, $0x00000008
@@ -185,69 +227,7 @@ part6:
 	VMOVUPS Y0, (CX)
 
 part5:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y1
-	VMOVUPS (DX), Y2
-	VMULPS  Y2, Y0, Y2
-	VSUBPS  Y2, Y1, Y1
-	VMOVUPS Y1, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	DECQ    BX
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, SI
-	SHLQ         $0x02, SI
-	LEAQ         tailmask<>+32(SB), BX
-	SUBQ         SI, BX
-	VMOVUPS      (BX), Y1
-	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (BX), Y2
-	VMASKMOVPS   (DX), Y2, Y2
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part11
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part11:
-	TESTQ     $0x00000002, AX
-	JEQ       part12
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part12:
-	TESTQ  $0x00000001, AX
-	JEQ    part9
-	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
-
-part9:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -258,18 +238,16 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·momentumAVX2(SB), $128-64
+TEXT ·momentumAVX2(SB), $128-72
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS momentum+36(FP), Y1
-	MOVQ         options+56(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
+	MOVQ         options+64(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -278,30 +256,44 @@ TEXT ·momentumAVX2(SB), $128-64
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+44(FP), Y4
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -311,16 +303,16 @@ l6:
 	VADDPS       Y4, Y3, Y3
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+48(FP), Y4
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+52(FP), Y4
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
 l9:
@@ -334,23 +326,49 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y1, Y4
+	VMULPS  Y3, Y0, Y3
+	VSUBPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y2
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (R11), Y3
+	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -379,16 +397,25 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+44(FP), Y4
+	JEQ          l15
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -397,21 +424,21 @@ l11:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+48(FP), Y4
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+52(FP), Y4
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l14:
-	VMOVUPS      (R11), Y4
+l18:
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y3, Y0, Y0
@@ -471,105 +498,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	VMOVUPS (DX), Y4
-	VMULPS  Y4, Y1, Y4
-	VMULPS  Y3, Y0, Y3
-	VSUBPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
-	VADDPS  Y3, Y2, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (DX), Y4, Y4
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X1, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (DX)
-
-part13:
-	VADDPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -580,9 +509,9 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·nesterovAVX2(SB), $128-72
+TEXT ·nesterovAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -591,9 +520,7 @@ TEXT ·nesterovAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -602,30 +529,44 @@ TEXT ·nesterovAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -635,16 +576,16 @@ l6:
 	VADDPS       Y6, Y5, Y5
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+56(FP), Y6
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+60(FP), Y6
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
 l9:
@@ -661,23 +602,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y2, Y7
+	VMULPS  Y5, Y3, Y8
+	VSUBPS  Y8, Y7, Y7
+	VADDPS  Y7, Y4, Y4
+	VMOVUPS Y4, (CX)
+	VMULPS  Y6, Y1, Y4
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -706,16 +676,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -724,21 +703,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l18:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y5, Y3, Y3
@@ -801,111 +780,7 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y2, Y7
-	VMULPS  Y5, Y3, Y8
-	VSUBPS  Y8, Y7, Y7
-	VADDPS  Y7, Y4, Y4
-	VMOVUPS Y4, (CX)
-	VMULPS  Y6, Y1, Y4
-	VMULPS  Y5, Y0, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y3, Y3
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (CX), CX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, CX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, CX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X3, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y2, (CX)
-
-part13:
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (DX)
-
-part17:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -916,9 +791,9 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
+TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         v+16(FP), DX
@@ -927,9 +802,7 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
-	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -938,30 +811,44 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -971,16 +858,16 @@ l6:
 	VADDPS       Y6, Y5, Y5
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+56(FP), Y6
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+60(FP), Y6
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
 l9:
@@ -997,23 +884,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y0, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y5, Y3, Y5
+	VSUBPS  Y5, Y6, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1042,16 +958,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1060,21 +985,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l18:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
@@ -1137,111 +1062,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y0, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y6, Y2, Y6
-	VMULPS  Y5, Y3, Y5
-	VSUBPS  Y5, Y6, Y5
-	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X1, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (DX)
-
-part13:
-	VMULPS       Y0, Y2, Y0
-	VMULPS       Y5, Y3, Y1
-	VSUBPS       Y1, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1252,18 +1073,16 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adaGradAVX2(SB), $128-64
+TEXT ·adaGradAVX2(SB), $128-72
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         h+16(FP), DX
 	MOVQ         grad+24(FP), BX
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS eps+36(FP), Y1
-	MOVQ         options+56(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
+	MOVQ         options+64(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1272,30 +1091,44 @@ TEXT ·adaGradAVX2(SB), $128-64
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+44(FP), Y4
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -1305,16 +1138,16 @@ l6:
 	VADDPS       Y4, Y3, Y3
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+48(FP), Y4
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+52(FP), Y4
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
 l9:
@@ -1331,23 +1164,52 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y2
+	VMOVUPS (BX), Y3
+	VMOVUPS (DX), Y4
+	VMULPS  Y3, Y3, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y3, Y0, Y3
+	VSQRTPS Y4, Y4
+	VADDPS  Y1, Y4, Y4
+	VDIVPS  Y4, Y3, Y3
+	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y2
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y2
 	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (R11), Y3
+	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1376,16 +1238,25 @@ part2:
 	VMOVUPS Y4, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+44(FP), Y4
+	JEQ          l15
+	VBROADCASTSS clip+44(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
@@ -1394,21 +1265,21 @@ l11:
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+48(FP), Y4
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+52(FP), Y4
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
 
-l14:
-	VMOVUPS      (R11), Y4
+l18:
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
 	VADDPS       Y5, Y4, Y4
@@ -1471,111 +1342,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	VMOVUPS (DX), Y4
-	VMULPS  Y3, Y3, Y5
-	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	VMULPS  Y3, Y0, Y3
-	VSQRTPS Y4, Y4
-	VADDPS  Y1, Y4, Y4
-	VDIVPS  Y4, Y3, Y3
-	VSUBPS  Y3, Y2, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (DX), Y4, Y4
-	VMULPS       Y3, Y3, Y5
-	VADDPS       Y5, Y4, Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X5, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y4, (DX)
-
-part13:
-	VMULPS       Y3, Y0, Y0
-	VSQRTPS      Y4, Y3
-	VADDPS       Y1, Y3, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1586,9 +1353,9 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·rmSpropAVX2(SB), $128-72
+TEXT ·rmSpropAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         h+16(FP), DX
@@ -1597,9 +1364,7 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	VBROADCASTSS rho+36(FP), Y1
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
-	MOVQ         options+64(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
+	MOVQ         options+72(FP), SI
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -1608,30 +1373,44 @@ TEXT ·rmSpropAVX2(SB), $128-72
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+52(FP), Y6
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1641,16 +1420,16 @@ l6:
 	VADDPS       Y6, Y5, Y5
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+56(FP), Y6
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+60(FP), Y6
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
 l9:
@@ -1669,23 +1448,54 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y5, Y7
+	VMULPS  Y7, Y2, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -1714,16 +1524,25 @@ part2:
 	VMOVUPS Y6, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+52(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1732,21 +1551,21 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+56(FP), Y6
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+60(FP), Y6
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R11), Y6
+l18:
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y5, Y6
@@ -1811,115 +1630,7 @@ part10:
 	VMOVUPS Y0, (CX)
 
 part9:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	VMOVUPS (DX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y5, Y7
-	VMULPS  Y7, Y2, Y7
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y5, Y6
-	VMULPS       Y6, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X2
-	TESTQ        $0x00000004, AX
-	JEQ          part15
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
-	ADDQ         $+16, DX
-
-part15:
-	TESTQ     $0x00000002, AX
-	JEQ       part16
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DX
-
-part16:
-	TESTQ  $0x00000001, AX
-	JEQ    part13
-	VMOVSS X2, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y1, (DX)
-
-part13:
-	VMULPS       Y5, Y0, Y0
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
-
-part17:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -1931,9 +1642,9 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adamAVX2(SB), $128-80
+TEXT ·adamAVX2(SB), $128-88
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -1943,9 +1654,7 @@ TEXT ·adamAVX2(SB), $128-80
 	VBROADCASTSS oneMinusBeta1+44(FP), Y1
 	VBROADCASTSS oneMinusBeta2+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
-	MOVQ         options+72(FP), DI
-	TESTQ        DI, DI
-	JEQ          l0
+	MOVQ         options+80(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -1954,30 +1663,44 @@ TEXT ·adamAVX2(SB), $128-80
 	ANDQ         $+4, R10
 	MOVQ         DI, R11
 	ANDQ         $+8, R11
-	ANDQ         $+16, DI
-	MOVQ         AX, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
-	TESTQ   DI, DI
-	JEQ     l5
+	TESTQ   R13, R13
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
 
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l6:
+l5:
 	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
 	JEQ          l7
-	VBROADCASTSS l1+60(FP), Y6
+	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -1987,16 +1710,16 @@ l6:
 	VADDPS       Y6, Y5, Y5
 
 l7:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l8
-	VBROADCASTSS l2+64(FP), Y6
+	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
 l8:
-	TESTQ        R11, R11
+	TESTQ        R12, R12
 	JEQ          l9
-	VBROADCASTSS keep+68(FP), Y6
+	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
 l9:
@@ -2021,23 +1744,60 @@ l9:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    R12
-	JNE     l4
+	DECQ    DI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS (BX), Y7
+	VSUBPS  Y6, Y5, Y8
+	VMULPS  Y8, Y1, Y8
+	VADDPS  Y8, Y6, Y6
+	VMULPS  Y5, Y5, Y5
+	VSUBPS  Y7, Y5, Y5
+	VMULPS  Y5, Y2, Y5
+	VADDPS  Y5, Y7, Y5
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSQRTPS Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), R12
-	SUBQ         R13, R12
-	VMOVUPS      (R12), Y4
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y4
 	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (R12), Y5
+	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        DI, DI
-	JEQ          l10
+	TESTQ        R13, R13
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2066,16 +1826,25 @@ part2:
 	VMOVUPS Y6, (SI)
 
 part1:
-l10:
+l13:
 	TESTQ        R8, R8
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
 
-l11:
+l14:
 	TESTQ        R9, R9
-	JEQ          l12
-	VBROADCASTSS l1+60(FP), Y6
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
@@ -2084,23 +1853,23 @@ l11:
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
 
-l12:
-	TESTQ        R10, R10
-	JEQ          l13
-	VBROADCASTSS l2+64(FP), Y6
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 
-l13:
-	TESTQ        R11, R11
-	JEQ          l14
-	VBROADCASTSS keep+68(FP), Y6
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
 
-l14:
-	VMOVUPS      (R12), Y6
+l18:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
-	VMOVUPS      (R12), Y7
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VSUBPS       Y6, Y5, Y8
 	VMULPS       Y8, Y1, Y1
@@ -2195,153 +1964,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	VMOVUPS (DX), Y6
-	VMOVUPS (BX), Y7
-	VSUBPS  Y6, Y5, Y8
-	VMULPS  Y8, Y1, Y8
-	VADDPS  Y8, Y6, Y6
-	VMULPS  Y5, Y5, Y5
-	VSUBPS  Y7, Y5, Y5
-	VMULPS  Y5, Y2, Y5
-	VADDPS  Y5, Y7, Y5
-	VMOVUPS Y6, (DX)
-	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSQRTPS Y5, Y5
-	VADDPS  Y3, Y5, Y5
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, R8
-	SHLQ         $0x02, R8
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (DX), Y6, Y6
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (BX), Y7, Y7
-	VSUBPS       Y6, Y5, Y8
-	VMULPS       Y8, Y1, Y1
-	VADDPS       Y1, Y6, Y1
-	VMULPS       Y5, Y5, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMULPS       Y5, Y2, Y2
-	VADDPS       Y2, Y7, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y1, X5
-	ADDQ         $+16, DX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X5, (DX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y1, (DX)
-
-part17:
-	CMPQ         AX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part23
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y2, X5
-	ADDQ         $+16, DX
-
-part23:
-	TESTQ     $0x00000002, AX
-	JEQ       part24
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-
-part24:
-	TESTQ  $0x00000001, AX
-	JEQ    part21
-	VMOVSS X5, (DX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y2, (BX)
-
-part21:
-	VMULPS       Y1, Y0, Y0
-	VSQRTPS      Y2, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part26
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part27
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part27:
-	TESTQ     $0x00000002, AX
-	JEQ       part28
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part28:
-	TESTQ  $0x00000001, AX
-	JEQ    part25
-	VMOVSS X1, (CX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y0, (CX)
-
-part25:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -2353,9 +1976,9 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
-TEXT ·adamWAVX2(SB), $128-88
+TEXT ·adamWAVX2(SB), $128-96
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -2367,9 +1990,7 @@ TEXT ·adamWAVX2(SB), $128-88
 	VBROADCASTSS oneMinusBeta2+52(FP), Y3
 	VBROADCASTSS rootCorrection+56(FP), Y4
 	VBROADCASTSS eps+60(FP), Y5
-	MOVQ         options+80(FP), DI
-	TESTQ        DI, DI
-	JEQ          l0
+	MOVQ         options+88(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
 	MOVQ         DI, R9
@@ -2378,30 +1999,44 @@ TEXT ·adamWAVX2(SB), $128-88
 	ANDQ         $+4, R10
 	MOVQ         DI, R11
 	ANDQ         $+8, R11
-	ANDQ         $+16, DI
-	MOVQ         AX, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
-	TESTQ   DI, DI
-	JEQ     l5
+	TESTQ   R13, R13
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (SI)
 
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
 
-l6:
+l5:
 	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l6:
+	TESTQ        R10, R10
 	JEQ          l7
-	VBROADCASTSS l1+68(FP), Y8
+	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
@@ -2411,16 +2046,16 @@ l6:
 	VADDPS       Y8, Y7, Y7
 
 l7:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l8
-	VBROADCASTSS l2+72(FP), Y8
+	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
 l8:
-	TESTQ        R11, R11
+	TESTQ        R12, R12
 	JEQ          l9
-	VBROADCASTSS keep+76(FP), Y8
+	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
 
 l9:
@@ -2446,23 +2081,61 @@ l9:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    R12
-	JNE     l4
+	DECQ    DI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y6
+	VMOVUPS (SI), Y7
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (BX), Y9
+	VMULPS  Y9, Y2, Y9
+	VMULPS  Y7, Y3, Y10
+	VMULPS  Y7, Y10, Y7
+	VADDPS  Y7, Y9, Y7
+	VMOVUPS Y7, (BX)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), R12
-	SUBQ         R13, R12
-	VMOVUPS      (R12), Y6
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (CX), Y6, Y6
-	VMOVUPS      (R12), Y7
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (SI), Y7, Y7
-	TESTQ        DI, DI
-	JEQ          l10
+	TESTQ        R13, R13
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2491,16 +2164,25 @@ part2:
 	VMOVUPS Y8, (SI)
 
 part1:
-l10:
+l13:
 	TESTQ        R8, R8
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
 
-l11:
+l14:
 	TESTQ        R9, R9
-	JEQ          l12
-	VBROADCASTSS l1+68(FP), Y8
+	JEQ          l15
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
@@ -2509,21 +2191,21 @@ l11:
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
 
-l12:
-	TESTQ        R10, R10
-	JEQ          l13
-	VBROADCASTSS l2+72(FP), Y8
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
 
-l13:
-	TESTQ        R11, R11
-	JEQ          l14
-	VBROADCASTSS keep+76(FP), Y8
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
 
-l14:
-	VMOVUPS      (R12), Y8
+l18:
+	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
@@ -2555,7 +2237,7 @@ part6:
 	VMOVUPS Y1, (DX)
 
 part5:
-	VMOVUPS      (R12), Y8
+	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (BX), Y8, Y8
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y7, Y3, Y3
@@ -2621,155 +2303,7 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-l3:
-	JMP l1
-
-l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l15
-
-l17:
-	VMOVUPS (CX), Y6
-	VMOVUPS (SI), Y7
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (BX), Y9
-	VMULPS  Y9, Y2, Y9
-	VMULPS  Y7, Y3, Y10
-	VMULPS  Y7, Y10, Y7
-	VADDPS  Y7, Y9, Y7
-	VMOVUPS Y7, (BX)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l17
-
-l15:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, R8
-	SHLQ         $0x02, R8
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (CX), Y6, Y6
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (SI), Y7, Y7
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (DX), Y8, Y8
-	VSUBPS       Y8, Y7, Y9
-	VMULPS       Y9, Y1, Y1
-	VADDPS       Y1, Y8, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part19
-	VMOVUPS      X8, (DX)
-	VEXTRACTF128 $0x01, Y1, X8
-	ADDQ         $+16, DX
-
-part19:
-	TESTQ     $0x00000002, AX
-	JEQ       part20
-	VMOVSD    X8, (DX)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DX
-
-part20:
-	TESTQ  $0x00000001, AX
-	JEQ    part17
-	VMOVSS X8, (DX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y1, (DX)
-
-part17:
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (BX), Y8, Y8
-	VMULPS       Y8, Y2, Y2
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y7, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part23
-	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, DX
-
-part23:
-	TESTQ     $0x00000002, AX
-	JEQ       part24
-	VMOVSD    X3, (DX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DX
-
-part24:
-	TESTQ  $0x00000001, AX
-	JEQ    part21
-	VMOVSS X3, (DX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y2, (BX)
-
-part21:
-	VSQRTPS      Y2, Y2
-	VDIVPS       Y4, Y2, Y2
-	VADDPS       Y5, Y2, Y2
-	VMULPS       Y1, Y0, Y0
-	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part26
-	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part27
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, CX
-
-part27:
-	TESTQ     $0x00000002, AX
-	JEQ       part28
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, CX
-
-part28:
-	TESTQ  $0x00000001, AX
-	JEQ    part25
-	VMOVSS X1, (CX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y0, (CX)
-
-part25:
-l16:
-l1:
+l12:
 	VZEROUPPER
 	RET
 
@@ -2780,7 +2314,7 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·lionAVX2(SB), $128-80
 	MOVQ         n+0(FP), AX
@@ -2793,8 +2327,6 @@ TEXT ·lionAVX2(SB), $128-80
 	VBROADCASTSS beta2+44(FP), Y3
 	VBROADCASTSS oneMinusBeta2+48(FP), Y4
 	MOVQ         options+72(FP), SI
-	TESTQ        SI, SI
-	JEQ          l0
 	MOVQ         SI, DI
 	ANDQ         $+1, DI
 	MOVQ         SI, R8
@@ -2803,30 +2335,44 @@ TEXT ·lionAVX2(SB), $128-80
 	ANDQ         $+4, R9
 	MOVQ         SI, R10
 	ANDQ         $+8, R10
-	ANDQ         $+16, SI
-	MOVQ         AX, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 
-l4:
+l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
-	TESTQ   SI, SI
-	JEQ     l5
+	TESTQ   R12, R12
+	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (BX)
 
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
 
-l6:
+l5:
 	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+56(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l6:
+	TESTQ        R9, R9
 	JEQ          l7
-	VBROADCASTSS l1+56(FP), Y7
+	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
@@ -2836,16 +2382,16 @@ l6:
 	VADDPS       Y7, Y6, Y6
 
 l7:
-	TESTQ        R9, R9
+	TESTQ        R10, R10
 	JEQ          l8
-	VBROADCASTSS l2+60(FP), Y7
+	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 
 l8:
-	TESTQ        R10, R10
+	TESTQ        R11, R11
 	JEQ          l9
-	VBROADCASTSS keep+64(FP), Y7
+	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
 
 l9:
@@ -2868,23 +2414,58 @@ l9:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    R11
-	JNE     l4
+	DECQ    SI
+	JNE     l3
 
 l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y5
+	VMOVUPS (BX), Y6
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y8
+	VMULPS  Y6, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
+	VANDPS  Y0, Y9, Y9
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VCMPPS  $0x1e, Y8, Y10, Y8
+	VANDPS  Y0, Y8, Y8
+	VSUBPS  Y8, Y9, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y5, (CX)
+	VMULPS  Y7, Y3, Y5
+	VMULPS  Y6, Y4, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l3
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), R11
-	SUBQ         R12, R11
-	VMOVUPS      (R11), Y5
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (R11), Y6
+	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
-	TESTQ        SI, SI
-	JEQ          l10
+	TESTQ        R12, R12
+	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	CMPQ         AX, $0x00000008
 	JEQ          part2
@@ -2913,16 +2494,25 @@ part2:
 	VMOVUPS Y7, (BX)
 
 part1:
-l10:
+l13:
 	TESTQ        DI, DI
-	JEQ          l11
+	JEQ          l14
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
 
-l11:
+l14:
 	TESTQ        R8, R8
-	JEQ          l12
-	VBROADCASTSS l1+56(FP), Y7
+	JEQ          l15
+	VBROADCASTSS clip+56(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
@@ -2931,21 +2521,21 @@ l11:
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
 
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
-	VBROADCASTSS l2+60(FP), Y7
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
 
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
-	VBROADCASTSS keep+64(FP), Y7
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
 
-l14:
-	VMOVUPS      (R11), Y7
+l18:
+	VMOVUPS      (SI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
@@ -3014,63 +2604,1494 @@ part10:
 	VMOVUPS Y0, (DX)
 
 part9:
+l12:
+	VZEROUPPER
+	RET
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v + oneMinusDampening·grad
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func heavyBallAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·heavyBallAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS momentum+36(FP), Y1
+	VBROADCASTSS oneMinusDampening+40(FP), Y2
+	MOVQ         options+64(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l2
+
 l3:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	TESTQ   R12, R12
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (BX)
+
+l4:
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l9:
+	VMOVUPS (DX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y4, Y2, Y4
+	VADDPS  Y4, Y5, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l3
+
+l2:
 	JMP l1
 
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
-	JEQ   l15
+	JEQ   l10
 
-l17:
-	VMOVUPS (CX), Y5
-	VMOVUPS (BX), Y6
-	VMOVUPS (DX), Y7
-	VMULPS  Y7, Y1, Y8
-	VMULPS  Y6, Y2, Y9
-	VADDPS  Y9, Y8, Y8
-	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y8, Y9
-	VANDPS  Y0, Y9, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VCMPPS  $0x1e, Y8, Y10, Y8
-	VANDPS  Y0, Y8, Y8
-	VSUBPS  Y8, Y9, Y8
-	VSUBPS  Y8, Y5, Y5
-	VMOVUPS Y5, (CX)
-	VMULPS  Y7, Y3, Y5
-	VMULPS  Y6, Y4, Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
+l11:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS (DX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y4, Y2, Y4
+	VADDPS  Y4, Y5, Y4
+	VMOVUPS Y4, (DX)
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	DECQ    SI
-	JNE     l17
+	JNE     l11
 
-l15:
+l10:
+l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l16
-	MOVQ         AX, DI
-	SHLQ         $0x02, DI
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
 	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         DI, SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        R12, R12
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X5, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X6, (BX)
+	VEXTRACTF128 $0x01, Y5, X6
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X6, (BX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X6, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y5, (BX)
+
+part1:
+l13:
+	TESTQ        DI, DI
+	JEQ          l14
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l14:
+	TESTQ        R8, R8
+	JEQ          l15
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l18:
 	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (CX), Y5, Y5
+	VMASKMOVPS   (DX), Y5, Y5
+	VMULPS       Y5, Y1, Y1
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMULPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y3, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l12:
+	VZEROUPPER
+	RET
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v + oneMinusDampening·grad
+// 	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+//
+// func heavyBallNesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·heavyBallNesterovAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS momentum+36(FP), Y1
+	VBROADCASTSS oneMinusDampening+40(FP), Y2
+	MOVQ         options+64(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	TESTQ   R12, R12
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (BX)
+
+l4:
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l9:
+	VMOVUPS (DX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y4, Y2, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	VMULPS  Y5, Y1, Y5
+	VADDPS  Y5, Y4, Y4
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	VMOVUPS (DX), Y5
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y4, Y2, Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS Y5, (DX)
+	VMULPS  Y5, Y1, Y5
+	VADDPS  Y5, Y4, Y4
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        R12, R12
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X5, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X6, (BX)
+	VEXTRACTF128 $0x01, Y5, X6
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X6, (BX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X6, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y5, (BX)
+
+part1:
+l13:
+	TESTQ        DI, DI
+	JEQ          l14
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l14:
+	TESTQ        R8, R8
+	JEQ          l15
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l18:
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (DX), Y5, Y5
+	VMULPS       Y5, Y1, Y5
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y2, Y5, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X2, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X5, (DX)
+	VEXTRACTF128 $0x01, Y2, X5
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X5, (DX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X5, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y2, (DX)
+
+part5:
+	VMULPS       Y2, Y1, Y1
+	VADDPS       Y1, Y4, Y1
+	VMULPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y3, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l12:
+	VZEROUPPER
+	RET
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·torchRMSpropAVX2(SB), $128-80
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS rho+36(FP), Y1
+	VBROADCASTSS oneMinusRho+40(FP), Y2
+	VBROADCASTSS eps+44(FP), Y3
+	MOVQ         options+72(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	TESTQ   R12, R12
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (BX)
+
+l4:
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+60(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+64(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (SI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        R12, R12
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (BX)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (BX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (BX)
+
+part1:
+l13:
+	TESTQ        DI, DI
+	JEQ          l14
+	VBROADCASTSS scale+48(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l14:
+	TESTQ        R8, R8
+	JEQ          l15
+	VBROADCASTSS clip+52(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+56(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+60(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+64(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l18:
 	VMOVUPS      (SI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (CX)
+
+part9:
+l12:
+	VZEROUPPER
+	RET
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	mean = mean + oneMinusRho·(grad - mean)
+// 	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropCenteredAVX2(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·torchRMSpropCenteredAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS lr+40(FP), Y0
+	VBROADCASTSS rho+44(FP), Y1
+	VBROADCASTSS oneMinusRho+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	MOVQ         options+80(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMOVUPS (BX), Y7
+	VSUBPS  Y7, Y5, Y8
+	VMULPS  Y8, Y2, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (BX)
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMOVUPS (BX), Y7
+	VSUBPS  Y7, Y5, Y8
+	VMULPS  Y8, Y2, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (BX)
+	VMULPS  Y7, Y7, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMULPS  Y5, Y0, Y5
+	VSQRTPS Y6, Y6
+	VADDPS  Y3, Y6, Y6
+	VDIVPS  Y6, Y5, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (SI)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (SI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l18:
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y2, Y6
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X6, (DX)
+	VEXTRACTF128 $0x01, Y1, X6
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X6, (DX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X6, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
-	VMOVUPS      (SI), Y7
+	VSUBPS       Y6, Y5, Y7
+	VMULPS       Y7, Y2, Y2
+	VADDPS       Y2, Y6, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X6, (DX)
+	VEXTRACTF128 $0x01, Y2, X6
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X6, (DX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X6, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMULPS       Y2, Y2, Y2
+	VSUBPS       Y2, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	v = momentum·v + grad/(√h + eps)
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropMomentumAVX2(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·torchRMSpropMomentumAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS lr+40(FP), Y0
+	VBROADCASTSS rho+44(FP), Y1
+	VBROADCASTSS oneMinusRho+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	VBROADCASTSS momentum+56(FP), Y4
+	MOVQ         options+80(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y5
+	VMOVUPS (SI), Y6
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMOVUPS Y7, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+60(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+64(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+68(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+72(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+76(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l9:
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y6, Y2, Y8
+	VMULPS  Y6, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (DX)
+	VMOVUPS (BX), Y8
+	VMULPS  Y8, Y4, Y8
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y6, Y6
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS Y6, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSUBPS  Y6, Y5, Y5
+	VMOVUPS Y5, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y5
+	VMOVUPS (SI), Y6
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y6, Y2, Y8
+	VMULPS  Y6, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (DX)
+	VMOVUPS (BX), Y8
+	VMULPS  Y8, Y4, Y8
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y6, Y6
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS Y6, (BX)
+	VMULPS  Y6, Y0, Y6
+	VSUBPS  Y6, Y5, Y5
+	VMOVUPS Y5, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (SI), Y6, Y6
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X7, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X8, (SI)
+	VEXTRACTF128 $0x01, Y7, X8
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X8, (SI)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X8, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y7, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+60(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+64(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+68(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+72(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+76(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l18:
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
-	VANDPS       Y0, Y2, Y2
-	VMOVUPS      c256_00000000<>+0(SB), Y8
-	VCMPPS       $0x1e, Y1, Y8, Y1
-	VANDPS       Y0, Y1, Y0
-	VSUBPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (BX), Y2, Y2
+	VMULPS       Y2, Y4, Y2
+	VSQRTPS      Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y6, Y1
+	VADDPS       Y1, Y2, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X2, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y1, (BX)
+
+part9:
+	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y5, Y0
 	CMPQ         AX, $0x00000008
 	JEQ          part14
@@ -3099,12 +4120,366 @@ part14:
 	VMOVUPS Y0, (CX)
 
 part13:
-	VMULPS       Y7, Y3, Y0
-	VMULPS       Y6, Y4, Y1
-	VADDPS       Y1, Y0, Y0
+l12:
+	VZEROUPPER
+	RET
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	mean = mean + oneMinusRho·(grad - mean)
+// 	v = momentum·v + grad/(√(h - mean·mean) + eps)
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropCenteredMomentumAVX2(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·torchRMSpropCenteredMomentumAVX2(SB), $128-96
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         grad+40(FP), DI
+	VBROADCASTSS lr+48(FP), Y0
+	VBROADCASTSS rho+52(FP), Y1
+	VBROADCASTSS oneMinusRho+56(FP), Y2
+	VBROADCASTSS eps+60(FP), Y3
+	VBROADCASTSS momentum+64(FP), Y4
+	MOVQ         options+88(FP), R8
+	MOVQ         R8, R9
+	ANDQ         $+1, R9
+	MOVQ         R8, R10
+	ANDQ         $+2, R10
+	MOVQ         R8, R11
+	ANDQ         $+4, R11
+	MOVQ         R8, R12
+	ANDQ         $+8, R12
+	MOVQ         R8, R13
+	ANDQ         $+16, R13
+	MOVQ         R8, R14
+	ANDQ         $+32, R14
+	TESTQ        R8, R8
+	JEQ          l0
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y5
+	VMOVUPS (DI), Y6
+	TESTQ   R14, R14
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMOVUPS Y7, (DI)
+
+l4:
+	TESTQ        R9, R9
+	JEQ          l5
+	VBROADCASTSS scale+68(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l5:
+	TESTQ        R10, R10
+	JEQ          l6
+	VBROADCASTSS clip+72(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l6:
+	TESTQ        R11, R11
+	JEQ          l7
+	VBROADCASTSS l1+76(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l7:
+	TESTQ        R12, R12
+	JEQ          l8
+	VBROADCASTSS l2+80(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l8:
+	TESTQ        R13, R13
+	JEQ          l9
+	VBROADCASTSS keep+84(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l9:
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y6, Y2, Y8
+	VMULPS  Y6, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (DX)
+	VMOVUPS (BX), Y8
+	VSUBPS  Y8, Y6, Y9
+	VMULPS  Y9, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (BX)
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS (SI), Y8
+	VMULPS  Y8, Y4, Y8
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y6, Y6
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS Y6, (SI)
+	VMULPS  Y6, Y0, Y6
+	VSUBPS  Y6, Y5, Y5
+	VMOVUPS Y5, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y5
+	VMOVUPS (DI), Y6
+	VMOVUPS (DX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y6, Y2, Y8
+	VMULPS  Y6, Y8, Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVUPS Y7, (DX)
+	VMOVUPS (BX), Y8
+	VSUBPS  Y8, Y6, Y9
+	VMULPS  Y9, Y2, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (BX)
+	VMULPS  Y8, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS (SI), Y8
+	VMULPS  Y8, Y4, Y8
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y6, Y6
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS Y6, (SI)
+	VMULPS  Y6, Y0, Y6
+	VSUBPS  Y6, Y5, Y5
+	VMOVUPS Y5, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R15
+	SHLQ         $0x02, R15
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R15, R8
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (R8), Y6
+	VMASKMOVPS   (DI), Y6, Y6
+	TESTQ        R14, R14
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (DI), DI
+	VMOVAPS      X7, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X8, (DI)
+	VEXTRACTF128 $0x01, Y7, X8
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X8, (DI)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X8, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y7, (DI)
+
+part1:
+l13:
+	TESTQ        R9, R9
+	JEQ          l14
+	VBROADCASTSS scale+68(FP), Y7
+	VMULPS       Y6, Y7, Y6
+
+l14:
+	TESTQ        R10, R10
+	JEQ          l15
+	VBROADCASTSS clip+72(FP), Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y8, Y6
+
+l15:
+	TESTQ        R11, R11
+	JEQ          l16
+	VBROADCASTSS l1+76(FP), Y7
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VCMPPS       $0x1e, Y5, Y9, Y9
+	VANDPS       Y7, Y9, Y7
+	VSUBPS       Y7, Y8, Y7
+	VADDPS       Y7, Y6, Y6
+
+l16:
+	TESTQ        R12, R12
+	JEQ          l17
+	VBROADCASTSS l2+80(FP), Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+
+l17:
+	TESTQ        R13, R13
+	JEQ          l18
+	VBROADCASTSS keep+84(FP), Y7
+	VMULPS       Y5, Y7, Y5
+
+l18:
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (DX), Y7, Y7
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y6, Y2, Y7
+	VMULPS       Y6, Y7, Y7
+	VADDPS       Y7, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X7, (DX)
+	VEXTRACTF128 $0x01, Y1, X7
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X7, (DX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X7, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (BX), Y7, Y7
+	VSUBPS       Y7, Y6, Y8
+	VMULPS       Y8, Y2, Y2
+	VADDPS       Y2, Y7, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X7, (DX)
+	VEXTRACTF128 $0x01, Y2, X7
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X7, (DX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X7, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMULPS       Y2, Y2, Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVUPS      (R8), Y2
+	VMASKMOVPS   (SI), Y2, Y2
+	VMULPS       Y2, Y4, Y2
+	VSQRTPS      Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y6, Y1
+	VADDPS       Y1, Y2, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (SI), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X2, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y1, (SI)
+
+part13:
+	VMULPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y5, Y0
 	CMPQ         AX, $0x00000008
 	JEQ          part18
-	LEAQ         (DX), CX
+	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part19
@@ -3126,11 +4501,3205 @@ part20:
 	JMP    part17
 
 part18:
-	VMOVUPS Y0, (DX)
+	VMOVUPS Y0, (CX)
 
 part17:
-l16:
+l12:
+	VZEROUPPER
+	RET
+
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	u = (√(d + eps)/√(h + eps))·grad
+// 	d = rho·d + (oneMinusRho·u)·u
+// 	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+//
+// func adadeltaAVX2(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·adadeltaAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         h+16(FP), DX
+	MOVQ         d+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS lr+40(FP), Y0
+	VBROADCASTSS rho+44(FP), Y1
+	VBROADCASTSS oneMinusRho+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	MOVQ         options+80(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMOVUPS (BX), Y7
+	VADDPS  Y3, Y7, Y7
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y6, Y6
+	VSQRTPS Y6, Y6
+	VDIVPS  Y6, Y7, Y6
+	VMULPS  Y5, Y6, Y5
+	VMOVUPS (BX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (BX)
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VMOVUPS (BX), Y7
+	VADDPS  Y3, Y7, Y7
+	VSQRTPS Y7, Y7
+	VADDPS  Y3, Y6, Y6
+	VSQRTPS Y6, Y6
+	VDIVPS  Y6, Y7, Y6
+	VMULPS  Y5, Y6, Y5
+	VMOVUPS (BX), Y6
+	VMULPS  Y6, Y1, Y6
+	VMULPS  Y5, Y2, Y7
+	VMULPS  Y5, Y7, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (BX)
+	VMULPS  Y5, Y0, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
 l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (SI)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (SI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l18:
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y1, Y6
+	VMULPS       Y5, Y2, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X7, (DX)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X7, (DX)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X7, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y6, (DX)
+
+part5:
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (BX), Y7, Y7
+	VADDPS       Y3, Y7, Y7
+	VSQRTPS      Y7, Y7
+	VADDPS       Y3, Y6, Y3
+	VSQRTPS      Y3, Y3
+	VDIVPS       Y3, Y7, Y3
+	VMULPS       Y5, Y3, Y3
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	VMULPS       Y5, Y1, Y1
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X2, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y1, (BX)
+
+part9:
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	top = top if top > v, else v
+// 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func amsGradAVX2(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·amsGradAVX2(SB), $128-104
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         top+32(FP), SI
+	MOVQ         grad+40(FP), DI
+	VBROADCASTSS stepSize+48(FP), Y0
+	VBROADCASTSS oneMinusBeta1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS oneMinusBeta2+60(FP), Y3
+	VBROADCASTSS rootCorrection+64(FP), Y4
+	VBROADCASTSS eps+68(FP), Y5
+	MOVQ         options+96(FP), R8
+	MOVQ         R8, R9
+	ANDQ         $+1, R9
+	MOVQ         R8, R10
+	ANDQ         $+2, R10
+	MOVQ         R8, R11
+	ANDQ         $+4, R11
+	MOVQ         R8, R12
+	ANDQ         $+8, R12
+	MOVQ         R8, R13
+	ANDQ         $+16, R13
+	MOVQ         R8, R14
+	ANDQ         $+32, R14
+	TESTQ        R8, R8
+	JEQ          l0
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y6
+	VMOVUPS (DI), Y7
+	TESTQ   R14, R14
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMOVUPS Y8, (DI)
+
+l4:
+	TESTQ        R9, R9
+	JEQ          l5
+	VBROADCASTSS scale+72(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l5:
+	TESTQ        R10, R10
+	JEQ          l6
+	VBROADCASTSS clip+76(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l6:
+	TESTQ        R11, R11
+	JEQ          l7
+	VBROADCASTSS l1+80(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l7:
+	TESTQ        R12, R12
+	JEQ          l8
+	VBROADCASTSS l2+84(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l8:
+	TESTQ        R13, R13
+	JEQ          l9
+	VBROADCASTSS keep+88(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l9:
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (SI), Y9
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y2, Y10
+	VMULPS  Y7, Y3, Y11
+	VMULPS  Y7, Y11, Y7
+	VADDPS  Y7, Y10, Y7
+	VMOVUPS Y7, (BX)
+	VMAXPS  Y7, Y9, Y7
+	VMOVUPS Y7, (SI)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y6
+	VMOVUPS (DI), Y7
+	VMOVUPS (DX), Y8
+	VSUBPS  Y8, Y7, Y9
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVUPS Y8, (DX)
+	VMOVUPS (SI), Y9
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y2, Y10
+	VMULPS  Y7, Y3, Y11
+	VMULPS  Y7, Y11, Y7
+	VADDPS  Y7, Y10, Y7
+	VMOVUPS Y7, (BX)
+	VMAXPS  Y7, Y9, Y7
+	VMOVUPS Y7, (SI)
+	VSQRTPS Y7, Y7
+	VDIVPS  Y4, Y7, Y7
+	VADDPS  Y5, Y7, Y7
+	VMULPS  Y8, Y0, Y8
+	VDIVPS  Y7, Y8, Y7
+	VSUBPS  Y7, Y6, Y6
+	VMOVUPS Y6, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R15
+	SHLQ         $0x02, R15
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R15, R8
+	VMOVUPS      (R8), Y6
+	VMASKMOVPS   (CX), Y6, Y6
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (DI), Y7, Y7
+	TESTQ        R14, R14
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (DI), DI
+	VMOVAPS      X8, X9
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X9, (DI)
+	VEXTRACTF128 $0x01, Y8, X9
+	ADDQ         $+16, DI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X9, (DI)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, DI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X9, (DI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y8, (DI)
+
+part1:
+l13:
+	TESTQ        R9, R9
+	JEQ          l14
+	VBROADCASTSS scale+72(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l14:
+	TESTQ        R10, R10
+	JEQ          l15
+	VBROADCASTSS clip+76(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l15:
+	TESTQ        R11, R11
+	JEQ          l16
+	VBROADCASTSS l1+80(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l16:
+	TESTQ        R12, R12
+	JEQ          l17
+	VBROADCASTSS l2+84(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l17:
+	TESTQ        R13, R13
+	JEQ          l18
+	VBROADCASTSS keep+88(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l18:
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VMULPS       Y9, Y1, Y1
+	VADDPS       Y1, Y8, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X8, (DX)
+	VEXTRACTF128 $0x01, Y1, X8
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X8, (DX)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X8, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   (BX), Y9, Y9
+	VMULPS       Y9, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X3, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMAXPS       Y2, Y8, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (SI), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X3, (DX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y2, (SI)
+
+part13:
+	VSQRTPS      Y2, Y2
+	VDIVPS       Y4, Y2, Y2
+	VADDPS       Y5, Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y6, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part18
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part19
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part19:
+	TESTQ     $0x00000002, AX
+	JEQ       part20
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part20:
+	TESTQ  $0x00000001, AX
+	JEQ    part17
+	VMOVSS X1, (CX)
+	JMP    part17
+
+part18:
+	VMOVUPS Y0, (CX)
+
+part17:
+l12:
+	VZEROUPPER
+	RET
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+// 	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamaxAVX2(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·adamaxAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         u+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS stepSize+40(FP), Y0
+	VBROADCASTSS oneMinusBeta1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	MOVQ         options+80(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS (DX), Y6
+	VSUBPS  Y6, Y5, Y7
+	VMULPS  Y7, Y1, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VANDPS  c256_7fffffff<>+0(SB), Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VMOVUPS (BX), Y7
+	VMULPS  Y7, Y2, Y7
+	VMAXPS  Y5, Y7, Y5
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	VMOVUPS (DX), Y6
+	VSUBPS  Y6, Y5, Y7
+	VMULPS  Y7, Y1, Y7
+	VADDPS  Y7, Y6, Y6
+	VMOVUPS Y6, (DX)
+	VANDPS  c256_7fffffff<>+0(SB), Y5, Y5
+	VADDPS  Y3, Y5, Y5
+	VMOVUPS (BX), Y7
+	VMULPS  Y7, Y2, Y7
+	VMAXPS  Y5, Y7, Y5
+	VMOVUPS Y5, (BX)
+	VMULPS  Y6, Y0, Y6
+	VDIVPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y4, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (SI)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (SI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l18:
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VSUBPS       Y6, Y5, Y7
+	VMULPS       Y7, Y1, Y1
+	VADDPS       Y1, Y6, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X6, (DX)
+	VEXTRACTF128 $0x01, Y1, X6
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X6, (DX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X6, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VANDPS       c256_7fffffff<>+0(SB), Y5, Y5
+	VADDPS       Y3, Y5, Y3
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VMAXPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X3, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func nAdamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·nAdamAVX2(SB), $128-96
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS gradStep+40(FP), Y0
+	VBROADCASTSS meanStep+44(FP), Y1
+	VBROADCASTSS oneMinusBeta1+48(FP), Y2
+	VBROADCASTSS beta2+52(FP), Y3
+	VBROADCASTSS oneMinusBeta2+56(FP), Y4
+	VBROADCASTSS inverseCorrection+60(FP), Y5
+	VBROADCASTSS eps+64(FP), Y6
+	MOVQ         options+88(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y7
+	VMOVUPS (SI), Y8
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMOVUPS Y9, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+68(FP), Y9
+	VMULPS       Y8, Y9, Y8
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+72(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+76(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+80(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+84(FP), Y9
+	VMULPS       Y7, Y9, Y7
+
+l9:
+	VMOVUPS (DX), Y9
+	VSUBPS  Y9, Y8, Y10
+	VMULPS  Y10, Y2, Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS Y9, (DX)
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y3, Y10
+	VMULPS  Y8, Y4, Y11
+	VMULPS  Y8, Y11, Y11
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (BX)
+	VMULPS  Y5, Y10, Y10
+	VSQRTPS Y10, Y10
+	VADDPS  Y6, Y10, Y10
+	VMULPS  Y8, Y0, Y8
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VDIVPS  Y10, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y7, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y7
+	VMOVUPS (SI), Y8
+	VMOVUPS (DX), Y9
+	VSUBPS  Y9, Y8, Y10
+	VMULPS  Y10, Y2, Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS Y9, (DX)
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y3, Y10
+	VMULPS  Y8, Y4, Y11
+	VMULPS  Y8, Y11, Y11
+	VADDPS  Y11, Y10, Y10
+	VMOVUPS Y10, (BX)
+	VMULPS  Y5, Y10, Y10
+	VSQRTPS Y10, Y10
+	VADDPS  Y6, Y10, Y10
+	VMULPS  Y8, Y0, Y8
+	VMULPS  Y9, Y1, Y9
+	VADDPS  Y9, Y8, Y8
+	VDIVPS  Y10, Y8, Y8
+	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y7, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X9, X10
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X10, (SI)
+	VEXTRACTF128 $0x01, Y9, X10
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X10, (SI)
+	VPERMILPD $0x01, X10, X10
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X10, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y9, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+68(FP), Y9
+	VMULPS       Y8, Y9, Y8
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+72(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+76(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+80(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+84(FP), Y9
+	VMULPS       Y7, Y9, Y7
+
+l18:
+	VMOVUPS      (DI), Y9
+	VMASKMOVPS   (DX), Y9, Y9
+	VSUBPS       Y9, Y8, Y10
+	VMULPS       Y10, Y2, Y2
+	VADDPS       Y2, Y9, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X2, X9
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X9, (DX)
+	VEXTRACTF128 $0x01, Y2, X9
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X9, (DX)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X9, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y2, (DX)
+
+part5:
+	VMOVUPS      (DI), Y9
+	VMASKMOVPS   (BX), Y9, Y9
+	VMULPS       Y9, Y3, Y3
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X3, X4
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X4, (DX)
+	VEXTRACTF128 $0x01, Y3, X4
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X4, (DX)
+	VPERMILPD $0x01, X4, X4
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X4, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y3, (BX)
+
+part9:
+	VMULPS       Y5, Y3, Y3
+	VSQRTPS      Y3, Y3
+	VADDPS       Y6, Y3, Y3
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VDIVPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y7, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+//
+// func rAdamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·rAdamAVX2(SB), $128-96
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS stepSize+40(FP), Y0
+	VBROADCASTSS oneMinusBeta1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS oneMinusBeta2+52(FP), Y3
+	VBROADCASTSS eps+56(FP), Y4
+	VBROADCASTSS rectified+60(FP), Y5
+	MOVQ         options+88(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y6
+	VMOVUPS (SI), Y7
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y8
+	VMOVUPS Y8, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+72(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+76(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+80(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l9:
+	VMOVUPS   (DX), Y8
+	VSUBPS    Y8, Y7, Y9
+	VMULPS    Y9, Y1, Y9
+	VADDPS    Y9, Y8, Y8
+	VMOVUPS   Y8, (DX)
+	VMOVUPS   (BX), Y9
+	VMULPS    Y9, Y2, Y9
+	VMULPS    Y7, Y3, Y10
+	VMULPS    Y7, Y10, Y7
+	VADDPS    Y7, Y9, Y7
+	VMOVUPS   Y7, (BX)
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y9
+	VSQRTPS   Y7, Y7
+	VADDPS    Y4, Y7, Y7
+	VMOVUPS   c256_3f800000<>+0(SB), Y10
+	VBLENDVPS Y9, Y7, Y10, Y7
+	VMULPS    Y8, Y0, Y8
+	VDIVPS    Y7, Y8, Y7
+	VSUBPS    Y7, Y6, Y6
+	VMOVUPS   Y6, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+32, SI
+	DECQ      DI
+	JNE       l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS   (CX), Y6
+	VMOVUPS   (SI), Y7
+	VMOVUPS   (DX), Y8
+	VSUBPS    Y8, Y7, Y9
+	VMULPS    Y9, Y1, Y9
+	VADDPS    Y9, Y8, Y8
+	VMOVUPS   Y8, (DX)
+	VMOVUPS   (BX), Y9
+	VMULPS    Y9, Y2, Y9
+	VMULPS    Y7, Y3, Y10
+	VMULPS    Y7, Y10, Y7
+	VADDPS    Y7, Y9, Y7
+	VMOVUPS   Y7, (BX)
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y9
+	VSQRTPS   Y7, Y7
+	VADDPS    Y4, Y7, Y7
+	VMOVUPS   c256_3f800000<>+0(SB), Y10
+	VBLENDVPS Y9, Y7, Y10, Y7
+	VMULPS    Y8, Y0, Y8
+	VDIVPS    Y7, Y8, Y7
+	VSUBPS    Y7, Y6, Y6
+	VMOVUPS   Y6, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+32, SI
+	DECQ      DI
+	JNE       l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (CX), Y6, Y6
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (SI), Y7, Y7
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X8, X9
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X9, (SI)
+	VEXTRACTF128 $0x01, Y8, X9
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X9, (SI)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X9, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y8, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+64(FP), Y8
+	VMULPS       Y7, Y8, Y7
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+68(FP), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMINPS       Y7, Y8, Y7
+	VMAXPS       Y7, Y9, Y7
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+72(FP), Y8
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VCMPPS       $0x1e, Y6, Y10, Y10
+	VANDPS       Y8, Y10, Y8
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+76(FP), Y8
+	VMULPS       Y6, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+80(FP), Y8
+	VMULPS       Y6, Y8, Y6
+
+l18:
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (DX), Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VMULPS       Y9, Y1, Y1
+	VADDPS       Y1, Y8, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X8
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X8, (DX)
+	VEXTRACTF128 $0x01, Y1, X8
+	ADDQ         $+16, DX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X8, (DX)
+	VPERMILPD $0x01, X8, X8
+	ADDQ      $+8, DX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X8, (DX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (BX), Y8, Y8
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X3, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y3
+	VSQRTPS      Y2, Y2
+	VADDPS       Y4, Y2, Y2
+	VMOVUPS      c256_3f800000<>+0(SB), Y4
+	VBLENDVPS    Y3, Y2, Y4, Y2
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y6, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+// 	s = grad·prev
+// 	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+// 	step = minStep if minStep > step; then maxStep if step > maxStep
+// 	prev = 0 if 0 > s, else grad
+// 	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+//
+// func rpropAVX2(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·rpropAVX2(SB), $128-88
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         prev+16(FP), DX
+	MOVQ         step+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS etaMinus+40(FP), Y0
+	VBROADCASTSS etaPlus+44(FP), Y1
+	VBROADCASTSS minStep+48(FP), Y2
+	VBROADCASTSS maxStep+52(FP), Y3
+	MOVQ         options+80(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R13
+	ANDQ         $+32, R13
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y4
+	VMOVUPS (SI), Y5
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y6
+	VMOVUPS Y6, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l8:
+	TESTQ        R12, R12
+	JEQ          l9
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l9:
+	VMOVUPS   (DX), Y6
+	VMULPS    Y6, Y5, Y6
+	VMOVUPS   (BX), Y7
+	VMOVUPS   c256_00000000<>+0(SB), Y8
+	VCMPPS    $0x1e, Y6, Y8, Y8
+	VMULPS    Y0, Y7, Y9
+	VBLENDVPS Y8, Y9, Y7, Y9
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VMULPS    Y1, Y7, Y7
+	VBLENDVPS Y6, Y7, Y9, Y6
+	VMAXPS    Y6, Y2, Y6
+	VMINPS    Y6, Y3, Y6
+	VMOVUPS   Y6, (BX)
+	VBLENDVPS Y8, c256_00000000<>+0(SB), Y5, Y5
+	VMOVUPS   Y5, (DX)
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y7
+	VANDPS    Y6, Y7, Y7
+	VMOVUPS   c256_00000000<>+0(SB), Y8
+	VCMPPS    $0x1e, Y5, Y8, Y5
+	VANDPS    Y6, Y5, Y5
+	VSUBPS    Y5, Y7, Y5
+	VSUBPS    Y5, Y4, Y4
+	VMOVUPS   Y4, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+32, SI
+	DECQ      DI
+	JNE       l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+
+l11:
+	VMOVUPS   (CX), Y4
+	VMOVUPS   (SI), Y5
+	VMOVUPS   (DX), Y6
+	VMULPS    Y6, Y5, Y6
+	VMOVUPS   (BX), Y7
+	VMOVUPS   c256_00000000<>+0(SB), Y8
+	VCMPPS    $0x1e, Y6, Y8, Y8
+	VMULPS    Y0, Y7, Y9
+	VBLENDVPS Y8, Y9, Y7, Y9
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VMULPS    Y1, Y7, Y7
+	VBLENDVPS Y6, Y7, Y9, Y6
+	VMAXPS    Y6, Y2, Y6
+	VMINPS    Y6, Y3, Y6
+	VMOVUPS   Y6, (BX)
+	VBLENDVPS Y8, c256_00000000<>+0(SB), Y5, Y5
+	VMOVUPS   Y5, (DX)
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y7
+	VANDPS    Y6, Y7, Y7
+	VMOVUPS   c256_00000000<>+0(SB), Y8
+	VCMPPS    $0x1e, Y5, Y8, Y5
+	VANDPS    Y6, Y5, Y5
+	VSUBPS    Y5, Y7, Y5
+	VSUBPS    Y5, Y4, Y4
+	VMOVUPS   Y4, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+32, SI
+	DECQ      DI
+	JNE       l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R14, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        R13, R13
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), SI
+	VMOVAPS      X6, X7
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X7, (SI)
+	VEXTRACTF128 $0x01, Y6, X7
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X7, (SI)
+	VPERMILPD $0x01, X7, X7
+	ADDQ      $+8, SI
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X7, (SI)
+	JMP    part1
+
+part2:
+	VMOVUPS Y6, (SI)
+
+part1:
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS scale+56(FP), Y6
+	VMULPS       Y5, Y6, Y5
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS clip+60(FP), Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VMINPS       Y5, Y6, Y5
+	VMAXPS       Y5, Y7, Y5
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l1+64(FP), Y6
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
+	VANDPS       Y6, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y4, Y8, Y8
+	VANDPS       Y6, Y8, Y6
+	VSUBPS       Y6, Y7, Y6
+	VADDPS       Y6, Y5, Y5
+
+l16:
+	TESTQ        R11, R11
+	JEQ          l17
+	VBROADCASTSS l2+68(FP), Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+
+l17:
+	TESTQ        R12, R12
+	JEQ          l18
+	VBROADCASTSS keep+72(FP), Y6
+	VMULPS       Y4, Y6, Y4
+
+l18:
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (DX), Y6, Y6
+	VMULPS       Y6, Y5, Y6
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   (BX), Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VCMPPS       $0x1e, Y6, Y8, Y8
+	VMULPS       Y0, Y7, Y0
+	VBLENDVPS    Y8, Y0, Y7, Y0
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y6
+	VMULPS       Y1, Y7, Y1
+	VBLENDVPS    Y6, Y1, Y0, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (BX), BX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (BX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, BX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (BX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, BX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (BX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (BX)
+
+part5:
+	VBLENDVPS    Y8, c256_00000000<>+0(SB), Y5, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X2, (DX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y1, (DX)
+
+part9:
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
+	VANDPS       Y0, Y2, Y2
+	VMOVUPS      c256_00000000<>+0(SB), Y3
+	VCMPPS       $0x1e, Y1, Y3, Y1
+	VANDPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y2, Y0
+	VSUBPS       Y0, Y4, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (CX)
+
+part13:
+l12:
+	VZEROUPPER
+	RET
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+// 	p = p - lr·grad
+// 	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+//
+// func asgdAVX2(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+// Requires: AVX
+TEXT ·asgdAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS mu+36(FP), Y1
+	VBROADCASTSS oneMinusMu+40(FP), Y2
+	MOVQ         options+64(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+1, DI
+	MOVQ         SI, R8
+	ANDQ         $+2, R8
+	MOVQ         SI, R9
+	ANDQ         $+4, R9
+	MOVQ         SI, R10
+	ANDQ         $+8, R10
+	MOVQ         SI, R11
+	ANDQ         $+16, R11
+	MOVQ         SI, R12
+	ANDQ         $+32, R12
+	TESTQ        SI, SI
+	JEQ          l0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	TESTQ   R12, R12
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (BX)
+
+l4:
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l8:
+	TESTQ        R11, R11
+	JEQ          l9
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l9:
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y2, Y4
+	VMULPS  Y3, Y1, Y3
+	VADDPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l10
+
+l11:
+	VMOVUPS (CX), Y3
+	VMOVUPS (BX), Y4
+	VMULPS  Y4, Y0, Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y3, (CX)
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y2, Y4
+	VMULPS  Y3, Y1, Y3
+	VADDPS  Y3, Y4, Y3
+	VMOVUPS Y3, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l11
+
+l10:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l12
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R13, SI
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (SI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        R12, R12
+	JEQ          l13
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), BX
+	VMOVAPS      X5, X6
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X6, (BX)
+	VEXTRACTF128 $0x01, Y5, X6
+	ADDQ         $+16, BX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X6, (BX)
+	VPERMILPD $0x01, X6, X6
+	ADDQ      $+8, BX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X6, (BX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y5, (BX)
+
+part1:
+l13:
+	TESTQ        DI, DI
+	JEQ          l14
+	VBROADCASTSS scale+44(FP), Y5
+	VMULPS       Y4, Y5, Y4
+
+l14:
+	TESTQ        R8, R8
+	JEQ          l15
+	VBROADCASTSS clip+48(FP), Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y6
+	VMINPS       Y4, Y5, Y4
+	VMAXPS       Y4, Y6, Y4
+
+l15:
+	TESTQ        R9, R9
+	JEQ          l16
+	VBROADCASTSS l1+52(FP), Y5
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
+	VANDPS       Y5, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VCMPPS       $0x1e, Y3, Y7, Y7
+	VANDPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y6, Y5
+	VADDPS       Y5, Y4, Y4
+
+l16:
+	TESTQ        R10, R10
+	JEQ          l17
+	VBROADCASTSS l2+56(FP), Y5
+	VMULPS       Y3, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+
+l17:
+	TESTQ        R11, R11
+	JEQ          l18
+	VBROADCASTSS keep+60(FP), Y5
+	VMULPS       Y3, Y5, Y3
+
+l18:
+	VMULPS       Y4, Y0, Y0
+	VSUBPS       Y0, Y3, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y0, X3
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X3, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (CX)
+
+part5:
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (DX), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y0, Y1, Y0
+	VADDPS       Y0, Y2, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (DX)
+
+part9:
+l12:
+	VZEROUPPER
+	RET
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+//
+// func lambAVX2(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+// Requires: AVX
+TEXT ·lambAVX2(SB), $128-104
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         dir+32(FP), SI
+	MOVQ         grad+40(FP), DI
+	VBROADCASTSS meanScale+48(FP), Y0
+	VBROADCASTSS oneMinusBeta1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS oneMinusBeta2+60(FP), Y3
+	VBROADCASTSS rootCorrection+64(FP), Y4
+	VBROADCASTSS eps+68(FP), Y5
+	VBROADCASTSS decay+72(FP), Y6
+	MOVQ         options+96(FP), R8
+	MOVQ         R8, R9
+	ANDQ         $+1, R9
+	MOVQ         R8, R10
+	ANDQ         $+2, R10
+	MOVQ         R8, R11
+	ANDQ         $+4, R11
+	MOVQ         R8, R12
+	ANDQ         $+8, R12
+	MOVQ         R8, R13
+	ANDQ         $+16, R13
+	MOVQ         R8, R13
+	ANDQ         $+32, R13
+	TESTQ        R8, R8
+	JEQ          l0
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y7
+	VMOVUPS (DI), Y8
+	TESTQ   R13, R13
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMOVUPS Y9, (DI)
+
+l4:
+	TESTQ        R9, R9
+	JEQ          l5
+	VBROADCASTSS scale+76(FP), Y9
+	VMULPS       Y8, Y9, Y8
+
+l5:
+	TESTQ        R10, R10
+	JEQ          l6
+	VBROADCASTSS clip+80(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
+
+l6:
+	TESTQ        R11, R11
+	JEQ          l7
+	VBROADCASTSS l1+84(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
+
+l7:
+	TESTQ        R12, R12
+	JEQ          l8
+	VBROADCASTSS l2+88(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+
+l8:
+	VMOVUPS (DX), Y9
+	VSUBPS  Y9, Y8, Y10
+	VMULPS  Y10, Y1, Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS Y9, (DX)
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y2, Y10
+	VMULPS  Y8, Y3, Y11
+	VMULPS  Y8, Y11, Y8
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS Y8, (BX)
+	VMULPS  Y9, Y0, Y9
+	VSQRTPS Y8, Y8
+	VDIVPS  Y4, Y8, Y8
+	VADDPS  Y5, Y8, Y8
+	VDIVPS  Y8, Y9, Y8
+	VMULPS  Y7, Y6, Y7
+	VADDPS  Y7, Y8, Y7
+	VMOVUPS Y7, (SI)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y7
+	VMOVUPS (DI), Y8
+	VMOVUPS (DX), Y9
+	VSUBPS  Y9, Y8, Y10
+	VMULPS  Y10, Y1, Y10
+	VADDPS  Y10, Y9, Y9
+	VMOVUPS Y9, (DX)
+	VMOVUPS (BX), Y10
+	VMULPS  Y10, Y2, Y10
+	VMULPS  Y8, Y3, Y11
+	VMULPS  Y8, Y11, Y8
+	VADDPS  Y8, Y10, Y8
+	VMOVUPS Y8, (BX)
+	VMULPS  Y9, Y0, Y9
+	VSQRTPS Y8, Y8
+	VDIVPS  Y4, Y8, Y8
+	VADDPS  Y5, Y8, Y8
+	VDIVPS  Y8, Y9, Y8
+	VMULPS  Y7, Y6, Y7
+	VADDPS  Y7, Y8, Y7
+	VMOVUPS Y7, (SI)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l10
+
+l9:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l11
+	MOVQ         AX, R14
+	SHLQ         $0x02, R14
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R14, R8
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (DI), Y8, Y8
+	TESTQ        R13, R13
+	JEQ          l12
+	VMOVUPS      c256_00000000<>+0(SB), Y9
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (DI), CX
+	VMOVAPS      X9, X10
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X10, (CX)
+	VEXTRACTF128 $0x01, Y9, X10
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X10, (CX)
+	VPERMILPD $0x01, X10, X10
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X10, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y9, (DI)
+
+part1:
+l12:
+	TESTQ        R9, R9
+	JEQ          l13
+	VBROADCASTSS scale+76(FP), Y9
+	VMULPS       Y8, Y9, Y8
+
+l13:
+	TESTQ        R10, R10
+	JEQ          l14
+	VBROADCASTSS clip+80(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
+
+l14:
+	TESTQ        R11, R11
+	JEQ          l15
+	VBROADCASTSS l1+84(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
+
+l15:
+	TESTQ        R12, R12
+	JEQ          l16
+	VBROADCASTSS l2+88(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+
+l16:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   (DX), Y9, Y9
+	VSUBPS       Y9, Y8, Y10
+	VMULPS       Y10, Y1, Y1
+	VADDPS       Y1, Y9, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X9
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X9, (CX)
+	VEXTRACTF128 $0x01, Y1, X9
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X9, (CX)
+	VPERMILPD $0x01, X9, X9
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X9, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   (BX), Y9, Y9
+	VMULPS       Y9, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), CX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X3, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y2, (BX)
+
+part9:
+	VMULPS       Y1, Y0, Y0
+	VSQRTPS      Y2, Y1
+	VDIVPS       Y4, Y1, Y1
+	VADDPS       Y5, Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMULPS       Y7, Y6, Y1
+	VADDPS       Y1, Y0, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (SI)
+
+part13:
+l11:
+	VZEROUPPER
+	RET
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+// 	m = m + oneMinusMomentum·(grad - m)
+// 	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+//
+// func muonAVX2(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+// Requires: AVX
+TEXT ·muonAVX2(SB), $128-72
+	MOVQ         n+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         dir+24(FP), BX
+	MOVQ         grad+32(FP), SI
+	VBROADCASTSS momentum+40(FP), Y0
+	VBROADCASTSS oneMinusMomentum+44(FP), Y1
+	MOVQ         options+64(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $+1, R8
+	MOVQ         DI, R9
+	ANDQ         $+2, R9
+	MOVQ         DI, R10
+	ANDQ         $+4, R10
+	MOVQ         DI, R11
+	ANDQ         $+8, R11
+	MOVQ         DI, R12
+	ANDQ         $+16, R12
+	MOVQ         DI, R12
+	ANDQ         $+32, R12
+	TESTQ        DI, DI
+	JEQ          l0
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
+	JEQ          l2
+
+l3:
+	VMOVUPS (CX), Y2
+	VMOVUPS (SI), Y3
+	TESTQ   R12, R12
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (SI)
+
+l4:
+	TESTQ        R8, R8
+	JEQ          l5
+	VBROADCASTSS scale+48(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l5:
+	TESTQ        R9, R9
+	JEQ          l6
+	VBROADCASTSS clip+52(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l6:
+	TESTQ        R10, R10
+	JEQ          l7
+	VBROADCASTSS l1+56(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l7:
+	TESTQ        R11, R11
+	JEQ          l8
+	VBROADCASTSS l2+60(FP), Y4
+	VMULPS       Y2, Y4, Y2
+	VADDPS       Y2, Y3, Y2
+	VMOVUPS      Y2, Y3
+
+l8:
+	VMOVUPS (DX), Y2
+	VSUBPS  Y2, Y3, Y4
+	VMULPS  Y4, Y1, Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS Y2, (DX)
+	VSUBPS  Y3, Y2, Y2
+	VMULPS  Y2, Y0, Y2
+	VADDPS  Y2, Y3, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y2
+	VMOVUPS (SI), Y2
+	VMOVUPS (DX), Y3
+	VSUBPS  Y3, Y2, Y4
+	VMULPS  Y4, Y1, Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (DX)
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y3, Y0, Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (BX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l10
+
+l9:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l11
+	MOVQ         AX, R13
+	SHLQ         $0x02, R13
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R13, DI
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (SI), Y3, Y3
+	TESTQ        R12, R12
+	JEQ          l12
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (SI), CX
+	VMOVAPS      X4, X5
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X5, (CX)
+	VEXTRACTF128 $0x01, Y4, X5
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X5, (CX)
+	VPERMILPD $0x01, X5, X5
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X5, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y4, (SI)
+
+part1:
+l12:
+	TESTQ        R8, R8
+	JEQ          l13
+	VBROADCASTSS scale+48(FP), Y4
+	VMULPS       Y3, Y4, Y3
+
+l13:
+	TESTQ        R9, R9
+	JEQ          l14
+	VBROADCASTSS clip+52(FP), Y4
+	VMOVUPS      c256_00000000<>+0(SB), Y5
+	VSUBPS       Y4, Y5, Y5
+	VMINPS       Y3, Y4, Y3
+	VMAXPS       Y3, Y5, Y3
+
+l14:
+	TESTQ        R10, R10
+	JEQ          l15
+	VBROADCASTSS l1+56(FP), Y4
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
+	VANDPS       Y4, Y5, Y5
+	VMOVUPS      c256_00000000<>+0(SB), Y6
+	VCMPPS       $0x1e, Y2, Y6, Y6
+	VANDPS       Y4, Y6, Y4
+	VSUBPS       Y4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+
+l15:
+	TESTQ        R11, R11
+	JEQ          l16
+	VBROADCASTSS l2+60(FP), Y4
+	VMULPS       Y2, Y4, Y2
+	VADDPS       Y2, Y3, Y2
+	VMOVUPS      Y2, Y3
+
+l16:
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VSUBPS       Y2, Y3, Y4
+	VMULPS       Y4, Y1, Y1
+	VADDPS       Y1, Y2, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VSUBPS       Y3, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VADDPS       Y0, Y3, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (BX)
+
+part9:
+l11:
+	VZEROUPPER
+	RET
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+// 	dst = grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func adjustAVX2(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+// Requires: AVX
+TEXT ·adjustAVX2(SB), $128-56
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  dst+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  options+48(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $+1, DI
+	MOVQ  SI, R8
+	ANDQ  $+2, R8
+	MOVQ  SI, R9
+	ANDQ  $+4, R9
+	MOVQ  SI, R10
+	ANDQ  $+8, R10
+	MOVQ  SI, R11
+	ANDQ  $+16, R11
+	MOVQ  SI, R11
+	ANDQ  $+32, R11
+	TESTQ SI, SI
+	JEQ   l0
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l2
+
+l3:
+	VMOVUPS (CX), Y0
+	VMOVUPS (BX), Y1
+	TESTQ   R11, R11
+	JEQ     l4
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMOVUPS Y2, (BX)
+
+l4:
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS scale+32(FP), Y2
+	VMULPS       Y1, Y2, Y1
+
+l5:
+	TESTQ        R8, R8
+	JEQ          l6
+	VBROADCASTSS clip+36(FP), Y2
+	VMOVUPS      c256_00000000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMINPS       Y1, Y2, Y1
+	VMAXPS       Y1, Y3, Y1
+
+l6:
+	TESTQ        R9, R9
+	JEQ          l7
+	VBROADCASTSS l1+40(FP), Y2
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VANDPS       Y2, Y4, Y2
+	VSUBPS       Y2, Y3, Y2
+	VADDPS       Y2, Y1, Y1
+
+l7:
+	TESTQ        R10, R10
+	JEQ          l8
+	VBROADCASTSS l2+44(FP), Y2
+	VMULPS       Y0, Y2, Y0
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y1
+
+l8:
+	VMOVUPS Y1, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l3
+
+l2:
+	JMP l1
+
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l9
+
+l10:
+	VMOVUPS (CX), Y0
+	VMOVUPS (BX), Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l10
+
+l9:
+l1:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l11
+	MOVQ         AX, R12
+	SHLQ         $0x02, R12
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         R12, SI
+	VMOVUPS      (SI), Y0
+	VMASKMOVPS   (CX), Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (BX), Y1, Y1
+	TESTQ        R11, R11
+	JEQ          l12
+	VMOVUPS      c256_00000000<>+0(SB), Y2
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (BX), CX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y2, (BX)
+
+part1:
+l12:
+	TESTQ        DI, DI
+	JEQ          l13
+	VBROADCASTSS scale+32(FP), Y2
+	VMULPS       Y1, Y2, Y1
+
+l13:
+	TESTQ        R8, R8
+	JEQ          l14
+	VBROADCASTSS clip+36(FP), Y2
+	VMOVUPS      c256_00000000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMINPS       Y1, Y2, Y1
+	VMAXPS       Y1, Y3, Y1
+
+l14:
+	TESTQ        R9, R9
+	JEQ          l15
+	VBROADCASTSS l1+40(FP), Y2
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      c256_00000000<>+0(SB), Y4
+	VCMPPS       $0x1e, Y0, Y4, Y4
+	VANDPS       Y2, Y4, Y2
+	VSUBPS       Y2, Y3, Y2
+	VADDPS       Y2, Y1, Y1
+
+l15:
+	TESTQ        R10, R10
+	JEQ          l16
+	VBROADCASTSS l2+44(FP), Y2
+	VMULPS       Y0, Y2, Y0
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y1
+
+l16:
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X0, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+l11:
 	VZEROUPPER
 	RET
 
@@ -3143,6 +7712,26 @@ DATA c256_00000000<>+20(SB)/4, $0x00000000
 DATA c256_00000000<>+24(SB)/4, $0x00000000
 DATA c256_00000000<>+28(SB)/4, $0x00000000
 GLOBL c256_00000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3f800000<>+0(SB)/4, $0x3f800000
+DATA c256_3f800000<>+4(SB)/4, $0x3f800000
+DATA c256_3f800000<>+8(SB)/4, $0x3f800000
+DATA c256_3f800000<>+12(SB)/4, $0x3f800000
+DATA c256_3f800000<>+16(SB)/4, $0x3f800000
+DATA c256_3f800000<>+20(SB)/4, $0x3f800000
+DATA c256_3f800000<>+24(SB)/4, $0x3f800000
+DATA c256_3f800000<>+28(SB)/4, $0x3f800000
+GLOBL c256_3f800000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_7fffffff<>+0(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+4(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+8(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+12(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+16(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+20(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+24(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+28(SB)/4, $0x7fffffff
+GLOBL c256_7fffffff<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/4, $0xffffffff
 DATA tailmask<>+4(SB)/4, $0xffffffff

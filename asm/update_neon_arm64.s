@@ -10,7 +10,7 @@
 //
 // after the options; see kernels.GradCoef.
 //
-// func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·sgdNEON(SB), $128-56
 	VEOR V3.B16, V3.B16, V3.B16
 	MOVD n+0(FP), R0
@@ -19,8 +19,6 @@ TEXT ·sgdNEON(SB), $128-56
 	MOVWU lr+24(FP), R3
 	VDUP R3, V0.S4
 	MOVD options+48(FP), R3
-	CBZ R3, l0
-	MOVD R0, R0
 	MOVD R3, R6
 	AND $+1, R6
 	MOVD R3, R7
@@ -29,28 +27,41 @@ TEXT ·sgdNEON(SB), $128-56
 	AND $+4, R8
 	MOVD R3, R9
 	AND $+8, R9
-	MOVD R3, R3
-	AND $+16, R3
-	MOVD R0, R10
-	LSR $0x02, R10
-	CBZ R10, l2
+	MOVD R3, R10
+	AND $+16, R10
+	MOVD R3, R11
+	AND $+32, R11
+	CBZ R3, l0
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l2
 
-l4:
+l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
-	CBZ R3, l5
+	CBZ R11, l4
 	FMOVQ F3, (R2)
 
-l5:
-	CBZ R6, l6
-	MOVWU scale+28(FP), R11
-	VDUP R11, V4.S4
+l4:
+	CBZ R6, l5
+	MOVWU scale+28(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
+l5:
+	CBZ R7, l6
+	MOVWU clip+32(FP), R12
+	VDUP R12, V4.S4
+	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VBSL V2.B16, V4.B16, V6.B16
+	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
+	VBSL V6.B16, V5.B16, V2.B16
+
 l6:
-	CBZ R7, l7
-	MOVWU l1+32(FP), R11
-	VDUP R11, V4.S4
+	CBZ R8, l7
+	MOVWU l1+36(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
 	VAND V4.B16, V5.B16, V5.B16
 	WORD $0x6ea1e466 // fcmgt v6.4s, v3.4s, v1.4s
@@ -59,16 +70,16 @@ l6:
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
 l7:
-	CBZ R8, l8
-	MOVWU l2+36(FP), R11
-	VDUP R11, V4.S4
+	CBZ R9, l8
+	MOVWU l2+40(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 
 l8:
-	CBZ R9, l9
-	MOVWU keep+40(FP), R11
-	VDUP R11, V4.S4
+	CBZ R10, l9
+	MOVWU keep+44(FP), R12
+	VDUP R12, V4.S4
 	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
 
 l9:
@@ -77,12 +88,33 @@ l9:
 	FMOVQ F1, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
-	SUB $+1, R10
-	CBNZ R10, l4
+	SUB $+1, R3
+	CBNZ R3, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l10
+
+l11:
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	FMOVQ F1, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
@@ -91,8 +123,8 @@ l2:
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R10
-	VLD1 (R10), V1.S[2]
+	ADD $+8, R1, R3
+	VLD1 (R3), V1.S[2]
 	B part2
 
 part1:
@@ -107,15 +139,15 @@ part2:
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
-	ADD $+8, R2, R10
-	VLD1 (R10), V2.S[2]
+	ADD $+8, R2, R3
+	VLD1 (R3), V2.S[2]
 	B part5
 
 part4:
 	FMOVQ (R2), F2
 
 part5:
-	CBZ R3, l10
+	CBZ R11, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
@@ -133,15 +165,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R6, l11
+l13:
+	CBZ R6, l14
 	MOVWU scale+28(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l11:
-	CBZ R7, l12
-	MOVWU l1+32(FP), R2
+l14:
+	CBZ R7, l15
+	MOVWU clip+32(FP), R2
+	VDUP R2, V4.S4
+	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VBSL V2.B16, V4.B16, V6.B16
+	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
+	VBSL V6.B16, V5.B16, V2.B16
+
+l15:
+	CBZ R8, l16
+	MOVWU l1+36(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
 	VAND V4.B16, V5.B16, V5.B16
@@ -150,20 +192,20 @@ l11:
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l12:
-	CBZ R8, l13
-	MOVWU l2+36(FP), R2
+l16:
+	CBZ R9, l17
+	MOVWU l2+40(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 
-l13:
-	CBZ R9, l14
-	MOVWU keep+40(FP), R2
+l17:
+	CBZ R10, l18
+	MOVWU keep+44(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
 
-l14:
+l18:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x02, R0, part10
@@ -183,82 +225,7 @@ part10:
 
 part11:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R3
-	LSR $0x02, R3
-	CBZ R3, l15
-
-l17:
-	FMOVQ (R1), F1
-	FMOVQ (R2), F2
-	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
-	FMOVQ F1, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	SUB $+1, R3
-	CBNZ R3, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS (R1), F1
-	B part14
-
-part15:
-	FMOVD (R1), F1
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R3
-	VLD1 (R3), V1.S[2]
-	B part14
-
-part13:
-	FMOVQ (R1), F1
-
-part14:
-	TBNZ $0x02, R0, part16
-	TBNZ $0x01, R0, part18
-	FMOVS (R2), F2
-	B part17
-
-part18:
-	FMOVD (R2), F2
-	TBZ $0x00, R0, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ (R2), F2
-
-part17:
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS F0, (R1)
-	B part20
-
-part21:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part20
-
-part19:
-	FMOVQ F0, (R1)
-
-part20:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // Momentum does, for each of n elements of p, v, grad:
@@ -268,8 +235,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·momentumNEON(SB), $128-64
+// func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·momentumNEON(SB), $128-72
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -279,9 +246,7 @@ TEXT ·momentumNEON(SB), $128-64
 	VDUP R6, V0.S4
 	MOVWU momentum+36(FP), R6
 	VDUP R6, V1.S4
-	MOVD options+56(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
+	MOVD options+64(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -290,28 +255,41 @@ TEXT ·momentumNEON(SB), $128-64
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F4, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+40(FP), R12
-	VDUP R12, V5.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+40(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+44(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+44(FP), R12
-	VDUP R12, V5.S4
+	CBZ R9, l7
+	MOVWU l1+48(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
 	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
@@ -320,16 +298,16 @@ l6:
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+48(FP), R12
-	VDUP R12, V5.S4
+	CBZ R10, l8
+	MOVWU l2+52(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+52(FP), R12
-	VDUP R12, V5.S4
+	CBZ R11, l9
+	MOVWU keep+56(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
 l9:
@@ -343,12 +321,38 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	FMOVQ F3, (R2)
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -357,8 +361,8 @@ l2:
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V2.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
 	B part2
 
 part1:
@@ -373,15 +377,15 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V3.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V3.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -399,15 +403,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+44(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+48(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
@@ -416,20 +430,20 @@ l11:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+48(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+52(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -483,121 +497,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F2
-	FMOVQ (R3), F3
-	FMOVQ (R2), F4
-	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	FMOVQ F3, (R2)
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F2
-	B part20
-
-part21:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F2
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F3
-	B part23
-
-part24:
-	FMOVD (R3), F3
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F3
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F4
-	B part26
-
-part27:
-	FMOVD (R2), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F4
-
-part26:
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F0, (R2)
-	B part29
-
-part30:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F0, (R2)
-
-part29:
-	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // Nesterov does, for each of n elements of p, v, grad:
@@ -607,8 +507,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·nesterovNEON(SB), $128-72
+// func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -622,9 +522,7 @@ TEXT ·nesterovNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -633,28 +531,41 @@ TEXT ·nesterovNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -663,16 +574,16 @@ l6:
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
 l9:
@@ -689,12 +600,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
+	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
+	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	FMOVQ F4, (R1)
+	WORD $0x6e27dc24 // fmul v4.4s, v1.4s, v7.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -703,8 +643,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -719,15 +659,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -745,15 +685,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -762,20 +712,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -832,127 +782,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
-	WORD $0x6e25dc68 // fmul v8.4s, v3.4s, v5.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, (R1)
-	WORD $0x6e26dc24 // fmul v4.4s, v1.4s, v6.4s
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F2, (R1)
-	B part29
-
-part30:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part29
-	ADD $+8, R1, R1
-	VST1 V2.S[2], (R1)
-	B part29
-
-part28:
-	FMOVQ F2, (R1)
-
-part29:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R2)
-	B part32
-
-part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R2)
-
-part32:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // NesterovVelocityFirst does, for each of n elements of p, v, grad:
@@ -962,8 +792,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·nesterovVelocityFirstNEON(SB), $128-72
+// func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -977,9 +807,7 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -988,28 +816,41 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -1018,16 +859,16 @@ l6:
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
 l9:
@@ -1044,12 +885,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1058,8 +928,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -1074,15 +944,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -1100,15 +970,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -1117,20 +997,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1187,127 +1067,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x6e25dc07 // fmul v7.4s, v0.4s, v5.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e26dc46 // fmul v6.4s, v2.4s, v6.4s
-	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F0, (R2)
-	B part29
-
-part30:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F0, (R2)
-
-part29:
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
-	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // AdaGrad does, for each of n elements of p, h, grad:
@@ -1317,8 +1077,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adaGradNEON(SB), $128-64
+// func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adaGradNEON(SB), $128-72
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1328,9 +1088,7 @@ TEXT ·adaGradNEON(SB), $128-64
 	VDUP R6, V0.S4
 	MOVWU eps+36(FP), R6
 	VDUP R6, V1.S4
-	MOVD options+56(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
+	MOVD options+64(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1339,28 +1097,41 @@ TEXT ·adaGradNEON(SB), $128-64
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F4, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+40(FP), R12
-	VDUP R12, V5.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+40(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+44(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+44(FP), R12
-	VDUP R12, V5.S4
+	CBZ R9, l7
+	MOVWU l1+48(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
 	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
@@ -1369,16 +1140,16 @@ l6:
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+48(FP), R12
-	VDUP R12, V5.S4
+	CBZ R10, l8
+	MOVWU l2+52(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+52(FP), R12
-	VDUP R12, V5.S4
+	CBZ R11, l9
+	MOVWU keep+56(FP), R13
+	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 
 l9:
@@ -1395,12 +1166,41 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F2
+	FMOVQ (R3), F3
+	FMOVQ (R2), F5
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
@@ -1409,8 +1209,8 @@ l2:
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V2.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V2.S[2]
 	B part2
 
 part1:
@@ -1425,15 +1225,15 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V3.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V3.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F3
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
@@ -1451,15 +1251,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+44(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+44(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+48(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
 	VAND V5.B16, V6.B16, V6.B16
@@ -1468,20 +1278,20 @@ l11:
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+48(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+52(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
@@ -1538,127 +1348,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F2
-	FMOVQ (R3), F3
-	FMOVQ (R2), F4
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x6ea1f884 // fsqrt v4.4s, v4.4s
-	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
-	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	FMOVQ F2, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F2
-	B part20
-
-part21:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F2
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F3
-	B part23
-
-part24:
-	FMOVD (R3), F3
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V3.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F3
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F4
-	B part26
-
-part27:
-	FMOVD (R2), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F4
-
-part26:
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F4, (R2)
-	B part29
-
-part30:
-	FMOVD F4, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F4, (R2)
-
-part29:
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
-	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // RMSprop does, for each of n elements of p, h, grad:
@@ -1668,8 +1358,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·rmSpropNEON(SB), $128-72
+// func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·rmSpropNEON(SB), $128-80
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -1683,9 +1373,7 @@ TEXT ·rmSpropNEON(SB), $128-72
 	VDUP R6, V2.S4
 	MOVWU eps+44(FP), R6
 	VDUP R6, V3.S4
-	MOVD options+64(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
+	MOVD options+72(FP), R6
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -1694,28 +1382,41 @@ TEXT ·rmSpropNEON(SB), $128-72
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F6, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+48(FP), R12
-	VDUP R12, V7.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+52(FP), R12
-	VDUP R12, V7.S4
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -1724,16 +1425,16 @@ l6:
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+56(FP), R12
-	VDUP R12, V7.S4
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+60(FP), R12
-	VDUP R12, V7.S4
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
 l9:
@@ -1752,12 +1453,43 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
+	WORD $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -1766,8 +1498,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V4.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
 	B part2
 
 part1:
@@ -1782,15 +1514,15 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F5
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
@@ -1808,15 +1540,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+52(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -1825,20 +1567,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+56(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+60(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -1897,131 +1639,7 @@ part16:
 
 part17:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R3), F5
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x6e25dca7 // fmul v7.4s, v5.4s, v5.4s
-	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8c6 // fsqrt v6.4s, v6.4s
-	WORD $0x4e23d4c6 // fadd v6.4s, v6.4s, v3.4s
-	WORD $0x6e26fca5 // fdiv v5.4s, v5.4s, v6.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS (R1), F4
-	B part20
-
-part21:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-
-part19:
-	FMOVQ (R1), F4
-
-part20:
-	TBNZ $0x02, R0, part22
-	TBNZ $0x01, R0, part24
-	FMOVS (R3), F5
-	B part23
-
-part24:
-	FMOVD (R3), F5
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V5.S[2]
-	B part23
-
-part22:
-	FMOVQ (R3), F5
-
-part23:
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R2), F6
-	B part26
-
-part27:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R2), F6
-
-part26:
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS F1, (R2)
-	B part29
-
-part30:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part29
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part29
-
-part28:
-	FMOVQ F1, (R2)
-
-part29:
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R1)
-	B part32
-
-part33:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part32
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part32
-
-part31:
-	FMOVQ F0, (R1)
-
-part32:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // Adam does, for each of n elements of p, m, v, grad:
@@ -2032,8 +1650,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adamNEON(SB), $128-80
+// func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamNEON(SB), $128-88
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -2048,9 +1666,7 @@ TEXT ·adamNEON(SB), $128-80
 	VDUP R7, V2.S4
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
-	MOVD options+72(FP), R7
-	CBZ R7, l0
-	MOVD R0, R0
+	MOVD options+80(FP), R7
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -2059,28 +1675,41 @@ TEXT ·adamNEON(SB), $128-80
 	AND $+4, R10
 	MOVD R7, R11
 	AND $+8, R11
-	MOVD R7, R7
-	AND $+16, R7
-	MOVD R0, R12
-	LSR $0x02, R12
-	CBZ R12, l2
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 
-l4:
+l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R7, l5
+	CBZ R13, l4
 	FMOVQ F6, (R6)
 
-l5:
-	CBZ R8, l6
-	MOVWU scale+56(FP), R13
-	VDUP R13, V7.S4
+l4:
+	CBZ R8, l5
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
+l5:
+	CBZ R9, l6
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
 l6:
-	CBZ R9, l7
-	MOVWU l1+60(FP), R13
-	VDUP R13, V7.S4
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
@@ -2089,16 +1718,16 @@ l6:
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l7:
-	CBZ R10, l8
-	MOVWU l2+64(FP), R13
-	VDUP R13, V7.S4
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
 
 l8:
-	CBZ R11, l9
-	MOVWU keep+68(FP), R13
-	VDUP R13, V7.S4
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
 l9:
@@ -2123,12 +1752,49 @@ l9:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R12
-	CBNZ R12, l4
+	SUB $+1, R7
+	CBNZ R7, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	FMOVQ (R3), F8
+	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
+	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
+	WORD $0x4e25d505 // fadd v5.4s, v8.4s, v5.4s
+	FMOVQ F7, (R2)
+	FMOVQ F5, (R3)
+	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
+	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	WORD $0x6e25fce5 // fdiv v5.4s, v7.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
@@ -2137,8 +1803,8 @@ l2:
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R12
-	VLD1 (R12), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 	B part2
 
 part1:
@@ -2153,15 +1819,15 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R12
-	VLD1 (R12), V5.S[2]
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
 	B part5
 
 part4:
 	FMOVQ (R6), F5
 
 part5:
-	CBZ R7, l10
+	CBZ R13, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
@@ -2179,15 +1845,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R8, l11
+l13:
+	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
-l11:
-	CBZ R9, l12
-	MOVWU l1+60(FP), R6
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
 	VAND V7.B16, V8.B16, V8.B16
@@ -2196,20 +1872,20 @@ l11:
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l12:
-	CBZ R10, l13
-	MOVWU l2+64(FP), R6
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 
-l13:
-	CBZ R11, l14
-	MOVWU keep+68(FP), R6
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
@@ -2303,172 +1979,7 @@ part22:
 
 part23:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l15
-
-l17:
-	FMOVQ (R1), F4
-	FMOVQ (R6), F5
-	FMOVQ (R2), F6
-	FMOVQ (R3), F7
-	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
-	WORD $0x4e25d4e5 // fadd v5.4s, v7.4s, v5.4s
-	FMOVQ F6, (R2)
-	FMOVQ F5, (R3)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD $0x6e25fcc5 // fdiv v5.4s, v6.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R1), F4
-	B part26
-
-part27:
-	FMOVD (R1), F4
-	TBZ $0x00, R0, part26
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
-	B part26
-
-part25:
-	FMOVQ (R1), F4
-
-part26:
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS (R6), F5
-	B part29
-
-part30:
-	FMOVD (R6), F5
-	TBZ $0x00, R0, part29
-	ADD $+8, R6, R6
-	VLD1 (R6), V5.S[2]
-	B part29
-
-part28:
-	FMOVQ (R6), F5
-
-part29:
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS (R2), F6
-	B part32
-
-part33:
-	FMOVD (R2), F6
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F6
-
-part32:
-	TBNZ $0x02, R0, part34
-	TBNZ $0x01, R0, part36
-	FMOVS (R3), F7
-	B part35
-
-part36:
-	FMOVD (R3), F7
-	TBZ $0x00, R0, part35
-	ADD $+8, R3, R6
-	VLD1 (R6), V7.S[2]
-	B part35
-
-part34:
-	FMOVQ (R3), F7
-
-part35:
-	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
-	TBNZ $0x02, R0, part37
-	TBNZ $0x01, R0, part39
-	FMOVS F1, (R2)
-	B part38
-
-part39:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part38
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part38
-
-part37:
-	FMOVQ F1, (R2)
-
-part38:
-	TBNZ $0x02, R0, part40
-	TBNZ $0x01, R0, part42
-	FMOVS F2, (R3)
-	B part41
-
-part42:
-	FMOVD F2, (R3)
-	TBZ $0x00, R0, part41
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
-	B part41
-
-part40:
-	FMOVQ F2, (R3)
-
-part41:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part43
-	TBNZ $0x01, R0, part45
-	FMOVS F0, (R1)
-	B part44
-
-part45:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part44
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part44
-
-part43:
-	FMOVQ F0, (R1)
-
-part44:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // AdamW does, for each of n elements of p, m, v, grad:
@@ -2479,8 +1990,8 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, l1 float32, l2 float32, keep float32, options int)
-TEXT ·adamWNEON(SB), $128-88
+// func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamWNEON(SB), $128-96
 	VEOR V8.B16, V8.B16, V8.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
@@ -2499,9 +2010,7 @@ TEXT ·adamWNEON(SB), $128-88
 	VDUP R7, V4.S4
 	MOVWU eps+60(FP), R7
 	VDUP R7, V5.S4
-	MOVD options+80(FP), R7
-	CBZ R7, l0
-	MOVD R0, R0
+	MOVD options+88(FP), R7
 	MOVD R7, R8
 	AND $+1, R8
 	MOVD R7, R9
@@ -2510,28 +2019,41 @@ TEXT ·adamWNEON(SB), $128-88
 	AND $+4, R10
 	MOVD R7, R11
 	AND $+8, R11
-	MOVD R7, R7
-	AND $+16, R7
-	MOVD R0, R12
-	LSR $0x02, R12
-	CBZ R12, l2
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 
-l4:
+l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	CBZ R7, l5
+	CBZ R13, l4
 	FMOVQ F8, (R6)
 
-l5:
-	CBZ R8, l6
-	MOVWU scale+64(FP), R13
-	VDUP R13, V9.S4
+l4:
+	CBZ R8, l5
+	MOVWU scale+64(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
+l5:
+	CBZ R9, l6
+	MOVWU clip+68(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
 l6:
-	CBZ R9, l7
-	MOVWU l1+68(FP), R13
-	VDUP R13, V9.S4
+	CBZ R10, l7
+	MOVWU l1+72(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
 	VAND V9.B16, V10.B16, V10.B16
 	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
@@ -2540,16 +2062,16 @@ l6:
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
 l7:
-	CBZ R10, l8
-	MOVWU l2+72(FP), R13
-	VDUP R13, V9.S4
+	CBZ R11, l8
+	MOVWU l2+76(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 
 l8:
-	CBZ R11, l9
-	MOVWU keep+76(FP), R13
-	VDUP R13, V9.S4
+	CBZ R12, l9
+	MOVWU keep+80(FP), R14
+	VDUP R14, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
 
 l9:
@@ -2575,12 +2097,50 @@ l9:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R12
-	CBNZ R12, l4
+	SUB $+1, R7
+	CBNZ R7, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R3), F10
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
+	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
@@ -2589,8 +2149,8 @@ l2:
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R12
-	VLD1 (R12), V6.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V6.S[2]
 	B part2
 
 part1:
@@ -2605,15 +2165,15 @@ part2:
 part6:
 	FMOVD (R6), F7
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R12
-	VLD1 (R12), V7.S[2]
+	ADD $+8, R6, R7
+	VLD1 (R7), V7.S[2]
 	B part5
 
 part4:
 	FMOVQ (R6), F7
 
 part5:
-	CBZ R7, l10
+	CBZ R13, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
@@ -2631,15 +2191,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R8, l11
+l13:
+	CBZ R8, l14
 	MOVWU scale+64(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
-l11:
-	CBZ R9, l12
-	MOVWU l1+68(FP), R6
+l14:
+	CBZ R9, l15
+	MOVWU clip+68(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+72(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
 	VAND V9.B16, V10.B16, V10.B16
@@ -2648,20 +2218,20 @@ l11:
 	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l12:
-	CBZ R10, l13
-	MOVWU l2+72(FP), R6
+l16:
+	CBZ R11, l17
+	MOVWU l2+76(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 
-l13:
-	CBZ R11, l14
-	MOVWU keep+76(FP), R6
+l17:
+	CBZ R12, l18
+	MOVWU keep+80(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -2756,174 +2326,7 @@ part22:
 
 part23:
 
-l3:
-	B l1
-
-l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l15
-
-l17:
-	FMOVQ (R1), F6
-	FMOVQ (R6), F7
-	FMOVQ (R2), F8
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
-	FMOVQ (R3), F9
-	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
-	WORD $0x6e27dc6a // fmul v10.4s, v3.4s, v7.4s
-	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
-	WORD $0x4e27d527 // fadd v7.4s, v9.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
-	ADD $+16, R1
-	ADD $+16, R2
-	ADD $+16, R3
-	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l17
-
-l15:
-	AND $+3, R0
-	CBZ R0, l16
-	TBNZ $0x02, R0, part25
-	TBNZ $0x01, R0, part27
-	FMOVS (R1), F6
-	B part26
-
-part27:
-	FMOVD (R1), F6
-	TBZ $0x00, R0, part26
-	ADD $+8, R1, R7
-	VLD1 (R7), V6.S[2]
-	B part26
-
-part25:
-	FMOVQ (R1), F6
-
-part26:
-	TBNZ $0x02, R0, part28
-	TBNZ $0x01, R0, part30
-	FMOVS (R6), F7
-	B part29
-
-part30:
-	FMOVD (R6), F7
-	TBZ $0x00, R0, part29
-	ADD $+8, R6, R6
-	VLD1 (R6), V7.S[2]
-	B part29
-
-part28:
-	FMOVQ (R6), F7
-
-part29:
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS (R2), F8
-	B part32
-
-part33:
-	FMOVD (R2), F8
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part32
-
-part31:
-	FMOVQ (R2), F8
-
-part32:
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
-	TBNZ $0x02, R0, part34
-	TBNZ $0x01, R0, part36
-	FMOVS F1, (R2)
-	B part35
-
-part36:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part35
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-	B part35
-
-part34:
-	FMOVQ F1, (R2)
-
-part35:
-	TBNZ $0x02, R0, part37
-	TBNZ $0x01, R0, part39
-	FMOVS (R3), F8
-	B part38
-
-part39:
-	FMOVD (R3), F8
-	TBZ $0x00, R0, part38
-	ADD $+8, R3, R2
-	VLD1 (R2), V8.S[2]
-	B part38
-
-part37:
-	FMOVQ (R3), F8
-
-part38:
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part40
-	TBNZ $0x01, R0, part42
-	FMOVS F2, (R3)
-	B part41
-
-part42:
-	FMOVD F2, (R3)
-	TBZ $0x00, R0, part41
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
-	B part41
-
-part40:
-	FMOVQ F2, (R3)
-
-part41:
-	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
-	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
-	TBNZ $0x02, R0, part43
-	TBNZ $0x01, R0, part45
-	FMOVS F0, (R1)
-	B part44
-
-part45:
-	FMOVD F0, (R1)
-	TBZ $0x00, R0, part44
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
-	B part44
-
-part43:
-	FMOVQ F0, (R1)
-
-part44:
-
-l16:
-
-l1:
+l12:
 	RET
 
 // Lion does, for each of n elements of p, m, grad:
@@ -2933,7 +2336,7 @@ l1:
 //
 // after the options; see kernels.GradCoef.
 //
-// func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, l1 float32, l2 float32, keep float32, options int)
+// func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·lionNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
@@ -2951,8 +2354,6 @@ TEXT ·lionNEON(SB), $128-80
 	MOVWU oneMinusBeta2+48(FP), R6
 	VDUP R6, V4.S4
 	MOVD options+72(FP), R6
-	CBZ R6, l0
-	MOVD R0, R0
 	MOVD R6, R7
 	AND $+1, R7
 	MOVD R6, R8
@@ -2961,28 +2362,41 @@ TEXT ·lionNEON(SB), $128-80
 	AND $+4, R9
 	MOVD R6, R10
 	AND $+8, R10
-	MOVD R6, R6
-	AND $+16, R6
-	MOVD R0, R11
-	LSR $0x02, R11
-	CBZ R11, l2
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 
-l4:
+l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	CBZ R6, l5
+	CBZ R12, l4
 	FMOVQ F7, (R3)
 
-l5:
-	CBZ R7, l6
-	MOVWU scale+52(FP), R12
-	VDUP R12, V8.S4
+l4:
+	CBZ R7, l5
+	MOVWU scale+52(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
+l5:
+	CBZ R8, l6
+	MOVWU clip+56(FP), R13
+	VDUP R13, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
 l6:
-	CBZ R8, l7
-	MOVWU l1+56(FP), R12
-	VDUP R12, V8.S4
+	CBZ R9, l7
+	MOVWU l1+60(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
 	VAND V8.B16, V9.B16, V9.B16
 	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
@@ -2991,16 +2405,16 @@ l6:
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
 l7:
-	CBZ R9, l8
-	MOVWU l2+60(FP), R12
-	VDUP R12, V8.S4
+	CBZ R10, l8
+	MOVWU l2+64(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
 l8:
-	CBZ R10, l9
-	MOVWU keep+64(FP), R12
-	VDUP R12, V8.S4
+	CBZ R11, l9
+	MOVWU keep+68(FP), R13
+	VDUP R13, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
 l9:
@@ -3022,12 +2436,46 @@ l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R11
-	CBNZ R11, l4
+	SUB $+1, R6
+	CBNZ R6, l3
 
 l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F5
+	FMOVQ (R3), F6
+	FMOVQ (R2), F8
+	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	VAND V0.B16, V10.B16, V10.B16
+	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	VAND V0.B16, V9.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F5, (R1)
+	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l3
+	CBZ R0, l12
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
@@ -3036,8 +2484,8 @@ l2:
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R11
-	VLD1 (R11), V5.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V5.S[2]
 	B part2
 
 part1:
@@ -3052,15 +2500,15 @@ part2:
 part6:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R11
-	VLD1 (R11), V6.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V6.S[2]
 	B part5
 
 part4:
 	FMOVQ (R3), F6
 
 part5:
-	CBZ R6, l10
+	CBZ R12, l13
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R3)
@@ -3078,15 +2526,25 @@ part7:
 
 part8:
 
-l10:
-	CBZ R7, l11
+l13:
+	CBZ R7, l14
 	MOVWU scale+52(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
-l11:
-	CBZ R8, l12
-	MOVWU l1+56(FP), R3
+l14:
+	CBZ R8, l15
+	MOVWU clip+56(FP), R3
+	VDUP R3, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+60(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
 	VAND V8.B16, V9.B16, V9.B16
@@ -3095,20 +2553,20 @@ l11:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l12:
-	CBZ R9, l13
-	MOVWU l2+60(FP), R3
+l16:
+	CBZ R10, l17
+	MOVWU l2+64(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 
-l13:
-	CBZ R10, l14
-	MOVWU keep+64(FP), R3
+l17:
+	CBZ R11, l18
+	MOVWU keep+68(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
-l14:
+l18:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
@@ -3170,97 +2628,1918 @@ part16:
 
 part17:
 
+l12:
+	RET
+
+// HeavyBall does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v + oneMinusDampening·grad
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func heavyBallNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·heavyBallNEON(SB), $128-72
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU momentum+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusDampening+40(FP), R6
+	VDUP R6, V2.S4
+	MOVD options+64(FP), R6
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
+
 l3:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	CBZ R12, l4
+	FMOVQ F5, (R3)
+
+l4:
+	CBZ R7, l5
+	MOVWU scale+44(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l5:
+	CBZ R8, l6
+	MOVWU clip+48(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+52(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
+	VAND V6.B16, V8.B16, V6.B16
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+56(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+60(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
+
+l9:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
+	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
+	FMOVQ F4, (R2)
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l3
+
+l2:
 	B l1
 
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
-	CBZ R6, l15
+	CBZ R6, l10
 
-l17:
-	FMOVQ (R1), F5
-	FMOVQ (R3), F6
-	FMOVQ (R2), F8
-	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
-	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
-	VAND V0.B16, V10.B16, V10.B16
-	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
-	VAND V0.B16, V9.B16, V9.B16
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
-	FMOVQ F5, (R1)
-	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
-	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
+l11:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
+	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
+	FMOVQ F4, (R2)
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	SUB $+1, R6
-	CBNZ R6, l17
+	CBNZ R6, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F3
+	B part2
+
+part3:
+	FMOVD (R1), F3
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R6
+	VLD1 (R6), V3.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F3
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F4
+	B part5
+
+part6:
+	FMOVD (R3), F4
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R6
+	VLD1 (R6), V4.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F4
+
+part5:
+	CBZ R12, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F5, (R3)
+	B part8
+
+part9:
+	FMOVD F5, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V5.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F5, (R3)
+
+part8:
+
+l13:
+	CBZ R7, l14
+	MOVWU scale+44(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	CBZ R8, l15
+	MOVWU clip+48(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
 
 l15:
+	CBZ R9, l16
+	MOVWU l1+52(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
+	VAND V6.B16, V5.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l16:
+	CBZ R10, l17
+	MOVWU l2+56(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l17:
+	CBZ R11, l18
+	MOVWU keep+60(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F5
+	B part11
+
+part12:
+	FMOVD (R2), F5
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V5.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F5
+
+part11:
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l12:
+	RET
+
+// HeavyBallNesterov does, for each of n elements of p, v, grad:
+//
+// 	v = momentum·v + oneMinusDampening·grad
+// 	p = p - lr·(grad + momentum·v)
+//
+// after the options; see kernels.GradCoef.
+//
+// func heavyBallNesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·heavyBallNesterovNEON(SB), $128-72
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU momentum+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusDampening+40(FP), R6
+	VDUP R6, V2.S4
+	MOVD options+64(FP), R6
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
+
+l3:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	CBZ R12, l4
+	FMOVQ F5, (R3)
+
+l4:
+	CBZ R7, l5
+	MOVWU scale+44(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l5:
+	CBZ R8, l6
+	MOVWU clip+48(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+52(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
+	VAND V6.B16, V8.B16, V6.B16
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+56(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+60(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
+
+l9:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R2)
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R2)
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
 	AND $+3, R0
-	CBZ R0, l16
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F3
+	B part2
+
+part3:
+	FMOVD (R1), F3
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R6
+	VLD1 (R6), V3.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F3
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F4
+	B part5
+
+part6:
+	FMOVD (R3), F4
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R6
+	VLD1 (R6), V4.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F4
+
+part5:
+	CBZ R12, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F5, (R3)
+	B part8
+
+part9:
+	FMOVD F5, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V5.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F5, (R3)
+
+part8:
+
+l13:
+	CBZ R7, l14
+	MOVWU scale+44(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	CBZ R8, l15
+	MOVWU clip+48(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+52(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
+	VAND V6.B16, V5.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l16:
+	CBZ R10, l17
+	MOVWU l2+56(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l17:
+	CBZ R11, l18
+	MOVWU keep+60(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F5
+	B part11
+
+part12:
+	FMOVD (R2), F5
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V5.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F5
+
+part11:
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d4a2 // fadd v2.4s, v5.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F2, (R2)
+	B part14
+
+part15:
+	FMOVD F2, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V2.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F2, (R2)
+
+part14:
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l12:
+	RET
+
+// TorchRMSprop does, for each of n elements of p, h, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	p = p - (lr·grad)/(√h + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·torchRMSpropNEON(SB), $128-80
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU rho+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusRho+40(FP), R6
+	VDUP R6, V2.S4
+	MOVWU eps+44(FP), R6
+	VDUP R6, V3.S4
+	MOVD options+72(FP), R6
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
+
+l3:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	CBZ R12, l4
+	FMOVQ F6, (R3)
+
+l4:
+	CBZ R7, l5
+	MOVWU scale+48(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l5:
+	CBZ R8, l6
+	MOVWU clip+52(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+64(FP), R13
+	VDUP R13, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R3), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R6
+	VLD1 (R6), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F5
+	B part5
+
+part6:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R6
+	VLD1 (R6), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F5
+
+part5:
+	CBZ R12, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R3)
+	B part8
+
+part9:
+	FMOVD F6, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V6.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F6, (R3)
+
+part8:
+
+l13:
+	CBZ R7, l14
+	MOVWU scale+48(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l14:
+	CBZ R8, l15
+	MOVWU clip+52(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+56(FP), R3
+	VDUP R3, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l16:
+	CBZ R10, l17
+	MOVWU l2+60(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l17:
+	CBZ R11, l18
+	MOVWU keep+64(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R3
+	VLD1 (R3), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R1)
+	B part17
+
+part18:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part17
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R1)
+
+part17:
+
+l12:
+	RET
+
+// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	mean = mean + oneMinusRho·(grad - mean)
+// 	p = p - (lr·grad)/(√(h - mean·mean) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropCenteredNEON(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·torchRMSpropCenteredNEON(SB), $128-88
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU lr+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU rho+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU oneMinusRho+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU eps+52(FP), R7
+	VDUP R7, V3.S4
+	MOVD options+80(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	CBZ R13, l4
+	FMOVQ F6, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	FMOVQ (R3), F8
+	WORD $0x4ea8d4a9 // fsub v9.4s, v5.4s, v8.4s
+	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R3)
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	FMOVQ (R3), F8
+	WORD $0x4ea8d4a9 // fsub v9.4s, v5.4s, v8.4s
+	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R3)
+	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F5
+	B part5
+
+part6:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F5
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R6)
+	B part8
+
+part9:
+	FMOVD F6, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V6.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F6, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x4e26d421 // fadd v1.4s, v1.4s, v6.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F6
+	B part17
+
+part18:
+	FMOVD (R3), F6
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V6.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F6
+
+part17:
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
 	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
-	FMOVS (R1), F5
+	FMOVS F2, (R3)
 	B part20
 
 part21:
-	FMOVD (R1), F5
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
-	ADD $+8, R1, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
 	B part20
 
 part19:
-	FMOVQ (R1), F5
+	FMOVQ F2, (R3)
 
 part20:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
-	FMOVS (R3), F6
+	FMOVS F0, (R1)
 	B part23
 
 part24:
-	FMOVD (R3), F6
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
-	ADD $+8, R3, R3
-	VLD1 (R3), V6.S[2]
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
 	B part23
 
 part22:
-	FMOVQ (R3), F6
+	FMOVQ F0, (R1)
 
 part23:
+
+l12:
+	RET
+
+// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	v = momentum·v + grad/(√h + eps)
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropMomentumNEON(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·torchRMSpropMomentumNEON(SB), $128-88
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU lr+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU rho+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU oneMinusRho+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU eps+52(FP), R7
+	VDUP R7, V3.S4
+	MOVWU momentum+56(FP), R7
+	VDUP R7, V4.S4
+	MOVD options+80(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F5
+	FMOVQ (R6), F6
+	CBZ R13, l4
+	FMOVQ F7, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+60(FP), R14
+	VDUP R14, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+64(FP), R14
+	VDUP R14, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+68(FP), R14
+	VDUP R14, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
+	VAND V8.B16, V10.B16, V8.B16
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+72(FP), R14
+	VDUP R14, V8.S4
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+76(FP), R14
+	VDUP R14, V8.S4
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+
+l9:
+	FMOVQ (R2), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R2)
+	FMOVQ (R3), F9
+	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	FMOVQ F6, (R3)
+	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
+	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F5
+	FMOVQ (R6), F6
+	FMOVQ (R2), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R2)
+	FMOVQ (R3), F9
+	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	FMOVQ F6, (R3)
+	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
+	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F5
+	B part2
+
+part3:
+	FMOVD (R1), F5
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V5.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F5
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F6
+	B part5
+
+part6:
+	FMOVD (R6), F6
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V6.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F6
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F7, (R6)
+	B part8
+
+part9:
+	FMOVD F7, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V7.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F7, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+60(FP), R6
+	VDUP R6, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+64(FP), R6
+	VDUP R6, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+68(FP), R6
+	VDUP R6, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4e7 // fcmgt v7.4s, v7.4s, v5.4s
+	VAND V8.B16, V7.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+72(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+76(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F7
+	B part11
+
+part12:
+	FMOVD (R2), F7
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F7
+
+part11:
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F2
+	B part17
+
+part18:
+	FMOVD (R3), F2
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V2.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F2
+
+part17:
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
+	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F1, (R3)
+	B part20
+
+part21:
+	FMOVD F1, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V1.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F1, (R3)
+
+part20:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l12:
+	RET
+
+// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	mean = mean + oneMinusRho·(grad - mean)
+// 	v = momentum·v + grad/(√(h - mean·mean) + eps)
+// 	p = p - lr·v
+//
+// after the options; see kernels.GradCoef.
+//
+// func torchRMSpropCenteredMomentumNEON(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD v+32(FP), R6
+	MOVD grad+40(FP), R7
+	MOVWU lr+48(FP), R8
+	VDUP R8, V0.S4
+	MOVWU rho+52(FP), R8
+	VDUP R8, V1.S4
+	MOVWU oneMinusRho+56(FP), R8
+	VDUP R8, V2.S4
+	MOVWU eps+60(FP), R8
+	VDUP R8, V3.S4
+	MOVWU momentum+64(FP), R8
+	VDUP R8, V4.S4
+	MOVD options+88(FP), R8
+	MOVD R8, R9
+	AND $+1, R9
+	MOVD R8, R10
+	AND $+2, R10
+	MOVD R8, R11
+	AND $+4, R11
+	MOVD R8, R12
+	AND $+8, R12
+	MOVD R8, R13
+	AND $+16, R13
+	MOVD R8, R14
+	AND $+32, R14
+	CBZ R8, l0
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
+
+l3:
+	FMOVQ (R1), F5
+	FMOVQ (R7), F6
+	CBZ R14, l4
+	FMOVQ F7, (R7)
+
+l4:
+	CBZ R9, l5
+	MOVWU scale+68(FP), R15
+	VDUP R15, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l5:
+	CBZ R10, l6
+	MOVWU clip+72(FP), R15
+	VDUP R15, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l6:
+	CBZ R11, l7
+	MOVWU l1+76(FP), R15
+	VDUP R15, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
+	VAND V8.B16, V10.B16, V8.B16
+	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l7:
+	CBZ R12, l8
+	MOVWU l2+80(FP), R15
+	VDUP R15, V8.S4
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+
+l8:
+	CBZ R13, l9
+	MOVWU keep+84(FP), R15
+	VDUP R15, V8.S4
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+
+l9:
+	FMOVQ (R2), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R2)
+	FMOVQ (R3), F9
+	WORD $0x4ea9d4ca // fsub v10.4s, v6.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R3)
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ (R6), F9
+	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	FMOVQ F6, (R6)
+	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
+	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l10
+
+l11:
+	FMOVQ (R1), F5
+	FMOVQ (R7), F6
+	FMOVQ (R2), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ F8, (R2)
+	FMOVQ (R3), F9
+	WORD $0x4ea9d4ca // fsub v10.4s, v6.4s, v9.4s
+	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R3)
+	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
+	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ (R6), F9
+	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	FMOVQ F6, (R6)
+	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
+	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
+	FMOVQ F5, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F5
+	B part2
+
+part3:
+	FMOVD (R1), F5
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R8
+	VLD1 (R8), V5.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F5
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R7), F6
+	B part5
+
+part6:
+	FMOVD (R7), F6
+	TBZ $0x00, R0, part5
+	ADD $+8, R7, R8
+	VLD1 (R8), V6.S[2]
+	B part5
+
+part4:
+	FMOVQ (R7), F6
+
+part5:
+	CBZ R14, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F7, (R7)
+	B part8
+
+part9:
+	FMOVD F7, (R7)
+	TBZ $0x00, R0, part8
+	ADD $+8, R7, R7
+	VST1 V7.S[2], (R7)
+	B part8
+
+part7:
+	FMOVQ F7, (R7)
+
+part8:
+
+l13:
+	CBZ R9, l14
+	MOVWU scale+68(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l14:
+	CBZ R10, l15
+	MOVWU clip+72(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VBSL V6.B16, V8.B16, V10.B16
+	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V6.B16
+
+l15:
+	CBZ R11, l16
+	MOVWU l1+76(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VAND V8.B16, V9.B16, V9.B16
+	WORD $0x6ea5e4e7 // fcmgt v7.4s, v7.4s, v5.4s
+	VAND V8.B16, V7.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+
+l16:
+	CBZ R12, l17
+	MOVWU l2+80(FP), R7
+	VDUP R7, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+
+l17:
+	CBZ R13, l18
+	MOVWU keep+84(FP), R7
+	VDUP R7, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F7
+	B part11
+
+part12:
+	FMOVD (R2), F7
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R7
+	VLD1 (R7), V7.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F7
+
+part11:
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
+	WORD $0x6e26dce7 // fmul v7.4s, v7.4s, v6.4s
+	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F7
+	B part17
+
+part18:
+	FMOVD (R3), F7
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V7.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F7
+
+part17:
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R3)
+	B part20
+
+part21:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F2, (R3)
+
+part20:
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R6), F2
+	B part23
+
+part24:
+	FMOVD (R6), F2
+	TBZ $0x00, R0, part23
+	ADD $+8, R6, R2
+	VLD1 (R2), V2.S[2]
+	B part23
+
+part22:
+	FMOVQ (R6), F2
+
+part23:
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
+	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	TBNZ $0x02, R0, part25
 	TBNZ $0x01, R0, part27
-	FMOVS (R2), F8
+	FMOVS F1, (R6)
 	B part26
 
 part27:
-	FMOVD (R2), F8
+	FMOVD F1, (R6)
 	TBZ $0x00, R0, part26
-	ADD $+8, R2, R3
-	VLD1 (R3), V8.S[2]
+	ADD $+8, R6, R2
+	VST1 V1.S[2], (R2)
 	B part26
 
 part25:
-	FMOVQ (R2), F8
+	FMOVQ F1, (R6)
 
 part26:
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
-	VAND V0.B16, V2.B16, V2.B16
-	WORD $0x6ea1e4e1 // fcmgt v1.4s, v7.4s, v1.4s
-	VAND V0.B16, V1.B16, V0.B16
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	TBNZ $0x02, R0, part28
 	TBNZ $0x01, R0, part30
@@ -3270,35 +4549,3290 @@ part26:
 part30:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part29
-	ADD $+8, R1, R1
-	VST1 V0.S[2], (R1)
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
 	B part29
 
 part28:
 	FMOVQ F0, (R1)
 
 part29:
-	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
-	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part31
-	TBNZ $0x01, R0, part33
-	FMOVS F0, (R2)
-	B part32
 
-part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R0, part32
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
-	B part32
+l12:
+	RET
 
-part31:
-	FMOVQ F0, (R2)
+// Adadelta does, for each of n elements of p, h, d, grad:
+//
+// 	h = rho·h + (oneMinusRho·grad)·grad
+// 	u = (√(d + eps)/√(h + eps))·grad
+// 	d = rho·d + (oneMinusRho·u)·u
+// 	p = p - lr·u
+//
+// after the options; see kernels.GradCoef.
+//
+// func adadeltaNEON(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adadeltaNEON(SB), $128-88
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD h+16(FP), R2
+	MOVD d+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU lr+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU rho+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU oneMinusRho+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU eps+52(FP), R7
+	VDUP R7, V3.S4
+	MOVD options+80(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 
-part32:
+l3:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	CBZ R13, l4
+	FMOVQ F6, (R6)
 
-l16:
+l4:
+	CBZ R8, l5
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	FMOVQ (R3), F8
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+	FMOVQ (R3), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R3)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R2)
+	FMOVQ (R3), F8
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+	FMOVQ (R3), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R3)
+	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
 
 l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F5
+	B part5
+
+part6:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F5
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R6)
+	B part8
+
+part9:
+	FMOVD F6, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V6.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F6, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F6, (R2)
+	B part14
+
+part15:
+	FMOVD F6, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V6.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F6, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F7
+	B part17
+
+part18:
+	FMOVD (R3), F7
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V7.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F7
+
+part17:
+	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4c3 // fadd v3.4s, v6.4s, v3.4s
+	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD $0x6e23fce3 // fdiv v3.4s, v7.4s, v3.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R3), F5
+	B part20
+
+part21:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VLD1 (R2), V5.S[2]
+	B part20
+
+part19:
+	FMOVQ (R3), F5
+
+part20:
+	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F1, (R3)
+	B part23
+
+part24:
+	FMOVD F1, (R3)
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R2
+	VST1 V1.S[2], (R2)
+	B part23
+
+part22:
+	FMOVQ F1, (R3)
+
+part23:
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS F0, (R1)
+	B part26
+
+part27:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part26
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part26
+
+part25:
+	FMOVQ F0, (R1)
+
+part26:
+
+l12:
+	RET
+
+// AMSGrad does, for each of n elements of p, m, v, top, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	top = top if top > v, else v
+// 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func amsGradNEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·amsGradNEON(SB), $128-104
+	VEOR V8.B16, V8.B16, V8.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD top+32(FP), R6
+	MOVD grad+40(FP), R7
+	MOVWU stepSize+48(FP), R8
+	VDUP R8, V0.S4
+	MOVWU oneMinusBeta1+52(FP), R8
+	VDUP R8, V1.S4
+	MOVWU beta2+56(FP), R8
+	VDUP R8, V2.S4
+	MOVWU oneMinusBeta2+60(FP), R8
+	VDUP R8, V3.S4
+	MOVWU rootCorrection+64(FP), R8
+	VDUP R8, V4.S4
+	MOVWU eps+68(FP), R8
+	VDUP R8, V5.S4
+	MOVD options+96(FP), R8
+	MOVD R8, R9
+	AND $+1, R9
+	MOVD R8, R10
+	AND $+2, R10
+	MOVD R8, R11
+	AND $+4, R11
+	MOVD R8, R12
+	AND $+8, R12
+	MOVD R8, R13
+	AND $+16, R13
+	MOVD R8, R14
+	AND $+32, R14
+	CBZ R8, l0
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
+
+l3:
+	FMOVQ (R1), F6
+	FMOVQ (R7), F7
+	CBZ R14, l4
+	FMOVQ F8, (R7)
+
+l4:
+	CBZ R9, l5
+	MOVWU scale+72(FP), R15
+	VDUP R15, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l5:
+	CBZ R10, l6
+	MOVWU clip+76(FP), R15
+	VDUP R15, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
+l6:
+	CBZ R11, l7
+	MOVWU l1+80(FP), R15
+	VDUP R15, V9.S4
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VAND V9.B16, V10.B16, V10.B16
+	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
+	VAND V9.B16, V11.B16, V9.B16
+	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l7:
+	CBZ R12, l8
+	MOVWU l2+84(FP), R15
+	VDUP R15, V9.S4
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l8:
+	CBZ R13, l9
+	MOVWU keep+88(FP), R15
+	VDUP R15, V9.S4
+	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+
+l9:
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R6), F10
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
+	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea7e54b // fcmgt v11.4s, v10.4s, v7.4s
+	VBSL V7.B16, V10.B16, V11.B16
+	FMOVQ F11, (R6)
+	WORD $0x6ea1f967 // fsqrt v7.4s, v11.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l10
+
+l11:
+	FMOVQ (R1), F6
+	FMOVQ (R7), F7
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R6), F10
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
+	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea7e54b // fcmgt v11.4s, v10.4s, v7.4s
+	VBSL V7.B16, V10.B16, V11.B16
+	FMOVQ F11, (R6)
+	WORD $0x6ea1f967 // fsqrt v7.4s, v11.4s
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
+	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
+	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F6
+	B part2
+
+part3:
+	FMOVD (R1), F6
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R8
+	VLD1 (R8), V6.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F6
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R7), F7
+	B part5
+
+part6:
+	FMOVD (R7), F7
+	TBZ $0x00, R0, part5
+	ADD $+8, R7, R8
+	VLD1 (R8), V7.S[2]
+	B part5
+
+part4:
+	FMOVQ (R7), F7
+
+part5:
+	CBZ R14, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F8, (R7)
+	B part8
+
+part9:
+	FMOVD F8, (R7)
+	TBZ $0x00, R0, part8
+	ADD $+8, R7, R7
+	VST1 V8.S[2], (R7)
+	B part8
+
+part7:
+	FMOVQ F8, (R7)
+
+part8:
+
+l13:
+	CBZ R9, l14
+	MOVWU scale+72(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l14:
+	CBZ R10, l15
+	MOVWU clip+76(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V11.B16
+	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
+	VBSL V11.B16, V10.B16, V7.B16
+
+l15:
+	CBZ R11, l16
+	MOVWU l1+80(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
+	VAND V9.B16, V10.B16, V10.B16
+	WORD $0x6ea6e508 // fcmgt v8.4s, v8.4s, v6.4s
+	VAND V9.B16, V8.B16, V8.B16
+	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+
+l16:
+	CBZ R12, l17
+	MOVWU l2+84(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+
+l17:
+	CBZ R13, l18
+	MOVWU keep+88(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F8
+	B part11
+
+part12:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R7
+	VLD1 (R7), V8.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F8
+
+part11:
+	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R6), F8
+	B part17
+
+part18:
+	FMOVD (R6), F8
+	TBZ $0x00, R0, part17
+	ADD $+8, R6, R2
+	VLD1 (R2), V8.S[2]
+	B part17
+
+part16:
+	FMOVQ (R6), F8
+
+part17:
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS (R3), F9
+	B part20
+
+part21:
+	FMOVD (R3), F9
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VLD1 (R2), V9.S[2]
+	B part20
+
+part19:
+	FMOVQ (R3), F9
+
+part20:
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F2, (R3)
+	B part23
+
+part24:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part23
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part23
+
+part22:
+	FMOVQ F2, (R3)
+
+part23:
+	WORD $0x6ea2e503 // fcmgt v3.4s, v8.4s, v2.4s
+	VBSL V2.B16, V8.B16, V3.B16
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS F3, (R6)
+	B part26
+
+part27:
+	FMOVD F3, (R6)
+	TBZ $0x00, R0, part26
+	ADD $+8, R6, R2
+	VST1 V3.S[2], (R2)
+	B part26
+
+part25:
+	FMOVQ F3, (R6)
+
+part26:
+	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
+	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	TBNZ $0x02, R0, part28
+	TBNZ $0x01, R0, part30
+	FMOVS F0, (R1)
+	B part29
+
+part30:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part29
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part29
+
+part28:
+	FMOVQ F0, (R1)
+
+part29:
+
+l12:
+	RET
+
+// Adamax does, for each of n elements of p, m, u, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+// 	p = p - (stepSize·m)/u
+//
+// after the options; see kernels.GradCoef.
+//
+// func adamaxNEON(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·adamaxNEON(SB), $128-88
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD $0x7fffffff, R0
+	VDUP R0, V8.S4
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD u+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU stepSize+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU oneMinusBeta1+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU beta2+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU eps+52(FP), R7
+	VDUP R7, V3.S4
+	MOVD options+80(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	CBZ R13, l4
+	FMOVQ F6, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4aa // fcmgt v10.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V10.B16
+	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V5.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6ea6e489 // fcmgt v9.4s, v4.4s, v6.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea4e4ca // fcmgt v10.4s, v6.4s, v4.4s
+	VAND V7.B16, V10.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ F7, (R2)
+	VAND V8.B16, V5.B16, V5.B16
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	FMOVQ (R3), F9
+	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x6ea5e52a // fcmgt v10.4s, v9.4s, v5.4s
+	VBSL V5.B16, V9.B16, V10.B16
+	FMOVQ F10, (R3)
+	WORD $0x6e27dc05 // fmul v5.4s, v0.4s, v7.4s
+	WORD $0x6e2afca5 // fdiv v5.4s, v5.4s, v10.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ F7, (R2)
+	VAND V8.B16, V5.B16, V5.B16
+	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
+	FMOVQ (R3), F9
+	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x6ea5e52a // fcmgt v10.4s, v9.4s, v5.4s
+	VBSL V5.B16, V9.B16, V10.B16
+	FMOVQ F10, (R3)
+	WORD $0x6e27dc05 // fmul v5.4s, v0.4s, v7.4s
+	WORD $0x6e2afca5 // fdiv v5.4s, v5.4s, v10.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F5
+	B part5
+
+part6:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F5
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R6)
+	B part8
+
+part9:
+	FMOVD F6, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V6.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F6, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4aa // fcmgt v10.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V10.B16
+	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
+	VBSL V10.B16, V9.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea6e489 // fcmgt v9.4s, v4.4s, v6.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
+	VAND V7.B16, V6.B16, V6.B16
+	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F6
+	B part11
+
+part12:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F6
+
+part11:
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
+	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	VAND V8.B16, V5.B16, V5.B16
+	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F5
+	B part17
+
+part18:
+	FMOVD (R3), F5
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V5.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F5
+
+part17:
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
+	VBSL V3.B16, V2.B16, V5.B16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F5, (R3)
+	B part20
+
+part21:
+	FMOVD F5, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V5.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F5, (R3)
+
+part20:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e25fc00 // fdiv v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l12:
+	RET
+
+// NAdam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
+//
+// after the options; see kernels.GradCoef.
+//
+// func nAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·nAdamNEON(SB), $128-96
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU gradStep+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU meanStep+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU oneMinusBeta1+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU beta2+52(FP), R7
+	VDUP R7, V3.S4
+	MOVWU oneMinusBeta2+56(FP), R7
+	VDUP R7, V4.S4
+	MOVWU inverseCorrection+60(FP), R7
+	VDUP R7, V5.S4
+	MOVWU eps+64(FP), R7
+	VDUP R7, V6.S4
+	MOVD options+88(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F7
+	FMOVQ (R6), F8
+	CBZ R13, l4
+	FMOVQ F9, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+68(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+72(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
+	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
+	VBSL V8.B16, V10.B16, V12.B16
+	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V8.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+76(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VAND V10.B16, V11.B16, V11.B16
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V10.B16, V12.B16, V10.B16
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+80(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+84(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
+
+l9:
+	FMOVQ (R2), F10
+	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	FMOVQ F10, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x6e28dc8c // fmul v12.4s, v4.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R3)
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x6e2bfd08 // fdiv v8.4s, v8.4s, v11.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F7
+	FMOVQ (R6), F8
+	FMOVQ (R2), F10
+	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	FMOVQ F10, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x6e28dc8c // fmul v12.4s, v4.4s, v8.4s
+	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R3)
+	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
+	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
+	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x6e2bfd08 // fdiv v8.4s, v8.4s, v11.4s
+	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F7, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F7
+	B part2
+
+part3:
+	FMOVD (R1), F7
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V7.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F7
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F8
+	B part5
+
+part6:
+	FMOVD (R6), F8
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V8.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F8
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F9, (R6)
+	B part8
+
+part9:
+	FMOVD F9, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V9.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F9, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+68(FP), R6
+	VDUP R6, V10.S4
+	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+72(FP), R6
+	VDUP R6, V10.S4
+	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
+	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
+	VBSL V8.B16, V10.B16, V12.B16
+	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V8.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+76(FP), R6
+	VDUP R6, V10.S4
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VAND V10.B16, V11.B16, V11.B16
+	WORD $0x6ea7e529 // fcmgt v9.4s, v9.4s, v7.4s
+	VAND V10.B16, V9.B16, V9.B16
+	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+80(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+84(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F9
+	B part11
+
+part12:
+	FMOVD (R2), F9
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F9
+
+part11:
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
+	WORD $0x4e22d522 // fadd v2.4s, v9.4s, v2.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F2, (R2)
+	B part14
+
+part15:
+	FMOVD F2, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V2.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F2, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F9
+	B part17
+
+part18:
+	FMOVD (R3), F9
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V9.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F9
+
+part17:
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F3, (R3)
+	B part20
+
+part21:
+	FMOVD F3, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V3.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F3, (R3)
+
+part20:
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l12:
+	RET
+
+// RAdam does, for each of n elements of p, m, v, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
+//
+// after the options; see kernels.GradCoef.
+//
+// func rAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·rAdamNEON(SB), $128-96
+	VEOR V8.B16, V8.B16, V8.B16
+	MOVD $0x3f800000, R0
+	VDUP R0, V10.S4
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU stepSize+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU oneMinusBeta1+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU beta2+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU oneMinusBeta2+52(FP), R7
+	VDUP R7, V3.S4
+	MOVWU eps+56(FP), R7
+	VDUP R7, V4.S4
+	MOVWU rectified+60(FP), R7
+	VDUP R7, V5.S4
+	MOVD options+88(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	CBZ R13, l4
+	FMOVQ F8, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+64(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+68(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4ec // fcmgt v12.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V12.B16
+	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V7.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+72(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x6ea8e4cb // fcmgt v11.4s, v6.4s, v8.4s
+	VAND V9.B16, V11.B16, V11.B16
+	WORD $0x6ea6e50c // fcmgt v12.4s, v8.4s, v6.4s
+	VAND V9.B16, V12.B16, V9.B16
+	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+76(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+80(FP), R14
+	VDUP R14, V9.S4
+	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+
+l9:
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
+	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea8e4ab // fcmgt v11.4s, v5.4s, v8.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	VBSL V10.B16, V7.B16, V11.B16
+	WORD $0x6e29dc07 // fmul v7.4s, v0.4s, v9.4s
+	WORD $0x6e2bfce7 // fdiv v7.4s, v7.4s, v11.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F6
+	FMOVQ (R6), F7
+	FMOVQ (R2), F9
+	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	FMOVQ F9, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
+	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	FMOVQ F7, (R3)
+	WORD $0x6ea8e4ab // fcmgt v11.4s, v5.4s, v8.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
+	VBSL V10.B16, V7.B16, V11.B16
+	WORD $0x6e29dc07 // fmul v7.4s, v0.4s, v9.4s
+	WORD $0x6e2bfce7 // fdiv v7.4s, v7.4s, v11.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	FMOVQ F6, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F6
+	B part2
+
+part3:
+	FMOVD (R1), F6
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V6.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F6
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F7
+	B part5
+
+part6:
+	FMOVD (R6), F7
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V7.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F7
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F8, (R6)
+	B part8
+
+part9:
+	FMOVD F8, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V8.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F8, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+64(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+68(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
+	WORD $0x6ea9e4ec // fcmgt v12.4s, v7.4s, v9.4s
+	VBSL V7.B16, V9.B16, V12.B16
+	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V7.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+72(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6ea8e4cb // fcmgt v11.4s, v6.4s, v8.4s
+	VAND V9.B16, V11.B16, V11.B16
+	WORD $0x6ea6e50c // fcmgt v12.4s, v8.4s, v6.4s
+	VAND V9.B16, V12.B16, V9.B16
+	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+76(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+80(FP), R6
+	VDUP R6, V9.S4
+	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F9
+	B part11
+
+part12:
+	FMOVD (R2), F9
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V9.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F9
+
+part11:
+	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F9
+	B part17
+
+part18:
+	FMOVD (R3), F9
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R2
+	VLD1 (R2), V9.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F9
+
+part17:
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R3)
+	B part20
+
+part21:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V2.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F2, (R3)
+
+part20:
+	WORD $0x6ea8e4a3 // fcmgt v3.4s, v5.4s, v8.4s
+	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	VBSL V10.B16, V2.B16, V3.B16
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l12:
+	RET
+
+// Rprop does, for each of n elements of p, prev, step, grad:
+//
+// 	s = grad·prev
+// 	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+// 	step = minStep if minStep > step; then maxStep if step > maxStep
+// 	prev = 0 if 0 > s, else grad
+// 	p = p - step·sign(prev)
+//
+// after the options; see kernels.GradCoef.
+//
+// func rpropNEON(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·rpropNEON(SB), $128-88
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD prev+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU etaMinus+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU etaPlus+44(FP), R7
+	VDUP R7, V1.S4
+	MOVWU minStep+48(FP), R7
+	VDUP R7, V2.S4
+	MOVWU maxStep+52(FP), R7
+	VDUP R7, V3.S4
+	MOVD options+80(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R13
+	AND $+32, R13
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	CBZ R13, l4
+	FMOVQ F6, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+56(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+60(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+64(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+68(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l8:
+	CBZ R12, l9
+	MOVWU keep+72(FP), R14
+	VDUP R14, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l9:
+	FMOVQ (R2), F7
+	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
+	FMOVQ (R3), F8
+	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	WORD $0x6e20dd0a // fmul v10.4s, v8.4s, v0.4s
+	VMOV V9.B16, V11.B16
+	VBSL V8.B16, V10.B16, V11.B16
+	WORD $0x6ea6e4e7 // fcmgt v7.4s, v7.4s, v6.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	VBSL V11.B16, V8.B16, V7.B16
+	WORD $0x6ea7e448 // fcmgt v8.4s, v2.4s, v7.4s
+	VBSL V7.B16, V2.B16, V8.B16
+	WORD $0x6ea3e507 // fcmgt v7.4s, v8.4s, v3.4s
+	VBSL V8.B16, V3.B16, V7.B16
+	FMOVQ F7, (R3)
+	VMOV V9.B16, V8.B16
+	VBSL V5.B16, V6.B16, V8.B16
+	FMOVQ F8, (R2)
+	WORD $0x6ea6e505 // fcmgt v5.4s, v8.4s, v6.4s
+	VAND V7.B16, V5.B16, V5.B16
+	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
+	VAND V7.B16, V8.B16, V7.B16
+	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+
+l11:
+	FMOVQ (R1), F4
+	FMOVQ (R6), F5
+	FMOVQ (R2), F7
+	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
+	FMOVQ (R3), F8
+	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	WORD $0x6e20dd0a // fmul v10.4s, v8.4s, v0.4s
+	VMOV V9.B16, V11.B16
+	VBSL V8.B16, V10.B16, V11.B16
+	WORD $0x6ea6e4e7 // fcmgt v7.4s, v7.4s, v6.4s
+	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
+	VBSL V11.B16, V8.B16, V7.B16
+	WORD $0x6ea7e448 // fcmgt v8.4s, v2.4s, v7.4s
+	VBSL V7.B16, V2.B16, V8.B16
+	WORD $0x6ea3e507 // fcmgt v7.4s, v8.4s, v3.4s
+	VBSL V8.B16, V3.B16, V7.B16
+	FMOVQ F7, (R3)
+	VMOV V9.B16, V8.B16
+	VBSL V5.B16, V6.B16, V8.B16
+	FMOVQ F8, (R2)
+	WORD $0x6ea6e505 // fcmgt v5.4s, v8.4s, v6.4s
+	VAND V7.B16, V5.B16, V5.B16
+	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
+	VAND V7.B16, V8.B16, V7.B16
+	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F4
+	B part2
+
+part3:
+	FMOVD (R1), F4
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F4
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F5
+	B part5
+
+part6:
+	FMOVD (R6), F5
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R7
+	VLD1 (R7), V5.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F5
+
+part5:
+	CBZ R13, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F6, (R6)
+	B part8
+
+part9:
+	FMOVD F6, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R6
+	VST1 V6.S[2], (R6)
+	B part8
+
+part7:
+	FMOVQ F6, (R6)
+
+part8:
+
+l13:
+	CBZ R8, l14
+	MOVWU scale+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+
+l14:
+	CBZ R9, l15
+	MOVWU clip+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
+	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V9.B16
+	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
+	VBSL V9.B16, V8.B16, V5.B16
+
+l15:
+	CBZ R10, l16
+	MOVWU l1+64(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VAND V7.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
+	VAND V7.B16, V9.B16, V7.B16
+	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l16:
+	CBZ R11, l17
+	MOVWU l2+68(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+
+l17:
+	CBZ R12, l18
+	MOVWU keep+72(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+
+l18:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F7
+	B part11
+
+part12:
+	FMOVD (R2), F7
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F7
+
+part11:
+	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS (R3), F8
+	B part14
+
+part15:
+	FMOVD (R3), F8
+	TBZ $0x00, R0, part14
+	ADD $+8, R3, R6
+	VLD1 (R6), V8.S[2]
+	B part14
+
+part13:
+	FMOVQ (R3), F8
+
+part14:
+	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	WORD $0x6e20dd00 // fmul v0.4s, v8.4s, v0.4s
+	VMOV V9.B16, V10.B16
+	VBSL V8.B16, V0.B16, V10.B16
+	WORD $0x6ea6e4e0 // fcmgt v0.4s, v7.4s, v6.4s
+	WORD $0x6e21dd01 // fmul v1.4s, v8.4s, v1.4s
+	VBSL V10.B16, V1.B16, V0.B16
+	WORD $0x6ea0e441 // fcmgt v1.4s, v2.4s, v0.4s
+	VBSL V0.B16, V2.B16, V1.B16
+	WORD $0x6ea3e420 // fcmgt v0.4s, v1.4s, v3.4s
+	VBSL V1.B16, V3.B16, V0.B16
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R3)
+	B part17
+
+part18:
+	FMOVD F0, (R3)
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R3
+	VST1 V0.S[2], (R3)
+	B part17
+
+part16:
+	FMOVQ F0, (R3)
+
+part17:
+	VMOV V9.B16, V1.B16
+	VBSL V5.B16, V6.B16, V1.B16
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F1, (R2)
+	B part20
+
+part21:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part20
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+	B part20
+
+part19:
+	FMOVQ F1, (R2)
+
+part20:
+	WORD $0x6ea6e422 // fcmgt v2.4s, v1.4s, v6.4s
+	VAND V0.B16, V2.B16, V2.B16
+	WORD $0x6ea1e4c1 // fcmgt v1.4s, v6.4s, v1.4s
+	VAND V0.B16, V1.B16, V0.B16
+	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R1)
+	B part23
+
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R1)
+
+part23:
+
+l12:
+	RET
+
+// ASGD does, for each of n elements of p, mean, grad:
+//
+// 	p = p - lr·grad
+// 	mean = oneMinusMu·mean + mu·p
+//
+// after the options; see kernels.GradCoef.
+//
+// func asgdNEON(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
+TEXT ·asgdNEON(SB), $128-72
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD mean+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVWU lr+32(FP), R6
+	VDUP R6, V0.S4
+	MOVWU mu+36(FP), R6
+	VDUP R6, V1.S4
+	MOVWU oneMinusMu+40(FP), R6
+	VDUP R6, V2.S4
+	MOVD options+64(FP), R6
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R12
+	AND $+32, R12
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
+
+l3:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	CBZ R12, l4
+	FMOVQ F5, (R3)
+
+l4:
+	CBZ R7, l5
+	MOVWU scale+44(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l5:
+	CBZ R8, l6
+	MOVWU clip+48(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+52(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
+	VAND V6.B16, V8.B16, V6.B16
+	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+56(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+
+l8:
+	CBZ R11, l9
+	MOVWU keep+60(FP), R13
+	VDUP R13, V6.S4
+	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
+
+l9:
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
+	FMOVQ (R2), F4
+	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	FMOVQ F3, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l10
+
+l11:
+	FMOVQ (R1), F3
+	FMOVQ (R3), F4
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F3, (R1)
+	FMOVQ (R2), F4
+	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
+	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	FMOVQ F3, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l11
+
+l10:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l12
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F3
+	B part2
+
+part3:
+	FMOVD (R1), F3
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R6
+	VLD1 (R6), V3.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F3
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F4
+	B part5
+
+part6:
+	FMOVD (R3), F4
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R6
+	VLD1 (R6), V4.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F4
+
+part5:
+	CBZ R12, l13
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F5, (R3)
+	B part8
+
+part9:
+	FMOVD F5, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R3
+	VST1 V5.S[2], (R3)
+	B part8
+
+part7:
+	FMOVQ F5, (R3)
+
+part8:
+
+l13:
+	CBZ R7, l14
+	MOVWU scale+44(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+
+l14:
+	CBZ R8, l15
+	MOVWU clip+48(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
+	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
+	VBSL V4.B16, V6.B16, V8.B16
+	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
+	VBSL V8.B16, V7.B16, V4.B16
+
+l15:
+	CBZ R9, l16
+	MOVWU l1+52(FP), R3
+	VDUP R3, V6.S4
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VAND V6.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
+	VAND V6.B16, V5.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l16:
+	CBZ R10, l17
+	MOVWU l2+56(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+
+l17:
+	CBZ R11, l18
+	MOVWU keep+60(FP), R3
+	VDUP R3, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l18:
+	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS F0, (R1)
+	B part11
+
+part12:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part11
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+	B part11
+
+part10:
+	FMOVQ F0, (R1)
+
+part11:
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS (R2), F3
+	B part14
+
+part15:
+	FMOVD (R2), F3
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VLD1 (R1), V3.S[2]
+	B part14
+
+part13:
+	FMOVQ (R2), F3
+
+part14:
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R2)
+	B part17
+
+part18:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R2)
+
+part17:
+
+l12:
+	RET
+
+// LAMB does, for each of n elements of p, m, v, dir, grad:
+//
+// 	m = m + oneMinusBeta1·(grad - m)
+// 	v = beta2·v + (oneMinusBeta2·grad)·grad
+// 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
+//
+// after the options; see kernels.GradCoef.
+//
+// func lambNEON(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+TEXT ·lambNEON(SB), $128-104
+	VEOR V9.B16, V9.B16, V9.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD dir+32(FP), R6
+	MOVD grad+40(FP), R7
+	MOVWU meanScale+48(FP), R8
+	VDUP R8, V0.S4
+	MOVWU oneMinusBeta1+52(FP), R8
+	VDUP R8, V1.S4
+	MOVWU beta2+56(FP), R8
+	VDUP R8, V2.S4
+	MOVWU oneMinusBeta2+60(FP), R8
+	VDUP R8, V3.S4
+	MOVWU rootCorrection+64(FP), R8
+	VDUP R8, V4.S4
+	MOVWU eps+68(FP), R8
+	VDUP R8, V5.S4
+	MOVWU decay+72(FP), R8
+	VDUP R8, V6.S4
+	MOVD options+96(FP), R8
+	MOVD R8, R9
+	AND $+1, R9
+	MOVD R8, R10
+	AND $+2, R10
+	MOVD R8, R11
+	AND $+4, R11
+	MOVD R8, R12
+	AND $+8, R12
+	MOVD R8, R13
+	AND $+16, R13
+	MOVD R8, R13
+	AND $+32, R13
+	CBZ R8, l0
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
+
+l3:
+	FMOVQ (R1), F7
+	FMOVQ (R7), F8
+	CBZ R13, l4
+	FMOVQ F9, (R7)
+
+l4:
+	CBZ R9, l5
+	MOVWU scale+76(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+
+l5:
+	CBZ R10, l6
+	MOVWU clip+80(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
+	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
+	VBSL V8.B16, V10.B16, V12.B16
+	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V8.B16
+
+l6:
+	CBZ R11, l7
+	MOVWU l1+84(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VAND V10.B16, V11.B16, V11.B16
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V10.B16, V12.B16, V10.B16
+	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+
+l7:
+	CBZ R12, l8
+	MOVWU l2+88(FP), R14
+	VDUP R14, V10.S4
+	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+
+l8:
+	FMOVQ (R2), F10
+	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	FMOVQ F10, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e28dc6c // fmul v12.4s, v3.4s, v8.4s
+	WORD $0x6e28dd88 // fmul v8.4s, v12.4s, v8.4s
+	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
+	FMOVQ F8, (R3)
+	WORD $0x6e2adc0a // fmul v10.4s, v0.4s, v10.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x6e24fd08 // fdiv v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0x6e28fd48 // fdiv v8.4s, v10.4s, v8.4s
+	WORD $0x6e27dcc7 // fmul v7.4s, v6.4s, v7.4s
+	WORD $0x4e27d507 // fadd v7.4s, v8.4s, v7.4s
+	FMOVQ F7, (R6)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l9
+
+l10:
+	FMOVQ (R1), F7
+	FMOVQ (R7), F8
+	FMOVQ (R2), F10
+	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	FMOVQ F10, (R2)
+	FMOVQ (R3), F11
+	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
+	WORD $0x6e28dc6c // fmul v12.4s, v3.4s, v8.4s
+	WORD $0x6e28dd88 // fmul v8.4s, v12.4s, v8.4s
+	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
+	FMOVQ F8, (R3)
+	WORD $0x6e2adc0a // fmul v10.4s, v0.4s, v10.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD $0x6e24fd08 // fdiv v8.4s, v8.4s, v4.4s
+	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0x6e28fd48 // fdiv v8.4s, v10.4s, v8.4s
+	WORD $0x6e27dcc7 // fmul v7.4s, v6.4s, v7.4s
+	WORD $0x4e27d507 // fadd v7.4s, v8.4s, v7.4s
+	FMOVQ F7, (R6)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l10
+
+l9:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l11
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F7
+	B part2
+
+part3:
+	FMOVD (R1), F7
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R1
+	VLD1 (R1), V7.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F7
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R7), F8
+	B part5
+
+part6:
+	FMOVD (R7), F8
+	TBZ $0x00, R0, part5
+	ADD $+8, R7, R1
+	VLD1 (R1), V8.S[2]
+	B part5
+
+part4:
+	FMOVQ (R7), F8
+
+part5:
+	CBZ R13, l12
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F9, (R7)
+	B part8
+
+part9:
+	FMOVD F9, (R7)
+	TBZ $0x00, R0, part8
+	ADD $+8, R7, R1
+	VST1 V9.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F9, (R7)
+
+part8:
+
+l12:
+	CBZ R9, l13
+	MOVWU scale+76(FP), R1
+	VDUP R1, V10.S4
+	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+
+l13:
+	CBZ R10, l14
+	MOVWU clip+80(FP), R1
+	VDUP R1, V10.S4
+	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
+	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
+	VBSL V8.B16, V10.B16, V12.B16
+	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
+	VBSL V12.B16, V11.B16, V8.B16
+
+l14:
+	CBZ R11, l15
+	MOVWU l1+84(FP), R1
+	VDUP R1, V10.S4
+	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
+	VAND V10.B16, V11.B16, V11.B16
+	WORD $0x6ea7e529 // fcmgt v9.4s, v9.4s, v7.4s
+	VAND V10.B16, V9.B16, V9.B16
+	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+
+l15:
+	CBZ R12, l16
+	MOVWU l2+88(FP), R1
+	VDUP R1, V9.S4
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+
+l16:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F9
+	B part11
+
+part12:
+	FMOVD (R2), F9
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R1
+	VLD1 (R1), V9.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F9
+
+part11:
+	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
+	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F9
+	B part17
+
+part18:
+	FMOVD (R3), F9
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R1
+	VLD1 (R1), V9.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F9
+
+part17:
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R3)
+	B part20
+
+part21:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R1
+	VST1 V2.S[2], (R1)
+	B part20
+
+part19:
+	FMOVQ F2, (R3)
+
+part20:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
+	WORD $0x6e24fc21 // fdiv v1.4s, v1.4s, v4.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
+	WORD $0x6e27dcc1 // fmul v1.4s, v6.4s, v7.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS F0, (R6)
+	B part23
+
+part24:
+	FMOVD F0, (R6)
+	TBZ $0x00, R0, part23
+	ADD $+8, R6, R0
+	VST1 V0.S[2], (R0)
+	B part23
+
+part22:
+	FMOVQ F0, (R6)
+
+part23:
+
+l11:
+	RET
+
+// Muon does, for each of n elements of p, m, dir, grad:
+//
+// 	m = m + oneMinusMomentum·(grad - m)
+// 	dir = grad + momentum·(m - grad)
+//
+// after the options; see kernels.GradCoef.
+//
+// func muonNEON(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+TEXT ·muonNEON(SB), $128-72
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD dir+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVWU momentum+40(FP), R7
+	VDUP R7, V0.S4
+	MOVWU oneMinusMomentum+44(FP), R7
+	VDUP R7, V1.S4
+	MOVD options+64(FP), R7
+	MOVD R7, R8
+	AND $+1, R8
+	MOVD R7, R9
+	AND $+2, R9
+	MOVD R7, R10
+	AND $+4, R10
+	MOVD R7, R11
+	AND $+8, R11
+	MOVD R7, R12
+	AND $+16, R12
+	MOVD R7, R12
+	AND $+32, R12
+	CBZ R7, l0
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
+
+l3:
+	FMOVQ (R1), F2
+	FMOVQ (R6), F3
+	CBZ R12, l4
+	FMOVQ F4, (R6)
+
+l4:
+	CBZ R8, l5
+	MOVWU scale+48(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l5:
+	CBZ R9, l6
+	MOVWU clip+52(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l6:
+	CBZ R10, l7
+	MOVWU l1+56(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
+	VAND V5.B16, V7.B16, V5.B16
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+
+l7:
+	CBZ R11, l8
+	MOVWU l2+60(FP), R13
+	VDUP R13, V5.S4
+	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
+	VMOV V2.B16, V3.B16
+
+l8:
+	FMOVQ (R2), F2
+	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	FMOVQ F2, (R2)
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
+	FMOVQ F2, (R3)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l9
+
+l10:
+	FMOVQ (R1), F2
+	FMOVQ (R6), F2
+	FMOVQ (R2), F3
+	WORD $0x4ea3d445 // fsub v5.4s, v2.4s, v3.4s
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	FMOVQ F3, (R2)
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F2, (R3)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l10
+
+l9:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l11
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F2
+	B part2
+
+part3:
+	FMOVD (R1), F2
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R1
+	VLD1 (R1), V2.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F2
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R6), F3
+	B part5
+
+part6:
+	FMOVD (R6), F3
+	TBZ $0x00, R0, part5
+	ADD $+8, R6, R1
+	VLD1 (R1), V3.S[2]
+	B part5
+
+part4:
+	FMOVQ (R6), F3
+
+part5:
+	CBZ R12, l12
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F4, (R6)
+	B part8
+
+part9:
+	FMOVD F4, (R6)
+	TBZ $0x00, R0, part8
+	ADD $+8, R6, R1
+	VST1 V4.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F4, (R6)
+
+part8:
+
+l12:
+	CBZ R8, l13
+	MOVWU scale+48(FP), R1
+	VDUP R1, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+
+l13:
+	CBZ R9, l14
+	MOVWU clip+52(FP), R1
+	VDUP R1, V5.S4
+	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
+	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
+	VBSL V3.B16, V5.B16, V7.B16
+	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
+	VBSL V7.B16, V6.B16, V3.B16
+
+l14:
+	CBZ R10, l15
+	MOVWU l1+56(FP), R1
+	VDUP R1, V5.S4
+	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
+	VAND V5.B16, V6.B16, V6.B16
+	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
+	VAND V5.B16, V4.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+
+l15:
+	CBZ R11, l16
+	MOVWU l2+60(FP), R1
+	VDUP R1, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
+	VMOV V2.B16, V3.B16
+
+l16:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F2
+	B part11
+
+part12:
+	FMOVD (R2), F2
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R1
+	VLD1 (R1), V2.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F2
+
+part11:
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS F0, (R3)
+	B part17
+
+part18:
+	FMOVD F0, (R3)
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R0
+	VST1 V0.S[2], (R0)
+	B part17
+
+part16:
+	FMOVQ F0, (R3)
+
+part17:
+
+l11:
+	RET
+
+// Adjust does, for each of n elements of p, dst, grad:
+//
+// 	dst = grad
+//
+// after the options; see kernels.GradCoef.
+//
+// func adjustNEON(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
+TEXT ·adjustNEON(SB), $128-56
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD dst+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVD options+48(FP), R6
+	MOVD R6, R7
+	AND $+1, R7
+	MOVD R6, R8
+	AND $+2, R8
+	MOVD R6, R9
+	AND $+4, R9
+	MOVD R6, R10
+	AND $+8, R10
+	MOVD R6, R11
+	AND $+16, R11
+	MOVD R6, R11
+	AND $+32, R11
+	CBZ R6, l0
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
+
+l3:
+	FMOVQ (R1), F0
+	FMOVQ (R3), F1
+	CBZ R11, l4
+	FMOVQ F2, (R3)
+
+l4:
+	CBZ R7, l5
+	MOVWU scale+32(FP), R12
+	VDUP R12, V3.S4
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+
+l5:
+	CBZ R8, l6
+	MOVWU clip+36(FP), R12
+	VDUP R12, V3.S4
+	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
+	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
+	VBSL V1.B16, V3.B16, V5.B16
+	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
+	VBSL V5.B16, V4.B16, V1.B16
+
+l6:
+	CBZ R9, l7
+	MOVWU l1+40(FP), R12
+	VDUP R12, V3.S4
+	WORD $0x6ea2e404 // fcmgt v4.4s, v0.4s, v2.4s
+	VAND V3.B16, V4.B16, V4.B16
+	WORD $0x6ea0e445 // fcmgt v5.4s, v2.4s, v0.4s
+	VAND V3.B16, V5.B16, V3.B16
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+
+l7:
+	CBZ R10, l8
+	MOVWU l2+44(FP), R12
+	VDUP R12, V3.S4
+	WORD $0x6e20dc60 // fmul v0.4s, v3.4s, v0.4s
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	VMOV V0.B16, V1.B16
+
+l8:
+	FMOVQ F1, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l3
+
+l2:
+	B l1
+
+l0:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l9
+
+l10:
+	FMOVQ (R1), F0
+	FMOVQ (R3), F0
+	FMOVQ F0, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l10
+
+l9:
+
+l1:
+	AND $+3, R0
+	CBZ R0, l11
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R1), F0
+	B part2
+
+part3:
+	FMOVD (R1), F0
+	TBZ $0x00, R0, part2
+	ADD $+8, R1, R1
+	VLD1 (R1), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R1), F0
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F1
+	B part5
+
+part6:
+	FMOVD (R3), F1
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R1
+	VLD1 (R1), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F1
+
+part5:
+	CBZ R11, l12
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F2, (R3)
+	B part8
+
+part9:
+	FMOVD F2, (R3)
+	TBZ $0x00, R0, part8
+	ADD $+8, R3, R1
+	VST1 V2.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F2, (R3)
+
+part8:
+
+l12:
+	CBZ R7, l13
+	MOVWU scale+32(FP), R1
+	VDUP R1, V3.S4
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+
+l13:
+	CBZ R8, l14
+	MOVWU clip+36(FP), R1
+	VDUP R1, V3.S4
+	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
+	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
+	VBSL V1.B16, V3.B16, V5.B16
+	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
+	VBSL V5.B16, V4.B16, V1.B16
+
+l14:
+	CBZ R9, l15
+	MOVWU l1+40(FP), R1
+	VDUP R1, V3.S4
+	WORD $0x6ea2e404 // fcmgt v4.4s, v0.4s, v2.4s
+	VAND V3.B16, V4.B16, V4.B16
+	WORD $0x6ea0e442 // fcmgt v2.4s, v2.4s, v0.4s
+	VAND V3.B16, V2.B16, V2.B16
+	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+
+l15:
+	CBZ R10, l16
+	MOVWU l2+44(FP), R1
+	VDUP R1, V2.S4
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	VMOV V0.B16, V1.B16
+
+l16:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS F1, (R2)
+	B part11
+
+part12:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R0
+	VST1 V1.S[2], (R0)
+	B part11
+
+part10:
+	FMOVQ F1, (R2)
+
+part11:
+
+l11:
 	RET

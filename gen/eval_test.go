@@ -79,16 +79,38 @@ func (c call) nesterov() kernels.NesterovCoef {
 }
 
 // optionScalars are the scalars of an update rule's options, by their bits.
-var optionScalars = []string{"scale", "l1", "l2", "keep"}
+var optionScalars = []string{"scale", "clip", "l1", "l2", "keep"}
 
 func (c call) grad() (grad kernels.GradCoef) {
-	for i, x := range []*float32{&grad.Scale, &grad.L1, &grad.L2, &grad.Keep} {
-		if c.n("options")>>i&1 != 0 {
+	for i, x := range []*float32{&grad.Scale, &grad.Clip, &grad.L1, &grad.L2, &grad.Keep} {
+		// A rule that only reads the parameters has no keep.
+		if c.n("options")>>i&1 != 0 && c.Args[optionScalars[i]] != nil {
 			*x = c.s(optionScalars[i])
 		}
 	}
 	grad.Zero = c.n("options")>>len(optionScalars) != 0
 	return grad
+}
+
+func (c call) heavyBall(nesterov bool) {
+	kernels.HeavyBall(c.v("p"), c.v("v"), c.v("grad"), kernels.HeavyBallCoef{
+		LR: c.s("lr"), Momentum: c.s("momentum"), OneMinusDampening: c.s("oneMinusDampening"), Nesterov: nesterov, Grad: c.grad()})
+}
+
+func (c call) torchRMSprop() {
+	coef := kernels.TorchRMSpropCoef{LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps"), Grad: c.grad()}
+	mean, _ := c.Args["mean"].([]float32)
+	v, _ := c.Args["v"].([]float32)
+	if v != nil {
+		coef.Momentum = c.s("momentum")
+	}
+	kernels.TorchRMSprop(c.v("p"), c.v("h"), mean, v, c.v("grad"), coef)
+}
+
+func (c call) adamW() kernels.AdamWCoef {
+	return kernels.AdamWCoef{
+		StepSize: c.s("stepSize"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"),
+		RootCorrection: c.s("rootCorrection"), Eps: c.s("eps"), Grad: c.grad()}
 }
 
 // meanings say what each kernel does, by the public function where there is one.
@@ -110,16 +132,67 @@ var meanings = map[string]func(c call){
 		kernels.Adam(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.AdamCoef{
 			LR: c.s("lr"), OneMinusBeta1: c.s("oneMinusBeta1"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps"), Grad: c.grad()})
 	},
-
-	"AdamW": func(c call) {
-		kernels.AdamW(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.AdamWCoef{
-			StepSize: c.s("stepSize"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"),
-			RootCorrection: c.s("rootCorrection"), Eps: c.s("eps"), Grad: c.grad()})
-	},
+	"AdamW": func(c call) { kernels.AdamW(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), c.adamW()) },
 	"Lion": func(c call) {
 		kernels.Lion(c.v("p"), c.v("m"), c.v("grad"), kernels.LionCoef{
 			LR: c.s("lr"), Beta1: c.s("beta1"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"), Grad: c.grad()})
 	},
+
+	"HeavyBall":                    func(c call) { c.heavyBall(false) },
+	"HeavyBallNesterov":            func(c call) { c.heavyBall(true) },
+	"TorchRMSprop":                 call.torchRMSprop,
+	"TorchRMSpropCentered":         call.torchRMSprop,
+	"TorchRMSpropMomentum":         call.torchRMSprop,
+	"TorchRMSpropCenteredMomentum": call.torchRMSprop,
+	"Adadelta": func(c call) {
+		kernels.Adadelta(c.v("p"), c.v("h"), c.v("d"), c.v("grad"), kernels.AdadeltaCoef{
+			LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps"), Grad: c.grad()})
+	},
+	"AMSGrad": func(c call) {
+		kernels.AMSGrad(c.v("p"), c.v("m"), c.v("v"), c.v("top"), c.v("grad"), c.adamW())
+	},
+	"Adamax": func(c call) {
+		kernels.Adamax(c.v("p"), c.v("m"), c.v("u"), c.v("grad"), kernels.AdamaxCoef{
+			StepSize: c.s("stepSize"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), Eps: c.s("eps"), Grad: c.grad()})
+	},
+	"NAdam": func(c call) {
+		kernels.NAdam(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.NAdamCoef{
+			GradStep: c.s("gradStep"), MeanStep: c.s("meanStep"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"),
+			InverseCorrection: c.s("inverseCorrection"), Eps: c.s("eps"), Grad: c.grad()})
+	},
+	"RAdam": func(c call) {
+		kernels.RAdam(c.v("p"), c.v("m"), c.v("v"), c.v("grad"), kernels.RAdamCoef{
+			StepSize: c.s("stepSize"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"), Eps: c.s("eps"),
+			Rectified: c.s("rectified") > 0, Grad: c.grad()})
+	},
+	"Rprop": func(c call) {
+		kernels.Rprop(c.v("p"), c.v("prev"), c.v("step"), c.v("grad"), kernels.RpropCoef{
+			EtaMinus: c.s("etaMinus"), EtaPlus: c.s("etaPlus"), MinStep: c.s("minStep"), MaxStep: c.s("maxStep"), Grad: c.grad()})
+	},
+	"ASGD": func(c call) {
+		kernels.ASGD(c.v("p"), c.v("mean"), c.v("grad"), kernels.ASGDCoef{LR: c.s("lr"), Mu: c.s("mu"), OneMinusMu: c.s("oneMinusMu"), Grad: c.grad()})
+	},
+	"LAMB": func(c call) {
+		kernels.LAMB(c.v("p"), c.v("m"), c.v("v"), c.v("dir"), c.v("grad"), kernels.LAMBCoef{
+			MeanScale: c.s("meanScale"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"),
+			RootCorrection: c.s("rootCorrection"), Eps: c.s("eps"), Decay: c.s("decay"), Grad: c.grad()})
+	},
+	"Muon": func(c call) {
+		kernels.Muon(c.v("p"), c.v("m"), c.v("dir"), c.v("grad"), kernels.MuonCoef{
+			Momentum: c.s("momentum"), OneMinusMomentum: c.s("oneMinusMomentum"), Grad: c.grad()})
+	},
+	"Adjust": func(c call) { kernels.Adjust(c.v("p"), c.v("dst"), c.v("grad"), c.grad()) },
+
+	"Lerp": func(c call) { // the function copies where w is 1
+		for i, x := range c.v("x") {
+			c.v("dst")[i] += float32(c.s("w") * (x - c.v("dst")[i]))
+		}
+	},
+	"Factored": func(c call) {
+		kernels.Factored(c.v("dst"), c.v("x"), c.v("col"), c.s("row"), c.s("floor"))
+	},
+	"SumSquares": func(c call) { c.wide("acc")[0] = kernels.SumSquares(c.v("x")) },
+	"AddSquares": func(c call) { kernels.AddSquares(c.wide("sums"), c.v("x")) },
 
 	"Exp":           func(c call) { kernels.Exp(c.v("dst"), c.v("x")) },
 	"Log":           func(c call) { kernels.Log(c.v("dst"), c.v("x")) },
@@ -241,7 +314,13 @@ func arguments(p *vec.Program, n, kind int) call {
 		case vec.PtrFloat32:
 			c.Args[q.Name] = random(r, size, kind)
 		case vec.PtrFloat64:
-			c.Args[q.Name] = make([]float64, size)
+			x := make([]float64, size)
+			if q.Name == "sums" { // the others start from zero
+				for i := range x {
+					x[i] = float64(values[kind].f(r)) / 3
+				}
+			}
+			c.Args[q.Name] = x
 		case vec.PtrInt32:
 			labels := make([]int32, size)
 			for i := range labels {
@@ -249,6 +328,9 @@ func arguments(p *vec.Program, n, kind int) call {
 			}
 			c.Args[q.Name] = labels
 		}
+	}
+	if c.Args["options"] != nil {
+		return c // no vector of an update rule may be another
 	}
 	// Now and then the result takes the place of an argument.
 	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"grad", "x"}, {"grad", "target"}} {

@@ -39,13 +39,23 @@ var heights = map[*vec.Target]map[int]int{
 	vec.NEON: {1: 8, 2: 8, 3: 8},
 }
 
-// tiles lists the micro-kernels of a target: all heights of each width, so that
-// rows can be split evenly; and the narrow ones.
+// halved are the targets whose tiles have the greatest height and its halves down to 1;
+// the others have all heights, so that rows can be split evenly. Where there are 32
+// registers, a tile of half the height still has enough accumulators to keep the
+// multiply-adds going, and the file is half as long.
+var halved = map[*vec.Target]bool{vec.NEON: true}
+
+// tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
 	var list []tile
 	for _, vecs := range widths(t) {
-		for rows := 1; rows <= heights[t][vecs]; rows++ {
+		for rows := heights[t][vecs]; rows > 0; {
 			list = append(list, tile{rows, vecs, 0})
+			if halved[t] {
+				rows /= 2
+			} else {
+				rows--
+			}
 		}
 	}
 	return append(list, narrowTiles(t)...)
@@ -536,7 +546,18 @@ func gemmTypes() []byte {
 	for _, f := range gemmFields {
 		fmt.Fprintf(&b, "%s %s // %s\n", f.name, f.typ, f.doc)
 	}
-	b.WriteString("}\n\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
+	b.WriteString(`}
+
+// GemmShape tells what micro-kernels an instruction set has; without any it is zero.
+type GemmShape struct {
+	Lanes    int    // of a vector
+	Heights  [4]int // the greatest number of rows for each width in vectors
+	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
+	Halved   bool   // there are the greatest height's halves, not all heights below
+	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
+}
+`)
+	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
 	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k for a row that is fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, the activation, or the\n// product with an activation's derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
@@ -603,25 +624,20 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	b.WriteString(`}
 }
 
-// GemmShape tells what micro-kernels there are: the lanes of a vector, the
-// greatest number of rows for each width in vectors, that of the narrow ones (0 if
-// there are none; then there are also all halves of it, down to 1), and whether they
-// want the rows of A side by side, AStride being the size of an element.
-func GemmShape(isa cpu.ISA) (lanes int, heights [4]int, narrow int, together bool) {
+// GemmShapeOf tells what micro-kernels there are.
+func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 `)
 	for _, t := range targets {
 		if t.GOARCH != arch {
 			continue
 		}
-		fmt.Fprintf(&b, "case cpu.%s:\nreturn %d, [4]int{", t.isa, t.Bytes/4)
-		for w := 1; w < 4; w++ {
-			if h := heights[t.Target][w]; h != 0 {
-				fmt.Fprintf(&b, "%d: %d,", w, h)
-			}
+		fmt.Fprintf(&b, "case cpu.%s:\nreturn GemmShape{Lanes: %d, Heights: [4]int{", t.isa, t.Bytes/4)
+		for _, w := range widths(t.Target) {
+			fmt.Fprintf(&b, "%d: %d,", w, heights[t.Target][w])
 		}
-		fmt.Fprintf(&b, "}, %d, %v\n", slices.Max(append(narrowRows[t.Target], 0)), t.ColumnsTogether)
+		fmt.Fprintf(&b, "}, Narrow: %d, Halved: %v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), halved[t.Target], t.ColumnsTogether)
 	}
-	b.WriteString("}\nreturn\n}\n")
+	b.WriteString("}\nreturn GemmShape{}\n}\n")
 	return b.String()
 }

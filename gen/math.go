@@ -72,6 +72,20 @@ var maths = []kernel{
 		func(l lanes) {
 			l.Put("dst", deriveTanh(l.Program, l.Get("grad"), l.Get("y")))
 		}),
+
+	elementwise("Lerp", "dst x", "w", `
+		dst = dst + w·(x - dst)`,
+		func(l lanes) {
+			d := l.Get("dst")
+			l.Put("dst", l.Add(d, l.Mul(l.Scalar("w"), l.Sub(l.Get("x"), d))))
+		}),
+
+	elementwise("Factored", "dst x col", "row floor", `
+		dst = x/√(floor if floor > row·col, else row·col)`,
+		func(l lanes) {
+			v := l.Max(l.Scalar("floor"), l.Mul(l.Scalar("row"), l.Get("col")))
+			l.Put("dst", l.Div(l.Get("x"), l.Sqrt(v)))
+		}),
 }
 
 // The derivatives are those of the kernels and of GEMM's epilogue.

@@ -61,6 +61,32 @@ var softmaxes = []kernel{
 		wide:   true,
 		body:   func(p *vec.Program) { squaredError(p, true) },
 	},
+	{
+		name: "SumSquares",
+		doc: []string{
+			"SumSquares does, for each of n elements, acc[i mod 32] += x·x.",
+		},
+		params: vec.Params("n int, x *float32, acc *float64"),
+		wide:   true,
+		body: func(p *vec.Program) {
+			n, x := p.Param("n"), p.Stream(32, p.Param("x"))
+			acc := p.Circle(p.Param("acc"), accumulators)
+			p.Each(n, []*vec.Stream{x, acc}, func() { addSquare(p, acc, p.Load(32, x.At())) })
+		},
+	},
+	{
+		name: "AddSquares",
+		doc: []string{
+			"AddSquares does, for each of n elements, sums = sums + x·x.",
+		},
+		params: vec.Params("n int, sums *float64, x *float32"),
+		wide:   true,
+		body: func(p *vec.Program) {
+			n, x := p.Param("n"), p.Stream(32, p.Param("x"))
+			sums := p.Stream(64, p.Param("sums"))
+			p.Each(n, []*vec.Stream{x, sums}, func() { addSquare(p, sums, p.Load(32, x.At())) })
+		},
+	},
 }
 
 // softmax describes the three kernels over rows: out and its stride name the
@@ -200,7 +226,12 @@ func squaredError(p *vec.Program, grad bool) {
 		if grad {
 			p.Store(out.At(), p.Mul(d, scale))
 		}
-		w := p.Widen(d)
-		p.Store(acc.At(), p.Add(p.Load(64, acc.At()), p.Mul(w, w)))
+		addSquare(p, acc, d)
 	})
+}
+
+// addSquare adds the squares of x to float64 sums.
+func addSquare(p *vec.Program, sums *vec.Stream, x vec.V) {
+	w := p.Widen(x)
+	p.Store(sums.At(), p.Add(p.Load(64, sums.At()), p.Mul(w, w)))
 }

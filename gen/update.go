@@ -78,13 +78,9 @@ var updates = []kernel{
 		v = beta2·v + (oneMinusBeta2·grad)·grad
 		p = p - (stepSize·m)/(√v/rootCorrection + eps)`,
 		func(l lanes, p, g vec.V) {
-			m := l.Get("m")
-			m = l.Add(m, l.Mul(l.Scalar("oneMinusBeta1"), l.Sub(g, m)))
-			l.Put("m", m)
-			v := l.Add(l.Mul(l.Scalar("beta2"), l.Get("v")), l.Mul(l.Mul(l.Scalar("oneMinusBeta2"), g), g))
-			l.Put("v", v)
-			root := l.Add(l.Div(l.Sqrt(v), l.Scalar("rootCorrection")), l.Scalar("eps"))
-			l.Put("p", l.Sub(p, l.Div(l.Mul(l.Scalar("stepSize"), m), root)))
+			m := l.mean(g)
+			v := l.meanSquare(g)
+			l.Put("p", l.step(p, m, l.corrected(v)))
 		}),
 
 	update("Lion", "p m grad", "lr beta1 oneMinusBeta1 beta2 oneMinusBeta2", `
@@ -96,6 +92,214 @@ var updates = []kernel{
 			l.Put("p", l.Sub(p, signed(l.Program, c, l.Scalar("lr"))))
 			l.Put("m", l.Add(l.Mul(l.Scalar("beta2"), m), l.Mul(l.Scalar("oneMinusBeta2"), g)))
 		}),
+
+	heavyBall(false),
+	heavyBall(true),
+
+	torchRMSprop(false, false),
+	torchRMSprop(true, false),
+	torchRMSprop(false, true),
+	torchRMSprop(true, true),
+
+	update("Adadelta", "p h d grad", "lr rho oneMinusRho eps", `
+		h = rho·h + (oneMinusRho·grad)·grad
+		u = (√(d + eps)/√(h + eps))·grad
+		d = rho·d + (oneMinusRho·u)·u
+		p = p - lr·u`,
+		func(l lanes, p, g vec.V) {
+			h := l.rho("h", g)
+			root := func(x vec.V) vec.V { return l.Sqrt(l.Add(x, l.Scalar("eps"))) }
+			u := l.Mul(l.Div(root(l.Get("d")), root(h)), g)
+			l.rho("d", u)
+			l.Put("p", l.Sub(p, l.Mul(l.Scalar("lr"), u)))
+		}),
+
+	update("AMSGrad", "p m v top grad", "stepSize oneMinusBeta1 beta2 oneMinusBeta2 rootCorrection eps", `
+		m = m + oneMinusBeta1·(grad - m)
+		v = beta2·v + (oneMinusBeta2·grad)·grad
+		top = top if top > v, else v
+		p = p - (stepSize·m)/(√top/rootCorrection + eps)`,
+		func(l lanes, p, g vec.V) {
+			m := l.mean(g)
+			top := l.Max(l.Get("top"), l.meanSquare(g))
+			l.Put("top", top)
+			l.Put("p", l.step(p, m, l.corrected(top)))
+		}),
+
+	update("Adamax", "p m u grad", "stepSize oneMinusBeta1 beta2 eps", `
+		m = m + oneMinusBeta1·(grad - m)
+		u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
+		p = p - (stepSize·m)/u`,
+		func(l lanes, p, g vec.V) {
+			m := l.mean(g)
+			size := l.Add(l.And(g, l.Bits(32, 1<<31-1)), l.Scalar("eps"))
+			u := l.Max(l.Mul(l.Scalar("beta2"), l.Get("u")), size)
+			l.Put("u", u)
+			l.Put("p", l.step(p, m, u))
+		}),
+
+	update("NAdam", "p m v grad", "gradStep meanStep oneMinusBeta1 beta2 oneMinusBeta2 inverseCorrection eps", `
+		m = m + oneMinusBeta1·(grad - m)
+		v = beta2·v + (oneMinusBeta2·grad)·grad
+		p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)`,
+		func(l lanes, p, g vec.V) {
+			m := l.mean(g)
+			v := l.meanSquare(g)
+			root := l.Add(l.Sqrt(l.Mul(v, l.Scalar("inverseCorrection"))), l.Scalar("eps"))
+			step := l.Add(l.Mul(l.Scalar("gradStep"), g), l.Mul(l.Scalar("meanStep"), m))
+			l.Put("p", l.Sub(p, l.Div(step, root)))
+		}),
+
+	update("RAdam", "p m v grad", "stepSize oneMinusBeta1 beta2 oneMinusBeta2 eps rectified", `
+		m = m + oneMinusBeta1·(grad - m)
+		v = beta2·v + (oneMinusBeta2·grad)·grad
+		p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)`,
+		func(l lanes, p, g vec.V) {
+			m := l.mean(g)
+			v := l.meanSquare(g)
+			root := l.Select(l.Gt(l.Scalar("rectified"), l.F32(0)), l.Add(l.Sqrt(v), l.Scalar("eps")), l.F32(1))
+			l.Put("p", l.step(p, m, root))
+		}),
+
+	update("Rprop", "p prev step grad", "etaMinus etaPlus minStep maxStep", `
+		s = grad·prev
+		step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
+		step = minStep if minStep > step; then maxStep if step > maxStep
+		prev = 0 if 0 > s, else grad
+		p = p - step·sign(prev)`,
+		func(l lanes, p, g vec.V) {
+			s, step, zero := l.Mul(g, l.Get("prev")), l.Get("step"), l.F32(0)
+			back := l.Gt(zero, s)
+			less := l.Select(back, l.Mul(step, l.Scalar("etaMinus")), step)
+			step = l.Select(l.Gt(s, zero), l.Mul(step, l.Scalar("etaPlus")), less)
+			step = l.Min(l.Scalar("maxStep"), l.Max(l.Scalar("minStep"), step))
+			l.Put("step", step)
+			g = l.Select(back, zero, g)
+			l.Put("prev", g)
+			l.Put("p", l.Sub(p, signed(l.Program, g, step)))
+		}),
+
+	update("ASGD", "p mean grad", "lr mu oneMinusMu", `
+		p = p - lr·grad
+		mean = oneMinusMu·mean + mu·p`,
+		func(l lanes, p, g vec.V) {
+			p = l.Sub(p, l.Mul(l.Scalar("lr"), g))
+			l.Put("p", p)
+			l.Put("mean", l.Add(l.Mul(l.Scalar("oneMinusMu"), l.Get("mean")), l.Mul(l.Scalar("mu"), p)))
+		}),
+
+	direction("LAMB", "p m v dir grad", "meanScale oneMinusBeta1 beta2 oneMinusBeta2 rootCorrection eps decay", `
+		m = m + oneMinusBeta1·(grad - m)
+		v = beta2·v + (oneMinusBeta2·grad)·grad
+		dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p`,
+		func(l lanes, p, g vec.V) {
+			m := l.mean(g)
+			v := l.meanSquare(g)
+			ratio := l.Div(l.Mul(l.Scalar("meanScale"), m), l.corrected(v))
+			l.Put("dir", l.Add(ratio, l.Mul(l.Scalar("decay"), p)))
+		}),
+
+	direction("Muon", "p m dir grad", "momentum oneMinusMomentum", `
+		m = m + oneMinusMomentum·(grad - m)
+		dir = grad + momentum·(m - grad)`,
+		func(l lanes, p, g vec.V) {
+			m := l.Get("m")
+			m = l.Add(m, l.Mul(l.Scalar("oneMinusMomentum"), l.Sub(g, m)))
+			l.Put("m", m)
+			l.Put("dir", l.Add(g, l.Mul(l.Scalar("momentum"), l.Sub(m, g))))
+		}),
+
+	direction("Adjust", "p dst grad", "", `
+		dst = grad`,
+		func(l lanes, p, g vec.V) {
+			l.Put("dst", g)
+		}),
+}
+
+// heavyBall describes gradient descent with a velocity that holds no learning
+// rate.
+func heavyBall(nesterov bool) kernel {
+	name, ahead := "HeavyBall", "v"
+	if nesterov {
+		name, ahead = "HeavyBallNesterov", "(grad + momentum·v)"
+	}
+	return update(name, "p v grad", "lr momentum oneMinusDampening", `
+		v = momentum·v + oneMinusDampening·grad
+		p = p - lr·`+ahead,
+		func(l lanes, p, g vec.V) {
+			v := l.Add(l.Mul(l.Scalar("momentum"), l.Get("v")), l.Mul(l.Scalar("oneMinusDampening"), g))
+			l.Put("v", v)
+			if nesterov {
+				v = l.Add(g, l.Mul(l.Scalar("momentum"), v))
+			}
+			l.Put("p", l.Sub(p, l.Mul(l.Scalar("lr"), v)))
+		})
+}
+
+// torchRMSprop describes RMSprop with the mean taken from the mean square, or not,
+// and with momentum, or not.
+func torchRMSprop(centered, momentum bool) kernel {
+	name, streams, scalars := "TorchRMSprop", "p h", "lr rho oneMinusRho eps"
+	doc, root := "h = rho·h + (oneMinusRho·grad)·grad\n", "(√h + eps)"
+	if centered {
+		name, streams = name+"Centered", streams+" mean"
+		doc, root = doc+"mean = mean + oneMinusRho·(grad - mean)\n", "(√(h - mean·mean) + eps)"
+	}
+	if momentum {
+		name, streams, scalars = name+"Momentum", streams+" v", scalars+" momentum"
+		doc += "v = momentum·v + grad/" + root + "\np = p - lr·v"
+	} else {
+		doc += "p = p - (lr·grad)/" + root
+	}
+	return update(name, streams+" grad", scalars, doc, func(l lanes, p, g vec.V) {
+		h := l.rho("h", g)
+		if centered {
+			mean := l.Get("mean")
+			mean = l.Add(mean, l.Mul(l.Scalar("oneMinusRho"), l.Sub(g, mean)))
+			l.Put("mean", mean)
+			h = l.Sub(h, l.Mul(mean, mean))
+		}
+		if !momentum {
+			l.Put("p", l.scaled(p, g, h))
+			return
+		}
+		v := l.Add(l.Mul(l.Scalar("momentum"), l.Get("v")), l.Div(g, l.Add(l.Sqrt(h), l.Scalar("eps"))))
+		l.Put("v", v)
+		l.Put("p", l.Sub(p, l.Mul(l.Scalar("lr"), v)))
+	})
+}
+
+// rho takes g into the mean square h, which it gives: rho·h + (oneMinusRho·g)·g.
+func (l lanes) rho(h string, g vec.V) vec.V {
+	x := l.Add(l.Mul(l.Scalar("rho"), l.Get(h)), l.Mul(l.Mul(l.Scalar("oneMinusRho"), g), g))
+	l.Put(h, x)
+	return x
+}
+
+// mean takes g into the mean m, which it gives: m + oneMinusBeta1·(g - m).
+func (l lanes) mean(g vec.V) vec.V {
+	m := l.Get("m")
+	m = l.Add(m, l.Mul(l.Scalar("oneMinusBeta1"), l.Sub(g, m)))
+	l.Put("m", m)
+	return m
+}
+
+// meanSquare takes g into the mean square v, which it gives:
+// beta2·v + (oneMinusBeta2·g)·g.
+func (l lanes) meanSquare(g vec.V) vec.V {
+	v := l.Add(l.Mul(l.Scalar("beta2"), l.Get("v")), l.Mul(l.Mul(l.Scalar("oneMinusBeta2"), g), g))
+	l.Put("v", v)
+	return v
+}
+
+// step is p - (stepSize·m)/root.
+func (l lanes) step(p, m, root vec.V) vec.V {
+	return l.Sub(p, l.Div(l.Mul(l.Scalar("stepSize"), m), root))
+}
+
+// corrected is √v/rootCorrection + eps.
+func (l lanes) corrected(v vec.V) vec.V {
+	return l.Add(l.Div(l.Sqrt(v), l.Scalar("rootCorrection")), l.Scalar("eps"))
 }
 
 // velocity is momentum·v - lr·g.
@@ -121,7 +325,7 @@ func signed(p *vec.Program, x, by vec.V) vec.V {
 
 // options are what a rule may do to the gradient and the parameter first: bit i of
 // the parameter options stands for options[i].
-var options = []string{"OptionScale", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
+var options = []string{"OptionScale", "OptionClip", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
 
 // updateTypes writes the constants.
 func updateTypes() []byte {
@@ -131,24 +335,37 @@ func updateTypes() []byte {
 
 // update describes an update rule: an elementwise kernel of which the vector p is
 // the parameters and grad the gradients. body gets both when the options have been
-// done. There is a loop without options, since most have none, and one that asks
-// for each.
+// done.
 func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
-	k := elementwise(name, streams, scalars, doc, nil)
-	k.params = append(k.params, vec.Params("scale, l1, l2, keep float32, options int")...)
+	return rule(name, streams, scalars, doc, true, body)
+}
+
+// direction is update for a rule that only reads the parameters, and so has no
+// OptionKeep.
+func direction(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) kernel {
+	return rule(name, streams, scalars, doc, false, body)
+}
+
+// rule describes an update rule, with OptionKeep or without. There is a loop
+// without options, since most have none, and one that asks for each, as does the
+// tail of both.
+func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g vec.V)) kernel {
+	optionScalars := "scale clip l1 l2"
+	if keep {
+		optionScalars += " keep"
+	}
+	k := elementwise(name, streams, scalars+" "+optionScalars, doc, nil)
+	k.params = append(k.params, vec.Param{Name: "options", Type: vec.Int})
 	k.doc = append(k.doc, "", "after the options; see kernels.GradCoef.")
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
-		plain, done := p.NewLabel(), p.NewLabel()
 		asked := p.Param("options")
-		p.JumpZero(asked, plain)
-		rest := p.Copy(n)
 		flags := map[string]vec.R{}
 		for i, name := range options {
 			flags[name] = p.Copy(asked)
 			p.AndI(flags[name], 1<<i)
 		}
-		p.Each(rest, list, func() {
+		withOptions := func() {
 			x, g := p.Vec(32), p.Vec(32)
 			p.Set(x, l.Get("p"))
 			p.Set(g, l.Get("grad"))
@@ -160,15 +377,25 @@ func update(name, streams, scalars, doc string, body func(l lanes, p, g vec.V)) 
 			}
 			option("OptionZero", func() { l.Put("grad", p.F32(0)) })
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
+			option("OptionClip", func() {
+				clip := p.Splat("clip")
+				p.Set(g, p.Max(p.Sub(p.F32(0), clip), p.Min(clip, g)))
+			})
 			option("OptionL1", func() { p.Set(g, p.Add(g, signed(p, x, p.Splat("l1")))) })
 			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
-			option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
+			if keep {
+				option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
+			}
 			body(l, x, g)
-		})
-		p.Jump(done)
+		}
+		plain, rest := p.NewLabel(), p.NewLabel()
+		p.JumpZero(asked, plain)
+		p.EachVector(n, list, withOptions)
+		p.Jump(rest)
 		p.Here(plain)
-		p.Each(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
-		p.Here(done)
+		p.EachVector(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
+		p.Here(rest)
+		p.EachRest(n, withOptions)
 	}
 	return k
 }

@@ -56,7 +56,7 @@ func (t *adamWTask) Range(lo, hi int) {
 	p, m, v, grad, c := t.p[lo:hi], t.m[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
 	if asm.AdamW(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad),
 		c.StepSize, c.OneMinusBeta1, c.Beta2, c.OneMinusBeta2, c.RootCorrection, c.Eps,
-		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
+		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {

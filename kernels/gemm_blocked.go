@@ -99,11 +99,11 @@ func (t *gemmTask) cut(threads int) {
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
 	}
-	lanes, _, _, together := asm.GemmShape(t.isa)
-	lanes = max(lanes, 1) // none in the portable loop
+	shape := asm.GemmShapeOf(t.isa)
+	lanes := max(shape.Lanes, 1) // none in the portable loop
 	rows, cols := ceil(t.m, parts), ceil(ceil(t.n, parts), lanes)*lanes
 	packedRows, packedCols := 4, 0
-	if packA, _ := t.packs(together); packA {
+	if packA, _ := t.packs(shape.Together); packA {
 		packedCols = 8
 	}
 	if float64(rows+packedRows)*float64(t.n) < float64(t.m)*float64(cols+packedCols) {
@@ -120,13 +120,14 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		lanes, _, narrow, _ := asm.GemmShape(t.isa)
+		shape := asm.GemmShapeOf(t.isa)
+		lanes := shape.Lanes
 		switch {
 		case lanes == 0:
 			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
 		case g.k > 0 && g.m == 1 && !bool(g.tB):
 			g.row(t.isa)
-		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1 && (bool(g.tA) || g.n < lanes || g.part(g.n, g.m, lanes, narrow) == 0):
+		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1 && (bool(g.tA) || g.n < lanes || g.part(shape, g.n, g.m) == 0):
 			g.transposed(t.isa, lanes)
 		default:
 			g.blocked(t.isa)
@@ -189,9 +190,9 @@ func room(x *[]float32, n int) []float32 {
 // blocked does the product with the micro-kernels of isa.
 func (g *gemm) blocked(isa cpu.ISA) {
 	g.scale()
-	lanes, _, _, together := asm.GemmShape(isa)
+	shape := asm.GemmShapeOf(isa)
 	s := getScratch()
-	packA, packB := g.packs(together)
+	packA, packB := g.packs(shape.Together)
 	mcMost, kcMost := gemmMC, gemmKC
 	if packA {
 		mcMost, kcMost = gemmMCPacked, gemmKCPacked
@@ -199,7 +200,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	if !packB {
 		kcMost = gemmKCDirect
 	}
-	p := panel{isa: isa, args: asm.Gemm{CStride: 4 * g.ldc}}
+	p := panel{isa: isa, shape: shape, args: asm.Gemm{CStride: 4 * g.ldc}}
 	for i0 := 0; i0 < g.m; {
 		mc := piece(g.m-i0, mcMost)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
@@ -208,7 +209,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 			switch {
 			case kc == 0:
 			case packA:
-				a = g.packA(isa, s, lanes, together, i0, mc, p0, kc)
+				a = g.packA(isa, s, shape.Together, i0, mc, p0, kc)
 			case bool(g.tA):
 				a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
 			default:
@@ -389,12 +390,12 @@ func (g *gemm) packs(together bool) (a, b bool) {
 // wide, two where a single one would be left over, and a narrow one at the end where
 // that pays.
 func (g *gemm) panel(p *panel, left, rows int) {
-	lanes, heights, narrow, _ := asm.GemmShape(p.isa)
+	lanes := p.shape.Lanes
 	vecs := ceil(left, lanes)
-	part := g.part(left, rows, lanes, narrow)
+	part := g.part(p.shape, left, rows)
 	p.rows = rows
 	if part > 0 && vecs == 2 {
-		p.vecs, p.part, p.height = 1, part, narrow
+		p.vecs, p.part, p.height = 1, part, p.shape.Narrow
 		p.cols, p.width, p.padded = left, 2*lanes, left < lanes+part
 		p.args.Cols = left - lanes
 		return
@@ -408,7 +409,7 @@ func (g *gemm) panel(p *panel, left, rows int) {
 	case vecs > 3:
 		vecs = 3
 	}
-	p.vecs, p.part, p.height = vecs, 0, heights[vecs]
+	p.vecs, p.part, p.height = vecs, 0, p.shape.Heights[vecs]
 	p.width = vecs * lanes
 	p.cols = min(left, p.width)
 	p.padded = p.cols < p.width
@@ -420,7 +421,8 @@ func (g *gemm) panel(p *panel, left, rows int) {
 // another vector would be idle; but not for a short k, since a tile takes some 25 cycles
 // longer to begin and to end, nor where few rows are left over, since the shorter narrow
 // tiles take as long as some of twice their height.
-func (g *gemm) part(left, rows, lanes, narrow int) int {
+func (g *gemm) part(shape asm.GemmShape, left, rows int) int {
+	lanes, narrow := shape.Lanes, shape.Narrow
 	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.ep.Deriv != Identity || g.rowBias != nil {
 		return 0
 	}
@@ -447,6 +449,7 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 // panel is a panel of C to be computed, and what is wanted afterwards.
 type panel struct {
 	isa                cpu.ISA
+	shape              asm.GemmShape
 	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
 	rows, cols         int  // of C
 	width              int  // from a row of packed B to the next, in elements
@@ -462,8 +465,8 @@ type fetch struct {
 	step, rows int
 }
 
-// run does the tiles, one below the other, the rows split evenly over the fewest tiles;
-// but of narrow ones there are few heights. The first one packs B, if it has to be.
+// run does the tiles, one below the other, the rows split evenly over the fewest tiles
+// if there are all heights. The first one packs B, if it has to be.
 func (p *panel) run() {
 	args := &p.args
 	left := ceil(p.rows, p.height) // tiles
@@ -476,7 +479,7 @@ func (p *panel) run() {
 	for done := 0; ; {
 		height, t := low, left
 		switch {
-		case p.part > 0:
+		case p.part > 0 || p.shape.Halved:
 			for height = p.height; height > p.rows-done; {
 				height /= 2
 			}
@@ -542,7 +545,7 @@ func (p *panel) ahead(done, height, t int) int {
 // packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to
 // s.a: in the order in which A has them, or transposed if the kernel wants the
 // rows side by side.
-func (g *gemm) packA(isa cpu.ISA, s *scratch, lanes int, together bool, i0, mc, p0, kc int) operand {
+func (g *gemm) packA(isa cpu.ISA, s *scratch, together bool, i0, mc, p0, kc int) operand {
 	lines, length := mc, kc
 	if bool(g.tA) || together {
 		lines, length = kc, mc

@@ -58,9 +58,10 @@ func TestPacks(t *testing.T) {
 // TestPanels: how columns are cut into panels, where a whole vector has 8 lanes and the
 // highest narrow tile 8 rows: the widths in elements, and what a narrow one has more.
 func TestPanels(t *testing.T) {
-	if _, _, narrow, _ := asm.GemmShape(cpu.AVX2); narrow == 0 { // another architecture
+	shape := asm.GemmShapeOf(cpu.AVX2)
+	if shape.Narrow == 0 { // another architecture
 		g := gemm{m: 128, n: 10, k: 100}
-		if part := g.part(g.n, g.m, 4, 0); part != 0 {
+		if part := g.part(asm.GemmShapeOf(cpu.Active()), g.n, g.m); part != 0 {
 			t.Errorf("a narrow tile with %d columns more, where there is none", part)
 		}
 		return
@@ -87,7 +88,7 @@ func TestPanels(t *testing.T) {
 		var panels []int
 		part, left := 0, c.g.n
 		for left > 0 && len(panels) < c.g.n {
-			p := panel{isa: cpu.AVX2}
+			p := panel{isa: cpu.AVX2, shape: shape}
 			c.g.panel(&p, left, c.g.m)
 			if part != 0 {
 				t.Errorf("%s: a panel after the narrow one", c.what)
@@ -128,7 +129,7 @@ func TestCut(t *testing.T) {
 			if down, over := ceil(g.m, task.rows), ceil(g.n, task.cols); down != c.down || over != c.over {
 				t.Errorf("%s, %v: %d blocks down and %d over, want %d and %d", c.what, isa, down, over, c.down, c.over)
 			}
-			if lanes, _, _, _ := asm.GemmShape(isa); task.cols != g.n && task.cols%max(1, lanes) != 0 {
+			if lanes := asm.GemmShapeOf(isa).Lanes; task.cols != g.n && task.cols%max(1, lanes) != 0 {
 				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, task.cols, lanes)
 			}
 		}

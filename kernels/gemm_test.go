@@ -118,7 +118,7 @@ func (g *product) compare(t *testing.T, what string, want []float32, off int, li
 
 // tallest is the greatest height of a tile under the instruction set in use.
 func tallest() int {
-	_, heights, _, _ := asm.GemmShape(cpu.Active())
+	heights := asm.GemmShapeOf(cpu.Active()).Heights
 	return max(1, slices.Max(heights[:]))
 }
 

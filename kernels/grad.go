@@ -1,19 +1,25 @@
 package kernels
 
-import "github.com/lockstep-go/lockstep/asm"
+import (
+	"math"
+
+	"github.com/lockstep-go/lockstep/asm"
+)
 
 // GradCoef is what an update rule does to a gradient g and its parameter p before
 // anything else, in this order, in the same pass over memory. What is zero is left
 // out: nothing is multiplied by 1, and no 0 is added.
 //
 //	g = Scale·g
+//	g = Clip if g > Clip, -Clip if -Clip > g
 //	g = g + L1·sign(p)
 //	g = g + L2·p
 //	p = Keep·p
 //
-// The sign of a zero and of NaN is 0.
+// The sign of a zero and of NaN is 0. Clipping lets NaN through.
 type GradCoef struct {
-	Scale float32 // what clipping gives; -1 to maximize
+	Scale float32 // what clipping by the norm gives; -1 to maximize
+	Clip  float32 // the greatest magnitude of an element of the gradient
 	L1    float32 // of the penalty L1·Σ|p|
 	L2    float32 // of the penalty L2/2·Σp², which is coupled weight decay
 	Keep  float32 // 1 - η·λ: decoupled weight decay λ
@@ -27,7 +33,7 @@ func (c *GradCoef) options() int {
 		on  bool
 		bit int
 	}{
-		{c.Scale != 0, asm.OptionScale}, {c.L1 != 0, asm.OptionL1}, {c.L2 != 0, asm.OptionL2},
+		{c.Scale != 0, asm.OptionScale}, {c.Clip != 0, asm.OptionClip}, {c.L1 != 0, asm.OptionL1}, {c.L2 != 0, asm.OptionL2},
 		{c.Keep != 0, asm.OptionKeep}, {c.Zero, asm.OptionZero},
 	} {
 		if o.on {
@@ -41,6 +47,9 @@ func (c *GradCoef) options() int {
 func (c *GradCoef) ready(p, g float32) (float32, float32) {
 	if c.Scale != 0 {
 		g *= c.Scale
+	}
+	if c.Clip != 0 {
+		g = clamp(g, 0-c.Clip, c.Clip)
 	}
 	if c.L1 != 0 {
 		g += signed(p, c.L1)
@@ -64,6 +73,9 @@ func signed(x, by float32) float32 {
 	}
 	return 0
 }
+
+// abs is x without its sign.
+func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // done sets the gradients to zero if that is asked for.
 func (c *GradCoef) done(grad []float32) {

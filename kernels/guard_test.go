@@ -90,6 +90,18 @@ func TestVectorGuard(t *testing.T) {
 	})
 }
 
+func TestAddSquaresGuard(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		const longest = block + 40
+		eachSide(t, func(end bool) {
+			acc, x := newGuarded[float64](t, longest, end), newGuarded[float32](t, longest, end)
+			for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 33, block - 1, block, block + 1, longest} {
+				wantNoFault(t, end, func() { AddSquares(acc.take(n), x.take(n), 1) }, "AddSquares: n %d", n)
+			}
+		})
+	})
+}
+
 func TestRowGuard(t *testing.T) {
 	eachRowKernel(t, func(t *testing.T, k *rowKernel, r *rand.Rand) {
 		const rows, most = 3, 45

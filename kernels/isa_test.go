@@ -109,6 +109,15 @@ func TestConcurrent(t *testing.T) {
 			})
 		}
 	}
+	squares, wantSquares := kindNamed("normal").values(r, block+77), make([]float64, block+77)
+	onPortable(t, func() { AddSquares(wantSquares, squares, 1) })
+	add(func() error {
+		acc := make([]float64, len(squares))
+		if AddSquares(acc, squares, 3); !slices.Equal(acc, wantSquares) {
+			return fmt.Errorf("AddSquares: threads 3: wrong result")
+		}
+		return nil
+	})
 	for i := range rowKernels {
 		k := &rowKernels[i]
 		in := newRowArgs(r, kindNamed("normal"), 2000, 20)

@@ -50,7 +50,7 @@ func (t *lionTask) Range(lo, hi int) {
 	p, m, grad, c := t.p[lo:hi], t.m[lo:hi], t.grad[lo:hi], t.c
 	if asm.Lion(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(grad),
 		c.LR, c.Beta1, c.OneMinusBeta1, c.Beta2, c.OneMinusBeta2,
-		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
+		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {

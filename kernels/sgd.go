@@ -43,7 +43,7 @@ var sgdTasks tasks[sgdTask, *sgdTask]
 func (t *sgdTask) Range(lo, hi int) {
 	p, grad, c := t.p[lo:hi], t.grad[lo:hi], t.c
 	if asm.SGD(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(grad), c.LR,
-		c.Grad.Scale, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
+		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
 	}
 	for i, g := range grad {

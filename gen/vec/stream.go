@@ -41,6 +41,18 @@ func (p *Program) advance(s *Stream) {
 // left, once in their tail. n is used up; the streams advance.
 func (p *Program) Each(n R, streams []*Stream, body func()) {
 	rest, end := p.NewLabel(), p.NewLabel()
+	p.vectors(n, streams, rest, body)
+	p.rest(n, end, body)
+}
+
+// EachVector is the part of Each before the tail, EachRest the tail: with them,
+// several loops can share one.
+func (p *Program) EachVector(n R, streams []*Stream, body func()) {
+	p.vectors(n, streams, p.NewLabel(), body)
+}
+func (p *Program) EachRest(n R, body func()) { p.rest(n, p.NewLabel(), body) }
+
+func (p *Program) vectors(n R, streams []*Stream, rest Label, body func()) {
 	vectors := p.Copy(n)
 	p.ShrI(vectors, bits.TrailingZeros(uint(p.Lanes)))
 	p.JumpZero(vectors, rest)
@@ -51,6 +63,9 @@ func (p *Program) Each(n R, streams []*Stream, body func()) {
 		}
 	})
 	p.Here(rest)
+}
+
+func (p *Program) rest(n R, end Label, body func()) {
 	p.AndI(n, p.Lanes-1)
 	p.JumpZero(n, end)
 	p.InTail(p.NewTail(n), body)

@@ -13,19 +13,31 @@ import (
 
 // fault is one mistake in one assembly function.
 type fault struct {
-	function string // without the instruction set at the end
+	function string // without the instruction set at the end; or AVX2's/NEON's, as in gemm6x2/gemm8x2
 	kind     string
 	n        int // of the instructions that the kind applies to, this one; -1 is the last
+}
+
+// on is the function's name on an instruction set, in whole.
+func (f fault) on(isa string) string {
+	name, other, two := strings.Cut(f.function, "/")
+	if two && isa == "neon" {
+		name = other
+	}
+	return name + strings.ToUpper(isa)
 }
 
 // faults are those that are planted. Those of a kind that an instruction set
 // does not have are left out there.
 var faults = []fault{
-	{"sgd", "operands of sub swapped", 4},
+	{"sgd", "operands of sub swapped", 3},
 	{"sgd", "product and sum fused", 0},
 	{"sgd", "tail dropped", 0},
 	{"sgd", "round too many", 0},
 	{"sgd", "operands of greater swapped", 1},
+	{"sgd", "operands of min swapped", 0},
+	{"sgd", "clamp lost", 0},
+	{"sgd", "clamp lost", -1},
 	{"momentum", "option forced", 4},
 	{"nesterov", "tail dropped", 0},
 	{"rmSprop", "option forced", 11},
@@ -39,10 +51,37 @@ var faults = []fault{
 	{"rmSprop", "step too short", 1},
 	{"adam", "product and sum fused", 1},
 	{"adam", "another register", -1},
-	{"adamW", "operands of div swapped", 4},
+	{"adamW", "operands of div swapped", 2},
 	{"adamW", "square root lost", 0},
 	{"lion", "operands of greater swapped", -1},
 	{"lion", "operands of sub swapped", -2},
+	{"heavyBall", "operands of sub swapped", 3},
+	{"heavyBallNesterov", "product and sum fused", 5},
+	{"torchRMSprop", "step too short", 1},
+	{"torchRMSpropCentered", "square root lost", 1},
+	{"torchRMSpropMomentum", "operands of div swapped", 1},
+	{"torchRMSpropCenteredMomentum", "product and sum fused", 7},
+	{"torchRMSpropCenteredMomentum", "operands of sub swapped", -2},
+	{"adadelta", "operands of div swapped", 1},
+	{"adadelta", "square root lost", -1},
+	{"amsGrad", "clamp lost", 3},
+	{"amsGrad", "operands of div swapped", 2},
+	{"adamax", "clamp lost", 3},
+	{"adamax", "operands of div swapped", -1},
+	{"nAdam", "product and sum fused", 6},
+	{"nAdam", "square root lost", -1},
+	{"rAdam", "operands of select swapped", 1},
+	{"rAdam", "operands of greater swapped", 4},
+	{"rprop", "operands of select swapped", 3},
+	{"rprop", "operands of greater swapped", 7},
+	{"rprop", "operands of min swapped", 2},
+	{"asgd", "product and sum fused", 4},
+	{"lamb", "product and sum fused", -1},
+	{"lamb", "operands of div swapped", 2},
+	{"muon", "operands of sub swapped", 5},
+	{"muon", "tail one element short", 0},
+	{"adjust", "option forced", 4},
+	{"adjust", "store lost", 2},
 
 	{"exp", "operands of min swapped", 0},
 	{"exp", "clamp lost", 0},
@@ -59,6 +98,9 @@ var faults = []fault{
 	{"deriveReLU", "operands of greater swapped", 1},
 	{"deriveSigmoid", "order of products", 0},
 	{"deriveTanh", "product and sum fused", 0},
+	{"lerp", "product and sum fused", 0},
+	{"factored", "clamp lost", 0},
+	{"factored", "operands of div swapped", -1},
 
 	{"softmax", "round too many", 0},
 	{"softmax", "round too few", 1},
@@ -70,29 +112,33 @@ var faults = []fault{
 	{"crossEntropyGrad", "operands of sub swapped", -1},
 	{"squaredError", "tail's mask one lane short", 1},
 	{"squaredErrorGrad", "wrong circle", 0},
+	{"sumSquares", "wrong circle", 0},
+	{"sumSquares", "tail one element short", 0},
+	{"addSquares", "step too short", 1},
+	{"addSquares", "tail dropped", 0},
 
 	{"packTrans", "wrong interleaving", 3},
 	{"copyTrans", "wrong test of the tail", 0},
-	{"gemm6x2", "store lost", 0},
-	{"gemm4x3", "wrong offset", 2},
+	{"gemm6x2/gemm8x2", "store lost", 0},
+	{"gemm4x3/gemm8x3", "wrong offset", 2},
 
-	{"gemm6x2", "accumulation lost", 5},
-	{"gemm6x2", "multiply-add split", 0},
-	{"gemm4x3", "another row of A", 0},
-	{"gemm4x3", "round too few", 0},
-	{"gemm4x3", "round too few", 1},
-	{"gemm3x3", "accumulation lost", -1},
-	{"gemm5x2", "stretch of k miscounted", 0},
-	{"gemm3x3", "another field of the arguments", 6},
+	{"gemm6x2/gemm8x2", "accumulation lost", 5},
+	{"gemm6x2/gemm8x2", "multiply-add split", 0},
+	{"gemm4x3/gemm8x3", "another row of A", 0},
+	{"gemm4x3/gemm8x3", "round too few", 0},
+	{"gemm4x3/gemm8x3", "round too few", 1},
+	{"gemm3x3/gemm4x3", "accumulation lost", -1},
+	{"gemm5x2/gemm4x2", "stretch of k miscounted", 0},
+	{"gemm3x3/gemm4x3", "another field of the arguments", 6},
 	{"gemm2x1", "tail's mask one lane short", 0},
 	{"gemm2x2", "wrong test of the tail", -1},
-	{"gemm3x2", "step to the next row lost", -1},
+	{"gemm3x2/gemm2x2", "step to the next row lost", -1},
 	{"gemm4x2", "zeroing lost", 3},
-	{"gemm5x1", "start of C lost", 0},
-	{"gemm5x2", "start of the bias lost", 0},
+	{"gemm5x1/gemm8x1", "start of C lost", 0},
+	{"gemm5x2/gemm4x2", "start of the bias lost", 0},
 	{"gemm4x1", "operands of greater swapped", 0},
-	{"gemm6x2", "operands of max swapped", 2},
-	{"gemm3x2", "operands of sub swapped", 0},
+	{"gemm6x2/gemm8x2", "operands of max swapped", 2},
+	{"gemm3x2/gemm2x2", "operands of sub swapped", 0},
 	{"gemm1x3", "constant off in its last bit", -1},
 	{"gemm8x1plus2", "lanes blended otherwise", 0},
 	{"gemm4x1plus4", "lanes blended otherwise", -1},

@@ -144,12 +144,12 @@ func plant(dir, isa string, f fault) (*planted, error) {
 		}
 		lines := strings.Split(string(text), "\n")
 		for i, line := range lines {
-			if strings.HasPrefix(line, "TEXT ·"+f.function+strings.ToUpper(isa)+"(SB)") {
+			if strings.HasPrefix(line, "TEXT ·"+f.on(isa)+"(SB)") {
 				return f.plantIn(isa, file, lines, i)
 			}
 		}
 	}
-	return nil, fmt.Errorf("no function %s for %s in %s", f.function, isa, dir)
+	return nil, fmt.Errorf("no function %s in %s", f.on(isa), dir)
 }
 
 // plantIn makes the fault in the function that begins in lines[text].
@@ -179,7 +179,7 @@ func (f fault) plantIn(isa, file string, lines []string, text int) (*planted, er
 		}
 		show := func(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 		found = append(found, &planted{
-			kind: f.kind, place: fmt.Sprintf("%s:%d %s", filepath.Base(file), at[i]+1, f.function),
+			kind: f.kind, place: fmt.Sprintf("%s:%d %s", filepath.Base(file), at[i]+1, strings.TrimSuffix(f.on(isa), strings.ToUpper(isa))),
 			before: show(before), after: show(changed), file: file, text: []byte(strings.Join(with, "\n") + end),
 			done: make(chan bool),
 		})
@@ -189,7 +189,7 @@ func (f fault) plantIn(isa, file string, lines []string, text int) (*planted, er
 		n += len(found)
 	}
 	if n < 0 || n >= len(found) {
-		return nil, fmt.Errorf("%s: %q fits %d instructions of %s, want number %d: adapt the list of faults", filepath.Base(file), f.kind, len(found), f.function, f.n)
+		return nil, fmt.Errorf("%s: %q fits %d instructions of %s, want number %d: adapt the list of faults", filepath.Base(file), f.kind, len(found), f.on(isa), f.n)
 	}
 	return found[n], nil
 }

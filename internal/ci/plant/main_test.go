@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s, %s: nothing changes", p.place, p.kind)
 			}
 			file := filepath.Join(t.TempDir(), "planted.s")
-			if err := os.WriteFile(file, functionAlone(string(p.text), f.function+strings.ToUpper(isa)), 0o666); err != nil {
+			if err := os.WriteFile(file, functionAlone(string(p.text), f.on(isa)), 0o666); err != nil {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("go", "tool", "asm", "-p", "asm", "-I", include, "-o", os.DevNull, file)
@@ -102,8 +102,8 @@ func TestPlace(t *testing.T) {
 		want string
 	}{
 		{fault{"sgd", "operands of div swapped", 0}, "fits 0 instructions of sgd"},
-		{fault{"sgd", "operands of sub swapped", 6}, "fits 6 instructions of sgd, want number 6"},
-		{fault{"sgd", "operands of sub swapped", -7}, "fits 6 instructions of sgd, want number -7"},
+		{fault{"sgd", "operands of sub swapped", 7}, "fits 7 instructions of sgd, want number 7"},
+		{fault{"sgd", "operands of sub swapped", -8}, "fits 7 instructions of sgd, want number -8"},
 		{fault{"sdg", "operands of sub swapped", 0}, "no function sdg"},
 	} {
 		for isa := range kinds {
