@@ -421,6 +421,64 @@ func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale f
 	return true
 }
 
+// Stream2 does, for each of n elements of p, grad:
+//
+//	p = p + grad
+func Stream2(isa cpu.ISA, n int, p *float32, grad *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		stream2AVX2(n, p, grad)
+	default:
+		return false
+	}
+	return true
+}
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+//	p = p + grad
+//	m = m + grad
+func Stream3(isa cpu.ISA, n int, p *float32, m *float32, grad *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		stream3AVX2(n, p, m, grad)
+	default:
+		return false
+	}
+	return true
+}
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+func Stream4(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		stream4AVX2(n, p, m, v, grad)
+	default:
+		return false
+	}
+	return true
+}
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//	top = top + grad
+func Stream5(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		stream5AVX2(n, p, m, v, top, grad)
+	default:
+		return false
+	}
+	return true
+}
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

@@ -271,6 +271,40 @@ func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale f
 	return false
 }
 
+// Stream2 does, for each of n elements of p, grad:
+//
+//	p = p + grad
+func Stream2(isa cpu.ISA, n int, p *float32, grad *float32) bool {
+	return false
+}
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+//	p = p + grad
+//	m = m + grad
+func Stream3(isa cpu.ISA, n int, p *float32, m *float32, grad *float32) bool {
+	return false
+}
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+func Stream4(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32) bool {
+	return false
+}
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//	top = top + grad
+func Stream5(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32) bool {
+	return false
+}
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

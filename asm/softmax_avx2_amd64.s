@@ -1104,17 +1104,77 @@ l1:
 // func sumSquaresAVX2(n int, x *float32, acc *float64)
 // Requires: AVX
 TEXT ·sumSquaresAVX2(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  acc+16(FP), DX
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    acc+16(FP), DX
+	MOVQ    AX, BX
+	SHRQ    $0x05, BX
+	TESTQ   BX, BX
+	JEQ     l0
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	VMOVUPS 224(DX), Y7
+
+l1:
+	VMOVUPS   (CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VMOVUPS   16(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VMOVUPS   32(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VMOVUPS   48(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VMOVUPS   64(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VMOVUPS   80(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VMOVUPS   96(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VMOVUPS   112(CX), X8
+	VCVTPS2PD X8, Y8
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $+128, CX
+	DECQ      BX
+	JNE       l1
+	VMOVUPS   Y0, (DX)
+	VMOVUPS   Y1, 32(DX)
+	VMOVUPS   Y2, 64(DX)
+	VMOVUPS   Y3, 96(DX)
+	VMOVUPS   Y4, 128(DX)
+	VMOVUPS   Y5, 160(DX)
+	VMOVUPS   Y6, 192(DX)
+	VMOVUPS   Y7, 224(DX)
+
+l0:
+	ANDQ  $+31, AX
 	MOVQ  DX, BX
 	MOVQ  $+0, SI
 	MOVQ  AX, DI
 	SHRQ  $0x02, DI
 	TESTQ DI, DI
-	JEQ   l0
+	JEQ   l2
 
-l2:
+l4:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
 	VMOVUPS   (BX), Y1
@@ -1127,12 +1187,12 @@ l2:
 	MOVQ      DX, BX
 	ADDQ      SI, BX
 	DECQ      DI
-	JNE       l2
+	JNE       l4
 
-l0:
+l2:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
-	JEQ          l1
+	JEQ          l3
 	MOVQ         AX, SI
 	SHLQ         $0x02, SI
 	LEAQ         tailmask<>+32(SB), DX
@@ -1168,7 +1228,7 @@ part2:
 	VMOVUPS Y0, (BX)
 
 part1:
-l1:
+l3:
 	VZEROUPPER
 	RET
 

@@ -1168,13 +1168,120 @@ TEXT ·sumSquaresNEON(SB), $128-24
 	MOVD n+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD acc+16(FP), R2
+	MOVD R0, R3
+	LSR $0x05, R3
+	CBZ R3, l0
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	FMOVQ 64(R2), F4
+	FMOVQ 80(R2), F5
+	FMOVQ 96(R2), F6
+	FMOVQ 112(R2), F7
+	FMOVQ 128(R2), F8
+	FMOVQ 144(R2), F9
+	FMOVQ 160(R2), F10
+	FMOVQ 176(R2), F11
+	FMOVQ 192(R2), F12
+	FMOVQ 208(R2), F13
+	FMOVQ 224(R2), F14
+	FMOVQ 240(R2), F15
+
+l1:
+	FMOVD (R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
+	FMOVD 8(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	FMOVD 16(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVD 24(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
+	FMOVD 32(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	FMOVD 40(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
+	FMOVD 48(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d4c6 // fadd v6.2d, v6.2d, v16.2d
+	FMOVD 56(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d4e7 // fadd v7.2d, v7.2d, v16.2d
+	FMOVD 64(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVD 72(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d529 // fadd v9.2d, v9.2d, v16.2d
+	FMOVD 80(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d54a // fadd v10.2d, v10.2d, v16.2d
+	FMOVD 88(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d56b // fadd v11.2d, v11.2d, v16.2d
+	FMOVD 96(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	FMOVD 104(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d5ad // fadd v13.2d, v13.2d, v16.2d
+	FMOVD 112(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
+	FMOVD 120(R1), F16
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x6e70de10 // fmul v16.2d, v16.2d, v16.2d
+	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+	ADD $+128, R1
+	SUB $+1, R3
+	CBNZ R3, l1
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ F6, 96(R2)
+	FMOVQ F7, 112(R2)
+	FMOVQ F8, 128(R2)
+	FMOVQ F9, 144(R2)
+	FMOVQ F10, 160(R2)
+	FMOVQ F11, 176(R2)
+	FMOVQ F12, 192(R2)
+	FMOVQ F13, 208(R2)
+	FMOVQ F14, 224(R2)
+	FMOVQ F15, 240(R2)
+
+l0:
+	AND $+31, R0
 	MOVD R2, R3
 	MOVD $+0, R6
 	MOVD R0, R7
 	LSR $0x01, R7
-	CBZ R7, l0
+	CBZ R7, l2
 
-l2:
+l4:
 	FMOVD (R1), F0
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
 	FMOVQ (R3), F1
@@ -1187,11 +1294,11 @@ l2:
 	MOVD R2, R3
 	ADD R6, R3
 	SUB $+1, R7
-	CBNZ R7, l2
+	CBNZ R7, l4
 
-l0:
+l2:
 	AND $+1, R0
-	CBZ R0, l1
+	CBZ R0, l3
 	TBNZ $0x01, R0, part1
 	FMOVS (R1), F0
 	B part2
@@ -1220,7 +1327,7 @@ part5:
 
 part6:
 
-l1:
+l3:
 	RET
 
 // AddSquares does, for each of n elements, sums = sums + x·x.

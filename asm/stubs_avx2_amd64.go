@@ -269,6 +269,40 @@ func muonAVX2(n int, p, m, dir, grad *float32, momentum, oneMinusMomentum, scale
 //go:noescape
 func adjustAVX2(n int, p, dst, grad *float32, scale, clip, l1, l2 float32, options int)
 
+// Stream2 does, for each of n elements of p, grad:
+//
+//	p = p + grad
+//
+//go:noescape
+func stream2AVX2(n int, p, grad *float32)
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//
+//go:noescape
+func stream3AVX2(n int, p, m, grad *float32)
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//
+//go:noescape
+func stream4AVX2(n int, p, m, v, grad *float32)
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//	top = top + grad
+//
+//go:noescape
+func stream5AVX2(n int, p, m, v, top, grad *float32)
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

@@ -269,6 +269,40 @@ func muonNEON(n int, p, m, dir, grad *float32, momentum, oneMinusMomentum, scale
 //go:noescape
 func adjustNEON(n int, p, dst, grad *float32, scale, clip, l1, l2 float32, options int)
 
+// Stream2 does, for each of n elements of p, grad:
+//
+//	p = p + grad
+//
+//go:noescape
+func stream2NEON(n int, p, grad *float32)
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//
+//go:noescape
+func stream3NEON(n int, p, m, grad *float32)
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//
+//go:noescape
+func stream4NEON(n int, p, m, v, grad *float32)
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+//	p = p + grad
+//	m = m + grad
+//	v = v + grad
+//	top = top + grad
+//
+//go:noescape
+func stream5NEON(n int, p, m, v, top, grad *float32)
+
 // Exp does, for each of n elements of dst, x:
 //
 //	dst = e^x

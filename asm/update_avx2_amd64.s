@@ -7703,6 +7703,498 @@ l11:
 	VZEROUPPER
 	RET
 
+// Stream2 does, for each of n elements of p, grad:
+//
+// 	p = p + grad
+//
+// func stream2AVX2(n int, p *float32, grad *float32)
+// Requires: AVX
+TEXT ·stream2AVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  AX, BX
+	SHRQ  $0x03, BX
+	TESTQ BX, BX
+	JEQ   l0
+
+l2:
+	VMOVUPS (DX), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VADDPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+//
+// func stream3AVX2(n int, p *float32, m *float32, grad *float32)
+// Requires: AVX
+TEXT ·stream3AVX2(SB), $128-32
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  m+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l0
+
+l2:
+	VMOVUPS (BX), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	VMOVUPS (DX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	DECQ    SI
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y0
+	VMASKMOVPS   (BX), Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, (CX)
+
+part1:
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VADDPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y0, (DX)
+
+part5:
+l1:
+	VZEROUPPER
+	RET
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+// 	v = v + grad
+//
+// func stream4AVX2(n int, p *float32, m *float32, v *float32, grad *float32)
+// Requires: AVX
+TEXT ·stream4AVX2(SB), $128-40
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  m+16(FP), DX
+	MOVQ  v+24(FP), BX
+	MOVQ  grad+32(FP), SI
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l0
+
+l2:
+	VMOVUPS (SI), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	VMOVUPS (DX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (DX)
+	VMOVUPS (BX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	DECQ    DI
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y0
+	VMASKMOVPS   (SI), Y0, Y0
+	VMOVUPS      (DI), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, (CX)
+
+part1:
+	VMOVUPS      (DI), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (DI), Y1
+	VMASKMOVPS   (BX), Y1, Y1
+	VADDPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y0, (BX)
+
+part9:
+l1:
+	VZEROUPPER
+	RET
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+// 	v = v + grad
+// 	top = top + grad
+//
+// func stream5AVX2(n int, p *float32, m *float32, v *float32, top *float32, grad *float32)
+// Requires: AVX
+TEXT ·stream5AVX2(SB), $128-48
+	MOVQ  n+0(FP), AX
+	MOVQ  p+8(FP), CX
+	MOVQ  m+16(FP), DX
+	MOVQ  v+24(FP), BX
+	MOVQ  top+32(FP), SI
+	MOVQ  grad+40(FP), DI
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l0
+
+l2:
+	VMOVUPS (DI), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (CX)
+	VMOVUPS (DX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (DX)
+	VMOVUPS (BX), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (BX)
+	VMOVUPS (SI), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (SI)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    R8
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y0
+	VMASKMOVPS   (DI), Y0, Y0
+	VMOVUPS      (R8), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y1, (CX)
+
+part1:
+	VMOVUPS      (R8), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part6
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (CX)
+	JMP    part5
+
+part6:
+	VMOVUPS Y1, (DX)
+
+part5:
+	VMOVUPS      (R8), Y1
+	VMASKMOVPS   (BX), Y1, Y1
+	VADDPS       Y0, Y1, Y1
+	CMPQ         AX, $0x00000008
+	JEQ          part10
+	LEAQ         (BX), CX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X2, (CX)
+	JMP    part9
+
+part10:
+	VMOVUPS Y1, (BX)
+
+part9:
+	VMOVUPS      (R8), Y1
+	VMASKMOVPS   (SI), Y1, Y1
+	VADDPS       Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part14
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part15
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part15:
+	TESTQ     $0x00000002, AX
+	JEQ       part16
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part16:
+	TESTQ  $0x00000001, AX
+	JEQ    part13
+	VMOVSS X1, (CX)
+	JMP    part13
+
+part14:
+	VMOVUPS Y0, (SI)
+
+part13:
+l1:
+	VZEROUPPER
+	RET
+
 DATA c256_00000000<>+0(SB)/4, $0x00000000
 DATA c256_00000000<>+4(SB)/4, $0x00000000
 DATA c256_00000000<>+8(SB)/4, $0x00000000

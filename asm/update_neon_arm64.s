@@ -7836,3 +7836,553 @@ part11:
 
 l11:
 	RET
+
+// Stream2 does, for each of n elements of p, grad:
+//
+// 	p = p + grad
+//
+// func stream2NEON(n int, p *float32, grad *float32)
+TEXT ·stream2NEON(SB), $128-24
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l0
+
+l2:
+	FMOVQ (R2), F0
+	FMOVQ (R1), F1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F0
+	B part2
+
+part3:
+	FMOVD (R2), F0
+	TBZ $0x00, R0, part2
+	ADD $+8, R2, R2
+	VLD1 (R2), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R2), F0
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F1
+	B part5
+
+part6:
+	FMOVD (R1), F1
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R2
+	VLD1 (R2), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F1
+
+part5:
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F0, (R1)
+	B part8
+
+part9:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+	B part8
+
+part7:
+	FMOVQ F0, (R1)
+
+part8:
+
+l1:
+	RET
+
+// Stream3 does, for each of n elements of p, m, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+//
+// func stream3NEON(n int, p *float32, m *float32, grad *float32)
+TEXT ·stream3NEON(SB), $128-32
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l0
+
+l2:
+	FMOVQ (R3), F0
+	FMOVQ (R1), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R1)
+	FMOVQ (R2), F1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R3), F0
+	B part2
+
+part3:
+	FMOVD (R3), F0
+	TBZ $0x00, R0, part2
+	ADD $+8, R3, R3
+	VLD1 (R3), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R3), F0
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F1
+	B part5
+
+part6:
+	FMOVD (R1), F1
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R3
+	VLD1 (R3), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F1
+
+part5:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F1, (R1)
+	B part8
+
+part9:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F1, (R1)
+
+part8:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F1
+	B part11
+
+part12:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R1
+	VLD1 (R1), V1.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F1
+
+part11:
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F0, (R2)
+	B part14
+
+part15:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R0
+	VST1 V0.S[2], (R0)
+	B part14
+
+part13:
+	FMOVQ F0, (R2)
+
+part14:
+
+l1:
+	RET
+
+// Stream4 does, for each of n elements of p, m, v, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+// 	v = v + grad
+//
+// func stream4NEON(n int, p *float32, m *float32, v *float32, grad *float32)
+TEXT ·stream4NEON(SB), $128-40
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD grad+32(FP), R6
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l0
+
+l2:
+	FMOVQ (R6), F0
+	FMOVQ (R1), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R1)
+	FMOVQ (R2), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R2)
+	FMOVQ (R3), F1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, (R3)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	SUB $+1, R7
+	CBNZ R7, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R6), F0
+	B part2
+
+part3:
+	FMOVD (R6), F0
+	TBZ $0x00, R0, part2
+	ADD $+8, R6, R6
+	VLD1 (R6), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R6), F0
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F1
+	B part5
+
+part6:
+	FMOVD (R1), F1
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R6
+	VLD1 (R6), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F1
+
+part5:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F1, (R1)
+	B part8
+
+part9:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F1, (R1)
+
+part8:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F1
+	B part11
+
+part12:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R1
+	VLD1 (R1), V1.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F1
+
+part11:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F1
+	B part17
+
+part18:
+	FMOVD (R3), F1
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R1
+	VLD1 (R1), V1.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F1
+
+part17:
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F0, (R3)
+	B part20
+
+part21:
+	FMOVD F0, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R0
+	VST1 V0.S[2], (R0)
+	B part20
+
+part19:
+	FMOVQ F0, (R3)
+
+part20:
+
+l1:
+	RET
+
+// Stream5 does, for each of n elements of p, m, v, top, grad:
+//
+// 	p = p + grad
+// 	m = m + grad
+// 	v = v + grad
+// 	top = top + grad
+//
+// func stream5NEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32)
+TEXT ·stream5NEON(SB), $128-48
+	MOVD n+0(FP), R0
+	MOVD p+8(FP), R1
+	MOVD m+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD top+32(FP), R6
+	MOVD grad+40(FP), R7
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l0
+
+l2:
+	FMOVQ (R7), F0
+	FMOVQ (R1), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R1)
+	FMOVQ (R2), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R2)
+	FMOVQ (R3), F1
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R3)
+	FMOVQ (R6), F1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, (R6)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	SUB $+1, R8
+	CBNZ R8, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R7), F0
+	B part2
+
+part3:
+	FMOVD (R7), F0
+	TBZ $0x00, R0, part2
+	ADD $+8, R7, R7
+	VLD1 (R7), V0.S[2]
+	B part2
+
+part1:
+	FMOVQ (R7), F0
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R1), F1
+	B part5
+
+part6:
+	FMOVD (R1), F1
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R7
+	VLD1 (R7), V1.S[2]
+	B part5
+
+part4:
+	FMOVQ (R1), F1
+
+part5:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F1, (R1)
+	B part8
+
+part9:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
+	B part8
+
+part7:
+	FMOVQ F1, (R1)
+
+part8:
+	TBNZ $0x02, R0, part10
+	TBNZ $0x01, R0, part12
+	FMOVS (R2), F1
+	B part11
+
+part12:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R1
+	VLD1 (R1), V1.S[2]
+	B part11
+
+part10:
+	FMOVQ (R2), F1
+
+part11:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part13
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
+	B part14
+
+part13:
+	FMOVQ F1, (R2)
+
+part14:
+	TBNZ $0x02, R0, part16
+	TBNZ $0x01, R0, part18
+	FMOVS (R3), F1
+	B part17
+
+part18:
+	FMOVD (R3), F1
+	TBZ $0x00, R0, part17
+	ADD $+8, R3, R1
+	VLD1 (R1), V1.S[2]
+	B part17
+
+part16:
+	FMOVQ (R3), F1
+
+part17:
+	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part19
+	TBNZ $0x01, R0, part21
+	FMOVS F1, (R3)
+	B part20
+
+part21:
+	FMOVD F1, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R1
+	VST1 V1.S[2], (R1)
+	B part20
+
+part19:
+	FMOVQ F1, (R3)
+
+part20:
+	TBNZ $0x02, R0, part22
+	TBNZ $0x01, R0, part24
+	FMOVS (R6), F1
+	B part23
+
+part24:
+	FMOVD (R6), F1
+	TBZ $0x00, R0, part23
+	ADD $+8, R6, R1
+	VLD1 (R1), V1.S[2]
+	B part23
+
+part22:
+	FMOVQ (R6), F1
+
+part23:
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	TBNZ $0x02, R0, part25
+	TBNZ $0x01, R0, part27
+	FMOVS F0, (R6)
+	B part26
+
+part27:
+	FMOVD F0, (R6)
+	TBZ $0x00, R0, part26
+	ADD $+8, R6, R0
+	VST1 V0.S[2], (R0)
+	B part26
+
+part25:
+	FMOVQ F0, (R6)
+
+part26:
+
+l1:
+	RET

@@ -97,6 +97,16 @@ func (c call) heavyBall(nesterov bool) {
 		LR: c.s("lr"), Momentum: c.s("momentum"), OneMinusDampening: c.s("oneMinusDampening"), Nesterov: nesterov, Grad: c.grad()})
 }
 
+func (c call) stream() {
+	for _, name := range []string{"p", "m", "v", "top"} {
+		if x, ok := c.Args[name].([]float32); ok {
+			for i, g := range c.v("grad") {
+				x[i] += g
+			}
+		}
+	}
+}
+
 func (c call) torchRMSprop() {
 	coef := kernels.TorchRMSpropCoef{LR: c.s("lr"), Rho: c.s("rho"), OneMinusRho: c.s("oneMinusRho"), Eps: c.s("eps"), Grad: c.grad()}
 	mean, _ := c.Args["mean"].([]float32)
@@ -137,6 +147,11 @@ var meanings = map[string]func(c call){
 		kernels.Lion(c.v("p"), c.v("m"), c.v("grad"), kernels.LionCoef{
 			LR: c.s("lr"), Beta1: c.s("beta1"), OneMinusBeta1: c.s("oneMinusBeta1"), Beta2: c.s("beta2"), OneMinusBeta2: c.s("oneMinusBeta2"), Grad: c.grad()})
 	},
+
+	"Stream2": call.stream,
+	"Stream3": call.stream,
+	"Stream4": call.stream,
+	"Stream5": call.stream,
 
 	"HeavyBall":                    func(c call) { c.heavyBall(false) },
 	"HeavyBallNesterov":            func(c call) { c.heavyBall(true) },

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
 )
@@ -68,11 +69,7 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("n int, x *float32, acc *float64"),
 		wide:   true,
-		body: func(p *vec.Program) {
-			n, x := p.Param("n"), p.Stream(32, p.Param("x"))
-			acc := p.Circle(p.Param("acc"), accumulators)
-			p.Each(n, []*vec.Stream{x, acc}, func() { addSquare(p, acc, p.Load(32, x.At())) })
-		},
+		body:   sumSquares,
 	},
 	{
 		name: "AddSquares",
@@ -228,6 +225,34 @@ func squaredError(p *vec.Program, grad bool) {
 		}
 		addSquare(p, acc, d)
 	})
+}
+
+// sumSquares describes the sum with all accumulators in registers, as long as there
+// are as many elements left.
+func sumSquares(p *vec.Program) {
+	n, x, acc := p.Param("n"), p.Param("x"), p.Param("acc")
+	rest := p.NewLabel()
+	rounds := p.Copy(n)
+	p.ShrI(rounds, bits.TrailingZeros(accumulators))
+	p.JumpZero(rounds, rest)
+	var sums []vec.V
+	for i := 0; i < accumulators; i += p.Lanes {
+		sums = append(sums, p.Load(64, acc.At(8*i)))
+	}
+	p.Loop(rounds, func() {
+		for i, sum := range sums {
+			w := p.Widen(p.Load(32, x.At(4*i*p.Lanes)))
+			p.Set(sum, p.Add(sum, p.Mul(w, w)))
+		}
+		p.AddI(x, 4*accumulators)
+	})
+	for i, sum := range sums {
+		p.Store(acc.At(8*i*p.Lanes), sum)
+	}
+	p.Here(rest)
+	p.AndI(n, accumulators-1)
+	left, circle := p.Stream(32, x), p.Circle(acc, accumulators)
+	p.Each(n, []*vec.Stream{left, circle}, func() { addSquare(p, circle, p.Load(32, left.At())) })
 }
 
 // addSquare adds the squares of x to float64 sums.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
@@ -214,6 +215,24 @@ var updates = []kernel{
 		func(l lanes, p, g vec.V) {
 			l.Put("dst", g)
 		}),
+
+	streams("p"), streams("p m"), streams("p m v"), streams("p m v top"),
+}
+
+// streams are no update rules, but what they are measured by: kernels that read and
+// write as many vectors, in the same loop, and hardly compute.
+func streams(vectors string) kernel {
+	names := strings.Fields(vectors)
+	var doc string
+	for _, name := range names {
+		doc += name + " = " + name + " + grad\n"
+	}
+	return elementwise(fmt.Sprintf("Stream%d", len(names)+1), vectors+" grad", "", doc, func(l lanes) {
+		g := l.Get("grad")
+		for _, name := range names {
+			l.Put(name, l.Add(l.Get(name), g))
+		}
+	})
 }
 
 // heavyBall describes gradient descent with a velocity that holds no learning

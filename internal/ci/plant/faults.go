@@ -142,7 +142,7 @@ var faults = []fault{
 	{"gemm1x3", "constant off in its last bit", -1},
 	{"gemm8x1plus2", "lanes blended otherwise", 0},
 	{"gemm4x1plus4", "lanes blended otherwise", -1},
-	{"gemm2x1plus2", "columns of the part lost", 1},
+	{"gemm8x1plus2", "columns of the part lost", 1},
 	{"gemm8x1plus4", "columns of the part lost", -1},
 	{"gemm1x1plus4", "part of C lost", 0},
 	{"gemm8x1plus2", "part of C lost", -1},
