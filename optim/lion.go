@@ -6,7 +6,7 @@ import (
 	"github.com/lockstep-go/lockstep/kernels"
 )
 
-// LionOptions are the options of [Lion].
+// LionOptions are the options of [NewLion].
 type LionOptions struct {
 	LR    float64 // the learning rate η; 0 stands for 0.0001
 	Beta1 float64 // β1, how much of the direction is the mean, below 1; 0 stands for 0.9
@@ -23,41 +23,27 @@ func (o *LionOptions) options() []option {
 	}, o.Common.options(cmp.Or(o.LR, 0.0001))...)
 }
 
-// Lion steps by η in the direction of the sign of a mean of the gradients:
+// NewLion makes the rule for n parameters that steps by η in the direction of the sign
+// of a mean of the gradients:
 //
 //	p = p - η·sign(β1·m + (1-β1)·g)
 //	m = β2·m + (1-β2)·g
 //
-// Its weight decay is Common.Decay. Source: Chen et al., Symbolic discovery of
-// optimization algorithms, 2023, algorithm 2.
-type Lion struct {
-	o LionOptions
-	m []float32
-}
-
-// NewLion makes the rule for n parameters. It panics if an option is out of its
-// range.
-func NewLion(n int, o LionOptions) *Lion {
+// Its weight decay is Common.Decay. It panics if an option is out of its range. Source:
+// Chen et al., Symbolic discovery of optimization algorithms, 2023, algorithm 2.
+func NewLion(n int, o LionOptions) *Rule {
 	prepare("NewLion", n, o.options())
-	return &Lion{o, make([]float32, n)}
+	m := make([]float32, n)
+	r := &Rule{name: "lion", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}}}
+	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
+		kernels.Lion(params, m, grads, kernels.LionCoef{
+			LR:            float32(r.lr),
+			Beta1:         float32(o.Beta1),
+			OneMinusBeta1: float32(1 - o.Beta1),
+			Beta2:         float32(o.Beta2),
+			OneMinusBeta2: float32(1 - o.Beta2),
+			Grad:          grad,
+		}, limit...)
+	}
+	return r
 }
-
-// Name returns "lion".
-func (l *Lion) Name() string { return "lion" }
-
-// Step does one update; see [Optimizer] and [kernels.Lion].
-func (l *Lion) Step(params, grads []float32, limit ...kernels.Threads) {
-	wantLen("Lion", params, grads, len(l.m))
-	kernels.Lion(params, l.m, grads, kernels.LionCoef{
-		LR:            float32(l.o.LR),
-		Beta1:         float32(l.o.Beta1),
-		OneMinusBeta1: float32(1 - l.o.Beta1),
-		Beta2:         float32(l.o.Beta2),
-		OneMinusBeta2: float32(1 - l.o.Beta2),
-		Grad:          l.o.coef(l.o.LR),
-	}, limit...)
-}
-
-// LR and SetLR are those of [Optimizer].
-func (l *Lion) LR() float64      { return l.o.LR }
-func (l *Lion) SetLR(lr float64) { l.o.setLR("Lion", &l.o.LR, lr) }

@@ -6,7 +6,7 @@ import (
 	"github.com/lockstep-go/lockstep/kernels"
 )
 
-// MomentumOptions are the options of [Momentum].
+// MomentumOptions are the options of [NewMomentum].
 type MomentumOptions struct {
 	LR       float64 // the learning rate η; 0 stands for 0.01
 	Momentum float64 // the momentum μ, below 1; 0 stands for 0.9
@@ -21,38 +21,24 @@ func (o *MomentumOptions) options() []option {
 	}, o.Common.options(cmp.Or(o.LR, 0.01))...)
 }
 
-// Momentum is gradient descent with momentum:
+// NewMomentum makes gradient descent with momentum for n parameters:
 //
 //	v = μ·v - η·g
 //	p = p + v
 //
-// Source: Polyak, Some methods of speeding up the convergence of iteration
-// methods, 1964, in the form of Deep Learning from Scratch, section 6.1.4.
-type Momentum struct {
-	o MomentumOptions
-	v []float32
-}
-
-// NewMomentum makes the rule for n parameters. It panics if an option is out of
-// its range.
-func NewMomentum(n int, o MomentumOptions) *Momentum {
+// It panics if an option is out of its range. Source: Polyak, Some methods of
+// speeding up the convergence of iteration methods, 1964, in the form of Deep
+// Learning from Scratch, section 6.1.4; PyTorch's is [NewTorchSGD].
+func NewMomentum(n int, o MomentumOptions) *Rule {
 	prepare("NewMomentum", n, o.options())
-	return &Momentum{o, make([]float32, n)}
+	v := make([]float32, n)
+	r := &Rule{name: "momentum", n: n, lr: o.LR, common: o.Common, state: []vector{{"v", v}}}
+	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
+		kernels.Momentum(params, v, grads, kernels.MomentumCoef{
+			LR:       float32(r.lr),
+			Momentum: float32(o.Momentum),
+			Grad:     grad,
+		}, limit...)
+	}
+	return r
 }
-
-// Name returns "momentum".
-func (m *Momentum) Name() string { return "momentum" }
-
-// Step does one update; see [Optimizer] and [kernels.Momentum].
-func (m *Momentum) Step(params, grads []float32, limit ...kernels.Threads) {
-	wantLen("Momentum", params, grads, len(m.v))
-	kernels.Momentum(params, m.v, grads, kernels.MomentumCoef{
-		LR:       float32(m.o.LR),
-		Momentum: float32(m.o.Momentum),
-		Grad:     m.o.coef(m.o.LR),
-	}, limit...)
-}
-
-// LR and SetLR are those of [Optimizer].
-func (m *Momentum) LR() float64      { return m.o.LR }
-func (m *Momentum) SetLR(lr float64) { m.o.setLR("Momentum", &m.o.LR, lr) }
