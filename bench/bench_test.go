@@ -161,7 +161,7 @@ func checkRun(t *testing.T, set string, r result, steps, batch int, seed uint64,
 	train, test := samples(trainSet), samples(testSet)
 	net := nn.MustNew(30, layers...)
 	net.Init(nn.He(), seed)
-	rule, err := optim.New(r.Optimizer, net.NumParams(), nil)
+	rule, err := optim.New(r.Optimizer, net.Layout(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func checkRun(t *testing.T, set string, r result, steps, batch int, seed uint64,
 
 	net.Init(nn.He(), seed)
 	trainer.Steps = steps
-	if trainer.Optimizer, err = optim.New(r.Optimizer, net.NumParams(), nil); err != nil {
+	if trainer.Optimizer, err = optim.New(r.Optimizer, net.Layout(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := trainer.Fit(t.Context(), train); err != nil {

@@ -92,7 +92,7 @@ func (c *compare) Run(ctx context.Context, to console) error {
 // train trains net with the named optimizer and returns the losses and the mean
 // time of a step.
 func (c *compare) train(ctx context.Context, net *nn.Net, name string, set *nn.Data, out io.Writer, bar *progressbar.ProgressBar) ([]float64, time.Duration, error) {
-	optimizer, err := optim.New(name, net.NumParams(), nil)
+	optimizer, err := optim.New(name, net.Layout(), nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -107,8 +107,11 @@ func (c *compare) train(ctx context.Context, net *nn.Net, name string, set *nn.D
 		batch.Draw(set, c.Batch, c.Seed, step)
 
 		start := time.Now()
-		trainer.Step(&batch)
+		_, err := trainer.Step(&batch)
 		spent += time.Since(start)
+		if err != nil {
+			return nil, 0, err
+		}
 
 		losses = append(losses, trainer.Evaluate(&batch))
 		if step%500 == 0 {

@@ -1,9 +1,11 @@
 // Command bench runs the experiments.
 //
-//	go run ./bench            all six update rules on MNIST, who learns fastest
-//	go run ./bench versus     time of a training step, beside PyTorch
-//	go run ./bench gemm       speed of products of matrices, beside OpenBLAS and BLIS
-//	go run ./bench --help     the flags
+//	go run ./bench                all six update rules on MNIST, who learns fastest
+//	go run ./bench trajectories   where each update rule goes in a long valley
+//	go run ./bench versus         time of a training step, beside PyTorch
+//	go run ./bench updates        time of each update rule, beside PyTorch
+//	go run ./bench gemm           speed of products of matrices, beside OpenBLAS and BLIS
+//	go run ./bench --help         the flags
 //
 // The exit status is 0, 1 after a failure, 2 after a mistake in the command line
 // or in LOCKSTEP_ISA, and 130 after an interrupt. Each of them comes with one
@@ -19,18 +21,22 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"github.com/lockstep-go/lockstep/internal/cpu"
 	"github.com/lockstep-go/lockstep/kernels"
+	"github.com/lockstep-go/lockstep/optim"
 )
 
 type commands struct {
-	Compare compare `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
-	Versus  versus  `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
-	Gemm    gemm    `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
+	Compare      compare      `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
+	Trajectories trajectories `cmd:"" help:"Draw where each update rule goes in a long valley."`
+	Versus       versus       `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
+	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
+	Gemm         gemm         `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
 }
 
 // console is where a command reports.
@@ -54,7 +60,7 @@ func run(ctx context.Context, args []string, to console) int {
 	parser := kong.Must(new(commands),
 		kong.Name("bench"),
 		kong.Description("The experiments of Lockstep."),
-		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0))},
+		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ",")},
 		kong.Writers(to.out, to.err),
 		kong.Exit(func(int) { helped = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -138,16 +138,20 @@ func ticks(low, high float64) []plot.Tick {
 	return t
 }
 
-func writePNG(w io.Writer, p *plot.Plot) error {
-	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(192))
-	p.Draw(inside(canvas))
+func writePNG(w io.Writer, p *plot.Plot) error { return drawPNG(w, plotWidth, plotHeight, p.Draw) }
+
+func writeSVG(w io.Writer, p *plot.Plot) error { return drawSVG(w, plotWidth, plotHeight, p.Draw) }
+
+func drawPNG(w io.Writer, width, height vg.Length, draw func(draw.Canvas)) error {
+	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(192))
+	draw(inside(canvas))
 	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 	return err
 }
 
-func writeSVG(w io.Writer, p *plot.Plot) error {
-	canvas := vgsvg.New(plotWidth, plotHeight)
-	p.Draw(inside(canvas))
+func drawSVG(w io.Writer, width, height vg.Length, draw func(draw.Canvas)) error {
+	canvas := vgsvg.New(width, height)
+	draw(inside(canvas))
 	_, err := canvas.WriteTo(w)
 	return err
 }

@@ -19,8 +19,7 @@ import (
 //go:embed torch_step.py
 var torchScript string
 
-// torch is a Python process that runs torch_step.py, which says how it is talked
-// to.
+// torch is a Python process that runs a script, which says how it is talked to.
 type torch struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
@@ -28,14 +27,19 @@ type torch struct {
 	stderr  bytes.Buffer
 }
 
-// startTorch starts the process on the files that writeForTorch left in dir. It
-// ends with ctx, or by stop.
+// startTorch starts the process of torch_step.py on the files that writeForTorch left
+// in dir. It ends with ctx, or by stop.
 func startTorch(ctx context.Context, python, dir, optimizer string, threads, batch int, widths []int) (*torch, error) {
-	args := []string{"-c", torchScript, dir, optimizer, fmt.Sprint(threads), fmt.Sprint(batch)}
+	args := []string{dir, optimizer, fmt.Sprint(threads), fmt.Sprint(batch)}
 	for _, width := range widths {
 		args = append(args, fmt.Sprint(width))
 	}
-	t := &torch{cmd: exec.CommandContext(ctx, python, args...)}
+	return startScript(ctx, python, torchScript, threads, args...)
+}
+
+// startScript starts the process of a script.
+func startScript(ctx context.Context, python, script string, threads int, args ...string) (*torch, error) {
+	t := &torch{cmd: exec.CommandContext(ctx, python, append([]string{"-c", script}, args...)...)}
 	t.cmd.Stderr = &t.stderr
 	for _, library := range []string{"OMP", "OPENBLAS", "MKL"} {
 		t.cmd.Env = append(t.cmd.Environ(), fmt.Sprintf("%s_NUM_THREADS=%d", library, threads))

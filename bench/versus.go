@@ -188,7 +188,7 @@ func (v *versus) lockstep(c course, rule string, threads int) (*racer, error) {
 	if err != nil {
 		return nil, err
 	}
-	optimizer, err := optim.New(rule, net.NumParams(), nil)
+	optimizer, err := optim.New(rule, net.Layout(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,10 @@ func (v *versus) lockstep(c course, rule string, threads int) (*racer, error) {
 		var l lap
 		user, start := userTime(), time.Now()
 		for i := range steps {
-			l.Last = trainer.Step(&c.batches[step%len(c.batches)])
+			var err error
+			if l.Last, err = trainer.Step(&c.batches[step%len(c.batches)]); err != nil {
+				return l, err
+			}
 			step++
 			if i == 0 {
 				l.First = l.Last

@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		trainAsPython(1)
 	case "right":
 		trainAsPython(0)
+	case "updates":
+		updateAsPython()
 	}
 }
 
@@ -66,7 +68,7 @@ func trainAsPython(wrong float64) {
 	labels := make([]int32, 50*batch)
 	read(dir, "batches.f32", x)
 	read(dir, "labels.i32", labels)
-	optimizer, err := optim.New(rule, net.NumParams(), nil)
+	optimizer, err := optim.New(rule, net.Layout(), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -80,7 +82,11 @@ func trainAsPython(wrong float64) {
 		l := lap{Elapsed: 0.5 * float64(steps), User: 0.25 * float64(steps)}
 		for i := range steps {
 			at := step % 50 * batch
-			l.Last = wrong + trainer.Step(&nn.Data{Rows: batch, X: x[at*widths[0]:][:batch*widths[0]], Labels: labels[at:][:batch]})
+			loss, err := trainer.Step(&nn.Data{Rows: batch, X: x[at*widths[0]:][:batch*widths[0]], Labels: labels[at:][:batch]})
+			if err != nil {
+				log.Fatal(err)
+			}
+			l.Last = wrong + loss
 			step++
 			if i == 0 {
 				l.First = l.Last

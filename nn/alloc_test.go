@@ -35,7 +35,9 @@ func TestAllocations(t *testing.T) {
 			step := uint32(0)
 			allocs := testing.AllocsPerRun(5, func() {
 				batch.Draw(set, rows-int(step), 1, step)
-				trainer.Step(&batch)
+				if _, err := trainer.Step(&batch); err != nil {
+					t.Fatal(err)
+				}
 				trainer.Evaluate(&batch)
 				step++
 			})

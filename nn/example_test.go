@@ -63,7 +63,10 @@ func Example_loop() {
 		y := net.Forward(data.X, rows)
 		loss = nn.MeanSquaredError(grad, y, data)
 		net.Backward(grad)
-		opt.Step(net.Params(), net.Grads())
+		if err := opt.Step(net.Params(), net.Grads()); err != nil {
+			fmt.Println(err)
+			return
+		}
 	}
 	fmt.Println("mean squared error below 1e-3:", loss < 1e-3)
 	// Output: mean squared error below 1e-3: true
@@ -100,4 +103,20 @@ func ExampleNewActivation() {
 	_, err = nn.NewActivation("swish")
 	fmt.Println(err)
 	// Output: nn: unknown activation "swish", want one of relu, sigmoid, tanh
+}
+
+// AdamW for the weights, and without decay for the biases.
+func ExampleNet_Layout() {
+	net := nn.MustNew(784, nn.Affine(100), nn.ReLU(), nn.Affine(10))
+	groups := optim.Spare(optim.Guard{ClipNorm: 1}, net.Layout(), func(layout []optim.Tensor, spared bool) *optim.Rule {
+		if spared {
+			return optim.NewTorchAdam(optim.Size(layout), optim.TorchAdamOptions{})
+		}
+		return optim.NewAdamW(optim.Size(layout), optim.AdamWOptions{})
+	})
+	fmt.Println(net.Layout())
+	fmt.Println(len(groups.State().Parts), "rules")
+	// Output:
+	// [{784 100 true} {1 100 false} {100 10 true} {1 10 false}]
+	// 4 rules
 }

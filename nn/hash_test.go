@@ -28,8 +28,23 @@ var small = map[string]string{
 	"adagrad":                 "9ab1f84a7712b377bddff7aa8e689f636796ceb32b6a4cdc970d6d9a188beb98",
 	"rmsprop":                 "bf3583880b87296af7687196cb14add0aa8e46e46a8a886279ddbfccc3c162f7",
 	"adam":                    "0cee4685e02273b89d3b6390d4a525f7a76992fba1f4eb5e2e8cebdea88d8c0a",
-	"adamw":                   "b9fa02f0376419b8bc8784f037b708b0a5b18d3117876bba161efb7891f726f9",
+	"torch-sgd":               "3c19bea9c53792667b4ef09af841e6f6827c66a9a523df05fc31eb44cb8dfae0",
+	"torch-adagrad":           "32bc8c67568b33ea96fa9d1cb5f7f760968dc401ce7852b7145c44b0b7674e0a",
+	"torch-rmsprop":           "0967f0aac50e02bf4ee4711dd64209116403a3766392fde3e7655ad44e0deb53",
+	"torch-adam":              "b9fa02f0376419b8bc8784f037b708b0a5b18d3117876bba161efb7891f726f9",
+	"amsgrad":                 "fdb0620d6145ac2c36f736426d4a373d38f427e2a7d330a92b742a33d1692527",
+	"adamw":                   "6cbb6a6e2a460118263446deb5040ac14ef2ae22978b4d277607cb5f86b2db1a",
+	"adadelta":                "52d33777f361721182d60df7daa0d281d32d349a4ebdcddf5ccbb15af61da9b2",
+	"adamax":                  "64183e03b8030b1c27c42917f0bb35973850c0d807708bed6792b43b224e0a76",
+	"nadam":                   "ccca902f8bb4532beab253a39bde143e402bc28e35fd5943ca56ee8cbdafc221",
+	"radam":                   "37481a693c788ab7f7b2643488e1fb4781443a0662a38dde4ec935d350bc5841",
+	"rprop":                   "575fcdcb5e3897d7c23b1ae437df586fa6507c6e77d8bbfc5f8c2ff6940c3782",
+	"asgd":                    "338207573bca2bde14a5b52560a58d51370b4fb88310ea8488b34778e15ae809",
 	"lion":                    "5c3eeda9134514d25c16a94fef146f29a0c8353e7473505b5fbc8f5aa6d07139",
+	"lamb":                    "667b67d3b5485520a1c4386cc43d4f9c24b35ca30d62ceb4b8da47025f9f7821",
+	"lars":                    "f33a4a5b2659281b8f58fcf5cecec1d7e4860d636bd09aa2950992e513190a46",
+	"adafactor":               "aacdc3db07a9ae20da895eaf906926f3552cafb4938b3c71f0205f7edc60f0f3",
+	"muon":                    "16872abd61a9b6d2744d174629cb9039349d35b8929db8e5cf8081cdbea72c2d",
 }
 
 // full is 784-100-100-100-100-10 with ReLU after steps of 128 images by Adam.
@@ -63,7 +78,7 @@ func newRun(t *testing.T, rule string, threads kernels.Threads, layers ...nn.Lay
 	t.Helper()
 	net := nn.MustNew(28*28, layers...)
 	net.Init(nn.He(), seed)
-	opt, err := optim.New(rule, net.NumParams(), nil)
+	opt, err := optim.New(rule, net.Layout(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +94,9 @@ func (r *run) until(t *testing.T, step, rows int) string {
 	}
 	for ; r.step < step; r.step++ {
 		r.batch.Draw(set, rows, seed, uint32(r.step))
-		r.trainer.Step(&r.batch)
+		if _, err := r.trainer.Step(&r.batch); err != nil {
+			t.Fatal(err)
+		}
 	}
 	hash := nn.Hash(r.trainer.Net.Params())
 	return hex.EncodeToString(hash[:])

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/lockstep-go/lockstep/kernels"
+	"github.com/lockstep-go/lockstep/optim"
 )
 
 // Net is a multi-layer perceptron: its parameters, their gradients, and the
@@ -127,6 +128,19 @@ func (n *Net) Grads() []float32 { return n.grads }
 
 // Views returns the parts of the parameters and gradients, in their order.
 func (n *Net) Views() []View { return slices.Clone(n.views) }
+
+// Layout returns the shapes of the parts, in their order, for the optimizers that go by
+// them. The weights of the first and of the last affine layer are Outer.
+func (n *Net) Layout() []optim.Tensor {
+	var layout []optim.Tensor
+	for i := range n.stages {
+		if s := &n.stages[i]; s.affine {
+			outer := len(layout) == 0 || len(layout)+2 == len(n.views)
+			layout = append(layout, optim.Tensor{Rows: s.in, Cols: s.out, Outer: outer}, optim.Tensor{Rows: 1, Cols: s.out})
+		}
+	}
+	return layout
+}
 
 // Forward returns the outputs for each row of x:
 //

@@ -27,15 +27,15 @@ type Trainer struct {
 }
 
 // Step does one step of training on a batch: forward, backward, update. It
-// returns the loss before the update.
-func (t *Trainer) Step(batch *Data) float64 {
+// returns the loss before the update, and the optimizer's error: then the
+// parameters are those of before.
+func (t *Trainer) Step(batch *Data) (loss float64, err error) {
 	t.limit[0] = t.Threads
 	y := t.Net.Forward(batch.X, batch.Rows, t.limit[:]...)
 	t.grad = resize(t.grad, len(y))
-	loss := t.Loss(t.grad, y, batch, t.limit[:]...)
+	loss = t.Loss(t.grad, y, batch, t.limit[:]...)
 	t.Net.Backward(t.grad, t.limit[:]...)
-	t.Optimizer.Step(t.Net.params, t.Net.grads, t.limit[:]...)
-	return loss
+	return loss, t.Optimizer.Step(t.Net.params, t.Net.grads, t.limit[:]...)
 }
 
 // Evaluate returns the loss on data, and changes no parameter and no gradient.
@@ -47,7 +47,8 @@ func (t *Trainer) Evaluate(data *Data) float64 {
 
 // Fit does Steps steps on batches drawn from set, step s on the one that
 // [Data.Draw] makes of Seed and s = 0, 1, …, and returns their losses. If ctx
-// ends before, so does Fit, with the losses so far and an error.
+// ends before or the optimizer refuses a step, so does Fit, with the losses so far
+// and an error.
 func (t *Trainer) Fit(ctx context.Context, set *Data) ([]float64, error) {
 	steps, rows := t.Steps, t.Batch
 	if steps == 0 {
@@ -66,7 +67,11 @@ func (t *Trainer) Fit(ctx context.Context, set *Data) ([]float64, error) {
 			return losses, fmt.Errorf("nn.Trainer.Fit: step %d of %d: %w", step, steps, context.Cause(ctx))
 		}
 		batch.Draw(set, rows, t.Seed, uint32(step))
-		losses = append(losses, t.Step(&batch))
+		loss, err := t.Step(&batch)
+		if err != nil {
+			return losses, fmt.Errorf("nn.Trainer.Fit: step %d of %d, loss %v: %w", step, steps, loss, err)
+		}
+		losses = append(losses, loss)
 	}
 	return losses, nil
 }

@@ -38,7 +38,9 @@ func TestXOR(t *testing.T) {
 			}
 			before := trainer.Evaluate(&xor)
 			for range 500 {
-				trainer.Step(&xor)
+				if _, err := trainer.Step(&xor); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if after := trainer.Evaluate(&xor); !(after < 0.01) {
 				t.Errorf("%s, %s: loss %v after 500 steps, %v before, want below 0.01", act, loss.name, after, before)
@@ -51,7 +53,7 @@ func TestXOR(t *testing.T) {
 // threads; it returns the loss before the update, and Evaluate changes nothing.
 func TestStep(t *testing.T) {
 	const in, rows = 90, 40
-	build := func() (*nn.Net, *optim.Adam) {
+	build := func() (*nn.Net, *optim.Rule) {
 		net := nn.MustNew(in, nn.Affine(200), nn.Tanh(), nn.Affine(10))
 		net.Init(nn.Xavier(), 2)
 		return net, optim.NewAdam(net.NumParams(), optim.AdamOptions{})
@@ -65,7 +67,9 @@ func TestStep(t *testing.T) {
 		dy := make([]float32, len(y))
 		ownLosses = append(ownLosses, nn.SoftmaxCrossEntropy(dy, y, data))
 		own.Backward(dy)
-		ownOpt.Step(own.Params(), own.Grads())
+		if err := ownOpt.Step(own.Params(), own.Grads()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, threads := range []kernels.Threads{0, 1, 2, 3, 8} {
 		net, opt := build()
@@ -81,8 +85,8 @@ func TestStep(t *testing.T) {
 			if got := evaluator.Evaluate(data); got != want {
 				t.Errorf("threads %d: loss %v before step %d, want %v", threads, got, i, want)
 			}
-			if got := trainer.Step(data); got != want {
-				t.Errorf("threads %d: step %d returned %v, want %v", threads, i, got, want)
+			if got, err := trainer.Step(data); got != want || err != nil {
+				t.Errorf("threads %d: step %d returned %v and error %v, want %v and none", threads, i, got, err, want)
 			}
 		}
 		if !sameBits(net.Params(), own.Params()) || !sameBits(net.Grads(), own.Grads()) {
@@ -113,7 +117,11 @@ func TestFit(t *testing.T) {
 		var want []float64
 		for step := range test.wantSteps {
 			batch.Draw(set, test.wantBatch, seed, uint32(step))
-			want = append(want, trainers[1].Step(&batch))
+			loss, err := trainers[1].Step(&batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, loss)
 		}
 		if !slices.Equal(losses, want) || !sameBits(trainers[0].Net.Params(), trainers[1].Net.Params()) {
 			t.Errorf("%d steps of %d: not those of Draw and Step", test.steps, test.batch)
