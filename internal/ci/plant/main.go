@@ -149,7 +149,7 @@ func plant(dir, isa string, f fault) (*planted, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("no function %s in %s", f.on(isa), dir)
+	return nil, fmt.Errorf("no function %s for %s in %s", f.function, isa, dir)
 }
 
 // plantIn makes the fault in the function that begins in lines[text].
@@ -189,7 +189,7 @@ func (f fault) plantIn(isa, file string, lines []string, text int) (*planted, er
 		n += len(found)
 	}
 	if n < 0 || n >= len(found) {
-		return nil, fmt.Errorf("%s: %q fits %d instructions of %s, want number %d: adapt the list of faults", filepath.Base(file), f.kind, len(found), f.on(isa), f.n)
+		return nil, fmt.Errorf("%s: %q fits %d instructions of %s, want number %d: adapt the list of faults", filepath.Base(file), f.kind, len(found), f.function, f.n)
 	}
 	return found[n], nil
 }
