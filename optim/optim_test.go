@@ -175,6 +175,9 @@ func TestPanics(t *testing.T) {
 		wantPanic(t, fmt.Sprintf("len(params) = %d", n-1), func() { _ = refused.Step(p[:n-1], g) })
 		wantPanic(t, fmt.Sprintf("len(grads) = %d, want the n = %d", n-1, n), func() { _ = refused.Step(p, g[:n-1]) })
 		wantPanic(t, "share", func() { _ = refused.Step(p, p) })
+		both := make([]float32, 2*len(p)-1)
+		wantPanic(t, "share 1 elements", func() { _ = refused.Step(both[:len(p)], both[len(p)-1:]) })
+		wantPanic(t, "share 1 elements", func() { _ = refused.Step(both[len(p)-1:], both[:len(p)]) })
 		step(t, m.name, refused, p, g)
 		step(t, m.name, untouched, q, g)
 		if i := differ(p, q); i >= 0 {
