@@ -11,7 +11,7 @@ import (
 // byHand does to a parameter and its gradient what the common options ask for, after
 // multiplying the gradient by scale.
 func byHand(o values, lr float64, scale float32, p, g float32) (float32, float32) {
-	g *= scale
+	g = float32(g * scale)
 	if o["maximize"] == 1 {
 		g = -g
 	}
@@ -24,7 +24,7 @@ func byHand(o values, lr float64, scale float32, p, g float32) (float32, float32
 	case p < 0:
 		g -= float32(o["l1"])
 	}
-	return p * float32(1-float64(lr*o["decay"])), g + float32(float32(o["l2"])*p)
+	return float32(p * float32(1-float64(lr*o["decay"]))), g + float32(float32(o["l2"])*p)
 }
 
 // commons are sets of common options: each alone, all together, and all of them off.

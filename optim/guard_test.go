@@ -140,7 +140,7 @@ func TestSkipNotFinite(t *testing.T) {
 // TestUnchecked: what is not looked at goes through, into the parameter that it is of.
 func TestUnchecked(t *testing.T) {
 	n := optim.Size(shapes)
-	for _, guard := range []optim.Guard{{Unchecked: true}, {Unchecked: true, SkipNotFinite: true}} {
+	for _, guard := range []optim.Guard{{Unchecked: true}, {Unchecked: true, SkipNotFinite: true}, {Unchecked: true, ClipNorm: 0.5}} {
 		for _, row := range guarded(guard) {
 			opt, p := row.make(), ramp(n)
 			grads := ramp(n)
@@ -182,13 +182,14 @@ func TestClipNorm(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 18))
 	for _, name := range append(optim.Names(), "groups") {
 		for _, maximize := range []float64{0, 1} {
+			unchecked := maximize // both need only be tried with and without
 			make := func(clip float64) optim.Optimizer {
 				if name == "groups" {
-					return optim.Spare(optim.Guard{ClipNorm: clip}, shapes, func(layout []optim.Tensor, spared bool) *optim.Rule {
+					return optim.Spare(optim.Guard{ClipNorm: clip, Unchecked: unchecked == 1}, shapes, func(layout []optim.Tensor, spared bool) *optim.Rule {
 						return mustNew(map[bool]string{true: "adam", false: "momentum"}[spared], layout, values{"maximize": maximize})
 					})
 				}
-				return mustNew(name, shapes, values{"clipnorm": clip, "maximize": maximize})
+				return mustNew(name, shapes, values{"clipnorm": clip, "maximize": maximize, "unchecked": unchecked})
 			}
 			opt, plain := make(clip), make(0)
 			lars := exactLARS{larsTest.with(values{"maximize": maximize}), shapes, newVector(n)}

@@ -60,7 +60,7 @@ func NewMuon(layout []Tensor, o MuonOptions) *Rule {
 	a, b := make([]float32, side*side), make([]float32, side*side)
 	adam := TorchAdamOptions{}
 	prepare("NewMuon", n, adam.options())
-	r := &Rule{name: "muon", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}}
+	r := &Rule{name: "muon", n: n, lr: o.LR, common: o.Common, shrink: o.Decay * (o.AdamLR / o.LR), state: []vector{{"m", m}, {"v", v}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		coef := kernels.MuonCoef{Momentum: float32(o.Momentum), OneMinusMomentum: float32(1 - o.Momentum), Grad: grad}
 		coef.Grad.Keep = 0 // it comes with the step

@@ -230,7 +230,7 @@ func TestLR(t *testing.T) {
 			opt.SetLR(0)
 			p := []float32{3}
 			step(t, rule.name, opt, p, []float32{2})
-			// Rprop has a least step.
+			// Rprop has a shortest step.
 			if want := 3 - float32(o["minstep"]); p[0] != want {
 				t.Errorf("%s %v: a step with a rate of 0 goes from 3 to %v, want %v", rule.name, given, p[0], want)
 			}
@@ -238,8 +238,15 @@ func TestLR(t *testing.T) {
 			if got := opt.LR(); got != 0.125 {
 				t.Errorf("%s: LR() = %v after SetLR(0.125)", rule.name, got)
 			}
+			decay := o["decay"]
+			switch rule.name {
+			case "asgd":
+				decay = o["lambda"]
+			case "muon":
+				decay = max(decay, decay*(o["adamlr"]/o["lr"]))
+			}
 			for _, lr := range []float64{-1, math.NaN(), math.Inf(1), 1e39} {
-				wantPanic(t, fmt.Sprintf("optim: %s.SetLR: lr = %v and decay = %v, want lr from 0 to", rule.name, lr, o["decay"]), func() { opt.SetLR(lr) })
+				wantPanic(t, fmt.Sprintf("optim: %s.SetLR: lr = %v and decay = %v, want lr from 0 to", rule.name, lr, decay), func() { opt.SetLR(lr) })
 			}
 			if got := opt.LR(); got != 0.125 {
 				t.Errorf("%s: LR() = %v after refused rates", rule.name, got)
@@ -249,6 +256,14 @@ func TestLR(t *testing.T) {
 	decaying := optim.NewAdam(1, optim.AdamOptions{Common: optim.Common{Decay: 2}})
 	wantPanic(t, "optim: adam.SetLR: lr = 0.5 and decay = 2, want lr from 0", func() { decaying.SetLR(0.5) })
 	decaying.SetLR(0.49)
+
+	// What else shrinks the parameters: the decay at AdamW's rate, and ASGD's λ.
+	muon := optim.NewMuon(shapes, optim.MuonOptions{LR: 0.001, AdamLR: 0.008, Common: optim.Common{Decay: 1}})
+	wantPanic(t, "optim: muon.SetLR: lr = 0.125 and decay = 8, want lr from 0", func() { muon.SetLR(0.125) })
+	muon.SetLR(0.124)
+	asgd := optim.NewASGD(1, optim.ASGDOptions{Lambda: 2})
+	wantPanic(t, "optim: asgd.SetLR: lr = 0.5 and decay = 2, want lr from 0", func() { asgd.SetLR(0.5) })
+	asgd.SetLR(0.49)
 }
 
 // TestRpropLR: the rate is where Rprop's steps start, and no more.

@@ -16,7 +16,8 @@ type Rule struct {
 	n      int
 	lr     float64
 	common Common
-	steps  int // done
+	shrink float64 // if more than common.Decay: what times lr must be below 1 as well
+	steps  int     // done
 	state  []vector
 	number *float64 // of the state as well, if the rule has one
 	scalar string   // its name
@@ -193,7 +194,15 @@ func (r *Rule) SetLR(lr float64) {
 }
 
 func (r *Rule) wantLR(lr float64) {
-	if decay := r.common.Decay; !(lr >= 0 && lr <= unbounded) || !(float64(lr*decay) < 1) {
-		panic(fmt.Sprintf("optim: %s.SetLR: lr = %v and decay = %v, want lr from 0 to %v and their product below 1", r.name, lr, decay, unbounded))
+	if !r.takes(lr) {
+		panic(fmt.Sprintf("optim: %s.SetLR: lr = %v and decay = %v, want lr from 0 to %v and their product below 1", r.name, lr, r.decay(), unbounded))
 	}
 }
+
+// takes tells whether lr is a learning rate for the rule.
+func (r *Rule) takes(lr float64) bool {
+	return lr >= 0 && lr <= unbounded && lr*r.decay() < 1
+}
+
+// decay is by what a rate of 1 shrinks the parameters, at most.
+func (r *Rule) decay() float64 { return max(r.common.Decay, r.shrink) }

@@ -64,7 +64,7 @@ var rules = []ruleTest{
 	},
 	{
 		name: "momentum", state: []string{"v"},
-		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}},
+		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}, {"lr": 0.003, "momentum": 0.83}},
 		construct: func(l []optim.Tensor, o values) *optim.Rule {
 			return optim.NewMomentum(optim.Size(l), optim.MomentumOptions{LR: o["lr"], Momentum: o["momentum"]})
 		},
@@ -85,7 +85,7 @@ var rules = []ruleTest{
 	},
 	{
 		name: "nesterov", state: []string{"v"},
-		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}},
+		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}, {"lr": 0.003, "momentum": 0.83}},
 		construct: func(l []optim.Tensor, o values) *optim.Rule {
 			return optim.NewNesterov(optim.Size(l), optim.NesterovOptions{LR: o["lr"], Momentum: o["momentum"]})
 		},
@@ -108,7 +108,7 @@ var rules = []ruleTest{
 	},
 	{
 		name: "nesterov-velocity-first", state: []string{"v"},
-		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}},
+		defaults: values{"lr": 0.01, "momentum": 0.9}, others: []values{{"lr": 0.07, "momentum": 0.6}, {"lr": 0.003, "momentum": 0.83}},
 		construct: func(l []optim.Tensor, o values) *optim.Rule {
 			return optim.NewNesterov(optim.Size(l), optim.NesterovOptions{LR: o["lr"], Momentum: o["momentum"], VelocityFirst: true})
 		},

@@ -58,8 +58,8 @@ func (r *Rule) checkState(s State) error {
 	if err := s.check(r.name, 0, r.state, numbers...); err != nil {
 		return err
 	}
-	if !(s.LR >= 0 && s.LR <= unbounded) || !(float64(s.LR*r.common.Decay) < 1) {
-		return fmt.Errorf("optim: %s: state: LR = %v, want from 0 to %v, and below 1 times the decay of %v", r.name, s.LR, unbounded, r.common.Decay)
+	if !r.takes(s.LR) {
+		return fmt.Errorf("optim: %s: state: LR = %v, want from 0 to %v, and below 1 times the decay of %v", r.name, s.LR, unbounded, r.decay())
 	}
 	for name, x := range s.Numbers {
 		if math.IsNaN(x) || math.IsInf(x, 0) {

@@ -150,7 +150,7 @@ var muonTest = ruleTest{
 	name: "muon", state: []string{"m", "v"},
 	defaults: values{"lr": 0.001, "momentum": 0.95, "eps": 1e-7, "steps": 5, "adamlr": 0.001, "decay": 0.1},
 	others: []values{{"lr": 0.02, "momentum": 0.8, "eps": 3, "steps": 2, "adamlr": 0.01, "decay": 0.4},
-		{"lr": 0.03, "steps": 7, "adamlr": 0.2, "decay": 2}},
+		{"lr": 0.03, "steps": 7, "adamlr": 0.2, "decay": 1}},
 	construct: func(l []optim.Tensor, o values) *optim.Rule {
 		return optim.NewMuon(l, optim.MuonOptions{LR: o["lr"], Momentum: o["momentum"], Eps: o["eps"], Steps: int(o["steps"]), AdamLR: o["adamlr"],
 			Common: optim.Common{Decay: o["decay"]}})
@@ -351,7 +351,7 @@ func (l *exactLARS) step(lr float64, scale float32, p, grads []float32) {
 		if t.Rows > 1 {
 			lambda := o["lambda"] + o["l2"]
 			o = values{"l1": o["l1"], "l2": lambda, "decay": o["decay"], "maximize": o["maximize"], "clipvalue": o["clipvalue"], "momentum": o["momentum"]}
-			if w, g := norm(p[lo:hi]), norm(grads[lo:hi])*float64(scale); w > 0 && g > 0 {
+			if w, g := norm(p[lo:hi]), float64(norm(grads[lo:hi])*float64(scale)); w > 0 && g > 0 {
 				rate = lr * l.o["trust"] * w / (g + float64(lambda*w))
 			}
 		}
@@ -505,6 +505,15 @@ func TestMuonRest(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLAMBShort: a direction that is zero, here for a decay that underflows, moves nothing.
+func TestLAMBShort(t *testing.T) {
+	p := []float32{1e-44, -1e-44, 0}
+	step(t, "lamb", optim.NewLAMB(optim.Vector(3), optim.LAMBOptions{}), p, make([]float32, 3))
+	if want := []float32{1e-44, -1e-44, 0}; differ(p, want) >= 0 {
+		t.Errorf("got %v, want %v", p, want)
 	}
 }
 
