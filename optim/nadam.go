@@ -40,11 +40,11 @@ func NewNAdam(n int, o NAdamOptions) *Rule {
 	m, v, product := make([]float32, n), make([]float32, n), 1.0 // μ₁·…·μₜ
 	r := &Rule{name: "nadam", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}, number: &product, scalar: "product"}
 	mu := func(t float64) float64 {
-		return o.Beta1 * (1 - float64(0.5*det.Pow(0.96, t*o.MomentumDecay)))
+		return float64(o.Beta1 * (1 - float64(0.5*det.Pow(0.96, t*o.MomentumDecay))))
 	}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		now, next := mu(t), mu(t+1)
-		upToNow := product * now
+		upToNow := float64(product * now)
 		kernels.NAdam(params, m, v, grads, kernels.NAdamCoef{
 			GradStep:          float32(r.lr * (1 - now) / (1 - upToNow)),
 			MeanStep:          float32(r.lr * next / (1 - float64(upToNow*next))),

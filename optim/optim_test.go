@@ -287,7 +287,7 @@ func TestAllocations(t *testing.T) {
 	params, grads := make([]float32, n), make([]float32, n)
 	want := func(name, how string, do func()) {
 		t.Helper()
-		if allocs := testing.AllocsPerRun(20, do); allocs != 0 {
+		if allocs := testing.AllocsPerRun(5, do); allocs != 0 {
 			t.Errorf("%s, %s: %v allocations a step", name, how, allocs)
 		}
 	}

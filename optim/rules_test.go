@@ -457,9 +457,9 @@ var rules = []ruleTest{
 				}
 				switch turn := g * s[0]; {
 				case turn > 0:
-					s[1] *= plus
+					s[1] = float32(s[1] * plus)
 				case turn < 0:
-					s[1] *= minus
+					s[1] = float32(s[1] * minus)
 					g = 0
 				}
 				s[0], s[1] = g, min(max(s[1], low), high)
@@ -591,10 +591,10 @@ func adamExact(o values, t float64) func(p, g float32, s *[3]float32) float32 {
 
 // nadamMomenta are μₜ and μₜ₊₁ and the products of all up to them.
 func nadamMomenta(o values, t float64) (now, next, upToNow, upToNext float64) {
-	mu := func(t float64) float64 { return o["beta1"] * (1 - float64(0.5*math.Pow(0.96, t*o["momentumdecay"]))) }
+	mu := func(t float64) float64 { return float64(o["beta1"] * (1 - float64(0.5*math.Pow(0.96, t*o["momentumdecay"])))) }
 	upToNow = 1
 	for i := 1.0; i <= t; i++ {
-		upToNow *= mu(i)
+		upToNow = float64(upToNow * mu(i))
 	}
 	return mu(t), mu(t + 1), upToNow, float64(upToNow * mu(t+1))
 }
