@@ -118,3 +118,21 @@ func ExampleNewLookahead() {
 	fmt.Printf("%.2f after %d steps\n", p, opt.State().Steps)
 	// Output: [-2.86 -0.17] after 30 steps
 }
+
+// Weights decay, biases do not. The gradients are zero, so this is all that they do.
+func ExampleSpare() {
+	layout := []optim.Tensor{{Rows: 2, Cols: 2}, {Rows: 1, Cols: 2}}
+	opt := optim.Spare(optim.Guard{ClipNorm: 1}, layout, func(layout []optim.Tensor, spared bool) *optim.Rule {
+		o := optim.SGDOptions{LR: 0.5, Common: optim.Common{Decay: 0.5}}
+		if spared {
+			o.Decay = 0
+		}
+		return optim.NewSGD(optim.Size(layout), o)
+	})
+	p := []float32{4, 4, 4, 4, 1, 1}
+	if err := opt.Step(p, make([]float32, 6)); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(p)
+	// Output: [3 3 3 3 1 1]
+}

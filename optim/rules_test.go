@@ -591,7 +591,9 @@ func adamExact(o values, t float64) func(p, g float32, s *[3]float32) float32 {
 
 // nadamMomenta are μₜ and μₜ₊₁ and the products of all up to them.
 func nadamMomenta(o values, t float64) (now, next, upToNow, upToNext float64) {
-	mu := func(t float64) float64 { return float64(o["beta1"] * (1 - float64(0.5*math.Pow(0.96, t*o["momentumdecay"])))) }
+	mu := func(t float64) float64 {
+		return float64(o["beta1"] * (1 - float64(0.5*math.Pow(0.96, t*o["momentumdecay"]))))
+	}
 	upToNow = 1
 	for i := 1.0; i <= t; i++ {
 		upToNow = float64(upToNow * mu(i))
