@@ -37,7 +37,7 @@ type TorchSGDOptions struct {
 	LR        float64 // the learning rate η; 0 stands for 0.001
 	Momentum  float64 // the momentum μ, below 1; 0 is without
 	Dampening float64 // τ, below 1, of a gradient's part in the velocity
-	Nesterov  bool    // Nesterov's form; it wants a momentum and no dampening
+	Nesterov  bool    // Nesterov's form; without a momentum it is none, and dampening is refused
 
 	Common
 }
