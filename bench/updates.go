@@ -92,7 +92,11 @@ func (u *updates) Run(ctx context.Context, to console) error {
 // race returns the times in ns a parameter, Lockstep's and then those of PyTorch's
 // forms, 0 where there is none, and PyTorch's version.
 func (u *updates) race(ctx context.Context, optimizer string, n, threads int) (times []float64, version string, err error) {
-	rule, err := optim.New(optimizer, optim.Vector(n), map[string]float64{"unchecked": 1})
+	options := map[string]float64{"unchecked": 1}
+	if optimizer == "torch-sgd" {
+		options["momentum"] = 0.9 // as in torch_update.py
+	}
+	rule, err := optim.New(optimizer, optim.Vector(n), options)
 	if err != nil {
 		return nil, "", err
 	}

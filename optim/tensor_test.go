@@ -137,8 +137,8 @@ var adafactorTest = ruleTest{
 					u[i] = g[lo+i] / math.Sqrt(max(v, o["eps1"]*o["eps1"]))
 				}
 			}
-			root := math.Sqrt(float64(hi - lo))
-			step := min(o["lr"], 1/math.Sqrt(t)) * max(o["eps2"], norm(p[lo:hi])/root) / max(1, norm(u)/root/o["clip"])
+			size := math.Sqrt(float64(hi - lo))
+			step := min(o["lr"], 1/math.Sqrt(t)) * max(o["eps2"], norm(p[lo:hi])/size) / max(1, norm(u)/size/o["clip"])
 			for i, u := range u {
 				p[lo+i] -= step * u
 			}
