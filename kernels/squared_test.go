@@ -33,6 +33,32 @@ func TestSumSquares(t *testing.T) {
 	})
 }
 
+// TestSumSquaresOrder: each element goes to the accumulator that the contract says.
+// Beside 9·2^50 a one is lost and a two is not, so the sum shows which elements met when.
+func TestSumSquaresOrder(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(10, 2))
+		for n := range 200 {
+			for range 20 {
+				x := make([]float32, n)
+				var acc [lanes]float64
+				for i := range x {
+					x[i] = []float32{1, 0x3p25}[r.IntN(2)]
+					acc[i%lanes] += float64(x[i]) * float64(x[i])
+				}
+				for half := lanes / 2; half > 0; half /= 2 {
+					for i := range half {
+						acc[i] += acc[half+i]
+					}
+				}
+				if got := SumSquares(x); got != acc[0] {
+					t.Fatalf("n %d, %v: sum %.0f, want %.0f", n, x, got, acc[0])
+				}
+			}
+		}
+	})
+}
+
 // TestAddSquares compares with the formula, which float64 computes exactly but for
 // the rounding of the sum.
 func TestAddSquares(t *testing.T) {
