@@ -544,6 +544,84 @@ func Tanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	return true
 }
 
+// LeakyReLU does, for each of n elements of dst, x:
+//
+//	dst = slope·x where 0 > x, else x
+func LeakyReLU(isa cpu.ISA, n int, dst *float32, x *float32, slope float32) bool {
+	switch isa {
+	case cpu.NEON:
+		leakyReLUNEON(n, dst, x, slope)
+	default:
+		return false
+	}
+	return true
+}
+
+// ELU does, for each of n elements of dst, x:
+//
+//	dst = x where x > 0, else alpha·(e^x - 1)
+func ELU(isa cpu.ISA, n int, dst *float32, x *float32, alpha float32) bool {
+	switch isa {
+	case cpu.NEON:
+		eluNEON(n, dst, x, alpha)
+	default:
+		return false
+	}
+	return true
+}
+
+// Softplus does, for each of n elements of dst, x:
+//
+//	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
+func Softplus(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		softplusNEON(n, dst, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// GELU does, for each of n elements of dst, x:
+//
+//	dst = x·Φ(x)
+func GELU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		geluNEON(n, dst, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// GELUTanh does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
+func GELUTanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		geluTanhNEON(n, dst, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// SiLU does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-x)
+func SiLU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		siLUNEON(n, dst, x)
+	default:
+		return false
+	}
+	return true
+}
+
 // DeriveReLU does, for each of n elements of dst, grad, y:
 //
 //	dst = grad where y > 0, else 0
@@ -577,6 +655,84 @@ func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	switch isa {
 	case cpu.NEON:
 		deriveTanhNEON(n, dst, grad, y)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else slope·grad
+func DeriveLeakyReLU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32, slope float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveLeakyReLUNEON(n, dst, grad, y, slope)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveELU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else grad·(y + alpha)
+func DeriveELU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32, alpha float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveELUNEON(n, dst, grad, y, alpha)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveSoftplus does, for each of n elements of dst, grad, y:
+//
+//	dst = grad·(1 - e^-y)
+func DeriveSoftplus(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveSoftplusNEON(n, dst, grad, y)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveGELU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
+func DeriveGELU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveGELUNEON(n, dst, grad, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveGELUTanh does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
+func DeriveGELUTanh(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveGELUTanhNEON(n, dst, grad, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// DeriveSiLU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
+func DeriveSiLU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		deriveSiLUNEON(n, dst, grad, x)
 	default:
 		return false
 	}

@@ -340,6 +340,48 @@ func Tanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	return false
 }
 
+// LeakyReLU does, for each of n elements of dst, x:
+//
+//	dst = slope·x where 0 > x, else x
+func LeakyReLU(isa cpu.ISA, n int, dst *float32, x *float32, slope float32) bool {
+	return false
+}
+
+// ELU does, for each of n elements of dst, x:
+//
+//	dst = x where x > 0, else alpha·(e^x - 1)
+func ELU(isa cpu.ISA, n int, dst *float32, x *float32, alpha float32) bool {
+	return false
+}
+
+// Softplus does, for each of n elements of dst, x:
+//
+//	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
+func Softplus(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	return false
+}
+
+// GELU does, for each of n elements of dst, x:
+//
+//	dst = x·Φ(x)
+func GELU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	return false
+}
+
+// GELUTanh does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
+func GELUTanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	return false
+}
+
+// SiLU does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-x)
+func SiLU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
+	return false
+}
+
 // DeriveReLU does, for each of n elements of dst, grad, y:
 //
 //	dst = grad where y > 0, else 0
@@ -358,6 +400,48 @@ func DeriveSigmoid(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) 
 //
 //	dst = grad·(1-y·y)
 func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) bool {
+	return false
+}
+
+// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else slope·grad
+func DeriveLeakyReLU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32, slope float32) bool {
+	return false
+}
+
+// DeriveELU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else grad·(y + alpha)
+func DeriveELU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32, alpha float32) bool {
+	return false
+}
+
+// DeriveSoftplus does, for each of n elements of dst, grad, y:
+//
+//	dst = grad·(1 - e^-y)
+func DeriveSoftplus(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) bool {
+	return false
+}
+
+// DeriveGELU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
+func DeriveGELU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
+	return false
+}
+
+// DeriveGELUTanh does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
+func DeriveGELUTanh(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
+	return false
+}
+
+// DeriveSiLU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
+func DeriveSiLU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) bool {
 	return false
 }
 

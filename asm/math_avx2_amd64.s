@@ -147,6 +147,7 @@ l2:
 	VANDPD     c256_000fffffffffffff<>+0(SB), Y1, Y1
 	VPADDQ     c256_3fe6a09e667f3bcd<>+0(SB), Y1, Y1
 	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VADDPD     c256_4000000000000000<>+0(SB), Y1, Y3
 	VDIVPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
@@ -157,7 +158,6 @@ l2:
 	VMULPD     Y3, Y3, Y6
 	VMULPD     Y5, Y6, Y5
 	VADDPD     Y5, Y4, Y4
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VADDPD     Y1, Y1, Y5
 	VMULPD     Y3, Y1, Y1
 	VMULPD     Y4, Y1, Y1
@@ -201,6 +201,7 @@ l0:
 	VANDPD     c256_000fffffffffffff<>+0(SB), Y1, Y1
 	VPADDQ     c256_3fe6a09e667f3bcd<>+0(SB), Y1, Y1
 	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VADDPD     c256_4000000000000000<>+0(SB), Y1, Y3
 	VDIVPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
@@ -211,7 +212,6 @@ l0:
 	VMULPD     Y3, Y3, Y6
 	VMULPD     Y5, Y6, Y5
 	VADDPD     Y5, Y4, Y4
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VADDPD     Y1, Y1, Y5
 	VMULPD     Y3, Y1, Y1
 	VMULPD     Y4, Y1, Y1
@@ -572,6 +572,755 @@ l1:
 	VZEROUPPER
 	RET
 
+// LeakyReLU does, for each of n elements of dst, x:
+//
+// 	dst = slope·x where 0 > x, else x
+//
+// func leakyReLUAVX2(n int, dst *float32, x *float32, slope float32)
+// Requires: AVX
+TEXT ·leakyReLUAVX2(SB), $128-28
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS slope+24(FP), Y0
+	MOVQ         AX, BX
+	SHRQ         $0x03, BX
+	TESTQ        BX, BX
+	JEQ          l0
+
+l2:
+	VMOVUPS   (DX), Y1
+	VMOVUPS   c256_00000000<>+0(SB), Y2
+	VCMPPS    $0x1e, Y1, Y2, Y2
+	VMULPS    Y1, Y0, Y3
+	VBLENDVPS Y2, Y3, Y1, Y1
+	VMOVUPS   Y1, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	DECQ      BX
+	JNE       l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VMOVUPS      c256_00000000<>+0(SB), Y2
+	VCMPPS       $0x1e, Y1, Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VBLENDVPS    Y2, Y0, Y1, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// ELU does, for each of n elements of dst, x:
+//
+// 	dst = x where x > 0, else alpha·(e^x - 1)
+//
+// func eluAVX2(n int, dst *float32, x *float32, alpha float32)
+// Requires: AVX, AVX2
+TEXT ·eluAVX2(SB), $128-28
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS alpha+24(FP), X0
+	LEAQ         local-128(SP), BX
+	MOVQ         $+0, SI
+	MOVQ         $+0, DI
+	MOVQ         AX, R8
+	SHRQ         $0x02, R8
+	TESTQ        R8, R8
+	JEQ          l1
+
+l4:
+l0:
+	VMOVUPS    (DX), X1
+	VMOVUPS    c128_00000000<>+0(SB), X2
+	VMINPS     X1, X2, X2
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X2, X3, X2
+	VCVTPS2PD  X0, Y3
+	VCVTPS2PD  X2, Y2
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y2, Y4
+	VADDPD     c256_4338000000000000<>+0(SB), Y4, Y4
+	VSUBPD     c256_4338000000000000<>+0(SB), Y4, Y5
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
+	VSUBPD     Y5, Y2, Y2
+	VPSLLQ     $0x34, Y4, Y4
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VMULPD     Y2, Y2, Y5
+	VMULPD     Y5, Y5, Y6
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y7
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y7, Y7
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y8
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y9
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y9, Y9
+	VMULPD     Y7, Y5, Y7
+	VADDPD     Y7, Y2, Y2
+	VMULPD     Y9, Y5, Y5
+	VADDPD     Y5, Y8, Y5
+	VMULPD     Y5, Y6, Y5
+	VADDPD     Y5, Y2, Y2
+	VMULPD     Y2, Y4, Y2
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD     Y4, Y2, Y2
+	VMULPD     Y2, Y3, Y2
+	VCVTPD2PSY Y2, X2
+	VANDPS     c128_80000000<>+0(SB), X1, X3
+	VORPS      X3, X2, X2
+	VCMPPS     $0x1e, c128_00000000<>+0(SB), X1, X3
+	VBLENDVPS  X3, X1, X2, X1
+	VMOVUPS    X1, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l4
+
+l1:
+	TESTQ SI, SI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (BX), X0
+	MOVQ      SI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      SI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (DI)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, SI
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	VMOVUPS    (DI), X1
+	VMASKMOVPS (DX), X1, X1
+	VMOVUPS    X1, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// Softplus does, for each of n elements of dst, x:
+//
+// 	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
+//
+// func softplusAVX2(n int, dst *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·softplusAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  x+16(FP), DX
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (DX), X0
+	VORPS      c128_80000000<>+0(SB), X0, X1
+	VMOVUPS    c128_c2d20000<>+0(SB), X2
+	VMAXPS     X1, X2, X1
+	VCVTPS2PD  X1, Y1
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
+	VSUBPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y1, Y1
+	VMULPD     Y7, Y3, Y3
+	VADDPD     Y3, Y6, Y3
+	VMULPD     Y3, Y4, Y3
+	VADDPD     Y3, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VPSLLQ     $0x34, Y2, Y2
+	VPADDQ     Y2, Y1, Y1
+	VCMPPD     $0x1e, c256_3fda827999fcef32<>+0(SB), Y1, Y2
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y3
+	VMULPD     c256_3fe0000000000000<>+0(SB), Y3, Y3
+	VBLENDVPD  Y2, Y3, Y1, Y1
+	VANDPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD     c256_4000000000000000<>+0(SB), Y1, Y3
+	VDIVPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     c256_3fd999a7a9ca3c14<>+0(SB), Y3, Y4
+	VADDPD     c256_3fe555554fd93849<>+0(SB), Y4, Y4
+	VMULPD     c256_3fce2f722346f853<>+0(SB), Y3, Y5
+	VADDPD     c256_3fd2438d2dc7ee36<>+0(SB), Y5, Y5
+	VMULPD     Y3, Y3, Y6
+	VMULPD     Y5, Y6, Y5
+	VADDPD     Y5, Y4, Y4
+	VADDPD     Y1, Y1, Y5
+	VMULPD     Y3, Y1, Y1
+	VMULPD     Y4, Y1, Y1
+	VADDPD     Y1, Y5, Y1
+	VADDPD     Y1, Y2, Y1
+	VMOVUPS    c128_00000000<>+0(SB), X2
+	VMAXPS     X0, X2, X0
+	VCVTPS2PD  X0, Y0
+	VADDPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l4
+
+l1:
+	TESTQ SI, SI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (BX), X0
+	MOVQ      SI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      SI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (DI)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, SI
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	VMOVUPS    (DI), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// GELU does, for each of n elements of dst, x:
+//
+// 	dst = x·Φ(x)
+//
+// func geluAVX2(n int, dst *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·geluAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  x+16(FP), DX
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    c128_c1700000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VMOVUPS    c128_41700000<>+0(SB), X1
+	VMINPS     X0, X1, X1
+	VCVTPS2PD  X1, Y1
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y1, Y2
+	VADDPD     c256_4011000000000000<>+0(SB), Y2, Y3
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y4
+	VDIVPD     Y3, Y4, Y3
+	VSUBPD     c256_4011000000000000<>+0(SB), Y2, Y2
+	VMULPD     Y3, Y2, Y2
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y4, Y4, Y5
+	VMULPD     c256_bfe4011029e2ef29<>+0(SB), Y2, Y6
+	VADDPD     c256_3fe84e44a080e9f2<>+0(SB), Y6, Y6
+	VMULPD     c256_bfcc39de271227a4<>+0(SB), Y2, Y7
+	VADDPD     c256_3fdac43d638ae085<>+0(SB), Y7, Y7
+	VMULPD     Y7, Y4, Y7
+	VADDPD     Y7, Y6, Y6
+	VMULPD     c256_bf93d2cb8df87563<>+0(SB), Y2, Y7
+	VADDPD     c256_3fb5d463b14077c0<>+0(SB), Y7, Y7
+	VMULPD     c256_3f61a1dd7bc7b102<>+0(SB), Y2, Y8
+	VADDPD     c256_bf486c6422042ef2<>+0(SB), Y8, Y8
+	VMULPD     Y8, Y4, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     c256_bf2a41c416050d77<>+0(SB), Y2, Y8
+	VADDPD     c256_bf3a66f2dd8b393c<>+0(SB), Y8, Y8
+	VMULPD     c256_3efd3d05394ae99a<>+0(SB), Y2, Y2
+	VADDPD     c256_3f124b4632e095f0<>+0(SB), Y2, Y2
+	VMULPD     Y2, Y4, Y2
+	VADDPD     Y2, Y8, Y2
+	VMULPD     Y2, Y5, Y2
+	VADDPD     Y2, Y7, Y2
+	VMULPD     Y2, Y5, Y2
+	VADDPD     Y2, Y6, Y2
+	VMULPD     Y1, Y1, Y4
+	VMULPD     c256_bfe0000000000000<>+0(SB), Y4, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y5, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VSUBPD     Y6, Y4, Y4
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y4, Y4
+	VMULPD     Y10, Y6, Y6
+	VADDPD     Y6, Y9, Y6
+	VMULPD     Y6, Y7, Y6
+	VADDPD     Y6, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VPSLLQ     $0x34, Y5, Y5
+	VPADDQ     Y5, Y4, Y4
+	VMULPD     Y2, Y3, Y2
+	VMULPD     Y2, Y4, Y2
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y3
+	VCMPPD     $0x1e, Y1, Y3, Y1
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VSUBPD     Y2, Y3, Y3
+	VBLENDVPD  Y1, Y2, Y3, Y1
+	VCVTPS2PD  X0, Y0
+	VMULPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l4
+
+l1:
+	TESTQ SI, SI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (BX), X0
+	MOVQ      SI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      SI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (DI)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, SI
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	VMOVUPS    (DI), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// GELUTanh does, for each of n elements of dst, x:
+//
+// 	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
+//
+// func geluTanhAVX2(n int, dst *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·geluTanhAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  x+16(FP), DX
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    c128_c1300000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VMOVUPS    c128_41300000<>+0(SB), X1
+	VMINPS     X0, X1, X1
+	VCVTPS2PD  X1, Y1
+	VMULPD     Y1, Y1, Y2
+	VMULPD     c256_3fb2444f2a4d8b4b<>+0(SB), Y2, Y2
+	VADDPD     c256_3ff9884533d43651<>+0(SB), Y2, Y2
+	VMULPD     Y2, Y1, Y1
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y2
+	VSUBPD     Y1, Y2, Y1
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
+	VSUBPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y1, Y1
+	VMULPD     Y7, Y3, Y3
+	VADDPD     Y3, Y6, Y3
+	VMULPD     Y3, Y4, Y3
+	VADDPD     Y3, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VPSLLQ     $0x34, Y2, Y2
+	VPADDQ     Y2, Y1, Y1
+	VCVTPS2PD  X0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VDIVPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l4
+
+l1:
+	TESTQ SI, SI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (BX), X0
+	MOVQ      SI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      SI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (DI)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, SI
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	VMOVUPS    (DI), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// SiLU does, for each of n elements of dst, x:
+//
+// 	dst = x/(1 + e^-x)
+//
+// func siLUAVX2(n int, dst *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·siLUAVX2(SB), $128-24
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  x+16(FP), DX
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    c128_c2dc0000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VXORPS     c128_80000000<>+0(SB), X0, X1
+	VMOVUPS    c128_c2dc0000<>+0(SB), X2
+	VMAXPS     X1, X2, X1
+	VCVTPS2PD  X1, Y1
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
+	VSUBPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y1, Y1
+	VMULPD     Y7, Y3, Y3
+	VADDPD     Y3, Y6, Y3
+	VMULPD     Y3, Y4, Y3
+	VADDPD     Y3, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VPSLLQ     $0x34, Y2, Y2
+	VPADDQ     Y2, Y1, Y1
+	VCVTPS2PD  X0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VDIVPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l4
+
+l1:
+	TESTQ SI, SI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (BX), X0
+	MOVQ      SI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      SI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (DI)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, SI
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	VMOVUPS    (DI), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
 // DeriveReLU does, for each of n elements of dst, grad, y:
 //
 // 	dst = grad where y > 0, else 0
@@ -799,6 +1548,742 @@ l1:
 	VZEROUPPER
 	RET
 
+// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad where y > 0, else slope·grad
+//
+// func deriveLeakyReLUAVX2(n int, dst *float32, grad *float32, y *float32, slope float32)
+// Requires: AVX
+TEXT ·deriveLeakyReLUAVX2(SB), $128-36
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         y+24(FP), BX
+	VBROADCASTSS slope+32(FP), Y0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l0
+
+l2:
+	VMOVUPS   (DX), Y1
+	VMOVUPS   (BX), Y2
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VMULPS    Y1, Y0, Y3
+	VBLENDVPS Y2, Y1, Y3, Y1
+	VMOVUPS   Y1, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	DECQ      SI
+	JNE       l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (BX), Y2, Y2
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// DeriveELU does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad where y > 0, else grad·(y + alpha)
+//
+// func deriveELUAVX2(n int, dst *float32, grad *float32, y *float32, alpha float32)
+// Requires: AVX
+TEXT ·deriveELUAVX2(SB), $128-36
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         y+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
+	JEQ          l0
+
+l2:
+	VMOVUPS   (DX), Y1
+	VMOVUPS   (BX), Y2
+	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y2, Y3
+	VADDPS    Y0, Y2, Y2
+	VMULPS    Y2, Y1, Y2
+	VBLENDVPS Y3, Y1, Y2, Y1
+	VMOVUPS   Y1, (CX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	DECQ      SI
+	JNE       l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (BX), Y2, Y2
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y3
+	VADDPS       Y0, Y2, Y0
+	VMULPS       Y0, Y1, Y0
+	VBLENDVPS    Y3, Y1, Y0, Y0
+	CMPQ         AX, $0x00000008
+	JEQ          part2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+	JMP    part1
+
+part2:
+	VMOVUPS Y0, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
+// DeriveSoftplus does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad·(1 - e^-y)
+//
+// func deriveSoftplusAVX2(n int, dst *float32, grad *float32, y *float32)
+// Requires: AVX, AVX2
+TEXT ·deriveSoftplusAVX2(SB), $128-32
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  y+24(FP), BX
+	LEAQ  local-128(SP), SI
+	MOVQ  $+0, DI
+	MOVQ  $+0, R8
+	MOVQ  AX, R9
+	SHRQ  $0x02, R9
+	TESTQ R9, R9
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (BX), X0
+	VXORPS     c128_80000000<>+0(SB), X0, X0
+	VMOVUPS    c128_42d20000<>+0(SB), X1
+	VMINPS     X0, X1, X0
+	VMOVUPS    c128_c2d20000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VCVTPS2PD  X0, Y0
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD     c256_4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD     c256_4338000000000000<>+0(SB), Y1, Y2
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VSUBPD     Y2, Y0, Y0
+	VPSLLQ     $0x34, Y1, Y1
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD     Y0, Y0, Y2
+	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y0, Y0
+	VMULPD     Y6, Y2, Y2
+	VADDPD     Y2, Y5, Y2
+	VMULPD     Y2, Y3, Y2
+	VADDPD     Y2, Y0, Y0
+	VMULPD     Y0, Y1, Y0
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VADDPD     Y1, Y0, Y0
+	VMOVUPS    (DX), X1
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y2
+	VSUBPD     Y0, Y2, Y0
+	VCVTPD2PSY Y0, X0
+	VMULPS     X0, X1, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+16, CX
+	DECQ       R9
+	JNE        l4
+
+l1:
+	TESTQ DI, DI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (SI), X0
+	MOVQ      DI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      DI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      DI, $0x00000004
+	JEQ       part2
+	LEAQ      (R8), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, DI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, DI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (R8)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, DI
+	MOVQ       AX, R9
+	SHLQ       $0x02, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	MOVQ       AX, R10
+	SHLQ       $0x03, R10
+	LEAQ       tailmask<>+32(SB), R9
+	SUBQ       R10, R9
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(SI)
+	MOVQ       SI, DX
+	ADDQ       $+16, DX
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (BX), X0, X0
+	VMOVUPS    X0, 32(SI)
+	MOVQ       SI, BX
+	ADDQ       $+32, BX
+	MOVQ       CX, R8
+	MOVQ       SI, CX
+	MOVQ       $+1, R9
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// DeriveGELU does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
+//
+// func deriveGELUAVX2(n int, dst *float32, grad *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·deriveGELUAVX2(SB), $128-32
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  x+24(FP), BX
+	LEAQ  local-128(SP), SI
+	MOVQ  $+0, DI
+	MOVQ  $+0, R8
+	MOVQ  AX, R9
+	SHRQ  $0x02, R9
+	TESTQ R9, R9
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (BX), X0
+	VMOVUPS    c128_41700000<>+0(SB), X1
+	VMINPS     X0, X1, X0
+	VMOVUPS    c128_c1700000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VCVTPS2PD  X0, Y0
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y0, Y1
+	VADDPD     c256_4011000000000000<>+0(SB), Y1, Y2
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD     Y2, Y3, Y2
+	VSUBPD     c256_4011000000000000<>+0(SB), Y1, Y1
+	VMULPD     Y2, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_bfe4011029e2ef29<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe84e44a080e9f2<>+0(SB), Y5, Y5
+	VMULPD     c256_bfcc39de271227a4<>+0(SB), Y1, Y6
+	VADDPD     c256_3fdac43d638ae085<>+0(SB), Y6, Y6
+	VMULPD     Y6, Y3, Y6
+	VADDPD     Y6, Y5, Y5
+	VMULPD     c256_bf93d2cb8df87563<>+0(SB), Y1, Y6
+	VADDPD     c256_3fb5d463b14077c0<>+0(SB), Y6, Y6
+	VMULPD     c256_3f61a1dd7bc7b102<>+0(SB), Y1, Y7
+	VADDPD     c256_bf486c6422042ef2<>+0(SB), Y7, Y7
+	VMULPD     Y7, Y3, Y7
+	VADDPD     Y7, Y6, Y6
+	VMULPD     c256_bf2a41c416050d77<>+0(SB), Y1, Y7
+	VADDPD     c256_bf3a66f2dd8b393c<>+0(SB), Y7, Y7
+	VMULPD     c256_3efd3d05394ae99a<>+0(SB), Y1, Y1
+	VADDPD     c256_3f124b4632e095f0<>+0(SB), Y1, Y1
+	VMULPD     Y1, Y3, Y1
+	VADDPD     Y1, Y7, Y1
+	VMULPD     Y1, Y4, Y1
+	VADDPD     Y1, Y6, Y1
+	VMULPD     Y1, Y4, Y1
+	VADDPD     Y1, Y5, Y1
+	VMULPD     Y0, Y0, Y3
+	VMULPD     c256_bfe0000000000000<>+0(SB), Y3, Y3
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y3, Y4
+	VADDPD     c256_4338000000000000<>+0(SB), Y4, Y4
+	VSUBPD     c256_4338000000000000<>+0(SB), Y4, Y5
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
+	VSUBPD     Y5, Y3, Y3
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y5, Y5, Y6
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y3, Y7
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y7, Y7
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y3, Y8
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y3, Y9
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y9, Y9
+	VMULPD     Y7, Y5, Y7
+	VADDPD     Y7, Y3, Y3
+	VMULPD     Y9, Y5, Y5
+	VADDPD     Y5, Y8, Y5
+	VMULPD     Y5, Y6, Y5
+	VADDPD     Y5, Y3, Y3
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VPSLLQ     $0x34, Y4, Y4
+	VPADDQ     Y4, Y3, Y3
+	VMULPD     Y1, Y2, Y1
+	VMULPD     Y1, Y3, Y1
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y2
+	VCMPPD     $0x1e, Y0, Y2, Y2
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y4
+	VSUBPD     Y1, Y4, Y4
+	VBLENDVPD  Y2, Y1, Y4, Y1
+	VMULPD     c256_3fd9884533d43651<>+0(SB), Y0, Y0
+	VMULPD     Y3, Y0, Y0
+	VADDPD     Y0, Y1, Y0
+	VMOVUPS    (DX), X1
+	VCVTPD2PSY Y0, X0
+	VMULPS     X0, X1, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+16, CX
+	DECQ       R9
+	JNE        l4
+
+l1:
+	TESTQ DI, DI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (SI), X0
+	MOVQ      DI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      DI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      DI, $0x00000004
+	JEQ       part2
+	LEAQ      (R8), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, DI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, DI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (R8)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, DI
+	MOVQ       AX, R9
+	SHLQ       $0x02, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	MOVQ       AX, R10
+	SHLQ       $0x03, R10
+	LEAQ       tailmask<>+32(SB), R9
+	SUBQ       R10, R9
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(SI)
+	MOVQ       SI, DX
+	ADDQ       $+16, DX
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (BX), X0, X0
+	VMOVUPS    X0, 32(SI)
+	MOVQ       SI, BX
+	ADDQ       $+32, BX
+	MOVQ       CX, R8
+	MOVQ       SI, CX
+	MOVQ       $+1, R9
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// DeriveGELUTanh does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
+//
+// func deriveGELUTanhAVX2(n int, dst *float32, grad *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·deriveGELUTanhAVX2(SB), $128-32
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  x+24(FP), BX
+	LEAQ  local-128(SP), SI
+	MOVQ  $+0, DI
+	MOVQ  $+0, R8
+	MOVQ  AX, R9
+	SHRQ  $0x02, R9
+	TESTQ R9, R9
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (BX), X0
+	VMOVUPS    c128_41300000<>+0(SB), X1
+	VMINPS     X0, X1, X0
+	VMOVUPS    c128_c1300000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VCVTPS2PD  X0, Y0
+	VMULPD     Y0, Y0, Y1
+	VMULPD     c256_3fb2444f2a4d8b4b<>+0(SB), Y1, Y1
+	VADDPD     c256_3ff9884533d43651<>+0(SB), Y1, Y2
+	VMULPD     Y2, Y0, Y2
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y3
+	VSUBPD     Y2, Y3, Y2
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y2, Y3
+	VADDPD     c256_4338000000000000<>+0(SB), Y3, Y3
+	VSUBPD     c256_4338000000000000<>+0(SB), Y3, Y4
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
+	VSUBPD     Y4, Y2, Y2
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y4, Y4, Y5
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y6
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y6, Y6
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y8
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
+	VMULPD     Y6, Y4, Y6
+	VADDPD     Y6, Y2, Y2
+	VMULPD     Y8, Y4, Y4
+	VADDPD     Y4, Y7, Y4
+	VMULPD     Y4, Y5, Y4
+	VADDPD     Y4, Y2, Y2
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VPSLLQ     $0x34, Y3, Y3
+	VPADDQ     Y3, Y2, Y2
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD     Y2, Y3, Y2
+	VMULPD     c256_4008000000000000<>+0(SB), Y1, Y1
+	VADDPD     c256_3ff9884533d43651<>+0(SB), Y1, Y1
+	VMULPD     Y1, Y0, Y0
+	VMOVUPS    (DX), X1
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VSUBPD     Y2, Y3, Y3
+	VMULPD     Y3, Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VMULPD     Y0, Y2, Y0
+	VCVTPD2PSY Y0, X0
+	VMULPS     X0, X1, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+16, CX
+	DECQ       R9
+	JNE        l4
+
+l1:
+	TESTQ DI, DI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (SI), X0
+	MOVQ      DI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      DI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      DI, $0x00000004
+	JEQ       part2
+	LEAQ      (R8), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, DI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, DI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (R8)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, DI
+	MOVQ       AX, R9
+	SHLQ       $0x02, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	MOVQ       AX, R10
+	SHLQ       $0x03, R10
+	LEAQ       tailmask<>+32(SB), R9
+	SUBQ       R10, R9
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(SI)
+	MOVQ       SI, DX
+	ADDQ       $+16, DX
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (BX), X0, X0
+	VMOVUPS    X0, 32(SI)
+	MOVQ       SI, BX
+	ADDQ       $+32, BX
+	MOVQ       CX, R8
+	MOVQ       SI, CX
+	MOVQ       $+1, R9
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
+// DeriveSiLU does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
+//
+// func deriveSiLUAVX2(n int, dst *float32, grad *float32, x *float32)
+// Requires: AVX, AVX2
+TEXT ·deriveSiLUAVX2(SB), $128-32
+	MOVQ  n+0(FP), AX
+	MOVQ  dst+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  x+24(FP), BX
+	LEAQ  local-128(SP), SI
+	MOVQ  $+0, DI
+	MOVQ  $+0, R8
+	MOVQ  AX, R9
+	SHRQ  $0x02, R9
+	TESTQ R9, R9
+	JEQ   l1
+
+l4:
+l0:
+	VMOVUPS    (BX), X0
+	VMOVUPS    c128_42dc0000<>+0(SB), X1
+	VMINPS     X0, X1, X0
+	VMOVUPS    c128_c2dc0000<>+0(SB), X1
+	VMAXPS     X0, X1, X0
+	VCVTPS2PD  X0, Y0
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y1
+	VSUBPD     Y0, Y1, Y1
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
+	VSUBPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y1, Y1
+	VMULPD     Y7, Y3, Y3
+	VADDPD     Y3, Y6, Y3
+	VMULPD     Y3, Y4, Y3
+	VADDPD     Y3, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VPSLLQ     $0x34, Y2, Y2
+	VPADDQ     Y2, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y2
+	VDIVPD     Y1, Y2, Y1
+	VMOVUPS    (DX), X2
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VSUBPD     Y1, Y3, Y3
+	VMULPD     Y3, Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VMULPD     Y0, Y1, Y0
+	VCVTPD2PSY Y0, X0
+	VMULPS     X0, X2, X0
+	VMOVUPS    X0, (CX)
+	ADDQ       $+16, DX
+	ADDQ       $+16, BX
+	ADDQ       $+16, CX
+	DECQ       R9
+	JNE        l4
+
+l1:
+	TESTQ DI, DI
+	JEQ   l2
+
+	// the tail is done
+	VMOVUPS   (SI), X0
+	MOVQ      DI, CX
+	SHLQ      $0x02, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	MOVQ      DI, CX
+	SHLQ      $0x03, CX
+	LEAQ      tailmask<>+32(SB), AX
+	SUBQ      CX, AX
+	CMPQ      DI, $0x00000004
+	JEQ       part2
+	LEAQ      (R8), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, DI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+
+part3:
+	TESTQ  $0x00000001, DI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X0, (R8)
+
+part1:
+	JMP l3
+
+l2:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l3
+	MOVQ       AX, DI
+	MOVQ       AX, R9
+	SHLQ       $0x02, R9
+	LEAQ       tailmask<>+32(SB), R8
+	SUBQ       R9, R8
+	MOVQ       AX, R10
+	SHLQ       $0x03, R10
+	LEAQ       tailmask<>+32(SB), R9
+	SUBQ       R10, R9
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (DX), X0, X0
+	VMOVUPS    X0, 16(SI)
+	MOVQ       SI, DX
+	ADDQ       $+16, DX
+	VMOVUPS    (R8), X0
+	VMASKMOVPS (BX), X0, X0
+	VMOVUPS    X0, 32(SI)
+	MOVQ       SI, BX
+	ADDQ       $+32, BX
+	MOVQ       CX, R8
+	MOVQ       SI, CX
+	MOVQ       $+1, R9
+	JMP        l0
+
+l3:
+	VZEROUPPER
+	RET
+
 // Lerp does, for each of n elements of dst, x:
 //
 // 	dst = dst + w·(x - dst)
@@ -964,6 +2449,18 @@ DATA c128_41200000<>+8(SB)/4, $0x41200000
 DATA c128_41200000<>+12(SB)/4, $0x41200000
 GLOBL c128_41200000<>(SB), RODATA|NOPTR, $16
 
+DATA c128_41300000<>+0(SB)/4, $0x41300000
+DATA c128_41300000<>+4(SB)/4, $0x41300000
+DATA c128_41300000<>+8(SB)/4, $0x41300000
+DATA c128_41300000<>+12(SB)/4, $0x41300000
+GLOBL c128_41300000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_41700000<>+0(SB)/4, $0x41700000
+DATA c128_41700000<>+4(SB)/4, $0x41700000
+DATA c128_41700000<>+8(SB)/4, $0x41700000
+DATA c128_41700000<>+12(SB)/4, $0x41700000
+GLOBL c128_41700000<>(SB), RODATA|NOPTR, $16
+
 DATA c128_42b20000<>+0(SB)/4, $0x42b20000
 DATA c128_42b20000<>+4(SB)/4, $0x42b20000
 DATA c128_42b20000<>+8(SB)/4, $0x42b20000
@@ -975,6 +2472,12 @@ DATA c128_42d20000<>+4(SB)/4, $0x42d20000
 DATA c128_42d20000<>+8(SB)/4, $0x42d20000
 DATA c128_42d20000<>+12(SB)/4, $0x42d20000
 GLOBL c128_42d20000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_42dc0000<>+0(SB)/4, $0x42dc0000
+DATA c128_42dc0000<>+4(SB)/4, $0x42dc0000
+DATA c128_42dc0000<>+8(SB)/4, $0x42dc0000
+DATA c128_42dc0000<>+12(SB)/4, $0x42dc0000
+GLOBL c128_42dc0000<>(SB), RODATA|NOPTR, $16
 
 DATA c128_7f7fffff<>+0(SB)/4, $0x7f7fffff
 DATA c128_7f7fffff<>+4(SB)/4, $0x7f7fffff
@@ -1000,11 +2503,29 @@ DATA c128_80000000<>+8(SB)/4, $0x80000000
 DATA c128_80000000<>+12(SB)/4, $0x80000000
 GLOBL c128_80000000<>(SB), RODATA|NOPTR, $16
 
+DATA c128_c1300000<>+0(SB)/4, $0xc1300000
+DATA c128_c1300000<>+4(SB)/4, $0xc1300000
+DATA c128_c1300000<>+8(SB)/4, $0xc1300000
+DATA c128_c1300000<>+12(SB)/4, $0xc1300000
+GLOBL c128_c1300000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_c1700000<>+0(SB)/4, $0xc1700000
+DATA c128_c1700000<>+4(SB)/4, $0xc1700000
+DATA c128_c1700000<>+8(SB)/4, $0xc1700000
+DATA c128_c1700000<>+12(SB)/4, $0xc1700000
+GLOBL c128_c1700000<>(SB), RODATA|NOPTR, $16
+
 DATA c128_c2d20000<>+0(SB)/4, $0xc2d20000
 DATA c128_c2d20000<>+4(SB)/4, $0xc2d20000
 DATA c128_c2d20000<>+8(SB)/4, $0xc2d20000
 DATA c128_c2d20000<>+12(SB)/4, $0xc2d20000
 GLOBL c128_c2d20000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_c2dc0000<>+0(SB)/4, $0xc2dc0000
+DATA c128_c2dc0000<>+4(SB)/4, $0xc2dc0000
+DATA c128_c2dc0000<>+8(SB)/4, $0xc2dc0000
+DATA c128_c2dc0000<>+12(SB)/4, $0xc2dc0000
+GLOBL c128_c2dc0000<>(SB), RODATA|NOPTR, $16
 
 DATA c256_00000000<>+0(SB)/4, $0x00000000
 DATA c256_00000000<>+4(SB)/4, $0x00000000
@@ -1016,6 +2537,16 @@ DATA c256_00000000<>+24(SB)/4, $0x00000000
 DATA c256_00000000<>+28(SB)/4, $0x00000000
 GLOBL c256_00000000<>(SB), RODATA|NOPTR, $32
 
+DATA c256_0000000000000000<>+0(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+4(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+8(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+12(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+16(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+20(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+24(SB)/4, $0x00000000
+DATA c256_0000000000000000<>+28(SB)/4, $0x00000000
+GLOBL c256_0000000000000000<>(SB), RODATA|NOPTR, $32
+
 DATA c256_000fffffffffffff<>+0(SB)/4, $0xffffffff
 DATA c256_000fffffffffffff<>+4(SB)/4, $0x000fffff
 DATA c256_000fffffffffffff<>+8(SB)/4, $0xffffffff
@@ -1025,6 +2556,26 @@ DATA c256_000fffffffffffff<>+20(SB)/4, $0x000fffff
 DATA c256_000fffffffffffff<>+24(SB)/4, $0xffffffff
 DATA c256_000fffffffffffff<>+28(SB)/4, $0x000fffff
 GLOBL c256_000fffffffffffff<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3efd3d05394ae99a<>+0(SB)/4, $0x394ae99a
+DATA c256_3efd3d05394ae99a<>+4(SB)/4, $0x3efd3d05
+DATA c256_3efd3d05394ae99a<>+8(SB)/4, $0x394ae99a
+DATA c256_3efd3d05394ae99a<>+12(SB)/4, $0x3efd3d05
+DATA c256_3efd3d05394ae99a<>+16(SB)/4, $0x394ae99a
+DATA c256_3efd3d05394ae99a<>+20(SB)/4, $0x3efd3d05
+DATA c256_3efd3d05394ae99a<>+24(SB)/4, $0x394ae99a
+DATA c256_3efd3d05394ae99a<>+28(SB)/4, $0x3efd3d05
+GLOBL c256_3efd3d05394ae99a<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3f124b4632e095f0<>+0(SB)/4, $0x32e095f0
+DATA c256_3f124b4632e095f0<>+4(SB)/4, $0x3f124b46
+DATA c256_3f124b4632e095f0<>+8(SB)/4, $0x32e095f0
+DATA c256_3f124b4632e095f0<>+12(SB)/4, $0x3f124b46
+DATA c256_3f124b4632e095f0<>+16(SB)/4, $0x32e095f0
+DATA c256_3f124b4632e095f0<>+20(SB)/4, $0x3f124b46
+DATA c256_3f124b4632e095f0<>+24(SB)/4, $0x32e095f0
+DATA c256_3f124b4632e095f0<>+28(SB)/4, $0x3f124b46
+GLOBL c256_3f124b4632e095f0<>(SB), RODATA|NOPTR, $32
 
 DATA c256_3f29f08962453604<>+0(SB)/4, $0x62453604
 DATA c256_3f29f08962453604<>+4(SB)/4, $0x3f29f089
@@ -1045,6 +2596,16 @@ DATA c256_3f56d8d06d57f43f<>+20(SB)/4, $0x3f56d8d0
 DATA c256_3f56d8d06d57f43f<>+24(SB)/4, $0x6d57f43f
 DATA c256_3f56d8d06d57f43f<>+28(SB)/4, $0x3f56d8d0
 GLOBL c256_3f56d8d06d57f43f<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3f61a1dd7bc7b102<>+0(SB)/4, $0x7bc7b102
+DATA c256_3f61a1dd7bc7b102<>+4(SB)/4, $0x3f61a1dd
+DATA c256_3f61a1dd7bc7b102<>+8(SB)/4, $0x7bc7b102
+DATA c256_3f61a1dd7bc7b102<>+12(SB)/4, $0x3f61a1dd
+DATA c256_3f61a1dd7bc7b102<>+16(SB)/4, $0x7bc7b102
+DATA c256_3f61a1dd7bc7b102<>+20(SB)/4, $0x3f61a1dd
+DATA c256_3f61a1dd7bc7b102<>+24(SB)/4, $0x7bc7b102
+DATA c256_3f61a1dd7bc7b102<>+28(SB)/4, $0x3f61a1dd
+GLOBL c256_3f61a1dd7bc7b102<>(SB), RODATA|NOPTR, $32
 
 DATA c256_3f800000<>+0(SB)/4, $0x3f800000
 DATA c256_3f800000<>+4(SB)/4, $0x3f800000
@@ -1076,6 +2637,26 @@ DATA c256_3fa55548dc49937b<>+24(SB)/4, $0xdc49937b
 DATA c256_3fa55548dc49937b<>+28(SB)/4, $0x3fa55548
 GLOBL c256_3fa55548dc49937b<>(SB), RODATA|NOPTR, $32
 
+DATA c256_3fb2444f2a4d8b4b<>+0(SB)/4, $0x2a4d8b4b
+DATA c256_3fb2444f2a4d8b4b<>+4(SB)/4, $0x3fb2444f
+DATA c256_3fb2444f2a4d8b4b<>+8(SB)/4, $0x2a4d8b4b
+DATA c256_3fb2444f2a4d8b4b<>+12(SB)/4, $0x3fb2444f
+DATA c256_3fb2444f2a4d8b4b<>+16(SB)/4, $0x2a4d8b4b
+DATA c256_3fb2444f2a4d8b4b<>+20(SB)/4, $0x3fb2444f
+DATA c256_3fb2444f2a4d8b4b<>+24(SB)/4, $0x2a4d8b4b
+DATA c256_3fb2444f2a4d8b4b<>+28(SB)/4, $0x3fb2444f
+GLOBL c256_3fb2444f2a4d8b4b<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3fb5d463b14077c0<>+0(SB)/4, $0xb14077c0
+DATA c256_3fb5d463b14077c0<>+4(SB)/4, $0x3fb5d463
+DATA c256_3fb5d463b14077c0<>+8(SB)/4, $0xb14077c0
+DATA c256_3fb5d463b14077c0<>+12(SB)/4, $0x3fb5d463
+DATA c256_3fb5d463b14077c0<>+16(SB)/4, $0xb14077c0
+DATA c256_3fb5d463b14077c0<>+20(SB)/4, $0x3fb5d463
+DATA c256_3fb5d463b14077c0<>+24(SB)/4, $0xb14077c0
+DATA c256_3fb5d463b14077c0<>+28(SB)/4, $0x3fb5d463
+GLOBL c256_3fb5d463b14077c0<>(SB), RODATA|NOPTR, $32
+
 DATA c256_3fc555554433c3ec<>+0(SB)/4, $0x4433c3ec
 DATA c256_3fc555554433c3ec<>+4(SB)/4, $0x3fc55555
 DATA c256_3fc555554433c3ec<>+8(SB)/4, $0x4433c3ec
@@ -1106,6 +2687,16 @@ DATA c256_3fd2438d2dc7ee36<>+24(SB)/4, $0x2dc7ee36
 DATA c256_3fd2438d2dc7ee36<>+28(SB)/4, $0x3fd2438d
 GLOBL c256_3fd2438d2dc7ee36<>(SB), RODATA|NOPTR, $32
 
+DATA c256_3fd9884533d43651<>+0(SB)/4, $0x33d43651
+DATA c256_3fd9884533d43651<>+4(SB)/4, $0x3fd98845
+DATA c256_3fd9884533d43651<>+8(SB)/4, $0x33d43651
+DATA c256_3fd9884533d43651<>+12(SB)/4, $0x3fd98845
+DATA c256_3fd9884533d43651<>+16(SB)/4, $0x33d43651
+DATA c256_3fd9884533d43651<>+20(SB)/4, $0x3fd98845
+DATA c256_3fd9884533d43651<>+24(SB)/4, $0x33d43651
+DATA c256_3fd9884533d43651<>+28(SB)/4, $0x3fd98845
+GLOBL c256_3fd9884533d43651<>(SB), RODATA|NOPTR, $32
+
 DATA c256_3fd999a7a9ca3c14<>+0(SB)/4, $0xa9ca3c14
 DATA c256_3fd999a7a9ca3c14<>+4(SB)/4, $0x3fd999a7
 DATA c256_3fd999a7a9ca3c14<>+8(SB)/4, $0xa9ca3c14
@@ -1115,6 +2706,36 @@ DATA c256_3fd999a7a9ca3c14<>+20(SB)/4, $0x3fd999a7
 DATA c256_3fd999a7a9ca3c14<>+24(SB)/4, $0xa9ca3c14
 DATA c256_3fd999a7a9ca3c14<>+28(SB)/4, $0x3fd999a7
 GLOBL c256_3fd999a7a9ca3c14<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3fda827999fcef32<>+0(SB)/4, $0x99fcef32
+DATA c256_3fda827999fcef32<>+4(SB)/4, $0x3fda8279
+DATA c256_3fda827999fcef32<>+8(SB)/4, $0x99fcef32
+DATA c256_3fda827999fcef32<>+12(SB)/4, $0x3fda8279
+DATA c256_3fda827999fcef32<>+16(SB)/4, $0x99fcef32
+DATA c256_3fda827999fcef32<>+20(SB)/4, $0x3fda8279
+DATA c256_3fda827999fcef32<>+24(SB)/4, $0x99fcef32
+DATA c256_3fda827999fcef32<>+28(SB)/4, $0x3fda8279
+GLOBL c256_3fda827999fcef32<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3fdac43d638ae085<>+0(SB)/4, $0x638ae085
+DATA c256_3fdac43d638ae085<>+4(SB)/4, $0x3fdac43d
+DATA c256_3fdac43d638ae085<>+8(SB)/4, $0x638ae085
+DATA c256_3fdac43d638ae085<>+12(SB)/4, $0x3fdac43d
+DATA c256_3fdac43d638ae085<>+16(SB)/4, $0x638ae085
+DATA c256_3fdac43d638ae085<>+20(SB)/4, $0x3fdac43d
+DATA c256_3fdac43d638ae085<>+24(SB)/4, $0x638ae085
+DATA c256_3fdac43d638ae085<>+28(SB)/4, $0x3fdac43d
+GLOBL c256_3fdac43d638ae085<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3fe0000000000000<>+0(SB)/4, $0x00000000
+DATA c256_3fe0000000000000<>+4(SB)/4, $0x3fe00000
+DATA c256_3fe0000000000000<>+8(SB)/4, $0x00000000
+DATA c256_3fe0000000000000<>+12(SB)/4, $0x3fe00000
+DATA c256_3fe0000000000000<>+16(SB)/4, $0x00000000
+DATA c256_3fe0000000000000<>+20(SB)/4, $0x3fe00000
+DATA c256_3fe0000000000000<>+24(SB)/4, $0x00000000
+DATA c256_3fe0000000000000<>+28(SB)/4, $0x3fe00000
+GLOBL c256_3fe0000000000000<>(SB), RODATA|NOPTR, $32
 
 DATA c256_3fe0000003a23742<>+0(SB)/4, $0x03a23742
 DATA c256_3fe0000003a23742<>+4(SB)/4, $0x3fe00000
@@ -1156,6 +2777,16 @@ DATA c256_3fe6a09e667f3bcd<>+24(SB)/4, $0x667f3bcd
 DATA c256_3fe6a09e667f3bcd<>+28(SB)/4, $0x3fe6a09e
 GLOBL c256_3fe6a09e667f3bcd<>(SB), RODATA|NOPTR, $32
 
+DATA c256_3fe84e44a080e9f2<>+0(SB)/4, $0xa080e9f2
+DATA c256_3fe84e44a080e9f2<>+4(SB)/4, $0x3fe84e44
+DATA c256_3fe84e44a080e9f2<>+8(SB)/4, $0xa080e9f2
+DATA c256_3fe84e44a080e9f2<>+12(SB)/4, $0x3fe84e44
+DATA c256_3fe84e44a080e9f2<>+16(SB)/4, $0xa080e9f2
+DATA c256_3fe84e44a080e9f2<>+20(SB)/4, $0x3fe84e44
+DATA c256_3fe84e44a080e9f2<>+24(SB)/4, $0xa080e9f2
+DATA c256_3fe84e44a080e9f2<>+28(SB)/4, $0x3fe84e44
+GLOBL c256_3fe84e44a080e9f2<>(SB), RODATA|NOPTR, $32
+
 DATA c256_3ff0000000000000<>+0(SB)/4, $0x00000000
 DATA c256_3ff0000000000000<>+4(SB)/4, $0x3ff00000
 DATA c256_3ff0000000000000<>+8(SB)/4, $0x00000000
@@ -1176,6 +2807,16 @@ DATA c256_3ff71547652b82fe<>+24(SB)/4, $0x652b82fe
 DATA c256_3ff71547652b82fe<>+28(SB)/4, $0x3ff71547
 GLOBL c256_3ff71547652b82fe<>(SB), RODATA|NOPTR, $32
 
+DATA c256_3ff9884533d43651<>+0(SB)/4, $0x33d43651
+DATA c256_3ff9884533d43651<>+4(SB)/4, $0x3ff98845
+DATA c256_3ff9884533d43651<>+8(SB)/4, $0x33d43651
+DATA c256_3ff9884533d43651<>+12(SB)/4, $0x3ff98845
+DATA c256_3ff9884533d43651<>+16(SB)/4, $0x33d43651
+DATA c256_3ff9884533d43651<>+20(SB)/4, $0x3ff98845
+DATA c256_3ff9884533d43651<>+24(SB)/4, $0x33d43651
+DATA c256_3ff9884533d43651<>+28(SB)/4, $0x3ff98845
+GLOBL c256_3ff9884533d43651<>(SB), RODATA|NOPTR, $32
+
 DATA c256_4000000000000000<>+0(SB)/4, $0x00000000
 DATA c256_4000000000000000<>+4(SB)/4, $0x40000000
 DATA c256_4000000000000000<>+8(SB)/4, $0x00000000
@@ -1185,6 +2826,26 @@ DATA c256_4000000000000000<>+20(SB)/4, $0x40000000
 DATA c256_4000000000000000<>+24(SB)/4, $0x00000000
 DATA c256_4000000000000000<>+28(SB)/4, $0x40000000
 GLOBL c256_4000000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_4008000000000000<>+0(SB)/4, $0x00000000
+DATA c256_4008000000000000<>+4(SB)/4, $0x40080000
+DATA c256_4008000000000000<>+8(SB)/4, $0x00000000
+DATA c256_4008000000000000<>+12(SB)/4, $0x40080000
+DATA c256_4008000000000000<>+16(SB)/4, $0x00000000
+DATA c256_4008000000000000<>+20(SB)/4, $0x40080000
+DATA c256_4008000000000000<>+24(SB)/4, $0x00000000
+DATA c256_4008000000000000<>+28(SB)/4, $0x40080000
+GLOBL c256_4008000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_4011000000000000<>+0(SB)/4, $0x00000000
+DATA c256_4011000000000000<>+4(SB)/4, $0x40110000
+DATA c256_4011000000000000<>+8(SB)/4, $0x00000000
+DATA c256_4011000000000000<>+12(SB)/4, $0x40110000
+DATA c256_4011000000000000<>+16(SB)/4, $0x00000000
+DATA c256_4011000000000000<>+20(SB)/4, $0x40110000
+DATA c256_4011000000000000<>+24(SB)/4, $0x00000000
+DATA c256_4011000000000000<>+28(SB)/4, $0x40110000
+GLOBL c256_4011000000000000<>(SB), RODATA|NOPTR, $32
 
 DATA c256_4330000000000000<>+0(SB)/4, $0x00000000
 DATA c256_4330000000000000<>+4(SB)/4, $0x43300000
@@ -1215,6 +2876,86 @@ DATA c256_4338000000000000<>+20(SB)/4, $0x43380000
 DATA c256_4338000000000000<>+24(SB)/4, $0x00000000
 DATA c256_4338000000000000<>+28(SB)/4, $0x43380000
 GLOBL c256_4338000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_7fffffffffffffff<>+0(SB)/4, $0xffffffff
+DATA c256_7fffffffffffffff<>+4(SB)/4, $0x7fffffff
+DATA c256_7fffffffffffffff<>+8(SB)/4, $0xffffffff
+DATA c256_7fffffffffffffff<>+12(SB)/4, $0x7fffffff
+DATA c256_7fffffffffffffff<>+16(SB)/4, $0xffffffff
+DATA c256_7fffffffffffffff<>+20(SB)/4, $0x7fffffff
+DATA c256_7fffffffffffffff<>+24(SB)/4, $0xffffffff
+DATA c256_7fffffffffffffff<>+28(SB)/4, $0x7fffffff
+GLOBL c256_7fffffffffffffff<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bf2a41c416050d77<>+0(SB)/4, $0x16050d77
+DATA c256_bf2a41c416050d77<>+4(SB)/4, $0xbf2a41c4
+DATA c256_bf2a41c416050d77<>+8(SB)/4, $0x16050d77
+DATA c256_bf2a41c416050d77<>+12(SB)/4, $0xbf2a41c4
+DATA c256_bf2a41c416050d77<>+16(SB)/4, $0x16050d77
+DATA c256_bf2a41c416050d77<>+20(SB)/4, $0xbf2a41c4
+DATA c256_bf2a41c416050d77<>+24(SB)/4, $0x16050d77
+DATA c256_bf2a41c416050d77<>+28(SB)/4, $0xbf2a41c4
+GLOBL c256_bf2a41c416050d77<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bf3a66f2dd8b393c<>+0(SB)/4, $0xdd8b393c
+DATA c256_bf3a66f2dd8b393c<>+4(SB)/4, $0xbf3a66f2
+DATA c256_bf3a66f2dd8b393c<>+8(SB)/4, $0xdd8b393c
+DATA c256_bf3a66f2dd8b393c<>+12(SB)/4, $0xbf3a66f2
+DATA c256_bf3a66f2dd8b393c<>+16(SB)/4, $0xdd8b393c
+DATA c256_bf3a66f2dd8b393c<>+20(SB)/4, $0xbf3a66f2
+DATA c256_bf3a66f2dd8b393c<>+24(SB)/4, $0xdd8b393c
+DATA c256_bf3a66f2dd8b393c<>+28(SB)/4, $0xbf3a66f2
+GLOBL c256_bf3a66f2dd8b393c<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bf486c6422042ef2<>+0(SB)/4, $0x22042ef2
+DATA c256_bf486c6422042ef2<>+4(SB)/4, $0xbf486c64
+DATA c256_bf486c6422042ef2<>+8(SB)/4, $0x22042ef2
+DATA c256_bf486c6422042ef2<>+12(SB)/4, $0xbf486c64
+DATA c256_bf486c6422042ef2<>+16(SB)/4, $0x22042ef2
+DATA c256_bf486c6422042ef2<>+20(SB)/4, $0xbf486c64
+DATA c256_bf486c6422042ef2<>+24(SB)/4, $0x22042ef2
+DATA c256_bf486c6422042ef2<>+28(SB)/4, $0xbf486c64
+GLOBL c256_bf486c6422042ef2<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bf93d2cb8df87563<>+0(SB)/4, $0x8df87563
+DATA c256_bf93d2cb8df87563<>+4(SB)/4, $0xbf93d2cb
+DATA c256_bf93d2cb8df87563<>+8(SB)/4, $0x8df87563
+DATA c256_bf93d2cb8df87563<>+12(SB)/4, $0xbf93d2cb
+DATA c256_bf93d2cb8df87563<>+16(SB)/4, $0x8df87563
+DATA c256_bf93d2cb8df87563<>+20(SB)/4, $0xbf93d2cb
+DATA c256_bf93d2cb8df87563<>+24(SB)/4, $0x8df87563
+DATA c256_bf93d2cb8df87563<>+28(SB)/4, $0xbf93d2cb
+GLOBL c256_bf93d2cb8df87563<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bfcc39de271227a4<>+0(SB)/4, $0x271227a4
+DATA c256_bfcc39de271227a4<>+4(SB)/4, $0xbfcc39de
+DATA c256_bfcc39de271227a4<>+8(SB)/4, $0x271227a4
+DATA c256_bfcc39de271227a4<>+12(SB)/4, $0xbfcc39de
+DATA c256_bfcc39de271227a4<>+16(SB)/4, $0x271227a4
+DATA c256_bfcc39de271227a4<>+20(SB)/4, $0xbfcc39de
+DATA c256_bfcc39de271227a4<>+24(SB)/4, $0x271227a4
+DATA c256_bfcc39de271227a4<>+28(SB)/4, $0xbfcc39de
+GLOBL c256_bfcc39de271227a4<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bfe0000000000000<>+0(SB)/4, $0x00000000
+DATA c256_bfe0000000000000<>+4(SB)/4, $0xbfe00000
+DATA c256_bfe0000000000000<>+8(SB)/4, $0x00000000
+DATA c256_bfe0000000000000<>+12(SB)/4, $0xbfe00000
+DATA c256_bfe0000000000000<>+16(SB)/4, $0x00000000
+DATA c256_bfe0000000000000<>+20(SB)/4, $0xbfe00000
+DATA c256_bfe0000000000000<>+24(SB)/4, $0x00000000
+DATA c256_bfe0000000000000<>+28(SB)/4, $0xbfe00000
+GLOBL c256_bfe0000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_bfe4011029e2ef29<>+0(SB)/4, $0x29e2ef29
+DATA c256_bfe4011029e2ef29<>+4(SB)/4, $0xbfe40110
+DATA c256_bfe4011029e2ef29<>+8(SB)/4, $0x29e2ef29
+DATA c256_bfe4011029e2ef29<>+12(SB)/4, $0xbfe40110
+DATA c256_bfe4011029e2ef29<>+16(SB)/4, $0x29e2ef29
+DATA c256_bfe4011029e2ef29<>+20(SB)/4, $0xbfe40110
+DATA c256_bfe4011029e2ef29<>+24(SB)/4, $0x29e2ef29
+DATA c256_bfe4011029e2ef29<>+28(SB)/4, $0xbfe40110
+GLOBL c256_bfe4011029e2ef29<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/4, $0xffffffff
 DATA tailmask<>+4(SB)/4, $0xffffffff

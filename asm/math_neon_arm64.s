@@ -146,15 +146,15 @@ TEXT ·logNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fd999a7a9ca3c14, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe555554fd93849, R0
-	VDUP R0, V9.D2
-	MOVD $0x3fce2f722346f853, R0
-	VDUP R0, V10.D2
-	MOVD $0x3fd2438d2dc7ee36, R0
-	VDUP R0, V11.D2
 	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fd999a7a9ca3c14, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fe555554fd93849, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fce2f722346f853, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fd2438d2dc7ee36, R0
 	VDUP R0, V12.D2
 	MOVD $0x7f7fffff, R0
 	VDUP R0, V13.S2
@@ -181,17 +181,17 @@ l2:
 	VAND V6.B16, V1.B16, V1.B16
 	VADD V2.D2, V1.D2, V1.D2
 	WORD $0x4ee7d421 // fsub v1.2d, v1.2d, v7.2d
+	WORD $0x6e68de31 // fmul v17.2d, v17.2d, v8.2d
 	WORD $0x4e63d432 // fadd v18.2d, v1.2d, v3.2d
 	WORD $0x6e72fc21 // fdiv v1.2d, v1.2d, v18.2d
 	WORD $0x6e61dc32 // fmul v18.2d, v1.2d, v1.2d
-	WORD $0x6e68de53 // fmul v19.2d, v18.2d, v8.2d
-	WORD $0x4e69d673 // fadd v19.2d, v19.2d, v9.2d
-	WORD $0x6e6ade54 // fmul v20.2d, v18.2d, v10.2d
-	WORD $0x4e6bd694 // fadd v20.2d, v20.2d, v11.2d
+	WORD $0x6e69de53 // fmul v19.2d, v18.2d, v9.2d
+	WORD $0x4e6ad673 // fadd v19.2d, v19.2d, v10.2d
+	WORD $0x6e6bde54 // fmul v20.2d, v18.2d, v11.2d
+	WORD $0x4e6cd694 // fadd v20.2d, v20.2d, v12.2d
 	WORD $0x6e72de55 // fmul v21.2d, v18.2d, v18.2d
 	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
 	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
-	WORD $0x6e6cde31 // fmul v17.2d, v17.2d, v12.2d
 	WORD $0x4e61d434 // fadd v20.2d, v1.2d, v1.2d
 	WORD $0x6e72dc21 // fmul v1.2d, v1.2d, v18.2d
 	WORD $0x6e73dc21 // fmul v1.2d, v1.2d, v19.2d
@@ -234,22 +234,22 @@ part2:
 	VAND V6.B16, V1.B16, V1.B16
 	VADD V2.D2, V1.D2, V1.D2
 	WORD $0x4ee7d421 // fsub v1.2d, v1.2d, v7.2d
-	WORD $0x4e63d422 // fadd v2.2d, v1.2d, v3.2d
-	WORD $0x6e62fc21 // fdiv v1.2d, v1.2d, v2.2d
-	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
-	WORD $0x6e68dc43 // fmul v3.2d, v2.2d, v8.2d
-	WORD $0x4e69d463 // fadd v3.2d, v3.2d, v9.2d
-	WORD $0x6e6adc45 // fmul v5.2d, v2.2d, v10.2d
-	WORD $0x4e6bd4a5 // fadd v5.2d, v5.2d, v11.2d
-	WORD $0x6e62dc46 // fmul v6.2d, v2.2d, v2.2d
+	WORD $0x6e68dc82 // fmul v2.2d, v4.2d, v8.2d
+	WORD $0x4e63d423 // fadd v3.2d, v1.2d, v3.2d
+	WORD $0x6e63fc21 // fdiv v1.2d, v1.2d, v3.2d
+	WORD $0x6e61dc23 // fmul v3.2d, v1.2d, v1.2d
+	WORD $0x6e69dc64 // fmul v4.2d, v3.2d, v9.2d
+	WORD $0x4e6ad484 // fadd v4.2d, v4.2d, v10.2d
+	WORD $0x6e6bdc65 // fmul v5.2d, v3.2d, v11.2d
+	WORD $0x4e6cd4a5 // fadd v5.2d, v5.2d, v12.2d
+	WORD $0x6e63dc66 // fmul v6.2d, v3.2d, v3.2d
 	WORD $0x6e65dcc5 // fmul v5.2d, v6.2d, v5.2d
-	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	WORD $0x6e6cdc84 // fmul v4.2d, v4.2d, v12.2d
+	WORD $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
 	WORD $0x4e61d425 // fadd v5.2d, v1.2d, v1.2d
-	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD $0x6e64dc21 // fmul v1.2d, v1.2d, v4.2d
 	WORD $0x4e61d4a1 // fadd v1.2d, v5.2d, v1.2d
-	WORD $0x4e61d481 // fadd v1.2d, v4.2d, v1.2d
+	WORD $0x4e61d441 // fadd v1.2d, v2.2d, v1.2d
 	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
 	WORD $0x2eade402 // fcmgt v2.2s, v0.2s, v13.2s
 	VMOV V2.B8, V2.B8
@@ -608,6 +608,787 @@ part4:
 l1:
 	RET
 
+// LeakyReLU does, for each of n elements of dst, x:
+//
+// 	dst = slope·x where 0 > x, else x
+//
+// func leakyReLUNEON(n int, dst *float32, x *float32, slope float32)
+TEXT ·leakyReLUNEON(SB), $128-28
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVWU slope+24(FP), R3
+	VDUP R3, V0.S4
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l0
+
+l2:
+	FMOVQ (R2), F1
+	WORD $0x6ea1e443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6e21dc04 // fmul v4.4s, v0.4s, v1.4s
+	VBSL V1.B16, V4.B16, V3.B16
+	FMOVQ F3, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part2
+
+part3:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ (R2), F1
+
+part2:
+	WORD $0x6ea1e442 // fcmgt v2.4s, v2.4s, v1.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VBSL V1.B16, V0.B16, V2.B16
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS F2, (R1)
+	B part5
+
+part6:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R0
+	VST1 V2.S[2], (R0)
+	B part5
+
+part4:
+	FMOVQ F2, (R1)
+
+part5:
+
+l1:
+	RET
+
+// ELU does, for each of n elements of dst, x:
+//
+// 	dst = x where x > 0, else alpha·(e^x - 1)
+//
+// func eluNEON(n int, dst *float32, x *float32, alpha float32)
+TEXT ·eluNEON(SB), $128-28
+	MOVD $0xc2d20000, R0
+	VDUP R0, V2.S2
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V6.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V8.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V11.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V13.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V14.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V15.D2
+	MOVD $0x80000000, R0
+	VDUP R0, V16.S2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVWU alpha+24(FP), R3
+	VDUP R3, V0.S2
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l1
+
+l4:
+
+l0:
+	FMOVD (R2), F1
+	WORD $0x2ea3e424 // fcmgt v4.2s, v1.2s, v3.2s
+	VBSL V1.B8, V3.B8, V4.B8
+	WORD $0x2ea4e445 // fcmgt v5.2s, v2.2s, v4.2s
+	VBSL V4.B8, V2.B8, V5.B8
+	WORD $0x0e617804 // fcvtl v4.2d, v0.2s
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x6e66dcb1 // fmul v17.2d, v5.2d, v6.2d
+	WORD $0x4e67d631 // fadd v17.2d, v17.2d, v7.2d
+	WORD $0x4ee7d632 // fsub v18.2d, v17.2d, v7.2d
+	WORD $0x6e68de52 // fmul v18.2d, v18.2d, v8.2d
+	WORD $0x4ef2d4a5 // fsub v5.2d, v5.2d, v18.2d
+	VSHL $0x34, V17.D2, V17.D2
+	VADD V17.D2, V9.D2, V17.D2
+	WORD $0x6e65dcb2 // fmul v18.2d, v5.2d, v5.2d
+	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
+	WORD $0x6e6adcb4 // fmul v20.2d, v5.2d, v10.2d
+	WORD $0x4e6bd694 // fadd v20.2d, v20.2d, v11.2d
+	WORD $0x6e6cdcb5 // fmul v21.2d, v5.2d, v12.2d
+	WORD $0x4e6dd6b5 // fadd v21.2d, v21.2d, v13.2d
+	WORD $0x6e6edcb6 // fmul v22.2d, v5.2d, v14.2d
+	WORD $0x4e6fd6d6 // fadd v22.2d, v22.2d, v15.2d
+	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
+	WORD $0x4e74d4a5 // fadd v5.2d, v5.2d, v20.2d
+	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
+	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
+	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x4e72d4a5 // fadd v5.2d, v5.2d, v18.2d
+	WORD $0x6e65de25 // fmul v5.2d, v17.2d, v5.2d
+	WORD $0x4ee9d631 // fsub v17.2d, v17.2d, v9.2d
+	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x0e616884 // fcvtn v4.2s, v4.2d
+	VAND V16.B8, V1.B8, V5.B8
+	VORR V5.B8, V4.B8, V4.B8
+	WORD $0x2ea3e425 // fcmgt v5.2s, v1.2s, v3.2s
+	VMOV V5.B8, V5.B8
+	VBSL V4.B8, V1.B8, V5.B8
+	FMOVD F5, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l4
+
+l1:
+	CBZ R6, l2
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+
+part1:
+	FMOVD F0, (R7)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+
+part3:
+	FMOVD (R2), F1
+
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l0
+
+l3:
+	RET
+
+// Softplus does, for each of n elements of dst, x:
+//
+// 	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
+//
+// func softplusNEON(n int, dst *float32, x *float32)
+TEXT ·softplusNEON(SB), $128-24
+	MOVD $0xc2d20000, R0
+	VDUP R0, V1.S2
+	MOVD $0x80000000, R0
+	VDUP R0, V2.S2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V5.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V6.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V7.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V10.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V13.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fda827999fcef32, R0
+	VDUP R0, V15.D2
+	MOVD $0x3fe0000000000000, R0
+	VDUP R0, V16.D2
+	MOVD $0x4000000000000000, R0
+	VDUP R0, V17.D2
+	MOVD $0x3fd999a7a9ca3c14, R0
+	VDUP R0, V18.D2
+	MOVD $0x3fe555554fd93849, R0
+	VDUP R0, V19.D2
+	MOVD $0x3fce2f722346f853, R0
+	VDUP R0, V20.D2
+	MOVD $0x3fd2438d2dc7ee36, R0
+	VDUP R0, V21.D2
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l1
+
+l4:
+
+l0:
+	FMOVD (R2), F0
+	VORR V2.B8, V0.B8, V3.B8
+	WORD $0x2ea3e424 // fcmgt v4.2s, v1.2s, v3.2s
+	VBSL V3.B8, V1.B8, V4.B8
+	WORD $0x0e617883 // fcvtl v3.2d, v4.2s
+	WORD $0x6e65dc64 // fmul v4.2d, v3.2d, v5.2d
+	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD $0x4ee6d496 // fsub v22.2d, v4.2d, v6.2d
+	WORD $0x6e67ded6 // fmul v22.2d, v22.2d, v7.2d
+	WORD $0x4ef6d463 // fsub v3.2d, v3.2d, v22.2d
+	WORD $0x6e63dc76 // fmul v22.2d, v3.2d, v3.2d
+	WORD $0x6e76ded7 // fmul v23.2d, v22.2d, v22.2d
+	WORD $0x6e69dc78 // fmul v24.2d, v3.2d, v9.2d
+	WORD $0x4e6ad718 // fadd v24.2d, v24.2d, v10.2d
+	WORD $0x6e6bdc79 // fmul v25.2d, v3.2d, v11.2d
+	WORD $0x4e6cd739 // fadd v25.2d, v25.2d, v12.2d
+	WORD $0x6e6ddc7a // fmul v26.2d, v3.2d, v13.2d
+	WORD $0x4e6ed75a // fadd v26.2d, v26.2d, v14.2d
+	WORD $0x6e78ded8 // fmul v24.2d, v22.2d, v24.2d
+	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
+	WORD $0x6e7aded6 // fmul v22.2d, v22.2d, v26.2d
+	WORD $0x4e76d736 // fadd v22.2d, v25.2d, v22.2d
+	WORD $0x6e76def6 // fmul v22.2d, v23.2d, v22.2d
+	WORD $0x4e76d463 // fadd v3.2d, v3.2d, v22.2d
+	WORD $0x4e63d503 // fadd v3.2d, v8.2d, v3.2d
+	VSHL $0x34, V4.D2, V4.D2
+	VADD V4.D2, V3.D2, V3.D2
+	WORD $0x6eefe464 // fcmgt v4.2d, v3.2d, v15.2d
+	WORD $0x4ee8d476 // fsub v22.2d, v3.2d, v8.2d
+	WORD $0x6e70ded6 // fmul v22.2d, v22.2d, v16.2d
+	VMOV V4.B16, V23.B16
+	VBSL V3.B16, V22.B16, V23.B16
+	VAND V7.B16, V4.B16, V3.B16
+	WORD $0x4e71d6e4 // fadd v4.2d, v23.2d, v17.2d
+	WORD $0x6e64fee4 // fdiv v4.2d, v23.2d, v4.2d
+	WORD $0x6e64dc96 // fmul v22.2d, v4.2d, v4.2d
+	WORD $0x6e72ded7 // fmul v23.2d, v22.2d, v18.2d
+	WORD $0x4e73d6f7 // fadd v23.2d, v23.2d, v19.2d
+	WORD $0x6e74ded8 // fmul v24.2d, v22.2d, v20.2d
+	WORD $0x4e75d718 // fadd v24.2d, v24.2d, v21.2d
+	WORD $0x6e76ded9 // fmul v25.2d, v22.2d, v22.2d
+	WORD $0x6e78df38 // fmul v24.2d, v25.2d, v24.2d
+	WORD $0x4e78d6f7 // fadd v23.2d, v23.2d, v24.2d
+	WORD $0x4e64d498 // fadd v24.2d, v4.2d, v4.2d
+	WORD $0x6e76dc84 // fmul v4.2d, v4.2d, v22.2d
+	WORD $0x6e77dc84 // fmul v4.2d, v4.2d, v23.2d
+	WORD $0x4e64d704 // fadd v4.2d, v24.2d, v4.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x0ea0e804 // fcmlt v4.2s, v0.2s, #0.0
+	WORD $0x0e641c04 // bic v4.8b, v0.8b, v4.8b
+	WORD $0x0e617880 // fcvtl v0.2d, v4.2s
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
+	FMOVD F0, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l4
+
+l1:
+	CBZ R6, l2
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+
+part1:
+	FMOVD F0, (R7)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F0
+	B part4
+
+part3:
+	FMOVD (R2), F0
+
+part4:
+	FMOVD F0, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l0
+
+l3:
+	RET
+
+// GELU does, for each of n elements of dst, x:
+//
+// 	dst = x·Φ(x)
+//
+// func geluNEON(n int, dst *float32, x *float32)
+TEXT ·geluNEON(SB), $128-24
+	MOVD $0xc1700000, R0
+	VDUP R0, V0.S2
+	MOVD $0x41700000, R0
+	VDUP R0, V3.S2
+	MOVD $0x7fffffffffffffff, R0
+	VDUP R0, V4.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V5.D2
+	MOVD $0x4011000000000000, R0
+	VDUP R0, V6.D2
+	MOVD $0xbfe4011029e2ef29, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fe84e44a080e9f2, R0
+	VDUP R0, V8.D2
+	MOVD $0xbfcc39de271227a4, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fdac43d638ae085, R0
+	VDUP R0, V10.D2
+	MOVD $0xbf93d2cb8df87563, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fb5d463b14077c0, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f61a1dd7bc7b102, R0
+	VDUP R0, V13.D2
+	MOVD $0xbf486c6422042ef2, R0
+	VDUP R0, V14.D2
+	MOVD $0xbf2a41c416050d77, R0
+	VDUP R0, V15.D2
+	MOVD $0xbf3a66f2dd8b393c, R0
+	VDUP R0, V16.D2
+	MOVD $0x3efd3d05394ae99a, R0
+	VDUP R0, V17.D2
+	MOVD $0x3f124b4632e095f0, R0
+	VDUP R0, V18.D2
+	MOVD $0xbfe0000000000000, R0
+	VDUP R0, V19.D2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V20.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V21.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l1
+
+l4:
+
+l0:
+	FMOVD (R2), F1
+	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
+	VBSL V1.B8, V0.B8, V2.B8
+	WORD $0x2ea3e441 // fcmgt v1.2s, v2.2s, v3.2s
+	VBSL V2.B8, V3.B8, V1.B8
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	VAND V4.B16, V1.B16, V22.B16
+	WORD $0x4e66d6d7 // fadd v23.2d, v22.2d, v6.2d
+	WORD $0x6e77fcb7 // fdiv v23.2d, v5.2d, v23.2d
+	WORD $0x4ee6d6d6 // fsub v22.2d, v22.2d, v6.2d
+	WORD $0x6e77ded6 // fmul v22.2d, v22.2d, v23.2d
+	WORD $0x6e76ded8 // fmul v24.2d, v22.2d, v22.2d
+	WORD $0x6e78df19 // fmul v25.2d, v24.2d, v24.2d
+	WORD $0x6e67deda // fmul v26.2d, v22.2d, v7.2d
+	WORD $0x4e68d75a // fadd v26.2d, v26.2d, v8.2d
+	WORD $0x6e69dedb // fmul v27.2d, v22.2d, v9.2d
+	WORD $0x4e6ad77b // fadd v27.2d, v27.2d, v10.2d
+	WORD $0x6e7bdf1b // fmul v27.2d, v24.2d, v27.2d
+	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x6e6bdedb // fmul v27.2d, v22.2d, v11.2d
+	WORD $0x4e6cd77b // fadd v27.2d, v27.2d, v12.2d
+	WORD $0x6e6ddedc // fmul v28.2d, v22.2d, v13.2d
+	WORD $0x4e6ed79c // fadd v28.2d, v28.2d, v14.2d
+	WORD $0x6e7cdf1c // fmul v28.2d, v24.2d, v28.2d
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	WORD $0x6e6fdedc // fmul v28.2d, v22.2d, v15.2d
+	WORD $0x4e70d79c // fadd v28.2d, v28.2d, v16.2d
+	WORD $0x6e71ded6 // fmul v22.2d, v22.2d, v17.2d
+	WORD $0x4e72d6d6 // fadd v22.2d, v22.2d, v18.2d
+	WORD $0x6e76df16 // fmul v22.2d, v24.2d, v22.2d
+	WORD $0x4e76d796 // fadd v22.2d, v28.2d, v22.2d
+	WORD $0x6e76df36 // fmul v22.2d, v25.2d, v22.2d
+	WORD $0x4e76d776 // fadd v22.2d, v27.2d, v22.2d
+	WORD $0x6e76df36 // fmul v22.2d, v25.2d, v22.2d
+	WORD $0x4e76d756 // fadd v22.2d, v26.2d, v22.2d
+	WORD $0x6e61dc38 // fmul v24.2d, v1.2d, v1.2d
+	WORD $0x6e73df18 // fmul v24.2d, v24.2d, v19.2d
+	WORD $0x6e74df19 // fmul v25.2d, v24.2d, v20.2d
+	WORD $0x4e75d739 // fadd v25.2d, v25.2d, v21.2d
+	WORD $0x4ef5d73a // fsub v26.2d, v25.2d, v21.2d
+	MOVD $0x3fe62e42fefa39ef, R9
+	VDUP R9, V27.D2
+	WORD $0x6e7bdf5a // fmul v26.2d, v26.2d, v27.2d
+	WORD $0x4efad718 // fsub v24.2d, v24.2d, v26.2d
+	WORD $0x6e78df1a // fmul v26.2d, v24.2d, v24.2d
+	WORD $0x6e7adf5b // fmul v27.2d, v26.2d, v26.2d
+	MOVD $0x3fc555554433c3ec, R9
+	VDUP R9, V28.D2
+	WORD $0x6e7cdf1c // fmul v28.2d, v24.2d, v28.2d
+	MOVD $0x3fe0000003a23742, R9
+	VDUP R9, V29.D2
+	WORD $0x4e7dd79c // fadd v28.2d, v28.2d, v29.2d
+	MOVD $0x3f8111270b2ef32a, R9
+	VDUP R9, V29.D2
+	WORD $0x6e7ddf1d // fmul v29.2d, v24.2d, v29.2d
+	MOVD $0x3fa55548dc49937b, R9
+	VDUP R9, V30.D2
+	WORD $0x4e7ed7bd // fadd v29.2d, v29.2d, v30.2d
+	MOVD $0x3f29f08962453604, R9
+	VDUP R9, V30.D2
+	WORD $0x6e7edf1e // fmul v30.2d, v24.2d, v30.2d
+	MOVD $0x3f56d8d06d57f43f, R9
+	VDUP R9, V31.D2
+	WORD $0x4e7fd7de // fadd v30.2d, v30.2d, v31.2d
+	WORD $0x6e7cdf5c // fmul v28.2d, v26.2d, v28.2d
+	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
+	WORD $0x6e7edf5a // fmul v26.2d, v26.2d, v30.2d
+	WORD $0x4e7ad7ba // fadd v26.2d, v29.2d, v26.2d
+	WORD $0x6e7adf7a // fmul v26.2d, v27.2d, v26.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e78d4b8 // fadd v24.2d, v5.2d, v24.2d
+	VSHL $0x34, V25.D2, V25.D2
+	VADD V25.D2, V24.D2, V24.D2
+	WORD $0x6e76def6 // fmul v22.2d, v23.2d, v22.2d
+	WORD $0x6e76df16 // fmul v22.2d, v24.2d, v22.2d
+	VEOR V23.B16, V23.B16, V23.B16
+	WORD $0x6ee1e6e1 // fcmgt v1.2d, v23.2d, v1.2d
+	WORD $0x4ef6d4b7 // fsub v23.2d, v5.2d, v22.2d
+	VBSL V23.B16, V22.B16, V1.B16
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e61dc41 // fmul v1.2d, v2.2d, v1.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	FMOVD F1, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l4
+
+l1:
+	CBZ R6, l2
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+
+part1:
+	FMOVD F0, (R7)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+
+part3:
+	FMOVD (R2), F1
+
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l0
+
+l3:
+	RET
+
+// GELUTanh does, for each of n elements of dst, x:
+//
+// 	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
+//
+// func geluTanhNEON(n int, dst *float32, x *float32)
+TEXT ·geluTanhNEON(SB), $128-24
+	MOVD $0xc1300000, R0
+	VDUP R0, V0.S2
+	MOVD $0x41300000, R0
+	VDUP R0, V3.S2
+	MOVD $0x3ff9884533d43651, R0
+	VDUP R0, V4.D2
+	MOVD $0x3fb2444f2a4d8b4b, R0
+	VDUP R0, V5.D2
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V7.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V9.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V14.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V15.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V16.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l1
+
+l4:
+
+l0:
+	FMOVD (R2), F1
+	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
+	VBSL V1.B8, V0.B8, V2.B8
+	WORD $0x2ea3e441 // fcmgt v1.2s, v2.2s, v3.2s
+	VBSL V2.B8, V3.B8, V1.B8
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x6e61dc31 // fmul v17.2d, v1.2d, v1.2d
+	WORD $0x6e71dcb1 // fmul v17.2d, v5.2d, v17.2d
+	WORD $0x4e71d491 // fadd v17.2d, v4.2d, v17.2d
+	WORD $0x6e71dc21 // fmul v1.2d, v1.2d, v17.2d
+	WORD $0x4ee1d4c1 // fsub v1.2d, v6.2d, v1.2d
+	WORD $0x6e67dc31 // fmul v17.2d, v1.2d, v7.2d
+	WORD $0x4e68d631 // fadd v17.2d, v17.2d, v8.2d
+	WORD $0x4ee8d632 // fsub v18.2d, v17.2d, v8.2d
+	WORD $0x6e69de52 // fmul v18.2d, v18.2d, v9.2d
+	WORD $0x4ef2d421 // fsub v1.2d, v1.2d, v18.2d
+	WORD $0x6e61dc32 // fmul v18.2d, v1.2d, v1.2d
+	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
+	WORD $0x6e6bdc34 // fmul v20.2d, v1.2d, v11.2d
+	WORD $0x4e6cd694 // fadd v20.2d, v20.2d, v12.2d
+	WORD $0x6e6ddc35 // fmul v21.2d, v1.2d, v13.2d
+	WORD $0x4e6ed6b5 // fadd v21.2d, v21.2d, v14.2d
+	WORD $0x6e6fdc36 // fmul v22.2d, v1.2d, v15.2d
+	WORD $0x4e70d6d6 // fadd v22.2d, v22.2d, v16.2d
+	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
+	WORD $0x4e74d421 // fadd v1.2d, v1.2d, v20.2d
+	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
+	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
+	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
+	WORD $0x4e61d541 // fadd v1.2d, v10.2d, v1.2d
+	VSHL $0x34, V17.D2, V17.D2
+	VADD V17.D2, V1.D2, V1.D2
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4e61d541 // fadd v1.2d, v10.2d, v1.2d
+	WORD $0x6e61fc41 // fdiv v1.2d, v2.2d, v1.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	FMOVD F1, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l4
+
+l1:
+	CBZ R6, l2
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+
+part1:
+	FMOVD F0, (R7)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+
+part3:
+	FMOVD (R2), F1
+
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l0
+
+l3:
+	RET
+
+// SiLU does, for each of n elements of dst, x:
+//
+// 	dst = x/(1 + e^-x)
+//
+// func siLUNEON(n int, dst *float32, x *float32)
+TEXT ·siLUNEON(SB), $128-24
+	MOVD $0xc2dc0000, R0
+	VDUP R0, V0.S2
+	MOVD $0x80000000, R0
+	VDUP R0, V3.S2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V4.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V5.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V6.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V9.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V11.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V13.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l1
+
+l4:
+
+l0:
+	FMOVD (R2), F1
+	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
+	VBSL V1.B8, V0.B8, V2.B8
+	VEOR V3.B8, V2.B8, V1.B8
+	WORD $0x2ea1e40e // fcmgt v14.2s, v0.2s, v1.2s
+	VBSL V1.B8, V0.B8, V14.B8
+	WORD $0x0e6179c1 // fcvtl v1.2d, v14.2s
+	WORD $0x6e64dc2e // fmul v14.2d, v1.2d, v4.2d
+	WORD $0x4e65d5ce // fadd v14.2d, v14.2d, v5.2d
+	WORD $0x4ee5d5cf // fsub v15.2d, v14.2d, v5.2d
+	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
+	WORD $0x4eefd421 // fsub v1.2d, v1.2d, v15.2d
+	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
+	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
+	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cdc33 // fmul v19.2d, v1.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
+	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
+	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
+	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
+	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
+	VSHL $0x34, V14.D2, V14.D2
+	VADD V14.D2, V1.D2, V1.D2
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
+	WORD $0x6e61fc41 // fdiv v1.2d, v2.2d, v1.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	FMOVD F1, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l4
+
+l1:
+	CBZ R6, l2
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+
+part1:
+	FMOVD F0, (R7)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+
+part3:
+	FMOVD (R2), F1
+
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l0
+
+l3:
+	RET
+
 // DeriveReLU does, for each of n elements of dst, grad, y:
 //
 // 	dst = grad where y > 0, else 0
@@ -864,6 +1645,813 @@ part7:
 part8:
 
 l1:
+	RET
+
+// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad where y > 0, else slope·grad
+//
+// func deriveLeakyReLUNEON(n int, dst *float32, grad *float32, y *float32, slope float32)
+TEXT ·deriveLeakyReLUNEON(SB), $128-36
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD y+24(FP), R3
+	MOVWU slope+32(FP), R6
+	VDUP R6, V0.S4
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l0
+
+l2:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	WORD $0x6e21dc04 // fmul v4.4s, v0.4s, v1.4s
+	VBSL V4.B16, V1.B16, V2.B16
+	FMOVQ F2, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part2
+
+part3:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ (R2), F1
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F2
+	B part5
+
+part6:
+	FMOVD (R3), F2
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R2
+	VLD1 (R2), V2.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F2
+
+part5:
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VBSL V0.B16, V1.B16, V2.B16
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F2, (R1)
+	B part8
+
+part9:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R0
+	VST1 V2.S[2], (R0)
+	B part8
+
+part7:
+	FMOVQ F2, (R1)
+
+part8:
+
+l1:
+	RET
+
+// DeriveELU does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad where y > 0, else grad·(y + alpha)
+//
+// func deriveELUNEON(n int, dst *float32, grad *float32, y *float32, alpha float32)
+TEXT ·deriveELUNEON(SB), $128-36
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD y+24(FP), R3
+	MOVWU alpha+32(FP), R6
+	VDUP R6, V0.S4
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l0
+
+l2:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	WORD $0x6ea3e444 // fcmgt v4.4s, v2.4s, v3.4s
+	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
+	VBSL V2.B16, V1.B16, V4.B16
+	FMOVQ F4, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	ADD $+16, R3
+	SUB $+1, R6
+	CBNZ R6, l2
+
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x02, R0, part1
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part2
+
+part3:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+	B part2
+
+part1:
+	FMOVQ (R2), F1
+
+part2:
+	TBNZ $0x02, R0, part4
+	TBNZ $0x01, R0, part6
+	FMOVS (R3), F2
+	B part5
+
+part6:
+	FMOVD (R3), F2
+	TBZ $0x00, R0, part5
+	ADD $+8, R3, R2
+	VLD1 (R2), V2.S[2]
+	B part5
+
+part4:
+	FMOVQ (R3), F2
+
+part5:
+	WORD $0x6ea3e443 // fcmgt v3.4s, v2.4s, v3.4s
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	VMOV V3.B16, V2.B16
+	VBSL V0.B16, V1.B16, V2.B16
+	TBNZ $0x02, R0, part7
+	TBNZ $0x01, R0, part9
+	FMOVS F2, (R1)
+	B part8
+
+part9:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R0
+	VST1 V2.S[2], (R0)
+	B part8
+
+part7:
+	FMOVQ F2, (R1)
+
+part8:
+
+l1:
+	RET
+
+// DeriveSoftplus does, for each of n elements of dst, grad, y:
+//
+// 	dst = grad·(1 - e^-y)
+//
+// func deriveSoftplusNEON(n int, dst *float32, grad *float32, y *float32)
+TEXT ·deriveSoftplusNEON(SB), $128-32
+	MOVD $0x42d20000, R0
+	VDUP R0, V0.S2
+	MOVD $0x80000000, R0
+	VDUP R0, V2.S2
+	MOVD $0xc2d20000, R0
+	VDUP R0, V3.S2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V4.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V5.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V6.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V9.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V11.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V13.D2
+	VEOR V14.B16, V14.B16, V14.B16
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD y+24(FP), R3
+	MOVD $local-128(SP), R6
+	MOVD $+0, R7
+	MOVD $+0, R8
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l1
+
+l4:
+
+l0:
+	FMOVD (R3), F1
+	VEOR V2.B8, V1.B8, V1.B8
+	WORD $0x2ea0e42f // fcmgt v15.2s, v1.2s, v0.2s
+	VBSL V1.B8, V0.B8, V15.B8
+	WORD $0x2eafe461 // fcmgt v1.2s, v3.2s, v15.2s
+	VBSL V15.B8, V3.B8, V1.B8
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x6e64dc2f // fmul v15.2d, v1.2d, v4.2d
+	WORD $0x4e65d5ef // fadd v15.2d, v15.2d, v5.2d
+	WORD $0x4ee5d5f0 // fsub v16.2d, v15.2d, v5.2d
+	WORD $0x6e66de10 // fmul v16.2d, v16.2d, v6.2d
+	WORD $0x4ef0d421 // fsub v1.2d, v1.2d, v16.2d
+	VSHL $0x34, V15.D2, V15.D2
+	VADD V15.D2, V7.D2, V15.D2
+	WORD $0x6e61dc30 // fmul v16.2d, v1.2d, v1.2d
+	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
+	WORD $0x6e68dc32 // fmul v18.2d, v1.2d, v8.2d
+	WORD $0x4e69d652 // fadd v18.2d, v18.2d, v9.2d
+	WORD $0x6e6adc33 // fmul v19.2d, v1.2d, v10.2d
+	WORD $0x4e6bd673 // fadd v19.2d, v19.2d, v11.2d
+	WORD $0x6e6cdc34 // fmul v20.2d, v1.2d, v12.2d
+	WORD $0x4e6dd694 // fadd v20.2d, v20.2d, v13.2d
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
+	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
+	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x6e61dde1 // fmul v1.2d, v15.2d, v1.2d
+	WORD $0x4ee7d5ef // fsub v15.2d, v15.2d, v7.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	FMOVD (R2), F15
+	WORD $0x4ee1d5c1 // fsub v1.2d, v14.2d, v1.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	WORD $0x2e21dde1 // fmul v1.2s, v15.2s, v1.2s
+	FMOVD F1, (R1)
+	ADD $+8, R2
+	ADD $+8, R3
+	ADD $+8, R1
+	SUB $+1, R9
+	CBNZ R9, l4
+
+l1:
+	CBZ R7, l2
+	// the tail is done
+	FMOVD (R6), F0
+	TBNZ $0x01, R7, part1
+	FMOVS F0, (R8)
+	B part2
+
+part1:
+	FMOVD F0, (R8)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R7
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+
+part3:
+	FMOVD (R2), F1
+
+part4:
+	FMOVD F1, 8(R6)
+	MOVD R6, R2
+	ADD $+8, R2
+	TBNZ $0x01, R0, part5
+	FMOVS (R3), F1
+	B part6
+
+part5:
+	FMOVD (R3), F1
+
+part6:
+	FMOVD F1, 16(R6)
+	MOVD R6, R3
+	ADD $+16, R3
+	MOVD R1, R8
+	MOVD R6, R1
+	MOVD $+1, R9
+	B l0
+
+l3:
+	RET
+
+// DeriveGELU does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
+//
+// func deriveGELUNEON(n int, dst *float32, grad *float32, x *float32)
+TEXT ·deriveGELUNEON(SB), $128-32
+	MOVD $0xc1700000, R0
+	VDUP R0, V0.S2
+	MOVD $0x41700000, R0
+	VDUP R0, V1.S2
+	MOVD $0x7fffffffffffffff, R0
+	VDUP R0, V4.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V5.D2
+	MOVD $0x4011000000000000, R0
+	VDUP R0, V6.D2
+	MOVD $0xbfe4011029e2ef29, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fe84e44a080e9f2, R0
+	VDUP R0, V8.D2
+	MOVD $0xbfcc39de271227a4, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fdac43d638ae085, R0
+	VDUP R0, V10.D2
+	MOVD $0xbf93d2cb8df87563, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fb5d463b14077c0, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f61a1dd7bc7b102, R0
+	VDUP R0, V13.D2
+	MOVD $0xbf486c6422042ef2, R0
+	VDUP R0, V14.D2
+	MOVD $0xbf2a41c416050d77, R0
+	VDUP R0, V15.D2
+	MOVD $0xbf3a66f2dd8b393c, R0
+	VDUP R0, V16.D2
+	MOVD $0x3efd3d05394ae99a, R0
+	VDUP R0, V17.D2
+	MOVD $0x3f124b4632e095f0, R0
+	VDUP R0, V18.D2
+	MOVD $0xbfe0000000000000, R0
+	VDUP R0, V19.D2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V20.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V21.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD $local-128(SP), R6
+	MOVD $+0, R7
+	MOVD $+0, R8
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l1
+
+l4:
+
+l0:
+	FMOVD (R3), F2
+	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
+	VBSL V2.B8, V1.B8, V3.B8
+	WORD $0x2ea3e402 // fcmgt v2.2s, v0.2s, v3.2s
+	VBSL V3.B8, V0.B8, V2.B8
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	VAND V4.B16, V2.B16, V3.B16
+	WORD $0x4e66d476 // fadd v22.2d, v3.2d, v6.2d
+	WORD $0x6e76fcb6 // fdiv v22.2d, v5.2d, v22.2d
+	WORD $0x4ee6d463 // fsub v3.2d, v3.2d, v6.2d
+	WORD $0x6e76dc63 // fmul v3.2d, v3.2d, v22.2d
+	WORD $0x6e63dc77 // fmul v23.2d, v3.2d, v3.2d
+	WORD $0x6e77def8 // fmul v24.2d, v23.2d, v23.2d
+	WORD $0x6e67dc79 // fmul v25.2d, v3.2d, v7.2d
+	WORD $0x4e68d739 // fadd v25.2d, v25.2d, v8.2d
+	WORD $0x6e69dc7a // fmul v26.2d, v3.2d, v9.2d
+	WORD $0x4e6ad75a // fadd v26.2d, v26.2d, v10.2d
+	WORD $0x6e7adefa // fmul v26.2d, v23.2d, v26.2d
+	WORD $0x4e7ad739 // fadd v25.2d, v25.2d, v26.2d
+	WORD $0x6e6bdc7a // fmul v26.2d, v3.2d, v11.2d
+	WORD $0x4e6cd75a // fadd v26.2d, v26.2d, v12.2d
+	WORD $0x6e6ddc7b // fmul v27.2d, v3.2d, v13.2d
+	WORD $0x4e6ed77b // fadd v27.2d, v27.2d, v14.2d
+	WORD $0x6e7bdefb // fmul v27.2d, v23.2d, v27.2d
+	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x6e6fdc7b // fmul v27.2d, v3.2d, v15.2d
+	WORD $0x4e70d77b // fadd v27.2d, v27.2d, v16.2d
+	WORD $0x6e71dc63 // fmul v3.2d, v3.2d, v17.2d
+	WORD $0x4e72d463 // fadd v3.2d, v3.2d, v18.2d
+	WORD $0x6e63dee3 // fmul v3.2d, v23.2d, v3.2d
+	WORD $0x4e63d763 // fadd v3.2d, v27.2d, v3.2d
+	WORD $0x6e63df03 // fmul v3.2d, v24.2d, v3.2d
+	WORD $0x4e63d743 // fadd v3.2d, v26.2d, v3.2d
+	WORD $0x6e63df03 // fmul v3.2d, v24.2d, v3.2d
+	WORD $0x4e63d723 // fadd v3.2d, v25.2d, v3.2d
+	WORD $0x6e62dc57 // fmul v23.2d, v2.2d, v2.2d
+	WORD $0x6e73def7 // fmul v23.2d, v23.2d, v19.2d
+	WORD $0x6e74def8 // fmul v24.2d, v23.2d, v20.2d
+	WORD $0x4e75d718 // fadd v24.2d, v24.2d, v21.2d
+	WORD $0x4ef5d719 // fsub v25.2d, v24.2d, v21.2d
+	MOVD $0x3fe62e42fefa39ef, R10
+	VDUP R10, V26.D2
+	WORD $0x6e7adf39 // fmul v25.2d, v25.2d, v26.2d
+	WORD $0x4ef9d6f7 // fsub v23.2d, v23.2d, v25.2d
+	WORD $0x6e77def9 // fmul v25.2d, v23.2d, v23.2d
+	WORD $0x6e79df3a // fmul v26.2d, v25.2d, v25.2d
+	MOVD $0x3fc555554433c3ec, R10
+	VDUP R10, V27.D2
+	WORD $0x6e7bdefb // fmul v27.2d, v23.2d, v27.2d
+	MOVD $0x3fe0000003a23742, R10
+	VDUP R10, V28.D2
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	MOVD $0x3f8111270b2ef32a, R10
+	VDUP R10, V28.D2
+	WORD $0x6e7cdefc // fmul v28.2d, v23.2d, v28.2d
+	MOVD $0x3fa55548dc49937b, R10
+	VDUP R10, V29.D2
+	WORD $0x4e7dd79c // fadd v28.2d, v28.2d, v29.2d
+	MOVD $0x3f29f08962453604, R10
+	VDUP R10, V29.D2
+	WORD $0x6e7ddefd // fmul v29.2d, v23.2d, v29.2d
+	MOVD $0x3f56d8d06d57f43f, R10
+	VDUP R10, V30.D2
+	WORD $0x4e7ed7bd // fadd v29.2d, v29.2d, v30.2d
+	WORD $0x6e7bdf3b // fmul v27.2d, v25.2d, v27.2d
+	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
+	WORD $0x6e7ddf39 // fmul v25.2d, v25.2d, v29.2d
+	WORD $0x4e79d799 // fadd v25.2d, v28.2d, v25.2d
+	WORD $0x6e79df59 // fmul v25.2d, v26.2d, v25.2d
+	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e77d4b7 // fadd v23.2d, v5.2d, v23.2d
+	VSHL $0x34, V24.D2, V24.D2
+	VADD V24.D2, V23.D2, V23.D2
+	WORD $0x6e63dec3 // fmul v3.2d, v22.2d, v3.2d
+	WORD $0x6e63dee3 // fmul v3.2d, v23.2d, v3.2d
+	VEOR V22.B16, V22.B16, V22.B16
+	WORD $0x6ee2e6d6 // fcmgt v22.2d, v22.2d, v2.2d
+	WORD $0x4ee3d4b8 // fsub v24.2d, v5.2d, v3.2d
+	VBSL V24.B16, V3.B16, V22.B16
+	MOVD $0x3fd9884533d43651, R10
+	VDUP R10, V3.D2
+	WORD $0x6e63dc42 // fmul v2.2d, v2.2d, v3.2d
+	WORD $0x6e77dc42 // fmul v2.2d, v2.2d, v23.2d
+	WORD $0x4e62d6c2 // fadd v2.2d, v22.2d, v2.2d
+	FMOVD (R2), F3
+	WORD $0x0e616842 // fcvtn v2.2s, v2.2d
+	WORD $0x2e22dc62 // fmul v2.2s, v3.2s, v2.2s
+	FMOVD F2, (R1)
+	ADD $+8, R2
+	ADD $+8, R3
+	ADD $+8, R1
+	SUB $+1, R9
+	CBNZ R9, l4
+
+l1:
+	CBZ R7, l2
+	// the tail is done
+	FMOVD (R6), F0
+	TBNZ $0x01, R7, part1
+	FMOVS F0, (R8)
+	B part2
+
+part1:
+	FMOVD F0, (R8)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R7
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F2
+	B part4
+
+part3:
+	FMOVD (R2), F2
+
+part4:
+	FMOVD F2, 8(R6)
+	MOVD R6, R2
+	ADD $+8, R2
+	TBNZ $0x01, R0, part5
+	FMOVS (R3), F2
+	B part6
+
+part5:
+	FMOVD (R3), F2
+
+part6:
+	FMOVD F2, 16(R6)
+	MOVD R6, R3
+	ADD $+16, R3
+	MOVD R1, R8
+	MOVD R6, R1
+	MOVD $+1, R9
+	B l0
+
+l3:
+	RET
+
+// DeriveGELUTanh does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
+//
+// func deriveGELUTanhNEON(n int, dst *float32, grad *float32, x *float32)
+TEXT ·deriveGELUTanhNEON(SB), $128-32
+	MOVD $0xc1300000, R0
+	VDUP R0, V0.S2
+	MOVD $0x41300000, R0
+	VDUP R0, V1.S2
+	MOVD $0x3ff9884533d43651, R0
+	VDUP R0, V4.D2
+	MOVD $0x3fb2444f2a4d8b4b, R0
+	VDUP R0, V5.D2
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V7.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V9.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V14.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V15.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V16.D2
+	MOVD $0x4008000000000000, R0
+	VDUP R0, V17.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD $local-128(SP), R6
+	MOVD $+0, R7
+	MOVD $+0, R8
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l1
+
+l4:
+
+l0:
+	FMOVD (R3), F2
+	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
+	VBSL V2.B8, V1.B8, V3.B8
+	WORD $0x2ea3e402 // fcmgt v2.2s, v0.2s, v3.2s
+	VBSL V3.B8, V0.B8, V2.B8
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
+	WORD $0x6e63dca3 // fmul v3.2d, v5.2d, v3.2d
+	WORD $0x4e63d492 // fadd v18.2d, v4.2d, v3.2d
+	WORD $0x6e72dc52 // fmul v18.2d, v2.2d, v18.2d
+	WORD $0x4ef2d4d2 // fsub v18.2d, v6.2d, v18.2d
+	WORD $0x6e67de53 // fmul v19.2d, v18.2d, v7.2d
+	WORD $0x4e68d673 // fadd v19.2d, v19.2d, v8.2d
+	WORD $0x4ee8d674 // fsub v20.2d, v19.2d, v8.2d
+	WORD $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
+	WORD $0x4ef4d652 // fsub v18.2d, v18.2d, v20.2d
+	WORD $0x6e72de54 // fmul v20.2d, v18.2d, v18.2d
+	WORD $0x6e74de95 // fmul v21.2d, v20.2d, v20.2d
+	WORD $0x6e6bde56 // fmul v22.2d, v18.2d, v11.2d
+	WORD $0x4e6cd6d6 // fadd v22.2d, v22.2d, v12.2d
+	WORD $0x6e6dde57 // fmul v23.2d, v18.2d, v13.2d
+	WORD $0x4e6ed6f7 // fadd v23.2d, v23.2d, v14.2d
+	WORD $0x6e6fde58 // fmul v24.2d, v18.2d, v15.2d
+	WORD $0x4e70d718 // fadd v24.2d, v24.2d, v16.2d
+	WORD $0x6e76de96 // fmul v22.2d, v20.2d, v22.2d
+	WORD $0x4e76d652 // fadd v18.2d, v18.2d, v22.2d
+	WORD $0x6e78de94 // fmul v20.2d, v20.2d, v24.2d
+	WORD $0x4e74d6f4 // fadd v20.2d, v23.2d, v20.2d
+	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
+	WORD $0x4e74d652 // fadd v18.2d, v18.2d, v20.2d
+	WORD $0x4e72d552 // fadd v18.2d, v10.2d, v18.2d
+	VSHL $0x34, V19.D2, V19.D2
+	VADD V19.D2, V18.D2, V18.D2
+	WORD $0x4e72d552 // fadd v18.2d, v10.2d, v18.2d
+	WORD $0x6e72fd52 // fdiv v18.2d, v10.2d, v18.2d
+	WORD $0x6e63de23 // fmul v3.2d, v17.2d, v3.2d
+	WORD $0x4e63d483 // fadd v3.2d, v4.2d, v3.2d
+	WORD $0x6e63dc42 // fmul v2.2d, v2.2d, v3.2d
+	FMOVD (R2), F3
+	WORD $0x4ef2d553 // fsub v19.2d, v10.2d, v18.2d
+	WORD $0x6e73dc42 // fmul v2.2d, v2.2d, v19.2d
+	WORD $0x4e62d542 // fadd v2.2d, v10.2d, v2.2d
+	WORD $0x6e62de42 // fmul v2.2d, v18.2d, v2.2d
+	WORD $0x0e616842 // fcvtn v2.2s, v2.2d
+	WORD $0x2e22dc62 // fmul v2.2s, v3.2s, v2.2s
+	FMOVD F2, (R1)
+	ADD $+8, R2
+	ADD $+8, R3
+	ADD $+8, R1
+	SUB $+1, R9
+	CBNZ R9, l4
+
+l1:
+	CBZ R7, l2
+	// the tail is done
+	FMOVD (R6), F0
+	TBNZ $0x01, R7, part1
+	FMOVS F0, (R8)
+	B part2
+
+part1:
+	FMOVD F0, (R8)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R7
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F2
+	B part4
+
+part3:
+	FMOVD (R2), F2
+
+part4:
+	FMOVD F2, 8(R6)
+	MOVD R6, R2
+	ADD $+8, R2
+	TBNZ $0x01, R0, part5
+	FMOVS (R3), F2
+	B part6
+
+part5:
+	FMOVD (R3), F2
+
+part6:
+	FMOVD F2, 16(R6)
+	MOVD R6, R3
+	ADD $+16, R3
+	MOVD R1, R8
+	MOVD R6, R1
+	MOVD $+1, R9
+	B l0
+
+l3:
+	RET
+
+// DeriveSiLU does, for each of n elements of dst, grad, x:
+//
+// 	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
+//
+// func deriveSiLUNEON(n int, dst *float32, grad *float32, x *float32)
+TEXT ·deriveSiLUNEON(SB), $128-32
+	MOVD $0xc2dc0000, R0
+	VDUP R0, V0.S2
+	MOVD $0x42dc0000, R0
+	VDUP R0, V1.S2
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V5.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V6.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V7.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V10.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V12.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V13.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V14.D2
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD $local-128(SP), R6
+	MOVD $+0, R7
+	MOVD $+0, R8
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l1
+
+l4:
+
+l0:
+	FMOVD (R3), F2
+	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
+	VBSL V2.B8, V1.B8, V3.B8
+	WORD $0x2ea3e402 // fcmgt v2.2s, v0.2s, v3.2s
+	VBSL V3.B8, V0.B8, V2.B8
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4ee2d483 // fsub v3.2d, v4.2d, v2.2d
+	WORD $0x6e65dc6f // fmul v15.2d, v3.2d, v5.2d
+	WORD $0x4e66d5ef // fadd v15.2d, v15.2d, v6.2d
+	WORD $0x4ee6d5f0 // fsub v16.2d, v15.2d, v6.2d
+	WORD $0x6e67de10 // fmul v16.2d, v16.2d, v7.2d
+	WORD $0x4ef0d463 // fsub v3.2d, v3.2d, v16.2d
+	WORD $0x6e63dc70 // fmul v16.2d, v3.2d, v3.2d
+	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
+	WORD $0x6e69dc72 // fmul v18.2d, v3.2d, v9.2d
+	WORD $0x4e6ad652 // fadd v18.2d, v18.2d, v10.2d
+	WORD $0x6e6bdc73 // fmul v19.2d, v3.2d, v11.2d
+	WORD $0x4e6cd673 // fadd v19.2d, v19.2d, v12.2d
+	WORD $0x6e6ddc74 // fmul v20.2d, v3.2d, v13.2d
+	WORD $0x4e6ed694 // fadd v20.2d, v20.2d, v14.2d
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	WORD $0x4e72d463 // fadd v3.2d, v3.2d, v18.2d
+	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
+	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
+	WORD $0x4e63d503 // fadd v3.2d, v8.2d, v3.2d
+	VSHL $0x34, V15.D2, V15.D2
+	VADD V15.D2, V3.D2, V3.D2
+	WORD $0x4e63d503 // fadd v3.2d, v8.2d, v3.2d
+	WORD $0x6e63fd03 // fdiv v3.2d, v8.2d, v3.2d
+	FMOVD (R2), F15
+	WORD $0x4ee3d510 // fsub v16.2d, v8.2d, v3.2d
+	WORD $0x6e70dc42 // fmul v2.2d, v2.2d, v16.2d
+	WORD $0x4e62d502 // fadd v2.2d, v8.2d, v2.2d
+	WORD $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
+	WORD $0x0e616842 // fcvtn v2.2s, v2.2d
+	WORD $0x2e22dde2 // fmul v2.2s, v15.2s, v2.2s
+	FMOVD F2, (R1)
+	ADD $+8, R2
+	ADD $+8, R3
+	ADD $+8, R1
+	SUB $+1, R9
+	CBNZ R9, l4
+
+l1:
+	CBZ R7, l2
+	// the tail is done
+	FMOVD (R6), F0
+	TBNZ $0x01, R7, part1
+	FMOVS F0, (R8)
+	B part2
+
+part1:
+	FMOVD F0, (R8)
+
+part2:
+	B l3
+
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	MOVD R0, R7
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F2
+	B part4
+
+part3:
+	FMOVD (R2), F2
+
+part4:
+	FMOVD F2, 8(R6)
+	MOVD R6, R2
+	ADD $+8, R2
+	TBNZ $0x01, R0, part5
+	FMOVS (R3), F2
+	B part6
+
+part5:
+	FMOVD (R3), F2
+
+part6:
+	FMOVD F2, 16(R6)
+	MOVD R6, R3
+	ADD $+16, R3
+	MOVD R1, R8
+	MOVD R6, R1
+	MOVD $+1, R9
+	B l0
+
+l3:
 	RET
 
 // Lerp does, for each of n elements of dst, x:

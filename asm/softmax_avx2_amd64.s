@@ -527,6 +527,7 @@ l6:
 	VANDPD       c256_000fffffffffffff<>+0(SB), Y3, Y3
 	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y3, Y3
 	VSUBPD       c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VADDPD       c256_4000000000000000<>+0(SB), Y3, Y5
 	VDIVPD       Y5, Y3, Y3
 	VMULPD       Y3, Y3, Y5
@@ -537,7 +538,6 @@ l6:
 	VMULPD       Y5, Y5, Y8
 	VMULPD       Y7, Y8, Y7
 	VADDPD       Y7, Y6, Y6
-	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VADDPD       Y3, Y3, Y7
 	VMULPD       Y5, Y3, Y3
 	VMULPD       Y6, Y3, Y3
@@ -807,6 +807,7 @@ l6:
 	VANDPD       c256_000fffffffffffff<>+0(SB), Y3, Y3
 	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y3, Y3
 	VSUBPD       c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VADDPD       c256_4000000000000000<>+0(SB), Y3, Y5
 	VDIVPD       Y5, Y3, Y3
 	VMULPD       Y3, Y3, Y5
@@ -817,7 +818,6 @@ l6:
 	VMULPD       Y5, Y5, Y8
 	VMULPD       Y7, Y8, Y7
 	VADDPD       Y7, Y6, Y6
-	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VADDPD       Y3, Y3, Y7
 	VMULPD       Y5, Y3, Y3
 	VMULPD       Y6, Y3, Y3

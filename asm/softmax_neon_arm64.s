@@ -574,6 +574,7 @@ l6:
 	VDUP R8, V16.D2
 	VADD V16.D2, V14.D2, V14.D2
 	WORD $0x4ee7d5ce // fsub v14.2d, v14.2d, v7.2d
+	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	MOVD $0x4000000000000000, R8
 	VDUP R8, V16.D2
 	WORD $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
@@ -594,7 +595,6 @@ l6:
 	WORD $0x6e70de13 // fmul v19.2d, v16.2d, v16.2d
 	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
 	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4e6ed5d2 // fadd v18.2d, v14.2d, v14.2d
 	WORD $0x6e70ddce // fmul v14.2d, v14.2d, v16.2d
 	WORD $0x6e71ddce // fmul v14.2d, v14.2d, v17.2d
@@ -895,6 +895,7 @@ l6:
 	VDUP R9, V16.D2
 	VADD V16.D2, V14.D2, V14.D2
 	WORD $0x4ee7d5ce // fsub v14.2d, v14.2d, v7.2d
+	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	MOVD $0x4000000000000000, R9
 	VDUP R9, V16.D2
 	WORD $0x4e70d5d0 // fadd v16.2d, v14.2d, v16.2d
@@ -915,7 +916,6 @@ l6:
 	WORD $0x6e70de13 // fmul v19.2d, v16.2d, v16.2d
 	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
 	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
-	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4e6ed5d2 // fadd v18.2d, v14.2d, v14.2d
 	WORD $0x6e70ddce // fmul v14.2d, v14.2d, v16.2d
 	WORD $0x6e71ddce // fmul v14.2d, v14.2d, v17.2d

@@ -338,6 +338,48 @@ func sigmoidAVX2(n int, dst, x *float32)
 //go:noescape
 func tanhAVX2(n int, dst, x *float32)
 
+// LeakyReLU does, for each of n elements of dst, x:
+//
+//	dst = slope·x where 0 > x, else x
+//
+//go:noescape
+func leakyReLUAVX2(n int, dst, x *float32, slope float32)
+
+// ELU does, for each of n elements of dst, x:
+//
+//	dst = x where x > 0, else alpha·(e^x - 1)
+//
+//go:noescape
+func eluAVX2(n int, dst, x *float32, alpha float32)
+
+// Softplus does, for each of n elements of dst, x:
+//
+//	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
+//
+//go:noescape
+func softplusAVX2(n int, dst, x *float32)
+
+// GELU does, for each of n elements of dst, x:
+//
+//	dst = x·Φ(x)
+//
+//go:noescape
+func geluAVX2(n int, dst, x *float32)
+
+// GELUTanh does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
+//
+//go:noescape
+func geluTanhAVX2(n int, dst, x *float32)
+
+// SiLU does, for each of n elements of dst, x:
+//
+//	dst = x/(1 + e^-x)
+//
+//go:noescape
+func siLUAVX2(n int, dst, x *float32)
+
 // DeriveReLU does, for each of n elements of dst, grad, y:
 //
 //	dst = grad where y > 0, else 0
@@ -358,6 +400,48 @@ func deriveSigmoidAVX2(n int, dst, grad, y *float32)
 //
 //go:noescape
 func deriveTanhAVX2(n int, dst, grad, y *float32)
+
+// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else slope·grad
+//
+//go:noescape
+func deriveLeakyReLUAVX2(n int, dst, grad, y *float32, slope float32)
+
+// DeriveELU does, for each of n elements of dst, grad, y:
+//
+//	dst = grad where y > 0, else grad·(y + alpha)
+//
+//go:noescape
+func deriveELUAVX2(n int, dst, grad, y *float32, alpha float32)
+
+// DeriveSoftplus does, for each of n elements of dst, grad, y:
+//
+//	dst = grad·(1 - e^-y)
+//
+//go:noescape
+func deriveSoftplusAVX2(n int, dst, grad, y *float32)
+
+// DeriveGELU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
+//
+//go:noescape
+func deriveGELUAVX2(n int, dst, grad, x *float32)
+
+// DeriveGELUTanh does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
+//
+//go:noescape
+func deriveGELUTanhAVX2(n int, dst, grad, x *float32)
+
+// DeriveSiLU does, for each of n elements of dst, grad, x:
+//
+//	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
+//
+//go:noescape
+func deriveSiLUAVX2(n int, dst, grad, x *float32)
 
 // Lerp does, for each of n elements of dst, x:
 //

@@ -59,6 +59,17 @@ func startElementwise(p *vec.Program, streams, scalars string) (l lanes, n vec.R
 	return l, n, list
 }
 
+// long describes a kernel with a long body in float64 lanes, which is in the code
+// once: the first stream is written, the others are read.
+func long(name, streams, scalars, doc string, body func(l lanes)) kernel {
+	k := wide(elementwise(name, streams, scalars, doc, body))
+	k.body = func(p *vec.Program) {
+		l, n, list := startElementwise(p, streams, scalars)
+		p.EachOnce(n, list[0], list[1:], func() { body(l) })
+	}
+	return k
+}
+
 // wide describes an elementwise kernel that computes in float64 lanes.
 func wide(k kernel) kernel {
 	k.wide = true

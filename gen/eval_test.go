@@ -81,6 +81,9 @@ func (c call) nesterov() kernels.NesterovCoef {
 // optionScalars are the scalars of an update rule's options, by their bits.
 var optionScalars = []string{"scale", "clip", "l1", "l2", "keep"}
 
+// notNegative are the scalars that are finite and at least 0.
+var notNegative = []string{"slope", "alpha"}
+
 func (c call) grad() (grad kernels.GradCoef) {
 	for i, x := range []*float32{&grad.Scale, &grad.Clip, &grad.L1, &grad.L2, &grad.Keep} {
 		// A rule that only reads the parameters has no keep.
@@ -214,9 +217,23 @@ var meanings = map[string]func(c call){
 	"ReLU":          func(c call) { kernels.Activate(kernels.ActReLU, c.v("dst"), c.v("x")) },
 	"Sigmoid":       func(c call) { kernels.Activate(kernels.ActSigmoid, c.v("dst"), c.v("x")) },
 	"Tanh":          func(c call) { kernels.Activate(kernels.ActTanh, c.v("dst"), c.v("x")) },
+	"LeakyReLU":     func(c call) { kernels.Activate(kernels.ActLeakyReLU(c.s("slope")), c.v("dst"), c.v("x")) },
+	"ELU":           func(c call) { kernels.Activate(kernels.ActELU(c.s("alpha")), c.v("dst"), c.v("x")) },
+	"Softplus":      func(c call) { kernels.Activate(kernels.ActSoftplus, c.v("dst"), c.v("x")) },
+	"GELU":          func(c call) { kernels.Activate(kernels.ActGELU, c.v("dst"), c.v("x")) },
+	"GELUTanh":      func(c call) { kernels.Activate(kernels.ActGELUTanh, c.v("dst"), c.v("x")) },
+	"SiLU":          func(c call) { kernels.Activate(kernels.ActSiLU, c.v("dst"), c.v("x")) },
 	"DeriveReLU":    func(c call) { kernels.Derive(kernels.ActReLU, c.v("dst"), c.v("grad"), c.v("y")) },
 	"DeriveSigmoid": func(c call) { kernels.Derive(kernels.ActSigmoid, c.v("dst"), c.v("grad"), c.v("y")) },
 	"DeriveTanh":    func(c call) { kernels.Derive(kernels.ActTanh, c.v("dst"), c.v("grad"), c.v("y")) },
+	"DeriveLeakyReLU": func(c call) {
+		kernels.Derive(kernels.ActLeakyReLU(c.s("slope")), c.v("dst"), c.v("grad"), c.v("y"))
+	},
+	"DeriveELU":      func(c call) { kernels.Derive(kernels.ActELU(c.s("alpha")), c.v("dst"), c.v("grad"), c.v("y")) },
+	"DeriveSoftplus": func(c call) { kernels.Derive(kernels.ActSoftplus, c.v("dst"), c.v("grad"), c.v("y")) },
+	"DeriveGELU":     func(c call) { kernels.Derive(kernels.ActGELU, c.v("dst"), c.v("grad"), c.v("x")) },
+	"DeriveGELUTanh": func(c call) { kernels.Derive(kernels.ActGELUTanh, c.v("dst"), c.v("grad"), c.v("x")) },
+	"DeriveSiLU":     func(c call) { kernels.Derive(kernels.ActSiLU, c.v("dst"), c.v("grad"), c.v("x")) },
 
 	"Softmax": func(c call) {
 		kernels.Softmax(c.n("rows"), c.n("cols"), c.v("dst"), c.n("ldd"), c.v("x"), c.n("ldx"))
@@ -324,6 +341,11 @@ func arguments(p *vec.Program, n, kind int) call {
 			x := values[kind].f(r)
 			if x == 0 && slices.Contains(optionScalars, q.Name) {
 				x = 1 // zero stands for an option that is off
+			}
+			if slices.Contains(notNegative, q.Name) {
+				if x = float32(math.Abs(float64(x))); !(x <= math.MaxFloat32) {
+					x = 0.25
+				}
 			}
 			c.Args[q.Name] = x
 		case vec.PtrFloat32:

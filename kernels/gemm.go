@@ -23,7 +23,8 @@ type Epilogue struct {
 
 	// Deriv, if not Identity, multiplies each finished element by the
 	// derivative of that activation, which gave the results Y: m×n with
-	// stride LdY >= n. See [Derive].
+	// stride LdY >= n. If Deriv.FromInput(), Y holds its arguments instead.
+	// See [Derive].
 	Deriv Activation
 	Y     []float32
 	LdY   int
@@ -128,7 +129,7 @@ func (g *gemm) check(fn string) {
 	wantActivation(fn, "ep.Deriv", ep.Deriv)
 	if ep.Deriv != Identity {
 		if ep.Act != Identity {
-			panic(fmt.Sprintf("kernels.%s: ep.Act = %d and ep.Deriv = %d, want at most one of them", fn, ep.Act, ep.Deriv))
+			panic(fmt.Sprintf("kernels.%s: ep.Act = %v and ep.Deriv = %v, want at most one of them", fn, ep.Act, ep.Deriv))
 		}
 		wantMatrix(fn, "ep.Y", len(ep.Y), g.m, g.n, "ep.LdY", ep.LdY)
 		wantMatricesApart(fn, mc, matrixOf("ep.Y", ep.Y, g.m, g.n, ep.LdY))

@@ -255,7 +255,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		i0 += mc
 	}
 	gemmScratch.Put(s)
-	g.activate()
+	g.finish()
 }
 
 // scale multiplies C by beta, where the kernels cannot take it as it is.
@@ -274,20 +274,27 @@ func scaleRow(x []float32, by float32) {
 	}
 }
 
-// activate applies the activations that the kernels leave.
-func (g *gemm) activate() {
-	if g.ep.Act <= ActReLU {
+// finish does the activation or the derivative that the kernels leave.
+func (g *gemm) finish() {
+	act, deriv := g.ep.Act > ActReLU, g.ep.Deriv != Identity && !g.derivesInTile()
+	if !act && !deriv {
 		return
 	}
 	for i := range g.m {
 		row := g.c[i*g.ldc:][:g.n]
-		for len(row) > block {
-			activate(g.ep.Act, row[:block], row[:block])
-			row = row[block:]
+		for j := 0; j < g.n; j += block {
+			part := row[j:min(j+block, g.n)]
+			if act {
+				activate(g.ep.Act, part, part)
+			} else {
+				derive(g.ep.Deriv, part, part, g.ep.Y[i*g.ep.LdY+j:][:len(part)])
+			}
 		}
-		activate(g.ep.Act, row, row)
 	}
 }
+
+// derivesInTile tells whether the kernels do the derivative, in registers.
+func (g *gemm) derivesInTile() bool { return g.ep.Deriv > Identity && g.ep.Deriv <= ActTanh }
 
 // row does a product of one row, some steps of k at a time over all columns: B
 // is read in the order in which it lies.
@@ -326,7 +333,7 @@ func (g *gemm) row(isa cpu.ISA) {
 			p += steps
 		}
 	}
-	g.activate()
+	g.finish()
 }
 
 // transposed does a product of few columns as its transpose, so that the lanes
@@ -423,7 +430,7 @@ func (g *gemm) panel(p *panel, left, rows int) {
 // tiles take as long as some of twice their height.
 func (g *gemm) part(shape asm.GemmShape, left, rows int) int {
 	lanes, narrow := shape.Lanes, shape.Narrow
-	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.ep.Deriv != Identity || g.rowBias != nil {
+	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.derivesInTile() || g.rowBias != nil {
 		return 0
 	}
 	switch rest := left % lanes; {
@@ -440,7 +447,7 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 	if g.ep.Act == ActReLU {
 		args.End = asm.EndReLU
 	}
-	if g.ep.Deriv != Identity {
+	if g.derivesInTile() {
 		args.End = [...]int{ActReLU: asm.EndDeriveReLU, ActSigmoid: asm.EndDeriveSigmoid, ActTanh: asm.EndDeriveTanh}[g.ep.Deriv]
 		args.Y, args.YStride = &g.ep.Y[i*g.ep.LdY+j], 4*g.ep.LdY
 	}

@@ -94,12 +94,12 @@ func TestGemmPortable(t *testing.T) {
 		}
 		switch r.IntN(4) {
 		case 0:
-			ep.Act = Activation(r.IntN(4))
-			name += fmt.Sprintf(", act %d", ep.Act)
+			ep.Act = pickActivation(r)
+			name += fmt.Sprintf(", act %v", ep.Act)
 		case 1:
-			ep.Deriv, ep.LdY = Activation(r.IntN(4)), n+r.IntN(3)
+			ep.Deriv, ep.LdY = pickActivation(r), n+r.IntN(3)
 			ep.Y = values(m*ep.LdY, kind.f)
-			name += fmt.Sprintf(", derivative %d", ep.Deriv)
+			name += fmt.Sprintf(", derivative %v", ep.Deriv)
 		}
 		lda, ldb, ldc := k+r.IntN(3), n+r.IntN(3), n+r.IntN(3)
 		sizeA, sizeB := m*lda, k*ldb

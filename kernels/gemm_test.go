@@ -21,7 +21,7 @@ func (g *product) call(c []float32, limit ...Threads) {
 
 // String tells products apart.
 func (g *product) String() string {
-	return fmt.Sprintf("tA %v, tB %v, %d×%d×%d, alpha %v, lda %d, ldb %d, beta %v, ldc %d, bias %v, act %d, derivative %d, ldy %d",
+	return fmt.Sprintf("tA %v, tB %v, %d×%d×%d, alpha %v, lda %d, ldb %d, beta %v, ldc %d, bias %v, act %v, derivative %v, ldy %d",
 		g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.lda, g.ldb, g.beta, g.ldc, g.ep.Bias != nil, g.ep.Act, g.ep.Deriv, g.ep.LdY)
 }
 
@@ -79,9 +79,9 @@ func newProduct(r *rand.Rand, kind kind, tA, tB Transpose, m, n, k int) *product
 		g.ep.Bias = []float32{}
 	}
 	if r.IntN(2) == 0 {
-		g.ep.Deriv = Activation(r.IntN(4))
+		g.ep.Deriv = pickActivation(r)
 	} else {
-		g.ep.Act = Activation(r.IntN(4))
+		g.ep.Act = pickActivation(r)
 	}
 	g.operands(r, kind)
 	return g
@@ -460,6 +460,38 @@ func TestGemmEpilogue(t *testing.T) {
 	})
 }
 
+// TestGemmActivations does the same for every activation and derivative, in products
+// that go each of the ways: a single row, tiles, the transposed product, and rows longer
+// than a block.
+func TestGemmActivations(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 13))
+		normal := kindNamed("normal")
+		for _, size := range [][3]int{{1, 37, 5}, {9, 43, 20}, {40, 9, 20}, {66, 5, 4}, {2, block + 9, 1}, {1, block + 9, 1}} {
+			m, n, k := size[0], size[1], size[2]
+			for _, act := range activations {
+				for _, derive := range []bool{false, true} {
+					g := &product{gemm{m: m, n: n, k: k, alpha: 1, lda: k, ldb: n, ldc: n + 1}}
+					if g.ep.Act = act; derive {
+						g.ep = Epilogue{Deriv: act, LdY: n + 2}
+					}
+					g.operands(r, normal)
+					want := slices.Clone(g.c)
+					Gemm(g.tA, g.tB, m, n, k, 1, g.a, g.lda, g.b, g.ldb, 0, want, g.ldc)
+					for i := range m {
+						row := want[i*g.ldc:][:n]
+						Activate(g.ep.Act, row, row)
+						if g.ep.Deriv != Identity {
+							Derive(act, row, row, g.ep.Y[i*g.ep.LdY:][:n])
+						}
+					}
+					g.compare(t, "normal", want, r.IntN(16), 1)
+				}
+			}
+		}
+	})
+}
+
 // TestGemmOverlap lays C over another operand in one array, anywhere, and counts
 // the elements that they share.
 func TestGemmOverlap(t *testing.T) {
@@ -603,9 +635,9 @@ func TestGemmPanics(t *testing.T) {
 		{"no bias", func(g *product) { g.ep.Bias = []float32{} }, []string{"len(ep.Bias) = 0", "n = 4"}},
 		{"bias and beta", func(g *product) { g.ep.Bias = make([]float32, 4); g.beta = 1 }, []string{"beta = 1", "0", "4"}},
 		{"bias in c", func(g *product) { g.ep.Bias = g.c[6:10] }, []string{"c (3×4, stride 5)", "ep.Bias (1×4, stride 4)"}},
-		{"act", func(g *product) { g.ep.Act = 4 }, []string{"ep.Act = 4", "3"}},
-		{"derivative", func(g *product) { g.ep.Deriv = 200 }, []string{"ep.Deriv = 200", "3"}},
-		{"both", func(g *product) { g.ep.Act, g.ep.Deriv, g.ep.Y, g.ep.LdY = ActReLU, ActTanh, make([]float32, 12), 4 }, []string{"ep.Act = 1", "ep.Deriv = 3"}},
+		{"act", func(g *product) { g.ep.Act = 8 << 8 }, []string{"ep.Act = 0x800", "7"}},
+		{"derivative", func(g *product) { g.ep.Deriv = 200 }, []string{"ep.Deriv = 0xc8", "7"}},
+		{"both", func(g *product) { g.ep.Act, g.ep.Deriv, g.ep.Y, g.ep.LdY = ActReLU, ActTanh, make([]float32, 12), 4 }, []string{"ep.Act = ReLU", "ep.Deriv = tanh"}},
 		{"ldy", func(g *product) { g.ep.Deriv, g.ep.Y, g.ep.LdY = ActTanh, make([]float32, 12), 3 }, []string{"ep.LdY = 3", "4"}},
 		{"short y", func(g *product) { g.ep.Deriv, g.ep.Y, g.ep.LdY = ActTanh, make([]float32, 11), 4 }, []string{"len(ep.Y) = 11", "3 rows", "stride 4", "width 4"}},
 		{"no y", func(g *product) { g.ep.Deriv, g.ep.LdY = ActTanh, 4 }, []string{"len(ep.Y) = 0"}},

@@ -58,6 +58,14 @@ func clamp(x, lo, hi float32) float32 {
 	return x
 }
 
+// floor raises x to lo and lets NaN through.
+func floor(x, lo float32) float32 {
+	if lo > x {
+		x = lo
+	}
+	return x
+}
+
 // reduce splits x into n·ln 2 + r with an integer n, and returns r and a number
 // with n in its low bits.
 func reduce(x float64) (r, t float64) {
@@ -138,11 +146,57 @@ func log(x float64) float64 {
 	u := math.Float64bits(x) - f32.SqrtHalf + 1024<<52 // biased, so that it is positive
 	k := math.Float64frombits(u>>52|0x433<<52) - (1<<52 + 1024)
 	m := math.Float64frombits(u&(1<<52-1) + f32.SqrtHalf)
-	f := m - 1
+	return float64(k*f32.Ln2) + lnNear(m-1)
+}
+
+// lnNear is ln(1+f) for √½ <= 1+f <= √2: 2s + s³·P(s²) with s = f/(f+2).
+func lnNear(f float64) float64 {
 	s := f / (f + 2)
 	z := s * s
 	low := float64(f32.Log1*z) + f32.Log0
 	high := float64(f32.Log3*z) + f32.Log2
 	p := low + float64(float64(z*z)*high)
-	return float64(k*f32.Ln2) + ((s + s) + float64(float64(s*z)*p))
+	return (s + s) + float64(float64(s*z)*p)
 }
+
+// log1p is ln(1+e) for 0 <= e <= 1 or NaN: e is not added to 1, so that nothing of a
+// small one is lost. From √2-1 on, ln 2 + ln((1+e)/2).
+func log1p(e float64) float64 {
+	f, k := e, 0.0
+	if e > f32.Root2Less1 {
+		f, k = float64((e-1)*0.5), f32.Ln2
+	}
+	return k + lnNear(f)
+}
+
+// normal is the normal distribution function Φ(x) and e^(-x²/2), for |x| <= 15 or
+// NaN. With K = NormalK, r = 1/(|x| + K) and t = (|x| - K)·r, the smaller of Φ(x) and
+// 1 - Φ(x) is e^(-x²/2)·r·P(t), which is accurate in its last places however small it
+// is.
+func normal(x float64) (phi, e float64) {
+	a := math.Abs(x)
+	r := 1 / (a + f32.NormalK)
+	t := (a - f32.NormalK) * r
+	t2 := t * t
+	low := (float64(f32.Normal1*t) + f32.Normal0) + float64(t2*(float64(f32.Normal3*t)+f32.Normal2))
+	mid := (float64(f32.Normal5*t) + f32.Normal4) + float64(t2*(float64(f32.Normal7*t)+f32.Normal6))
+	high := (float64(f32.Normal9*t) + f32.Normal8) + float64(t2*(float64(f32.Normal11*t)+f32.Normal10))
+	t4 := t2 * t2
+	p := low + float64(t4*(mid+float64(t4*high)))
+	e = exp(float64(float64(x*x) * -0.5))
+	phi = float64(e * float64(r*p))
+	if !(0 > x) {
+		phi = 1 - phi
+	}
+	return phi, e
+}
+
+// expGELU is e^-(x·(a + b)) with a = 2√(2/π) and b = 0.044715·a·x², and these two, for
+// |x| <= 11 or NaN.
+func expGELU(x float64) (e, a, b float64) {
+	a, b = f32.GELU0, float64(f32.GELU1*float64(x*x))
+	return exp(0 - float64(x*(a+b))), a, b
+}
+
+// gated is s·(1 + v·(1-s)): with s = σ(u), the derivative of x·s if v = x·u'.
+func gated(v, s float64) float64 { return s * (1 + float64(v*(1-s))) }

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,10 @@ func TestFunctions(t *testing.T) {
 	places := []float64{
 		0.5, math.Sqrt2 / 2, 1, math.Sqrt2, 2,
 		math.Ln2 / 2, math.Ln2, 1.5 * math.Ln2, // where exp's reduction takes the next integer
+		math.Log(1 + math.Sqrt2),    // where softplus' logarithm takes the half
 		9, 10, math.Log(0x1p24), 17, // where tanh and sigmoid become 1
 		math.Log(math.MaxFloat32), 89, 128 * math.Ln2, 126 * math.Ln2, 103, 149 * math.Ln2, 150 * math.Ln2, 105, 106, 110,
+		5.5, 10.3, 11, 14.3, 15, 108.6, // where GELU becomes x, and where the functions become 0
 	}
 	perExponent := 2000
 	if testing.Short() {
@@ -63,6 +66,132 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("%s(%s) = %s, off by %.5f ulp, at most %g is allowed", k.name, show(x[at]), show(got[at]), worst, k.ulps)
 		}
 	})
+}
+
+// TestDerivatives compares the derivatives that are computed in float64 with formulas in
+// package math, at numbers of every exponent. Each is a sum of two terms, and where they
+// cancel, 2^-32 of the lesser one may be wrong besides.
+func TestDerivatives(t *testing.T) {
+	derivatives := []struct {
+		act   Activation
+		terms func(x float64) (a, b float64)
+	}{
+		{ActSoftplus, func(y float64) (a, b float64) { return -math.Expm1(-y), 0 }},
+		{ActGELU, func(x float64) (a, b float64) { return phiOf(x), x * densityOf(x) }},
+		{ActGELUTanh, func(x float64) (a, b float64) {
+			u, du := geluTanhOf(x)
+			s := 1 / (1 + math.Exp(-2*u))
+			return s, s * 2 * du * x / (1 + math.Exp(2*u))
+		}},
+		{ActSiLU, func(x float64) (a, b float64) {
+			s := 1 / (1 + math.Exp(-x))
+			return s, s * x / (1 + math.Exp(x))
+		}},
+	}
+	var x []float32
+	r := rand.New(rand.NewPCG(4, 1))
+	for e := range uint32(127 + 7) { // up to 2^7
+		for range 300 {
+			v := math.Float32frombits(e<<23 | r.Uint32()>>9)
+			x = append(x, v, -v)
+		}
+	}
+	for range 20000 {
+		x = append(x, 28*r.Float32()-16)
+	}
+	ones, got := slices.Repeat([]float32{1}, len(x)), make([]float32, len(x))
+	eachISA(t, func(t *testing.T) {
+		for _, d := range derivatives {
+			Derive(d.act, got, ones, x)
+			var worst float64
+			for i, x := range x {
+				if d.act == ActSoftplus && x < 0 {
+					continue
+				}
+				a, b := d.terms(float64(x))
+				off, bound := math.Abs(float64(got[i])-(a+b)), 0.51*ulp32(a+b)+0x1p-32*min(math.Abs(a), math.Abs(b))
+				worst = max(worst, off/bound)
+				if !(off <= bound) {
+					t.Fatalf("%v at %g: %g, want %g, off by %g, at most %g is allowed", d.act, x, got[i], a+b, off, bound)
+				}
+			}
+			t.Logf("%v: at worst %.4f of the bound", d.act, worst)
+		}
+	})
+}
+
+// TestActivations has the names, what the derivatives start from, and that numbers
+// from elsewhere are refused.
+func TestActivations(t *testing.T) {
+	for _, c := range []struct {
+		act       Activation
+		name      string
+		fromInput bool
+	}{
+		{Identity, "identity", false},
+		{ActReLU, "ReLU", false},
+		{ActSigmoid, "sigmoid", false},
+		{ActTanh, "tanh", false},
+		{ActSoftplus, "softplus", false},
+		{ActGELU, "GELU", true},
+		{ActGELUTanh, "GELU (tanh form)", true},
+		{ActSiLU, "SiLU", true},
+		{ActLeakyReLU(0.01), "leaky ReLU (slope 0.01)", false},
+		{ActELU(0.25), "ELU (alpha 0.25)", false},
+		{ActLeakyReLU(0), "leaky ReLU (slope 0)", false},
+		{ActLeakyReLU(math.Float32frombits(1 << 31)), "leaky ReLU (slope 0)", false},
+		{ActELU(math.MaxFloat32), "ELU (alpha 3.4028235e+38)", false},
+	} {
+		if c.act.String() != c.name || c.act.FromInput() != c.fromInput {
+			t.Errorf("%#x: String() = %q, FromInput() = %v, want %q, %v", uint64(c.act), c.act, c.act.FromInput(), c.name, c.fromInput)
+		}
+		x := []float32{1, -1}
+		Activate(c.act, x, x)
+		Derive(c.act, x, x, slices.Clone(x))
+	}
+	for i, a := range activations {
+		for _, b := range activations[:i] {
+			if a == b {
+				t.Errorf("%v occurs twice", a)
+			}
+		}
+	}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, x := range []float32{nan, -nan, inf, -inf, -1, -math.SmallestNonzeroFloat32} {
+		wantPanic(t, fmt.Sprint(x), func() { ActLeakyReLU(x) }, "kernels.ActLeakyReLU: slope = ", fmt.Sprint(x))
+		wantPanic(t, fmt.Sprint(x), func() { ActELU(x) }, "kernels.ActELU: alpha = ", fmt.Sprint(x))
+	}
+	for _, a := range []Activation{
+		10, 255, ActReLU | 1<<32, ActSiLU | 1<<63, Identity | 1<<8, // none of these has a parameter
+		ActELU(1) | 1<<8, ActELU(1) | 1<<31, ActLeakyReLU(1) | 1<<63, // nor can this be one
+		leakyReLU | Activation(math.Float32bits(inf))<<32, elu | Activation(math.Float32bits(nan))<<32, math.MaxUint64,
+	} {
+		x := []float32{1}
+		number := fmt.Sprintf("%#x", uint64(a))
+		wantPanic(t, number, func() { Activate(a, x, x) }, "kernels.Activate: act = "+number, "7")
+		wantPanic(t, number, func() { Derive(a, x, x, x) }, "kernels.Derive: act = "+number, "7")
+		if x[0] != 1 {
+			t.Errorf("%s: written before the panic", number)
+		}
+		if want := "Activation(" + number + ")"; a.String() != want {
+			t.Errorf("String() = %q, want %q", a, want)
+		}
+	}
+}
+
+// activations are all, two of those with a parameter.
+var activations = []Activation{
+	Identity, ActReLU, ActSigmoid, ActTanh, ActSoftplus, ActGELU, ActGELUTanh, ActSiLU,
+	ActLeakyReLU(0.01), ActLeakyReLU(0.5), ActELU(1), ActELU(0.3),
+}
+
+// pickActivation draws one: half the time of those whose derivative GEMM has in
+// registers.
+func pickActivation(r *rand.Rand) Activation {
+	if r.IntN(2) == 0 {
+		return Activation(r.IntN(4))
+	}
+	return pick(r, activations...)
 }
 
 // TestFunctionSpecials has the results that must come out exactly.
@@ -147,6 +276,79 @@ func TestFunctionSpecials(t *testing.T) {
 		{"Activate tanh", []float32{largest}, 1},
 		{"Activate tanh", []float32{-largest}, -1},
 
+		{"Activate leaky ReLU", []float32{nan}, nan},
+		{"Activate leaky ReLU", []float32{inf}, inf},
+		{"Activate leaky ReLU", []float32{-inf}, -inf},
+		{"Activate leaky ReLU", []float32{0}, 0},
+		{"Activate leaky ReLU", []float32{zero}, zero},
+		{"Activate leaky ReLU", []float32{smallest}, smallest},
+		{"Activate leaky ReLU", []float32{-smallest}, zero},
+		{"Activate leaky ReLU", []float32{-100 * smallest}, -smallest},
+		{"Activate leaky ReLU", []float32{-1}, -0.01},
+		{"Activate leaky ReLU", []float32{largest}, largest},
+
+		{"Activate ELU", []float32{nan}, nan},
+		{"Activate ELU", []float32{inf}, inf},
+		{"Activate ELU", []float32{-inf}, -1},
+		{"Activate ELU", []float32{0}, 0},
+		{"Activate ELU", []float32{zero}, zero},
+		{"Activate ELU", []float32{smallest}, smallest},
+		{"Activate ELU", []float32{-smallest}, -smallest},
+		{"Activate ELU", []float32{largest}, largest},
+		{"Activate ELU", []float32{-largest}, -1},
+		{"Activate ELU with alpha", []float32{-inf}, -0.3},
+		{"Activate ELU with alpha", []float32{zero}, zero},
+		{"Activate ELU with alpha", []float32{-smallest}, zero},
+		{"Activate ELU with alpha", []float32{-1e-10}, -0.3 * float32(1e-10)},
+
+		{"Activate softplus", []float32{nan}, nan},
+		{"Activate softplus", []float32{-nan}, nan},
+		{"Activate softplus", []float32{inf}, inf},
+		{"Activate softplus", []float32{-inf}, 0},
+		{"Activate softplus", []float32{0}, math.Ln2},
+		{"Activate softplus", []float32{zero}, math.Ln2},
+		{"Activate softplus", []float32{largest}, largest},
+		{"Activate softplus", []float32{-largest}, 0},
+		{"Activate softplus", []float32{bottom}, 0},
+		{"Activate softplus", []float32{math.Nextafter32(bottom, 0)}, smallest},
+		{"Activate softplus", []float32{20}, 20},
+
+		{"Activate GELU", []float32{nan}, nan},
+		{"Activate GELU", []float32{inf}, inf},
+		{"Activate GELU", []float32{-inf}, zero},
+		{"Activate GELU", []float32{0}, 0},
+		{"Activate GELU", []float32{zero}, zero},
+		{"Activate GELU", []float32{2 * smallest}, smallest},
+		{"Activate GELU", []float32{-2 * smallest}, -smallest},
+		{"Activate GELU", []float32{largest}, largest},
+		{"Activate GELU", []float32{-largest}, zero},
+		{"Activate GELU", []float32{-15}, zero},
+		{"Activate GELU", []float32{6}, 6},
+
+		{"Activate GELU, tanh form", []float32{nan}, nan},
+		{"Activate GELU, tanh form", []float32{inf}, inf},
+		{"Activate GELU, tanh form", []float32{-inf}, zero},
+		{"Activate GELU, tanh form", []float32{0}, 0},
+		{"Activate GELU, tanh form", []float32{zero}, zero},
+		{"Activate GELU, tanh form", []float32{2 * smallest}, smallest},
+		{"Activate GELU, tanh form", []float32{-2 * smallest}, -smallest},
+		{"Activate GELU, tanh form", []float32{largest}, largest},
+		{"Activate GELU, tanh form", []float32{-largest}, zero},
+		{"Activate GELU, tanh form", []float32{-11}, zero},
+		{"Activate GELU, tanh form", []float32{6}, 6},
+
+		{"Activate SiLU", []float32{nan}, nan},
+		{"Activate SiLU", []float32{inf}, inf},
+		{"Activate SiLU", []float32{-inf}, zero},
+		{"Activate SiLU", []float32{0}, 0},
+		{"Activate SiLU", []float32{zero}, zero},
+		{"Activate SiLU", []float32{2 * smallest}, smallest},
+		{"Activate SiLU", []float32{-2 * smallest}, -smallest},
+		{"Activate SiLU", []float32{largest}, largest},
+		{"Activate SiLU", []float32{-largest}, zero},
+		{"Activate SiLU", []float32{-110}, zero},
+		{"Activate SiLU", []float32{20}, 20},
+
 		{"Derive identity", []float32{zero, nan}, zero},
 		{"Derive identity", []float32{nan, 0}, nan},
 
@@ -173,6 +375,63 @@ func TestFunctionSpecials(t *testing.T) {
 		{"Derive tanh", []float32{-2, -1}, zero},
 		{"Derive tanh", []float32{2, nan}, nan},
 		{"Derive tanh", []float32{inf, -1}, nan},
+
+		{"Derive leaky ReLU", []float32{3, smallest}, 3},
+		{"Derive leaky ReLU", []float32{zero, inf}, zero},
+		{"Derive leaky ReLU", []float32{nan, 1}, nan},
+		{"Derive leaky ReLU", []float32{100, 0}, 100 * float32(0.01)},
+		{"Derive leaky ReLU", []float32{100, zero}, 100 * float32(0.01)},
+		{"Derive leaky ReLU", []float32{zero, -1}, zero},
+		{"Derive leaky ReLU", []float32{-inf, -inf}, -inf},
+		{"Derive leaky ReLU", []float32{100, nan}, 100 * float32(0.01)},
+
+		{"Derive ELU", []float32{3, smallest}, 3},
+		{"Derive ELU", []float32{nan, 1}, nan},
+		{"Derive ELU", []float32{3, inf}, 3},
+		{"Derive ELU", []float32{2, 0}, 0.6},
+		{"Derive ELU", []float32{2, zero}, 0.6},
+		{"Derive ELU", []float32{2, -0.3}, 0},
+		{"Derive ELU", []float32{2, nan}, nan},
+
+		{"Derive softplus", []float32{2, 0}, 0},
+		{"Derive softplus", []float32{2, zero}, 0},
+		{"Derive softplus", []float32{-2, 0}, zero},
+		{"Derive softplus", []float32{2, smallest}, 2 * smallest},
+		{"Derive softplus", []float32{-3, inf}, -3},
+		{"Derive softplus", []float32{3, 20}, 3},
+		{"Derive softplus", []float32{3, nan}, nan},
+		{"Derive softplus", []float32{3, -inf}, -inf},
+		{"Derive softplus", []float32{inf, 0}, nan},
+
+		{"Derive GELU", []float32{2, 0}, 1},
+		{"Derive GELU", []float32{2, zero}, 1},
+		{"Derive GELU", []float32{2, smallest}, 1},
+		{"Derive GELU", []float32{-3, inf}, -3},
+		{"Derive GELU", []float32{3, largest}, 3},
+		{"Derive GELU", []float32{3, -inf}, zero},
+		{"Derive GELU", []float32{3, -15}, zero},
+		{"Derive GELU", []float32{3, nan}, nan},
+		{"Derive GELU", []float32{inf, -inf}, nan},
+
+		{"Derive GELU, tanh form", []float32{2, 0}, 1},
+		{"Derive GELU, tanh form", []float32{2, zero}, 1},
+		{"Derive GELU, tanh form", []float32{2, smallest}, 1},
+		{"Derive GELU, tanh form", []float32{-3, inf}, -3},
+		{"Derive GELU, tanh form", []float32{3, largest}, 3},
+		{"Derive GELU, tanh form", []float32{3, -inf}, zero},
+		{"Derive GELU, tanh form", []float32{3, -11}, zero},
+		{"Derive GELU, tanh form", []float32{3, nan}, nan},
+		{"Derive GELU, tanh form", []float32{inf, -inf}, nan},
+
+		{"Derive SiLU", []float32{2, 0}, 1},
+		{"Derive SiLU", []float32{2, zero}, 1},
+		{"Derive SiLU", []float32{2, smallest}, 1},
+		{"Derive SiLU", []float32{-3, inf}, -3},
+		{"Derive SiLU", []float32{3, largest}, 3},
+		{"Derive SiLU", []float32{3, -inf}, zero},
+		{"Derive SiLU", []float32{3, -110}, zero},
+		{"Derive SiLU", []float32{3, nan}, nan},
+		{"Derive SiLU", []float32{inf, -inf}, nan},
 	}
 	eachISA(t, func(t *testing.T) {
 		for _, c := range cases {

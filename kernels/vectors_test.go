@@ -57,6 +57,23 @@ var vectorKernels = []vectorKernel{
 	}),
 	activateKernel("Activate sigmoid", ActSigmoid, 0.51, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }),
 	activateKernel("Activate tanh", ActTanh, 0.51, math.Tanh),
+	activateKernel("Activate leaky ReLU", ActLeakyReLU(0.01), 0.51, func(x float64) float64 {
+		if x < 0 {
+			return float64(float32(0.01)) * x
+		}
+		return x
+	}),
+	activateKernel("Activate ELU", ActELU(1), 0.51, func(x float64) float64 { return eluOf(1, x) }),
+	activateKernel("Activate ELU with alpha", ActELU(0.3), 0.51, func(x float64) float64 { return eluOf(float64(float32(0.3)), x) }),
+	activateKernel("Activate softplus", ActSoftplus, 0.51, func(x float64) float64 {
+		return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
+	}),
+	activateKernel("Activate GELU", ActGELU, 0.51, func(x float64) float64 { return x * phiOf(x) }),
+	activateKernel("Activate GELU, tanh form", ActGELUTanh, 0.51, func(x float64) float64 {
+		u, _ := geluTanhOf(x)
+		return x / (1 + math.Exp(-2*u))
+	}),
+	activateKernel("Activate SiLU", ActSiLU, 0.51, func(x float64) float64 { return x / (1 + math.Exp(-x)) }),
 	deriveKernel("Derive identity", Identity, 0, func(y float64, sub func(a, b float64) float64) float64 { return 1 }),
 	deriveKernel("Derive ReLU", ActReLU, 0, func(y float64, sub func(a, b float64) float64) float64 {
 		if y > 0 {
@@ -66,6 +83,27 @@ var vectorKernels = []vectorKernel{
 	}),
 	deriveKernel("Derive sigmoid", ActSigmoid, 3, func(y float64, sub func(a, b float64) float64) float64 { return y * sub(1, y) }),
 	deriveKernel("Derive tanh", ActTanh, 3, func(y float64, sub func(a, b float64) float64) float64 { return sub(1, y*y) }),
+	deriveKernel("Derive leaky ReLU", ActLeakyReLU(0.01), 1, func(y float64, sub func(a, b float64) float64) float64 {
+		if sub(0, y) < 0 { // not in the size of the terms, where sub adds
+			return 1
+		}
+		return float64(float32(0.01))
+	}),
+	deriveKernel("Derive ELU", ActELU(0.3), 3, func(y float64, sub func(a, b float64) float64) float64 {
+		if sub(0, y) < 0 {
+			return 1
+		}
+		return y + float64(float32(0.3))
+	}),
+	onlyPositive(deriveKernel("Derive softplus", ActSoftplus, 3, func(y float64, sub func(a, b float64) float64) float64 { return -math.Expm1(-y) })),
+	deriveKernel("Derive GELU", ActGELU, 3, func(x float64, sub func(a, b float64) float64) float64 {
+		return phiOf(x) + x*densityOf(x)
+	}),
+	deriveKernel("Derive GELU, tanh form", ActGELUTanh, 3, func(x float64, sub func(a, b float64) float64) float64 {
+		u, du := geluTanhOf(x)
+		return gatedOf(2*u, 2*du*x, sub)
+	}),
+	deriveKernel("Derive SiLU", ActSiLU, 3, func(x float64, sub func(a, b float64) float64) float64 { return gatedOf(x, x, sub) }),
 	{
 		name: "Lerp", streams: "dst* x", inPlace: true, roundings: 4,
 		run: func(v [][]float32, limit ...Threads) (sum float64) { Lerp(v[0], v[1], 0.3, limit...); return },
@@ -143,6 +181,35 @@ func deriveKernel(name string, act Activation, roundings int, f func(y float64, 
 			return
 		},
 	}
+}
+
+// onlyPositive is a row whose last vector is never negative.
+func onlyPositive(k vectorKernel) vectorKernel {
+	k.streams += "+"
+	return k
+}
+
+func eluOf(alpha, x float64) float64 {
+	if x > 0 {
+		return x
+	}
+	return alpha * math.Expm1(x)
+}
+
+// phiOf is the normal distribution function, densityOf its derivative.
+func phiOf(x float64) float64     { return math.Erfc(-x/math.Sqrt2) / 2 }
+func densityOf(x float64) float64 { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
+
+// geluTanhOf is the argument of GELU's tanh form, and its derivative.
+func geluTanhOf(x float64) (u, du float64) {
+	root := math.Sqrt(2 / math.Pi)
+	return root * (x + 0.044715*x*x*x), root * (1 + 3*0.044715*x*x)
+}
+
+// gatedOf is s·(1 + v·(1-s)) with s the sigmoid of u.
+func gatedOf(u, v float64, sub func(a, b float64) float64) float64 {
+	s := 1 / (1 + math.Exp(-u))
+	return s * (1 + v*sub(1, s))
 }
 
 // stream is a vector of a kernel.

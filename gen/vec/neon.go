@@ -15,12 +15,15 @@ import (
 // printNEON. An opcode carries the arrangement of its vectors: "VADD.S4" is Go's
 // mnemonic, while "fadd.4s", in lower case, is the processor's, for an
 // instruction that Go's assembler lacks. Operands come in Go's order, the
-// destination last. Constants live in registers if an innermost loop uses them, and
-// are made where they are used otherwise.
+// destination last. The first constants that an innermost loop uses live in
+// registers; the others are made where they are used.
 type neon struct {
 	*lowering
 	hoisted map[int]bool // constants, by their register in the program
 }
+
+// hoistedMost is how many constants live in registers, of 32.
+const hoistedMost = 20
 
 func lowerNEON(p *Program) (*assembly, error) {
 	base, err := newLowering(p)
@@ -32,7 +35,7 @@ func lowerNEON(p *Program) (*assembly, error) {
 		l.vecs = append(l.vecs, l.pool.XMM())
 	}
 	for _, c := range p.consts {
-		if p.hot(c) {
+		if p.hot(c) && len(l.hoisted) < hoistedMost {
 			l.hoisted[c.v.id] = true
 			l.constant(c, l.vecs[c.v.id])
 		}

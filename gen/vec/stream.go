@@ -45,6 +45,49 @@ func (p *Program) Each(n R, streams []*Stream, body func()) {
 	p.rest(n, end, body)
 }
 
+// EachOnce is Each for a long body, which is in the code once: a tail is copied to
+// the frame, goes through the loop there as a vector, and what comes out is copied
+// from there. dst is the stream that is written, from are those that are read.
+func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
+	again, rest, first, end := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
+	frame, tail, out := p.Local(128), p.RegI(0), p.RegI(0)
+	vectors := p.Copy(n)
+	p.ShrI(vectors, bits.TrailingZeros(uint(p.Lanes)))
+	p.JumpZero(vectors, rest)
+	p.Loop(vectors, func() {
+		p.Here(again)
+		body()
+		for _, s := range append(from, dst) {
+			p.advance(s)
+		}
+	})
+	p.Here(rest)
+	p.JumpZero(tail, first)
+	p.Comment("the tail is done")
+	v := p.Load(dst.bits, frame.At(0))
+	p.InTail(p.NewTail(tail), func() { p.Store(out.At(0), v) })
+	p.Jump(end)
+
+	p.Here(first)
+	p.AndI(n, p.Lanes-1)
+	p.JumpZero(n, end)
+	p.Mov(tail, n)
+	t := p.NewTail(n)
+	for i, s := range from {
+		var v V
+		p.InTail(t, func() { v = p.Load(s.bits, s.At()) })
+		at := frame.At((i + 1) * p.Lanes * s.bits / 8)
+		p.Store(at, v)
+		p.Mov(s.p, frame)
+		p.AddI(s.p, at.Off)
+	}
+	p.Mov(out, dst.p)
+	p.Mov(dst.p, frame)
+	p.MovI(vectors, 1)
+	p.Jump(again)
+	p.Here(end)
+}
+
 // EachVector is the part of Each before the tail, EachRest the tail: with them,
 // several loops can share one.
 func (p *Program) EachVector(n R, streams []*Stream, body func()) {
