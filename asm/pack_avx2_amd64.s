@@ -708,10 +708,6 @@ l18:
 l19:
 	MOVQ  R12, R13
 	ADDQ  SI, R13
-	MOVQ  AX, R14
-	SHLQ  $0x02, R14
-	LEAQ  tailmask<>+32(SB), SI
-	SUBQ  R14, SI
 	MOVQ  k+40(FP), SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
@@ -1269,20 +1265,12 @@ l1:
 	VZEROUPPER
 	RET
 
-DATA tailmask<>+0(SB)/4, $0xffffffff
-DATA tailmask<>+4(SB)/4, $0xffffffff
-DATA tailmask<>+8(SB)/4, $0xffffffff
-DATA tailmask<>+12(SB)/4, $0xffffffff
-DATA tailmask<>+16(SB)/4, $0xffffffff
-DATA tailmask<>+20(SB)/4, $0xffffffff
-DATA tailmask<>+24(SB)/4, $0xffffffff
-DATA tailmask<>+28(SB)/4, $0xffffffff
-DATA tailmask<>+32(SB)/4, $0x00000000
-DATA tailmask<>+36(SB)/4, $0x00000000
-DATA tailmask<>+40(SB)/4, $0x00000000
-DATA tailmask<>+44(SB)/4, $0x00000000
-DATA tailmask<>+48(SB)/4, $0x00000000
-DATA tailmask<>+52(SB)/4, $0x00000000
-DATA tailmask<>+56(SB)/4, $0x00000000
-DATA tailmask<>+60(SB)/4, $0x00000000
+DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+32(SB)/8, $0x0000000000000000
+DATA tailmask<>+40(SB)/8, $0x0000000000000000
+DATA tailmask<>+48(SB)/8, $0x0000000000000000
+DATA tailmask<>+56(SB)/8, $0x0000000000000000
 GLOBL tailmask<>(SB), RODATA|NOPTR, $64

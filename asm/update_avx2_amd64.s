@@ -8195,50 +8195,30 @@ l1:
 	VZEROUPPER
 	RET
 
-DATA c256_00000000<>+0(SB)/4, $0x00000000
-DATA c256_00000000<>+4(SB)/4, $0x00000000
-DATA c256_00000000<>+8(SB)/4, $0x00000000
-DATA c256_00000000<>+12(SB)/4, $0x00000000
-DATA c256_00000000<>+16(SB)/4, $0x00000000
-DATA c256_00000000<>+20(SB)/4, $0x00000000
-DATA c256_00000000<>+24(SB)/4, $0x00000000
-DATA c256_00000000<>+28(SB)/4, $0x00000000
+DATA c256_00000000<>+0(SB)/8, $0x0000000000000000
+DATA c256_00000000<>+8(SB)/8, $0x0000000000000000
+DATA c256_00000000<>+16(SB)/8, $0x0000000000000000
+DATA c256_00000000<>+24(SB)/8, $0x0000000000000000
 GLOBL c256_00000000<>(SB), RODATA|NOPTR, $32
 
-DATA c256_3f800000<>+0(SB)/4, $0x3f800000
-DATA c256_3f800000<>+4(SB)/4, $0x3f800000
-DATA c256_3f800000<>+8(SB)/4, $0x3f800000
-DATA c256_3f800000<>+12(SB)/4, $0x3f800000
-DATA c256_3f800000<>+16(SB)/4, $0x3f800000
-DATA c256_3f800000<>+20(SB)/4, $0x3f800000
-DATA c256_3f800000<>+24(SB)/4, $0x3f800000
-DATA c256_3f800000<>+28(SB)/4, $0x3f800000
+DATA c256_3f800000<>+0(SB)/8, $0x3f8000003f800000
+DATA c256_3f800000<>+8(SB)/8, $0x3f8000003f800000
+DATA c256_3f800000<>+16(SB)/8, $0x3f8000003f800000
+DATA c256_3f800000<>+24(SB)/8, $0x3f8000003f800000
 GLOBL c256_3f800000<>(SB), RODATA|NOPTR, $32
 
-DATA c256_7fffffff<>+0(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+4(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+8(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+12(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+16(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+20(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+24(SB)/4, $0x7fffffff
-DATA c256_7fffffff<>+28(SB)/4, $0x7fffffff
+DATA c256_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
+DATA c256_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff
+DATA c256_7fffffff<>+16(SB)/8, $0x7fffffff7fffffff
+DATA c256_7fffffff<>+24(SB)/8, $0x7fffffff7fffffff
 GLOBL c256_7fffffff<>(SB), RODATA|NOPTR, $32
 
-DATA tailmask<>+0(SB)/4, $0xffffffff
-DATA tailmask<>+4(SB)/4, $0xffffffff
-DATA tailmask<>+8(SB)/4, $0xffffffff
-DATA tailmask<>+12(SB)/4, $0xffffffff
-DATA tailmask<>+16(SB)/4, $0xffffffff
-DATA tailmask<>+20(SB)/4, $0xffffffff
-DATA tailmask<>+24(SB)/4, $0xffffffff
-DATA tailmask<>+28(SB)/4, $0xffffffff
-DATA tailmask<>+32(SB)/4, $0x00000000
-DATA tailmask<>+36(SB)/4, $0x00000000
-DATA tailmask<>+40(SB)/4, $0x00000000
-DATA tailmask<>+44(SB)/4, $0x00000000
-DATA tailmask<>+48(SB)/4, $0x00000000
-DATA tailmask<>+52(SB)/4, $0x00000000
-DATA tailmask<>+56(SB)/4, $0x00000000
-DATA tailmask<>+60(SB)/4, $0x00000000
+DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+32(SB)/8, $0x0000000000000000
+DATA tailmask<>+40(SB)/8, $0x0000000000000000
+DATA tailmask<>+48(SB)/8, $0x0000000000000000
+DATA tailmask<>+56(SB)/8, $0x0000000000000000
 GLOBL tailmask<>(SB), RODATA|NOPTR, $64

@@ -3,6 +3,7 @@ package vec
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/ir"
@@ -55,14 +56,14 @@ func two[F any](bits int, f32, f64 F) F {
 	return f64
 }
 
-// global returns a read-only symbol with the given words.
+// global returns a read-only symbol with the given words, an even number.
 func (l *avx2) global(name string, words []uint32) operand.Mem {
 	g := l.data[name]
 	if g == nil {
 		g = ir.NewStaticGlobal(name)
 		g.Attributes = attr.RODATA | attr.NOPTR
-		for i, w := range words {
-			g.AddDatum(ir.NewDatum(4*i, operand.U32(w)))
+		for i := 0; i < len(words); i += 2 {
+			g.AddDatum(ir.NewDatum(4*i, operand.U64(uint64(words[i])|uint64(words[i+1])<<32)))
 		}
 		l.data[name] = g
 		l.list = append(l.list, g)
@@ -388,8 +389,8 @@ func (l *avx2) general(i inst) {
 	}
 }
 
-// tail works out where the masks lie: in a row of eight words of ones and eight
-// of zeros, those of n elements begin n elements before the zeros.
+// tail works out where the masks that loads want lie: in a row of eight words of ones
+// and eight of zeros, those of n elements begin n elements before the zeros.
 func (l *avx2) tail(t *Tail) {
 	words := make([]uint32, 16)
 	for i := range 8 {
@@ -400,13 +401,13 @@ func (l *avx2) tail(t *Tail) {
 		p     R
 		bytes int
 	}{{t.p4, 4}, {t.p8, 8}} {
+		if !slices.ContainsFunc(l.p.code, func(i inst) bool { return i.loads() && i.tail == t && i.bits == 8*m.bytes }) {
+			continue
+		}
 		n := l.pool.GP64()
 		l.do(x86.MOVQ(l.regs[t.n.id], n))
 		l.do(x86.SHLQ(operand.U8(bits.TrailingZeros(uint(m.bytes))), n))
 		l.do(x86.LEAQ(table.Offset(32), l.regs[m.p.id]))
 		l.do(x86.SUBQ(n, l.regs[m.p.id]))
-		if l.p.Lanes == 8 {
-			break // no 8-byte elements
-		}
 	}
 }

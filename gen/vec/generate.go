@@ -65,7 +65,7 @@ func Assemble(t *Target, programs []*Program) ([]byte, error) {
 		g := data[name]
 		b.WriteByte('\n')
 		for _, d := range g.Data {
-			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/4, %s\n", g.Symbol.Name, d.Offset, d.Value.Asm())
+			fmt.Fprintf(&b, "DATA %s<>+%d(SB)/8, %s\n", g.Symbol.Name, d.Offset, d.Value.Asm())
 		}
 		fmt.Fprintf(&b, "GLOBL %s<>(SB), %s, $%d\n", g.Symbol.Name, (attr.RODATA | attr.NOPTR).Asm(), g.Size)
 	}

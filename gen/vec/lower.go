@@ -134,6 +134,11 @@ func (p *Program) hot(c constant) bool {
 	return false
 }
 
+// loads tells whether the instruction loads vectors that may be tails.
+func (i inst) loads() bool {
+	return i.op == opLoad || i.op == opLoadElse || i.op == opLoadColumns
+}
+
 // reads tells whether the instruction has the vector v among its sources.
 func (i inst) reads(v V) bool {
 	if i.op >= opLoad && i.op != opLoadElse && i.op != opStore && i.op != opStoreLane {
