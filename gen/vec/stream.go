@@ -57,9 +57,10 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 	p.Loop(vectors, func() {
 		p.Here(again)
 		body()
-		for _, s := range append(from, dst) {
+		for _, s := range from {
 			p.advance(s)
 		}
+		p.advance(dst)
 	})
 	p.Here(rest)
 	p.JumpZero(tail, first)
