@@ -50,7 +50,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -338,7 +337,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -504,7 +502,6 @@ part53:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -686,7 +683,6 @@ part77:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part79
 	TBNZ $0x01, R1, part81
@@ -897,7 +893,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part103
 	TBNZ $0x01, R1, part105
@@ -1037,7 +1032,6 @@ part125:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
@@ -1148,7 +1142,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1346,7 +1339,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -1432,7 +1424,6 @@ part29:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -1526,7 +1517,6 @@ part41:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part43
 	TBNZ $0x01, R1, part45
@@ -1637,7 +1627,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -1709,7 +1698,6 @@ part65:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
@@ -1798,7 +1786,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1952,7 +1939,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -1998,7 +1984,6 @@ part17:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -2048,7 +2033,6 @@ part23:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
@@ -2109,7 +2093,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -2147,7 +2130,6 @@ part35:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
@@ -2225,7 +2207,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -2357,7 +2338,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
@@ -2383,7 +2363,6 @@ part11:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -2411,7 +2390,6 @@ part14:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
@@ -2447,7 +2425,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -2468,7 +2445,6 @@ part20:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 
@@ -2556,7 +2532,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -2887,7 +2862,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
@@ -3085,7 +3059,6 @@ part53:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	MOVD $0x3f800000, R6
@@ -3315,7 +3288,6 @@ part77:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
@@ -3598,7 +3570,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part103
@@ -3746,7 +3717,6 @@ part125:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -3869,7 +3839,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -4090,7 +4059,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
@@ -4192,7 +4160,6 @@ part29:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	MOVD $0x3f800000, R6
@@ -4310,7 +4277,6 @@ part41:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
@@ -4457,7 +4423,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part55
@@ -4533,7 +4498,6 @@ part65:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -4628,7 +4592,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -4795,7 +4758,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
@@ -4849,7 +4811,6 @@ part17:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F4
 	MOVD $0x3f800000, R6
@@ -4911,7 +4872,6 @@ part23:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F4
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
@@ -4990,7 +4950,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part31
@@ -5030,7 +4989,6 @@ part35:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -5111,7 +5069,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -5251,7 +5208,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F2
 	VEOR V3.B16, V3.B16, V3.B16
@@ -5281,7 +5237,6 @@ part11:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F2
 	MOVD $0x3f800000, R3
@@ -5315,7 +5270,6 @@ part14:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F2
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
@@ -5360,7 +5314,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part19
@@ -5382,7 +5335,6 @@ part20:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -5479,7 +5431,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -5853,7 +5804,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
@@ -6083,7 +6033,6 @@ part53:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	MOVD $0x3f800000, R6
@@ -6361,7 +6310,6 @@ part77:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
@@ -6716,7 +6664,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -6872,7 +6819,6 @@ part125:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -7007,7 +6953,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -7251,7 +7196,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
@@ -7369,7 +7313,6 @@ part29:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	MOVD $0x3f800000, R6
@@ -7511,7 +7454,6 @@ part41:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
@@ -7694,7 +7636,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -7774,7 +7715,6 @@ part65:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -7875,7 +7815,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -8055,7 +7994,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
@@ -8117,7 +8055,6 @@ part17:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	MOVD $0x3f800000, R6
@@ -8191,7 +8128,6 @@ part23:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
@@ -8288,7 +8224,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -8330,7 +8265,6 @@ part35:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -8414,7 +8348,6 @@ l0:
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -8562,7 +8495,6 @@ l5:
 	BEQ l15
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F3
 	VEOR V4.B16, V4.B16, V4.B16
@@ -8596,7 +8528,6 @@ part11:
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F3
 	MOVD $0x3f800000, R3
@@ -8636,7 +8567,6 @@ part14:
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
-	MOVD R2, R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F3
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
@@ -8690,7 +8620,6 @@ l12:
 	MOVD 120(R0), R3
 	CMP $+4, R3
 	BEQ l16
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -8713,7 +8642,6 @@ part20:
 	B l17
 
 l16:
-	MOVD R2, R2
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)

@@ -93,8 +93,6 @@ l0:
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
 	VCVTPD2PSY Y0, X0
-	CMPQ       AX, $0x00000004
-	JEQ        part2
 	LEAQ       (CX), CX
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, AX
@@ -107,10 +105,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS X0, (CX)
 
 part1:
 l1:
@@ -218,8 +212,6 @@ l0:
 	VSUBPS     c128_7f800000<>+0(SB), X2, X2
 	VCMPPS     $0x1e, c128_00000000<>+0(SB), X0, X0
 	VBLENDVPS  X0, X1, X2, X0
-	CMPQ       AX, $0x00000004
-	JEQ        part2
 	LEAQ       (CX), CX
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, AX
@@ -232,10 +224,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS X0, (CX)
 
 part1:
 l1:
@@ -279,8 +267,6 @@ l0:
 	VMASKMOVPS   (DX), Y0, Y0
 	VMOVUPS      c256_00000000<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -300,10 +286,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -407,8 +389,6 @@ l0:
 	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y1
 	VDIVPD     Y0, Y1, Y0
 	VCVTPD2PSY Y0, X0
-	CMPQ       AX, $0x00000004
-	JEQ        part2
 	LEAQ       (CX), CX
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, AX
@@ -421,10 +401,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS X0, (CX)
 
 part1:
 l1:
@@ -532,8 +508,6 @@ l0:
 	VDIVPD     Y2, Y0, Y0
 	VCVTPD2PSY Y0, X0
 	VORPS      X1, X0, X0
-	CMPQ       AX, $0x00000004
-	JEQ        part2
 	LEAQ       (CX), CX
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, AX
@@ -546,10 +520,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS X0, (CX)
 
 part1:
 l1:
@@ -1287,8 +1257,6 @@ l0:
 	VMASKMOVPS   (BX), Y1, Y1
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1308,10 +1276,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -1364,8 +1328,6 @@ l0:
 	VSUBPS       Y1, Y2, Y2
 	VMULPS       Y2, Y1, Y1
 	VMULPS       Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1385,10 +1347,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -1441,8 +1399,6 @@ l0:
 	VMOVUPS      c256_3f800000<>+0(SB), Y2
 	VSUBPS       Y1, Y2, Y1
 	VMULPS       Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1462,10 +1418,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -2203,8 +2155,6 @@ l0:
 	VSUBPS       Y1, Y2, Y2
 	VMULPS       Y2, Y0, Y0
 	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2224,10 +2174,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -2282,8 +2228,6 @@ l0:
 	VMASKMOVPS   (DX), Y1, Y1
 	VSQRTPS      Y0, Y0
 	VDIVPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2303,10 +2247,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:

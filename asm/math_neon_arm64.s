@@ -80,14 +80,7 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R2), F1
-	B part2
-
-part1:
-	FMOVD (R2), F1
-
-part2:
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V1.B8, V0.B8, V2.B8
 	WORD $0x2ea2e460 // fcmgt v0.2s, v3.2s, v2.2s
@@ -116,14 +109,7 @@ part2:
 	VSHL $0x34, V1.D2, V1.D2
 	VADD V1.D2, V0.D2, V0.D2
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	TBNZ $0x01, R0, part3
 	FMOVS F0, (R1)
-	B part4
-
-part3:
-	FMOVD F0, (R1)
-
-part4:
 
 l1:
 	RET
@@ -217,14 +203,7 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R2), F0
-	B part2
-
-part1:
-	FMOVD (R2), F0
-
-part2:
 	WORD $0x0e617801 // fcvtl v1.2d, v0.2s
 	VSUB V2.D2, V1.D2, V1.D2
 	VADD V3.D2, V1.D2, V1.D2
@@ -261,14 +240,7 @@ part2:
 	WORD $0x2eaee400 // fcmgt v0.2s, v0.2s, v14.2s
 	VMOV V0.B8, V0.B8
 	VBSL V1.B8, V2.B8, V0.B8
-	TBNZ $0x01, R0, part3
 	FMOVS F0, (R1)
-	B part4
-
-part3:
-	FMOVD F0, (R1)
-
-part4:
 
 l1:
 	RET
@@ -300,7 +272,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
@@ -310,15 +281,10 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
 
 part2:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS F1, (R1)
 	B part5
@@ -328,10 +294,6 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R0
 	VST1 V1.S[2], (R0)
-	B part5
-
-part4:
-	FMOVQ F1, (R1)
 
 part5:
 
@@ -419,14 +381,7 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R2), F1
-	B part2
-
-part1:
-	FMOVD (R2), F1
-
-part2:
 	VEOR V2.B8, V1.B8, V1.B8
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V1.B8, V0.B8, V2.B8
@@ -458,14 +413,7 @@ part2:
 	WORD $0x4e60d480 // fadd v0.2d, v4.2d, v0.2d
 	WORD $0x6e60fc80 // fdiv v0.2d, v4.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	TBNZ $0x01, R0, part3
 	FMOVS F0, (R1)
-	B part4
-
-part3:
-	FMOVD F0, (R1)
-
-part4:
 
 l1:
 	RET
@@ -554,14 +502,7 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R2), F0
-	B part2
-
-part1:
-	FMOVD (R2), F0
-
-part2:
 	VAND V1.B8, V0.B8, V1.B8
 	VEOR V1.B8, V0.B8, V0.B8
 	WORD $0x2ea3e402 // fcmgt v2.2s, v0.2s, v3.2s
@@ -596,14 +537,7 @@ part2:
 	WORD $0x6e62fc00 // fdiv v0.2d, v0.2d, v2.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	VORR V1.B8, V0.B8, V0.B8
-	TBNZ $0x01, R0, part3
 	FMOVS F0, (R1)
-	B part4
-
-part3:
-	FMOVD F0, (R1)
-
-part4:
 
 l1:
 	RET
@@ -1419,7 +1353,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
@@ -1429,13 +1362,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
@@ -1445,15 +1373,10 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F1
 
 part5:
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -1463,10 +1386,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 
@@ -1505,7 +1424,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
@@ -1515,13 +1433,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
@@ -1531,16 +1444,11 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F1
 
 part5:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -1550,10 +1458,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 
@@ -1592,7 +1496,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
@@ -1602,13 +1505,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
@@ -1618,16 +1516,11 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F1
 
 part5:
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -1637,10 +1530,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 
@@ -2484,7 +2373,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
 	B part2
@@ -2494,13 +2382,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F1
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F2
 	B part5
@@ -2510,16 +2393,11 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V2.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F2
 
 part5:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -2529,10 +2407,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 
@@ -2575,7 +2449,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R3), F2
 	B part2
@@ -2585,16 +2458,11 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R3, R3
 	VLD1 (R3), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R3), F2
 
 part2:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6ea0e422 // fcmgt v2.4s, v1.4s, v0.4s
 	VBSL V0.B16, V1.B16, V2.B16
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F0
 	B part5
@@ -2604,15 +2472,10 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F0
 
 part5:
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -2622,10 +2485,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 

@@ -190,7 +190,6 @@ l10:
 l11:
 	MOVD R8, R0
 	ADD R6, R0
-	MOVD R1, R1
 	MOVD k+40(FP), R6
 	LSR $0x02, R6
 	CBZ R6, l12
@@ -500,7 +499,6 @@ l10:
 l11:
 	MOVD R8, R9
 	ADD R6, R9
-	MOVD R1, R1
 	MOVD k+40(FP), R6
 	LSR $0x02, R6
 	CBZ R6, l12

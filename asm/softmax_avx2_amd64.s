@@ -167,8 +167,6 @@ l5:
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
 	VCVTPD2PSY Y0, X1
-	CMPQ       DI, $0x00000004
-	JEQ        part2
 	LEAQ       (R11), R8
 	VMOVAPS    X1, X1
 	TESTQ      $0x00000002, DI
@@ -181,17 +179,11 @@ part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X1, (R8)
-	JMP    part1
-
-part2:
-	VMOVUPS X1, (R11)
 
 part1:
 	VMOVUPS      (R12), Y1
 	VMASKMOVPD   (R9), Y1, Y1
 	VADDPD       Y0, Y1, Y0
-	CMPQ         DI, $0x00000004
-	JEQ          part5
 	LEAQ         (R9), R8
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, DI
@@ -204,10 +196,6 @@ part6:
 	TESTQ  $0x00000001, DI
 	JEQ    part4
 	VMOVSD X1, (R8)
-	JMP    part4
-
-part5:
-	VMOVUPS Y0, (R9)
 
 part4:
 l6:
@@ -265,8 +253,6 @@ l8:
 	VCVTPS2PD  X1, Y1
 	VMULPD     Y0, Y1, Y0
 	VCVTPD2PSY Y0, X0
-	CMPQ       DI, $0x00000004
-	JEQ        part8
 	LEAQ       (R8), R8
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, DI
@@ -279,10 +265,6 @@ part9:
 	TESTQ  $0x00000001, DI
 	JEQ    part7
 	VMOVSS X0, (R8)
-	JMP    part7
-
-part8:
-	VMOVUPS X0, (R8)
 
 part7:
 l9:
@@ -466,8 +448,6 @@ l5:
 	VMOVUPS      (R12), Y3
 	VMASKMOVPD   (R10), Y3, Y3
 	VADDPD       Y2, Y3, Y2
-	CMPQ         R8, $0x00000004
-	JEQ          part2
 	LEAQ         (R10), R9
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000002, R8
@@ -480,10 +460,6 @@ part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X3, (R9)
-	JMP    part1
-
-part2:
-	VMOVUPS Y2, (R10)
 
 part1:
 l6:
@@ -719,8 +695,6 @@ l5:
 	VPSLLQ     $0x34, Y3, Y3
 	VPADDQ     Y3, Y2, Y2
 	VCVTPD2PSY Y2, X3
-	CMPQ       R9, $0x00000004
-	JEQ        part2
 	LEAQ       (R14), R11
 	VMOVAPS    X3, X3
 	TESTQ      $0x00000002, R9
@@ -733,17 +707,11 @@ part3:
 	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSS X3, (R11)
-	JMP    part1
-
-part2:
-	VMOVUPS X3, (R14)
 
 part1:
 	VMOVUPS      (R15), Y3
 	VMASKMOVPD   (R12), Y3, Y3
 	VADDPD       Y2, Y3, Y2
-	CMPQ         R9, $0x00000004
-	JEQ          part5
 	LEAQ         (R12), R11
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000002, R9
@@ -756,10 +724,6 @@ part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSD X3, (R11)
-	JMP    part4
-
-part5:
-	VMOVUPS Y2, (R12)
 
 part4:
 l6:
@@ -858,8 +822,6 @@ l8:
 	VMULPD     Y0, Y3, Y0
 	VCVTPD2PSY Y0, X0
 	VMULPS     X1, X0, X0
-	CMPQ       R9, $0x00000004
-	JEQ        part8
 	LEAQ       (R11), R11
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, R9
@@ -872,10 +834,6 @@ part9:
 	TESTQ  $0x00000001, R9
 	JEQ    part7
 	VMOVSS X0, (R11)
-	JMP    part7
-
-part8:
-	VMOVUPS X0, (R11)
 
 part7:
 l9:
@@ -949,8 +907,6 @@ l0:
 	VMASKMOVPD   (SI), Y1, Y1
 	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
-	CMPQ         AX, $0x00000004
-	JEQ          part2
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, AX
@@ -963,10 +919,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (SI)
 
 part1:
 l1:
@@ -1030,8 +982,6 @@ l0:
 	VMASKMOVPS (DX), X2, X2
 	VSUBPS     X2, X1, X1
 	VMULPS     X0, X1, X0
-	CMPQ       AX, $0x00000004
-	JEQ        part2
 	LEAQ       (R8), CX
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, AX
@@ -1044,10 +994,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS X0, (R8)
 
 part1:
 	VCVTPS2PD    X1, Y0
@@ -1055,8 +1001,6 @@ part1:
 	VMASKMOVPD   (SI), Y1, Y1
 	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
-	CMPQ         AX, $0x00000004
-	JEQ          part5
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, AX
@@ -1069,10 +1013,6 @@ part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-	JMP    part4
-
-part5:
-	VMOVUPS Y0, (SI)
 
 part4:
 l1:
@@ -1188,8 +1128,6 @@ l2:
 	VMASKMOVPD   (BX), Y1, Y1
 	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
-	CMPQ         AX, $0x00000004
-	JEQ          part2
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, AX
@@ -1202,10 +1140,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
 
 part1:
 l3:
@@ -1256,8 +1190,6 @@ l0:
 	VMASKMOVPD   (DX), Y1, Y1
 	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
-	CMPQ         AX, $0x00000004
-	JEQ          part2
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, AX
@@ -1270,10 +1202,6 @@ part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (DX)
 
 part1:
 l1:

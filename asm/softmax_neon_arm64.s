@@ -161,14 +161,7 @@ l7:
 l5:
 	AND $+1, R7
 	CBZ R7, l6
-	TBNZ $0x01, R7, part1
 	FMOVS (R8), F1
-	B part2
-
-part1:
-	FMOVD (R8), F1
-
-part2:
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
 	WORD $0x4ee0d420 // fsub v0.2d, v1.2d, v0.2d
 	WORD $0x6ee0e461 // fcmgt v1.2d, v3.2d, v0.2d
@@ -196,31 +189,10 @@ part2:
 	VSHL $0x34, V0.D2, V0.D2
 	VADD V0.D2, V1.D2, V0.D2
 	WORD $0x0e616801 // fcvtn v1.2s, v0.2d
-	TBNZ $0x01, R7, part3
 	FMOVS F1, (R11)
-	B part4
-
-part3:
-	FMOVD F1, (R11)
-
-part4:
-	TBNZ $0x01, R7, part5
 	FMOVD (R9), F1
-	B part6
-
-part5:
-	FMOVQ (R9), F1
-
-part6:
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
-	TBNZ $0x01, R7, part7
 	FMOVD F0, (R9)
-	B part8
-
-part7:
-	FMOVQ F0, (R9)
-
-part8:
 
 l6:
 	FMOVQ (R0), F0
@@ -276,25 +248,11 @@ l10:
 l8:
 	AND $+1, R7
 	CBZ R7, l9
-	TBNZ $0x01, R7, part9
 	FMOVS (R8), F1
-	B part10
-
-part9:
-	FMOVD (R8), F1
-
-part10:
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
 	WORD $0x6e60dc20 // fmul v0.2d, v1.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	TBNZ $0x01, R7, part11
 	FMOVS F0, (R8)
-	B part12
-
-part11:
-	FMOVD F0, (R8)
-
-part12:
 
 l9:
 	MOVD ldd+24(FP), R7
@@ -382,7 +340,6 @@ l3:
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
 	MOVW (R6), R8
 	LSL $0x02, R8
-	MOVD R8, R8
 	ADD R3, R8
 	VLD1R (R8), [V1.S2]
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
@@ -469,14 +426,7 @@ l7:
 l5:
 	AND $+1, R8
 	CBZ R8, l6
-	TBNZ $0x01, R8, part1
 	FMOVS (R9), F2
-	B part2
-
-part1:
-	FMOVD (R9), F2
-
-part2:
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD $0x6ee2e46e // fcmgt v14.2d, v3.2d, v2.2d
@@ -503,23 +453,9 @@ part2:
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
-	TBNZ $0x01, R8, part3
 	FMOVD (R10), F14
-	B part4
-
-part3:
-	FMOVQ (R10), F14
-
-part4:
 	WORD $0x4e62d5c2 // fadd v2.2d, v14.2d, v2.2d
-	TBNZ $0x01, R8, part5
 	FMOVD F2, (R10)
-	B part6
-
-part5:
-	FMOVQ F2, (R10)
-
-part6:
 
 l6:
 	FMOVQ (R0), F2
@@ -781,14 +717,7 @@ l7:
 l5:
 	AND $+1, R9
 	CBZ R9, l6
-	TBNZ $0x01, R9, part1
 	FMOVS (R11), F2
-	B part2
-
-part1:
-	FMOVD (R11), F2
-
-part2:
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4ee0d442 // fsub v2.2d, v2.2d, v0.2d
 	WORD $0x6ee2e46e // fcmgt v14.2d, v3.2d, v2.2d
@@ -816,31 +745,10 @@ part2:
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
 	WORD $0x0e61684e // fcvtn v14.2s, v2.2d
-	TBNZ $0x01, R9, part3
 	FMOVS F14, (R14)
-	B part4
-
-part3:
-	FMOVD F14, (R14)
-
-part4:
-	TBNZ $0x01, R9, part5
 	FMOVD (R12), F14
-	B part6
-
-part5:
-	FMOVQ (R12), F14
-
-part6:
 	WORD $0x4e62d5c2 // fadd v2.2d, v14.2d, v2.2d
-	TBNZ $0x01, R9, part7
 	FMOVD F2, (R12)
-	B part8
-
-part7:
-	FMOVQ F2, (R12)
-
-part8:
 
 l6:
 	FMOVQ (R0), F2
@@ -961,26 +869,12 @@ l10:
 l8:
 	AND $+1, R9
 	CBZ R9, l9
-	TBNZ $0x01, R9, part9
 	FMOVS (R11), F14
-	B part10
-
-part9:
-	FMOVD (R11), F14
-
-part10:
 	WORD $0x0e6179ce // fcvtl v14.2d, v14.2s
 	WORD $0x6e60ddc0 // fmul v0.2d, v14.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	WORD $0x2e21dc00 // fmul v0.2s, v0.2s, v1.2s
-	TBNZ $0x01, R9, part11
 	FMOVS F0, (R11)
-	B part12
-
-part11:
-	FMOVD F0, (R11)
-
-part12:
 
 l9:
 	FMOVS F2, (R10)
@@ -1031,42 +925,14 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R1), F0
-	B part2
-
-part1:
-	FMOVD (R1), F0
-
-part2:
-	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
-	B part4
-
-part3:
-	FMOVD (R2), F1
-
-part4:
 	WORD $0x0ea1d400 // fsub v0.2s, v0.2s, v1.2s
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	TBNZ $0x01, R0, part5
 	FMOVD (R6), F1
-	B part6
-
-part5:
-	FMOVQ (R6), F1
-
-part6:
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
-	TBNZ $0x01, R0, part7
 	FMOVD F0, (R6)
-	B part8
-
-part7:
-	FMOVQ F0, (R6)
-
-part8:
 
 l1:
 	RET
@@ -1112,51 +978,16 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R1), F1
-	B part2
-
-part1:
-	FMOVD (R1), F1
-
-part2:
-	TBNZ $0x01, R0, part3
 	FMOVS (R2), F2
-	B part4
-
-part3:
-	FMOVD (R2), F2
-
-part4:
 	WORD $0x0ea2d421 // fsub v1.2s, v1.2s, v2.2s
 	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
-	TBNZ $0x01, R0, part5
 	FMOVS F0, (R8)
-	B part6
-
-part5:
-	FMOVD F0, (R8)
-
-part6:
 	WORD $0x0e617820 // fcvtl v0.2d, v1.2s
-	TBNZ $0x01, R0, part7
 	FMOVD (R6), F1
-	B part8
-
-part7:
-	FMOVQ (R6), F1
-
-part8:
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
-	TBNZ $0x01, R0, part9
 	FMOVD F0, (R6)
-	B part10
-
-part9:
-	FMOVQ F0, (R6)
-
-part10:
 
 l1:
 	RET
@@ -1299,33 +1130,12 @@ l4:
 l2:
 	AND $+1, R0
 	CBZ R0, l3
-	TBNZ $0x01, R0, part1
 	FMOVS (R1), F0
-	B part2
-
-part1:
-	FMOVD (R1), F0
-
-part2:
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	TBNZ $0x01, R0, part3
 	FMOVD (R3), F1
-	B part4
-
-part3:
-	FMOVQ (R3), F1
-
-part4:
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
-	TBNZ $0x01, R0, part5
 	FMOVD F0, (R3)
-	B part6
-
-part5:
-	FMOVQ F0, (R3)
-
-part6:
 
 l3:
 	RET
@@ -1356,33 +1166,12 @@ l2:
 l0:
 	AND $+1, R0
 	CBZ R0, l1
-	TBNZ $0x01, R0, part1
 	FMOVS (R1), F0
-	B part2
-
-part1:
-	FMOVD (R1), F0
-
-part2:
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	TBNZ $0x01, R0, part3
 	FMOVD (R2), F1
-	B part4
-
-part3:
-	FMOVQ (R2), F1
-
-part4:
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
-	TBNZ $0x01, R0, part5
 	FMOVD F0, (R2)
-	B part6
-
-part5:
-	FMOVQ F0, (R2)
-
-part6:
 
 l1:
 	RET

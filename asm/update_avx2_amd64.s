@@ -130,8 +130,6 @@ l1:
 	TESTQ        R11, R11
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y3
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (DX), DX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000004, AX
@@ -151,10 +149,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X4, (DX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y3, (DX)
 
 part1:
 l13:
@@ -200,8 +194,6 @@ l17:
 l18:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -221,10 +213,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
 
 part5:
 l12:
@@ -370,8 +358,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X4, X5
 	TESTQ        $0x00000004, AX
@@ -391,10 +377,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y4, (BX)
 
 part1:
 l13:
@@ -443,8 +425,6 @@ l18:
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -464,15 +444,9 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (DX)
 
 part5:
 	VADDPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -492,10 +466,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -649,8 +619,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -670,10 +638,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (BX)
 
 part1:
 l13:
@@ -723,8 +687,6 @@ l18:
 	VMULPS       Y5, Y3, Y3
 	VSUBPS       Y3, Y2, Y2
 	VADDPS       Y2, Y4, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (CX), CX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -744,17 +706,11 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X3, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y2, (CX)
 
 part5:
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -774,10 +730,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (DX)
 
 part9:
 l12:
@@ -931,8 +883,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -952,10 +902,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (BX)
 
 part1:
 l13:
@@ -1004,8 +950,6 @@ l18:
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1025,18 +969,12 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (DX)
 
 part5:
 	VMULPS       Y0, Y2, Y0
 	VMULPS       Y5, Y3, Y1
 	VSUBPS       Y1, Y0, Y0
 	VADDPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1056,10 +994,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -1211,8 +1145,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X4, X5
 	TESTQ        $0x00000004, AX
@@ -1232,10 +1164,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y4, (BX)
 
 part1:
 l13:
@@ -1283,8 +1211,6 @@ l18:
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
 	VADDPS       Y5, Y4, Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X4, X5
 	TESTQ        $0x00000004, AX
@@ -1304,10 +1230,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y4, (DX)
 
 part5:
 	VMULPS       Y3, Y0, Y0
@@ -1315,8 +1237,6 @@ part5:
 	VADDPS       Y1, Y3, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1336,10 +1256,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -1497,8 +1413,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -1518,10 +1432,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (BX)
 
 part1:
 l13:
@@ -1571,8 +1481,6 @@ l18:
 	VMULPS       Y5, Y5, Y6
 	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -1592,10 +1500,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMULPS       Y5, Y0, Y0
@@ -1603,8 +1507,6 @@ part5:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1624,10 +1526,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -1799,8 +1697,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -1820,10 +1716,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (SI)
 
 part1:
 l13:
@@ -1878,8 +1770,6 @@ l18:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y5, Y2, Y2
 	VADDPS       Y2, Y7, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X5
 	TESTQ        $0x00000004, AX
@@ -1899,14 +1789,8 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X5
 	TESTQ        $0x00000004, AX
@@ -1926,10 +1810,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X5, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMULPS       Y1, Y0, Y0
@@ -1937,8 +1817,6 @@ part9:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1958,10 +1836,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -2137,8 +2011,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y8
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X8, X9
 	TESTQ        $0x00000004, AX
@@ -2158,10 +2030,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y8, (SI)
 
 part1:
 l13:
@@ -2210,8 +2078,6 @@ l18:
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
 	VADDPS       Y1, Y8, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X8
 	TESTQ        $0x00000004, AX
@@ -2231,10 +2097,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (DI), Y8
@@ -2243,8 +2105,6 @@ part5:
 	VMULPS       Y7, Y3, Y3
 	VMULPS       Y7, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -2264,10 +2124,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VSQRTPS      Y2, Y2
@@ -2276,8 +2132,6 @@ part9:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y6, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2297,10 +2151,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -2467,8 +2317,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y7
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X7, X8
 	TESTQ        $0x00000004, AX
@@ -2488,10 +2336,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y7, (BX)
 
 part1:
 l13:
@@ -2547,8 +2391,6 @@ l18:
 	VANDPS       Y0, Y1, Y0
 	VSUBPS       Y0, Y2, Y0
 	VSUBPS       Y0, Y5, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2568,17 +2410,11 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
 
 part5:
 	VMULPS       Y7, Y3, Y0
 	VMULPS       Y6, Y4, Y1
 	VADDPS       Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2598,10 +2434,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (DX)
 
 part9:
 l12:
@@ -2750,8 +2582,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y5
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X5, X6
 	TESTQ        $0x00000004, AX
@@ -2771,10 +2601,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y5, (BX)
 
 part1:
 l13:
@@ -2823,8 +2649,6 @@ l18:
 	VMULPS       Y5, Y1, Y1
 	VMULPS       Y4, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -2844,16 +2668,10 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -2873,10 +2691,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -3029,8 +2843,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y5
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X5, X6
 	TESTQ        $0x00000004, AX
@@ -3050,10 +2862,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y5, (BX)
 
 part1:
 l13:
@@ -3102,8 +2910,6 @@ l18:
 	VMULPS       Y5, Y1, Y5
 	VMULPS       Y4, Y2, Y2
 	VADDPS       Y2, Y5, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X2, X5
 	TESTQ        $0x00000004, AX
@@ -3123,18 +2929,12 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y2, (DX)
 
 part5:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       Y1, Y4, Y1
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -3154,10 +2954,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -3315,8 +3111,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -3336,10 +3130,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (BX)
 
 part1:
 l13:
@@ -3389,8 +3179,6 @@ l18:
 	VMULPS       Y5, Y2, Y2
 	VMULPS       Y5, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -3410,10 +3198,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMULPS       Y5, Y0, Y0
@@ -3421,8 +3205,6 @@ part5:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -3442,10 +3224,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (CX)
 
 part9:
 l12:
@@ -3621,8 +3399,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -3642,10 +3418,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (SI)
 
 part1:
 l13:
@@ -3695,8 +3467,6 @@ l18:
 	VMULPS       Y5, Y2, Y6
 	VMULPS       Y5, Y6, Y6
 	VADDPS       Y6, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X6
 	TESTQ        $0x00000004, AX
@@ -3716,10 +3486,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X6, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (DI), Y6
@@ -3727,8 +3493,6 @@ part5:
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y2, Y2
 	VADDPS       Y2, Y6, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X6
 	TESTQ        $0x00000004, AX
@@ -3748,10 +3512,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X6, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMULPS       Y2, Y2, Y2
@@ -3761,8 +3521,6 @@ part9:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -3782,10 +3540,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -3956,8 +3710,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y7
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X7, X8
 	TESTQ        $0x00000004, AX
@@ -3977,10 +3729,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y7, (SI)
 
 part1:
 l13:
@@ -4030,8 +3778,6 @@ l18:
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -4051,10 +3797,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (DI), Y2
@@ -4064,8 +3806,6 @@ part5:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y6, Y1
 	VADDPS       Y1, Y2, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -4085,16 +3825,10 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y1, (BX)
 
 part9:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y5, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -4114,10 +3848,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -4306,8 +4036,6 @@ l1:
 	TESTQ        R14, R14
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y7
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (DI), DI
 	VMOVAPS      X7, X8
 	TESTQ        $0x00000004, AX
@@ -4327,10 +4055,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y7, (DI)
 
 part1:
 l13:
@@ -4380,8 +4104,6 @@ l18:
 	VMULPS       Y6, Y2, Y7
 	VMULPS       Y6, Y7, Y7
 	VADDPS       Y7, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X7
 	TESTQ        $0x00000004, AX
@@ -4401,10 +4123,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X7, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (R8), Y7
@@ -4412,8 +4130,6 @@ part5:
 	VSUBPS       Y7, Y6, Y8
 	VMULPS       Y8, Y2, Y2
 	VADDPS       Y2, Y7, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X7
 	TESTQ        $0x00000004, AX
@@ -4433,10 +4149,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X7, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMULPS       Y2, Y2, Y2
@@ -4448,8 +4160,6 @@ part9:
 	VADDPS       Y3, Y1, Y1
 	VDIVPS       Y1, Y6, Y1
 	VADDPS       Y1, Y2, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (SI), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -4469,16 +4179,10 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X2, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y1, (SI)
 
 part13:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y5, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -4498,10 +4202,6 @@ part20:
 	TESTQ  $0x00000001, AX
 	JEQ    part17
 	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
 
 part17:
 l12:
@@ -4684,8 +4384,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -4705,10 +4403,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (SI)
 
 part1:
 l13:
@@ -4758,8 +4452,6 @@ l18:
 	VMULPS       Y5, Y2, Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -4779,10 +4471,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X7, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y6, (DX)
 
 part5:
 	VMOVUPS      (DI), Y7
@@ -4799,8 +4487,6 @@ part5:
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -4820,16 +4506,10 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y1, (BX)
 
 part9:
 	VMULPS       Y3, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -4849,10 +4529,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -5038,8 +4714,6 @@ l1:
 	TESTQ        R14, R14
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y8
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (DI), DI
 	VMOVAPS      X8, X9
 	TESTQ        $0x00000004, AX
@@ -5059,10 +4733,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y8, (DI)
 
 part1:
 l13:
@@ -5111,8 +4781,6 @@ l18:
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
 	VADDPS       Y1, Y8, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X8
 	TESTQ        $0x00000004, AX
@@ -5132,10 +4800,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (R8), Y8
@@ -5146,8 +4810,6 @@ part5:
 	VMULPS       Y7, Y3, Y3
 	VMULPS       Y7, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -5167,15 +4829,9 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMAXPS       Y2, Y8, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (SI), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -5195,10 +4851,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X3, (DX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y2, (SI)
 
 part13:
 	VSQRTPS      Y2, Y2
@@ -5207,8 +4859,6 @@ part13:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y6, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part18
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -5228,10 +4878,6 @@ part20:
 	TESTQ  $0x00000001, AX
 	JEQ    part17
 	VMOVSS X1, (CX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y0, (CX)
 
 part17:
 l12:
@@ -5399,8 +5045,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -5420,10 +5064,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (SI)
 
 part1:
 l13:
@@ -5472,8 +5112,6 @@ l18:
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y1, Y1
 	VADDPS       Y1, Y6, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X6
 	TESTQ        $0x00000004, AX
@@ -5493,10 +5131,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X6, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VANDPS       c256_7fffffff<>+0(SB), Y5, Y5
@@ -5505,8 +5139,6 @@ part5:
 	VMASKMOVPS   (BX), Y5, Y5
 	VMULPS       Y5, Y2, Y2
 	VMAXPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -5526,17 +5158,11 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -5556,10 +5182,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -5740,8 +5362,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y9
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X9, X10
 	TESTQ        $0x00000004, AX
@@ -5761,10 +5381,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X10, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y9, (SI)
 
 part1:
 l13:
@@ -5813,8 +5429,6 @@ l18:
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y2, Y2
 	VADDPS       Y2, Y9, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X2, X9
 	TESTQ        $0x00000004, AX
@@ -5834,10 +5448,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X9, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y2, (DX)
 
 part5:
 	VMOVUPS      (DI), Y9
@@ -5846,8 +5456,6 @@ part5:
 	VMULPS       Y8, Y4, Y4
 	VMULPS       Y8, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000004, AX
@@ -5867,10 +5475,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X4, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y3, (BX)
 
 part9:
 	VMULPS       Y5, Y3, Y3
@@ -5881,8 +5485,6 @@ part9:
 	VADDPS       Y1, Y0, Y0
 	VDIVPS       Y3, Y0, Y0
 	VSUBPS       Y0, Y7, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -5902,10 +5504,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -6085,8 +5683,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y8
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X8, X9
 	TESTQ        $0x00000004, AX
@@ -6106,10 +5702,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y8, (SI)
 
 part1:
 l13:
@@ -6158,8 +5750,6 @@ l18:
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
 	VADDPS       Y1, Y8, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X8
 	TESTQ        $0x00000004, AX
@@ -6179,10 +5769,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (DI), Y8
@@ -6191,8 +5777,6 @@ part5:
 	VMULPS       Y7, Y3, Y3
 	VMULPS       Y7, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -6212,10 +5796,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y3
@@ -6226,8 +5806,6 @@ part9:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y6, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6247,10 +5825,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -6436,8 +6010,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y6
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), SI
 	VMOVAPS      X6, X7
 	TESTQ        $0x00000004, AX
@@ -6457,10 +6029,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y6, (SI)
 
 part1:
 l13:
@@ -6518,8 +6086,6 @@ l18:
 	VBLENDVPS    Y6, Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (BX), BX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6539,15 +6105,9 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (BX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (BX)
 
 part5:
 	VBLENDVPS    Y8, c256_00000000<>+0(SB), Y5, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -6567,10 +6127,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y1, (DX)
 
 part9:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
@@ -6580,8 +6136,6 @@ part9:
 	VANDPS       Y0, Y1, Y0
 	VSUBPS       Y0, Y2, Y0
 	VSUBPS       Y0, Y4, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6601,10 +6155,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (CX)
 
 part13:
 l12:
@@ -6753,8 +6303,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l13
 	VMOVUPS      c256_00000000<>+0(SB), Y5
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), BX
 	VMOVAPS      X5, X6
 	TESTQ        $0x00000004, AX
@@ -6774,10 +6322,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y5, (BX)
 
 part1:
 l13:
@@ -6823,8 +6367,6 @@ l17:
 l18:
 	VMULPS       Y4, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X3
 	TESTQ        $0x00000004, AX
@@ -6844,10 +6386,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X3, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (CX)
 
 part5:
 	VMOVUPS      (SI), Y3
@@ -6855,8 +6393,6 @@ part5:
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y0, Y1, Y0
 	VADDPS       Y0, Y2, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6876,10 +6412,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (DX)
 
 part9:
 l12:
@@ -7055,8 +6587,6 @@ l1:
 	TESTQ        R13, R13
 	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y9
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (DI), CX
 	VMOVAPS      X9, X10
 	TESTQ        $0x00000004, AX
@@ -7076,10 +6606,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X10, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y9, (DI)
 
 part1:
 l12:
@@ -7122,8 +6648,6 @@ l16:
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y1, Y1
 	VADDPS       Y1, Y9, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X9
 	TESTQ        $0x00000004, AX
@@ -7143,10 +6667,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X9, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (R8), Y9
@@ -7155,8 +6675,6 @@ part5:
 	VMULPS       Y8, Y3, Y3
 	VMULPS       Y8, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), CX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -7176,10 +6694,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
 
 part9:
 	VMULPS       Y1, Y0, Y0
@@ -7189,8 +6703,6 @@ part9:
 	VDIVPS       Y1, Y0, Y0
 	VMULPS       Y7, Y6, Y1
 	VADDPS       Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -7210,10 +6722,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (SI)
 
 part13:
 l11:
@@ -7361,8 +6869,6 @@ l1:
 	TESTQ        R12, R12
 	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y4
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (SI), CX
 	VMOVAPS      X4, X5
 	TESTQ        $0x00000004, AX
@@ -7382,10 +6888,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y4, (SI)
 
 part1:
 l12:
@@ -7429,8 +6931,6 @@ l16:
 	VSUBPS       Y2, Y3, Y4
 	VMULPS       Y4, Y1, Y1
 	VADDPS       Y1, Y2, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -7450,17 +6950,11 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VSUBPS       Y3, Y1, Y1
 	VMULPS       Y1, Y0, Y0
 	VADDPS       Y0, Y3, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -7480,10 +6974,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (BX)
 
 part9:
 l11:
@@ -7609,8 +7099,6 @@ l1:
 	TESTQ        R11, R11
 	JEQ          l12
 	VMOVUPS      c256_00000000<>+0(SB), Y2
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (BX), CX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -7630,10 +7118,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X3, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y2, (BX)
 
 part1:
 l12:
@@ -7672,8 +7156,6 @@ l15:
 	VMOVUPS      Y0, Y1
 
 l16:
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
@@ -7693,10 +7175,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X0, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 l11:
@@ -7741,8 +7219,6 @@ l0:
 	VMOVUPS      (BX), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -7762,10 +7238,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -7816,8 +7288,6 @@ l0:
 	VMOVUPS      (SI), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -7837,17 +7307,11 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, (CX)
 
 part1:
 	VMOVUPS      (SI), Y1
 	VMASKMOVPS   (DX), Y1, Y1
 	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -7867,10 +7331,6 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y0, (DX)
 
 part5:
 l1:
@@ -7927,8 +7387,6 @@ l0:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -7948,17 +7406,11 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, (CX)
 
 part1:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (DX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -7978,17 +7430,11 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (BX), Y1, Y1
 	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -8008,10 +7454,6 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y0, (BX)
 
 part9:
 l1:
@@ -8074,8 +7516,6 @@ l0:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -8095,17 +7535,11 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y1, (CX)
 
 part1:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (DX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part6
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -8125,17 +7559,11 @@ part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (DX)
 
 part5:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (BX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
-	CMPQ         AX, $0x00000008
-	JEQ          part10
 	LEAQ         (BX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -8155,17 +7583,11 @@ part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (CX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y1, (BX)
 
 part9:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (SI), Y1, Y1
 	VADDPS       Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part14
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -8185,10 +7607,6 @@ part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-	JMP    part13
-
-part14:
-	VMOVUPS Y0, (SI)
 
 part13:
 l1:

@@ -115,7 +115,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
 	B part2
@@ -125,13 +124,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F1
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F2
 	B part5
@@ -141,14 +135,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R3
 	VLD1 (R3), V2.S[2]
-	B part5
-
-part4:
-	FMOVQ (R2), F2
 
 part5:
 	CBZ R11, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
 	B part8
@@ -158,10 +147,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R2, R2
 	VST1 V3.S[2], (R2)
-	B part8
-
-part7:
-	FMOVQ F3, (R2)
 
 part8:
 
@@ -208,7 +193,6 @@ l17:
 l18:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
 	B part11
@@ -218,10 +202,6 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part11
-
-part10:
-	FMOVQ F0, (R1)
 
 part11:
 
@@ -353,7 +333,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
@@ -363,13 +342,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F2
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
 	B part5
@@ -379,14 +353,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F3
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
 	B part8
@@ -396,10 +365,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V4.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F4, (R3)
 
 part8:
 
@@ -444,7 +409,6 @@ l17:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
 	B part11
@@ -454,16 +418,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V4.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F4
 
 part11:
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
@@ -473,14 +432,9 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F0, (R2)
 
 part14:
 	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -490,10 +444,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -635,7 +585,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -645,13 +594,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
@@ -661,14 +605,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F5
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
@@ -678,10 +617,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F6, (R3)
 
 part8:
 
@@ -726,7 +661,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -736,17 +670,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
 	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R1)
 	B part14
@@ -756,16 +685,11 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R1, R1
 	VST1 V2.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F2, (R1)
 
 part14:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
@@ -775,10 +699,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R2)
 
 part17:
 
@@ -920,7 +840,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -930,13 +849,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
@@ -946,14 +860,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F5
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
@@ -963,10 +872,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F6, (R3)
 
 part8:
 
@@ -1011,7 +916,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -1021,16 +925,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
@@ -1040,17 +939,12 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F0, (R2)
 
 part14:
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -1060,10 +954,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -1201,7 +1091,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
@@ -1211,13 +1100,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F2
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
 	B part5
@@ -1227,14 +1111,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F3
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
 	B part8
@@ -1244,10 +1123,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V4.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F4, (R3)
 
 part8:
 
@@ -1292,7 +1167,6 @@ l17:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
 	B part11
@@ -1302,15 +1176,10 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V4.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F4
 
 part11:
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F4, (R2)
 	B part14
@@ -1320,10 +1189,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V4.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F4, (R2)
 
 part14:
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
@@ -1331,7 +1196,6 @@ part14:
 	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -1341,10 +1205,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -1490,7 +1350,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -1500,13 +1359,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
@@ -1516,14 +1370,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F5
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
@@ -1533,10 +1382,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F6, (R3)
 
 part8:
 
@@ -1581,7 +1426,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -1591,17 +1435,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -1611,10 +1450,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
@@ -1622,7 +1457,6 @@ part14:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -1632,10 +1466,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -1795,7 +1625,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -1805,13 +1634,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
@@ -1821,14 +1645,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F5
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
@@ -1838,10 +1657,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F6, (R6)
 
 part8:
 
@@ -1886,7 +1701,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -1896,13 +1710,8 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS (R3), F7
 	B part14
@@ -1912,10 +1721,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R3, R6
 	VLD1 (R6), V7.S[2]
-	B part14
-
-part13:
-	FMOVQ (R3), F7
 
 part14:
 	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
@@ -1925,7 +1730,6 @@ part14:
 	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F1, (R2)
 	B part17
@@ -1935,13 +1739,8 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part17
-
-part16:
-	FMOVQ F1, (R2)
 
 part17:
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -1951,10 +1750,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -1962,7 +1757,6 @@ part20:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -1972,10 +1766,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -2141,7 +1931,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
@@ -2151,13 +1940,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V6.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F6
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F7
 	B part5
@@ -2167,14 +1951,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V7.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F7
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
 	B part8
@@ -2184,10 +1963,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V8.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F8, (R6)
 
 part8:
 
@@ -2232,7 +2007,6 @@ l17:
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
@@ -2242,16 +2016,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F8
 
 part11:
 	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
 	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -2261,13 +2030,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F8
 	B part17
@@ -2277,17 +2041,12 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V8.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F8
 
 part17:
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -2297,10 +2056,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
@@ -2309,7 +2064,6 @@ part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -2319,10 +2073,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -2476,7 +2226,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
@@ -2486,13 +2235,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V5.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F5
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F6
 	B part5
@@ -2502,14 +2246,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V6.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F6
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R3)
 	B part8
@@ -2519,10 +2258,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V7.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F7, (R3)
 
 part8:
 
@@ -2567,7 +2302,6 @@ l17:
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
@@ -2577,10 +2311,6 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V8.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F8
 
 part11:
 	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
@@ -2592,7 +2322,6 @@ part11:
 	VAND V0.B16, V1.B16, V0.B16
 	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
 	B part14
@@ -2602,16 +2331,11 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F0, (R1)
 
 part14:
 	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
 	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
@@ -2621,10 +2345,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R2)
 
 part17:
 
@@ -2760,7 +2480,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
@@ -2770,13 +2489,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F3
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
@@ -2786,14 +2500,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F4
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
@@ -2803,10 +2512,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F5, (R3)
 
 part8:
 
@@ -2851,7 +2556,6 @@ l17:
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F5
 	B part11
@@ -2861,16 +2565,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V5.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F5
 
 part11:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -2880,15 +2579,10 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -2898,10 +2592,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -3041,7 +2731,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
@@ -3051,13 +2740,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F3
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
@@ -3067,14 +2751,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F4
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
@@ -3084,10 +2763,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F5, (R3)
 
 part8:
 
@@ -3132,7 +2807,6 @@ l17:
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F5
 	B part11
@@ -3142,16 +2816,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V5.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F5
 
 part11:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x4e22d4a2 // fadd v2.4s, v5.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R2)
 	B part14
@@ -3161,17 +2830,12 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V2.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F2, (R2)
 
 part14:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -3181,10 +2845,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -3330,7 +2990,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -3340,13 +2999,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
@@ -3356,14 +3010,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F5
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
@@ -3373,10 +3022,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F6, (R3)
 
 part8:
 
@@ -3421,7 +3066,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -3431,17 +3075,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -3451,10 +3090,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
@@ -3462,7 +3097,6 @@ part14:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
@@ -3472,10 +3106,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R1)
 
 part17:
 
@@ -3639,7 +3269,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -3649,13 +3278,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
@@ -3665,14 +3289,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F5
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
@@ -3682,10 +3301,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F6, (R6)
 
 part8:
 
@@ -3730,7 +3345,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -3740,17 +3354,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d421 // fadd v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -3760,13 +3369,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F6
 	B part17
@@ -3776,16 +3380,11 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V6.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F6
 
 part17:
 	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
 	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
 	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -3795,10 +3394,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
@@ -3808,7 +3403,6 @@ part20:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -3818,10 +3412,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -3981,7 +3571,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
@@ -3991,13 +3580,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V5.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F5
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F6
 	B part5
@@ -4007,14 +3591,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V6.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F6
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R6)
 	B part8
@@ -4024,10 +3603,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V7.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F7, (R6)
 
 part8:
 
@@ -4072,7 +3647,6 @@ l17:
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
@@ -4082,17 +3656,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F7
 
 part11:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -4102,13 +3671,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F2
 	B part17
@@ -4118,10 +3682,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F2
 
 part17:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
@@ -4129,7 +3689,6 @@ part17:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
 	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R3)
 	B part20
@@ -4139,15 +3698,10 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V1.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F1, (R3)
 
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -4157,10 +3711,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -4338,7 +3888,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
@@ -4348,13 +3897,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R8
 	VLD1 (R8), V5.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F5
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F6
 	B part5
@@ -4364,14 +3908,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R8
 	VLD1 (R8), V6.S[2]
-	B part5
-
-part4:
-	FMOVQ (R7), F6
 
 part5:
 	CBZ R14, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R7)
 	B part8
@@ -4381,10 +3920,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R7
 	VST1 V7.S[2], (R7)
-	B part8
-
-part7:
-	FMOVQ F7, (R7)
 
 part8:
 
@@ -4429,7 +3964,6 @@ l17:
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
@@ -4439,17 +3973,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R7
 	VLD1 (R7), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F7
 
 part11:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
 	WORD $0x6e26dce7 // fmul v7.4s, v7.4s, v6.4s
 	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -4459,13 +3988,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F7
 	B part17
@@ -4475,16 +3999,11 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V7.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F7
 
 part17:
 	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -4494,15 +4013,10 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS (R6), F2
 	B part23
@@ -4512,10 +4026,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R2
 	VLD1 (R2), V2.S[2]
-	B part23
-
-part22:
-	FMOVQ (R6), F2
 
 part23:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
@@ -4523,7 +4033,6 @@ part23:
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
 	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
-	TBNZ $0x02, R0, part25
 	TBNZ $0x01, R0, part27
 	FMOVS F1, (R6)
 	B part26
@@ -4533,15 +4042,10 @@ part27:
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R2
 	VST1 V1.S[2], (R2)
-	B part26
-
-part25:
-	FMOVQ F1, (R6)
 
 part26:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	TBNZ $0x02, R0, part28
 	TBNZ $0x01, R0, part30
 	FMOVS F0, (R1)
 	B part29
@@ -4551,10 +4055,6 @@ part30:
 	TBZ $0x00, R0, part29
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part29
-
-part28:
-	FMOVQ F0, (R1)
 
 part29:
 
@@ -4725,7 +4225,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -4735,13 +4234,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
@@ -4751,14 +4245,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F5
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
@@ -4768,10 +4257,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F6, (R6)
 
 part8:
 
@@ -4816,7 +4301,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -4826,17 +4310,12 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F6, (R2)
 	B part14
@@ -4846,13 +4325,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V6.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F6, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F7
 	B part17
@@ -4862,10 +4336,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V7.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F7
 
 part17:
 	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
@@ -4874,7 +4344,6 @@ part17:
 	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
 	WORD $0x6e23fce3 // fdiv v3.4s, v7.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS (R3), F5
 	B part20
@@ -4884,17 +4353,12 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VLD1 (R2), V5.S[2]
-	B part20
-
-part19:
-	FMOVQ (R3), F5
 
 part20:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F1, (R3)
 	B part23
@@ -4904,15 +4368,10 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R3, R2
 	VST1 V1.S[2], (R2)
-	B part23
-
-part22:
-	FMOVQ F1, (R3)
 
 part23:
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part25
 	TBNZ $0x01, R0, part27
 	FMOVS F0, (R1)
 	B part26
@@ -4922,10 +4381,6 @@ part27:
 	TBZ $0x00, R0, part26
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part26
-
-part25:
-	FMOVQ F0, (R1)
 
 part26:
 
@@ -5103,7 +4558,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
@@ -5113,13 +4567,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R8
 	VLD1 (R8), V6.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F6
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F7
 	B part5
@@ -5129,14 +4578,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R8
 	VLD1 (R8), V7.S[2]
-	B part5
-
-part4:
-	FMOVQ (R7), F7
 
 part5:
 	CBZ R14, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R7)
 	B part8
@@ -5146,10 +4590,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R7
 	VST1 V8.S[2], (R7)
-	B part8
-
-part7:
-	FMOVQ F8, (R7)
 
 part8:
 
@@ -5194,7 +4634,6 @@ l17:
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
@@ -5204,16 +4643,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R7
 	VLD1 (R7), V8.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F8
 
 part11:
 	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
 	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -5223,13 +4657,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R6), F8
 	B part17
@@ -5239,13 +4668,8 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R6, R2
 	VLD1 (R2), V8.S[2]
-	B part17
-
-part16:
-	FMOVQ (R6), F8
 
 part17:
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS (R3), F9
 	B part20
@@ -5255,17 +4679,12 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-	B part20
-
-part19:
-	FMOVQ (R3), F9
 
 part20:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F2, (R3)
 	B part23
@@ -5275,15 +4694,10 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part23
-
-part22:
-	FMOVQ F2, (R3)
 
 part23:
 	WORD $0x6ea2e503 // fcmgt v3.4s, v8.4s, v2.4s
 	VBSL V2.B16, V8.B16, V3.B16
-	TBNZ $0x02, R0, part25
 	TBNZ $0x01, R0, part27
 	FMOVS F3, (R6)
 	B part26
@@ -5293,10 +4707,6 @@ part27:
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R2
 	VST1 V3.S[2], (R2)
-	B part26
-
-part25:
-	FMOVQ F3, (R6)
 
 part26:
 	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
@@ -5305,7 +4715,6 @@ part26:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
-	TBNZ $0x02, R0, part28
 	TBNZ $0x01, R0, part30
 	FMOVS F0, (R1)
 	B part29
@@ -5315,10 +4724,6 @@ part30:
 	TBZ $0x00, R0, part29
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part29
-
-part28:
-	FMOVQ F0, (R1)
 
 part29:
 
@@ -5478,7 +4883,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -5488,13 +4892,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
@@ -5504,14 +4903,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F5
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
@@ -5521,10 +4915,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F6, (R6)
 
 part8:
 
@@ -5569,7 +4959,6 @@ l17:
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
@@ -5579,16 +4968,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F6
 
 part11:
 	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -5598,15 +4982,10 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
 	VAND V8.B16, V5.B16, V5.B16
 	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F5
 	B part17
@@ -5616,16 +4995,11 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V5.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F5
 
 part17:
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
 	VBSL V3.B16, V2.B16, V5.B16
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F5, (R3)
 	B part20
@@ -5635,16 +5009,11 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V5.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F5, (R3)
 
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e25fc00 // fdiv v0.4s, v0.4s, v5.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -5654,10 +5023,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -5829,7 +5194,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F7
 	B part2
@@ -5839,13 +5203,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V7.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F7
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F8
 	B part5
@@ -5855,14 +5214,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V8.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F8
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F9, (R6)
 	B part8
@@ -5872,10 +5226,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V9.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F9, (R6)
 
 part8:
 
@@ -5920,7 +5270,6 @@ l17:
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
@@ -5930,16 +5279,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V9.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F9
 
 part11:
 	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
 	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
 	WORD $0x4e22d522 // fadd v2.4s, v9.4s, v2.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R2)
 	B part14
@@ -5949,13 +5293,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V2.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F2, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
@@ -5965,17 +5304,12 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F9
 
 part17:
 	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
 	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F3, (R3)
 	B part20
@@ -5985,10 +5319,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V3.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F3, (R3)
 
 part20:
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
@@ -5999,7 +5329,6 @@ part20:
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -6009,10 +5338,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -6182,7 +5507,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
@@ -6192,13 +5516,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V6.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F6
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F7
 	B part5
@@ -6208,14 +5527,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V7.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F7
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
 	B part8
@@ -6225,10 +5539,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V8.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F8, (R6)
 
 part8:
 
@@ -6273,7 +5583,6 @@ l17:
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
@@ -6283,16 +5592,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V9.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F9
 
 part11:
 	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
 	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -6302,13 +5606,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
@@ -6318,17 +5617,12 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F9
 
 part17:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -6338,10 +5632,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6ea8e4a3 // fcmgt v3.4s, v5.4s, v8.4s
@@ -6351,7 +5641,6 @@ part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -6361,10 +5650,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -6542,7 +5827,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
@@ -6552,13 +5836,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F4
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
@@ -6568,14 +5847,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F5
 
 part5:
 	CBZ R13, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
@@ -6585,10 +5859,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-	B part8
-
-part7:
-	FMOVQ F6, (R6)
 
 part8:
 
@@ -6633,7 +5903,6 @@ l17:
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
 
 l18:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
@@ -6643,14 +5912,9 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V7.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F7
 
 part11:
 	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS (R3), F8
 	B part14
@@ -6660,10 +5924,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R3, R6
 	VLD1 (R6), V8.S[2]
-	B part14
-
-part13:
-	FMOVQ (R3), F8
 
 part14:
 	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
@@ -6677,7 +5937,6 @@ part14:
 	VBSL V0.B16, V2.B16, V1.B16
 	WORD $0x6ea3e420 // fcmgt v0.4s, v1.4s, v3.4s
 	VBSL V1.B16, V3.B16, V0.B16
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R3)
 	B part17
@@ -6687,15 +5946,10 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R3
 	VST1 V0.S[2], (R3)
-	B part17
-
-part16:
-	FMOVQ F0, (R3)
 
 part17:
 	VMOV V9.B16, V1.B16
 	VBSL V5.B16, V6.B16, V1.B16
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R2)
 	B part20
@@ -6705,10 +5959,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part20
-
-part19:
-	FMOVQ F1, (R2)
 
 part20:
 	WORD $0x6ea6e422 // fcmgt v2.4s, v1.4s, v6.4s
@@ -6717,7 +5967,6 @@ part20:
 	VAND V0.B16, V1.B16, V0.B16
 	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -6727,10 +5976,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R1)
 
 part23:
 
@@ -6866,7 +6111,6 @@ l10:
 l1:
 	AND $+3, R0
 	CBZ R0, l12
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
@@ -6876,13 +6120,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F3
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
@@ -6892,14 +6131,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F4
 
 part5:
 	CBZ R12, l13
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
@@ -6909,10 +6143,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-	B part8
-
-part7:
-	FMOVQ F5, (R3)
 
 part8:
 
@@ -6959,7 +6189,6 @@ l17:
 l18:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
 	B part11
@@ -6969,13 +6198,8 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-	B part11
-
-part10:
-	FMOVQ F0, (R1)
 
 part11:
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS (R2), F3
 	B part14
@@ -6985,16 +6209,11 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VLD1 (R1), V3.S[2]
-	B part14
-
-part13:
-	FMOVQ (R2), F3
 
 part14:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
@@ -7004,10 +6223,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R2)
 
 part17:
 
@@ -7174,7 +6389,6 @@ l9:
 l1:
 	AND $+3, R0
 	CBZ R0, l11
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F7
 	B part2
@@ -7184,13 +6398,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V7.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F7
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F8
 	B part5
@@ -7200,14 +6409,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R1
 	VLD1 (R1), V8.S[2]
-	B part5
-
-part4:
-	FMOVQ (R7), F8
 
 part5:
 	CBZ R13, l12
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F9, (R7)
 	B part8
@@ -7217,10 +6421,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R1
 	VST1 V9.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F9, (R7)
 
 part8:
 
@@ -7259,7 +6459,6 @@ l15:
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 
 l16:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
@@ -7269,16 +6468,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V9.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F9
 
 part11:
 	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
 	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
 	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -7288,13 +6482,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
@@ -7304,17 +6493,12 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V9.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F9
 
 part17:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -7324,10 +6508,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R1
 	VST1 V2.S[2], (R1)
-	B part20
-
-part19:
-	FMOVQ F2, (R3)
 
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -7337,7 +6517,6 @@ part20:
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x6e27dcc1 // fmul v1.4s, v6.4s, v7.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R6)
 	B part23
@@ -7347,10 +6526,6 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R0
 	VST1 V0.S[2], (R0)
-	B part23
-
-part22:
-	FMOVQ F0, (R6)
 
 part23:
 
@@ -7484,7 +6659,6 @@ l9:
 l1:
 	AND $+3, R0
 	CBZ R0, l11
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
@@ -7494,13 +6668,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V2.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F2
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F3
 	B part5
@@ -7510,14 +6679,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R1
 	VLD1 (R1), V3.S[2]
-	B part5
-
-part4:
-	FMOVQ (R6), F3
 
 part5:
 	CBZ R12, l12
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R6)
 	B part8
@@ -7527,10 +6691,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R1
 	VST1 V4.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F4, (R6)
 
 part8:
 
@@ -7570,7 +6730,6 @@ l15:
 	VMOV V2.B16, V3.B16
 
 l16:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F2
 	B part11
@@ -7580,16 +6739,11 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V2.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F2
 
 part11:
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -7599,16 +6753,11 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
 	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R3)
 	B part17
@@ -7618,10 +6767,6 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R0
 	VST1 V0.S[2], (R0)
-	B part17
-
-part16:
-	FMOVQ F0, (R3)
 
 part17:
 
@@ -7731,7 +6876,6 @@ l9:
 l1:
 	AND $+3, R0
 	CBZ R0, l11
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F0
 	B part2
@@ -7741,13 +6885,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R1), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
@@ -7757,14 +6896,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F1
 
 part5:
 	CBZ R11, l12
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R3)
 	B part8
@@ -7774,10 +6908,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R1
 	VST1 V2.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F2, (R3)
 
 part8:
 
@@ -7817,7 +6947,6 @@ l15:
 	VMOV V0.B16, V1.B16
 
 l16:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS F1, (R2)
 	B part11
@@ -7827,10 +6956,6 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R0
 	VST1 V1.S[2], (R0)
-	B part11
-
-part10:
-	FMOVQ F1, (R2)
 
 part11:
 
@@ -7863,7 +6988,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
@@ -7873,13 +6997,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
@@ -7889,14 +7008,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R2
 	VLD1 (R2), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R1), F1
 
 part5:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
@@ -7906,10 +7020,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F0, (R1)
 
 part8:
 
@@ -7948,7 +7058,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R3), F0
 	B part2
@@ -7958,13 +7067,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R3, R3
 	VLD1 (R3), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R3), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
@@ -7974,14 +7078,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R1), F1
 
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
@@ -7991,13 +7090,8 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F1, (R1)
 
 part8:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
@@ -8007,14 +7101,9 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F1
 
 part11:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
@@ -8024,10 +7113,6 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-	B part14
-
-part13:
-	FMOVQ F0, (R2)
 
 part14:
 
@@ -8072,7 +7157,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R6), F0
 	B part2
@@ -8082,13 +7166,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R6, R6
 	VLD1 (R6), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R6), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
@@ -8098,14 +7177,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R6
 	VLD1 (R6), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R1), F1
 
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
@@ -8115,13 +7189,8 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F1, (R1)
 
 part8:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
@@ -8131,14 +7200,9 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F1
 
 part11:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -8148,13 +7212,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F1
 	B part17
@@ -8164,14 +7223,9 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F1
 
 part17:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F0, (R3)
 	B part20
@@ -8181,10 +7235,6 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R0
 	VST1 V0.S[2], (R0)
-	B part20
-
-part19:
-	FMOVQ F0, (R3)
 
 part20:
 
@@ -8235,7 +7285,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R7), F0
 	B part2
@@ -8245,13 +7294,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R7, R7
 	VLD1 (R7), V0.S[2]
-	B part2
-
-part1:
-	FMOVQ (R7), F0
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
@@ -8261,14 +7305,9 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R7
 	VLD1 (R7), V1.S[2]
-	B part5
-
-part4:
-	FMOVQ (R1), F1
 
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
@@ -8278,13 +7317,8 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-	B part8
-
-part7:
-	FMOVQ F1, (R1)
 
 part8:
-	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
@@ -8294,14 +7328,9 @@ part12:
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-	B part11
-
-part10:
-	FMOVQ (R2), F1
 
 part11:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -8311,13 +7340,8 @@ part15:
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-	B part14
-
-part13:
-	FMOVQ F1, (R2)
 
 part14:
-	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F1
 	B part17
@@ -8327,14 +7351,9 @@ part18:
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-	B part17
-
-part16:
-	FMOVQ (R3), F1
 
 part17:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R3)
 	B part20
@@ -8344,13 +7363,8 @@ part21:
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R1
 	VST1 V1.S[2], (R1)
-	B part20
-
-part19:
-	FMOVQ F1, (R3)
 
 part20:
-	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS (R6), F1
 	B part23
@@ -8360,14 +7374,9 @@ part24:
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R1
 	VLD1 (R1), V1.S[2]
-	B part23
-
-part22:
-	FMOVQ (R6), F1
 
 part23:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	TBNZ $0x02, R0, part25
 	TBNZ $0x01, R0, part27
 	FMOVS F0, (R6)
 	B part26
@@ -8377,10 +7386,6 @@ part27:
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R0
 	VST1 V0.S[2], (R0)
-	B part26
-
-part25:
-	FMOVQ F0, (R6)
 
 part26:
 

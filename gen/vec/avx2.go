@@ -124,8 +124,9 @@ func (l *avx2) inst(i inst) {
 		opMin: {x86.VMINPS, x86.VMINPD}, opMax: {x86.VMAXPS, x86.VMAXPD},
 		opAnd: {x86.VANDPS, x86.VANDPD}, opOr: {x86.VORPS, x86.VORPD}, opXor: {x86.VXORPS, x86.VXORPD},
 		opIAdd: {x86.VPADDD, x86.VPADDQ}, opISub: {x86.VPSUBD, x86.VPSUBQ},
+		opIMul: {nil, x86.VPMULUDQ},
 	}
-	commutes := map[op]bool{opAdd: true, opMul: true, opAnd: true, opOr: true, opXor: true, opIAdd: true}
+	commutes := map[op]bool{opAdd: true, opMul: true, opAnd: true, opOr: true, opXor: true, opIAdd: true, opIMul: true}
 	if f, ok := lanewise[i.op]; ok {
 		a, b := i.args[0], i.args[1]
 		if _, ok := l.p.isConst(a); ok && commutes[i.op] {
@@ -183,6 +184,15 @@ func (l *avx2) inst(i inst) {
 		}
 	case opParamSplat:
 		l.splat(i.bits, l.arg(i.text), l.vecs[i.dst])
+	case opIntSplat:
+		if i.bits == 64 {
+			l.splat(64, l.arg(i.text), l.vecs[i.dst])
+			return
+		}
+		r, x := l.pool.GP64(), l.pool.XMM()
+		l.do(x86.MOVQ(l.arg(i.text), r))
+		l.do(x86.VMOVD(r.As32(), x))
+		l.do(x86.VPBROADCASTD(x, l.vecs[i.dst]))
 	case opStoreLane:
 		l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(l.reg(i.args[0]).AsX(), l.mem(i.mem)))
 	case opPrefetch:
@@ -292,8 +302,10 @@ func (l *avx2) store(i inst) {
 		return
 	}
 	n, end, whole := l.regs[i.tail.n.id], l.own(), l.own()
-	l.do(x86.CMPQ(n, operand.U32(l.p.Lanes)))
-	l.do(x86.JEQ(whole))
+	if !i.tail.short {
+		l.do(x86.CMPQ(n, operand.U32(l.p.Lanes)))
+		l.do(x86.JEQ(whole))
+	}
 	at := l.pool.GP64()
 	l.do(x86.LEAQ(m, at))
 	m = operand.Mem{Base: at}
@@ -320,9 +332,11 @@ func (l *avx2) store(i inst) {
 	l.do(x86.TESTQ(operand.U32(1), n))
 	l.do(x86.JEQ(end))
 	l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(x, m))
-	l.do(x86.JMP(end))
-	l.here(whole)
-	l.do(x86.VMOVUPS(a, l.mem(i.mem)))
+	if !i.tail.short {
+		l.do(x86.JMP(end))
+		l.here(whole)
+		l.do(x86.VMOVUPS(a, l.mem(i.mem)))
+	}
 	l.here(end)
 }
 

@@ -19,6 +19,7 @@ import (
 //	PtrFloat32  []float32
 //	PtrFloat64  []float64
 //	PtrInt32    []int32
+//	PtrUint32   []uint32
 //	PtrGemm     []any with an int or a slice for each field
 type Args map[string]any
 
@@ -121,6 +122,8 @@ func (m *machine) value(name string, want Type, x any) (int, error) {
 		got, v = PtrFloat64, m.array(name, unsafe.Pointer(unsafe.SliceData(x)), x)
 	case []int32:
 		got, v = PtrInt32, m.array(name, unsafe.Pointer(unsafe.SliceData(x)), x)
+	case []uint32:
+		got, v = PtrUint32, m.array(name, unsafe.Pointer(unsafe.SliceData(x)), x)
 	case []any:
 		fields := make([]uint64, len(x))
 		for i, f := range x {
@@ -347,6 +350,8 @@ func lane(o op, bits int, x, y uint64) uint64 {
 		return (x + y) & (1<<bits - 1)
 	case opISub:
 		return (x - y) & (1<<bits - 1)
+	case opIMul:
+		return x & (1<<32 - 1) * (y & (1<<32 - 1))
 	case opGt:
 		if bits == 32 && f32of(x) > f32of(y) || bits == 64 && f64of(x) > f64of(y) {
 			return 1<<bits - 1
@@ -437,12 +442,12 @@ func (m *machine) move(i inst) {
 		}
 	case opStoreLane:
 		put(m.memory(i.mem, i.bits/8), 0, i.bits, m.vec(i.args[0])[0])
-	case opLoadSplat, opParamSplat:
+	case opLoadSplat, opParamSplat, opIntSplat:
 		var x uint64
 		if i.op == opLoadSplat {
 			x = get(m.memory(i.mem, i.bits/8), 0, i.bits)
 		} else {
-			x = uint64(m.values[i.text])
+			x = uint64(m.values[i.text]) & (1<<i.bits - 1)
 		}
 		d := m.set(i.dst)
 		for k := range d {
@@ -499,8 +504,12 @@ func (m *machine) general(i inst) {
 		m.regs[i.dst] = m.frame(i.imm)
 	case opTail:
 		n := m.reg(i.tail.n.id)
-		if n < 1 || n > m.p.Lanes {
-			m.fail("a tail of %d elements, want 1 to %d", n, m.p.Lanes)
+		most := m.p.Lanes
+		if i.tail.short {
+			most--
+		}
+		if n < 1 || n > most {
+			m.fail("a tail of %d elements, want 1 to %d", n, most)
 		}
 		m.counts[i.tail] = n
 	case opLabel, opComment:

@@ -38,6 +38,10 @@ func TestEvalRefuses(t *testing.T) {
 			p.AddI(n, 2)
 			p.NewTail(n)
 		}},
+		{"short tail that is whole", "a tail of 4 elements, want 1 to 3", x(), func(p *vec.Program, n, x vec.R) {
+			p.AddI(n, 1)
+			p.NewShortTail(n)
+		}},
 		{"count of a tail that changed", "count is 2, but was 3", x(), func(p *vec.Program, n, x vec.R) {
 			tail := p.NewTail(n)
 			p.AddI(n, -1)

@@ -99,18 +99,17 @@ func passes(t *Target) pass.Interface {
 	)
 }
 
-// pruneSelfCopies removes the copies of a vector register to itself, which the
-// allocator leaves where source and destination could share one.
+// pruneSelfCopies removes the copies of a register to itself, which the allocator leaves where source and destination could share one.
 func pruneSelfCopies(fn *ir.Function) error {
 	fn.Nodes = slices.DeleteFunc(fn.Nodes, func(n ir.Node) bool {
 		i, ok := n.(*ir.Instruction)
-		if !ok || len(i.Operands) != 2 || i.Opcode != "VMOVUPS" && i.Opcode != "VMOV.B16" {
-			return false
-		}
-		return i.Operands[0] == i.Operands[1]
+		return ok && len(i.Operands) == 2 && slices.Contains(copies, i.Opcode) && i.Operands[0] == i.Operands[1]
 	})
 	return nil
 }
+
+// copies are the instructions that copy a register, and have other uses.
+var copies = []string{"VMOVUPS", "MOVQ", "VMOV.B16", "MOVD"}
 
 // Stubs declares the functions of the programs for Go.
 func Stubs(programs []*Program) []byte {

@@ -130,6 +130,8 @@ func (l *neon) inst(i inst) {
 		l.set(logic[i.op]+b, d, v(1), v(0))
 	case opIAdd, opISub:
 		l.set(integer[i.op]+t, d, v(1), v(0))
+	case opIMul:
+		l.set("umull.2d", d, l.lower(i.args[1], v(1)), l.lower(i.args[0], v(0)))
 	case opShl:
 		l.set("VSHL."+t, d, operand.U8(i.imm), v(0))
 	case opShr:
@@ -226,9 +228,24 @@ func (l *neon) inst(i inst) {
 		r := l.pool.GP64()
 		l.set("MOVWU", r, l.arg(i.text))
 		l.set("VDUP."+t, d, r)
+	case opIntSplat:
+		r := l.pool.GP64()
+		l.set("MOVD", r, l.arg(i.text))
+		l.set("VDUP."+t, d, r)
 	default:
 		l.general(i)
 	}
+}
+
+// lower returns a register with the low halves of v's 64-bit lanes side by side. A
+// constant whose halves are equal has them there.
+func (l *neon) lower(id int, v reg.VecVirtual) reg.VecVirtual {
+	if c, ok := l.p.isConst(id); ok && c.bits>>32 == c.bits&(1<<32-1) {
+		return v
+	}
+	d := l.pool.XMM()
+	l.set("xtn.2s", d, v)
+	return d
 }
 
 // address returns a register that holds m's address.
@@ -250,54 +267,46 @@ func move(bytes int) string {
 // load reads a tail by its parts, a half and a quarter of a register; the moves
 // clear the lanes that they do not reach.
 func (l *neon) load(i inst, d reg.VecVirtual) {
-	m, size := l.mem(i.mem), i.bits*l.p.Lanes/8
-	if i.tail == nil {
-		l.set(move(size), d, m)
-		return
-	}
-	n, whole, end := l.regs[i.tail.n.id], l.own(), l.own()
-	l.branch("TBNZ", whole, n, operand.U8(bits.TrailingZeros(uint(l.p.Lanes))))
-	if l.p.Lanes == 4 {
-		pair := l.own()
-		l.branch("TBNZ", pair, n, operand.U8(1))
-		l.set(move(4), d, m)
-		l.branch("B", end)
-		l.here(pair)
-		l.set(move(8), d, m)
-		l.branch("TBZ", end, n, operand.U8(0))
-		l.update("VLD1.S[2]", d, operand.Mem{Base: l.address(m.Offset(8))})
-	} else {
-		l.set(move(size/2), d, m)
-	}
-	l.branch("B", end)
-	l.here(whole)
-	l.set(move(size), d, m)
-	l.here(end)
+	m := l.mem(i.mem)
+	l.parts(i, func(bytes int) { l.set(move(bytes), d, m) },
+		func() { l.update("VLD1.S[2]", d, operand.Mem{Base: l.address(m.Offset(8))}) })
 }
 
 func (l *neon) store(i inst, s reg.VecVirtual) {
-	m, size := l.mem(i.mem), i.bits*l.p.Lanes/8
+	m := l.mem(i.mem)
+	l.parts(i, func(bytes int) { l.out(move(bytes), s, m) },
+		func() { l.out("VST1.S[2]", s, operand.Mem{Base: l.address(m.Offset(8))}) })
+}
+
+// parts moves a vector, or its tail: first moves that many bytes, third the third
+// element of three.
+func (l *neon) parts(i inst, first func(bytes int), third func()) {
+	size := i.bits * l.p.Lanes / 8
 	if i.tail == nil {
-		l.out(move(size), s, m)
+		first(size)
 		return
 	}
 	n, whole, end := l.regs[i.tail.n.id], l.own(), l.own()
-	l.branch("TBNZ", whole, n, operand.U8(bits.TrailingZeros(uint(l.p.Lanes))))
+	if !i.tail.short {
+		l.branch("TBNZ", whole, n, operand.U8(bits.TrailingZeros(uint(l.p.Lanes))))
+	}
 	if l.p.Lanes == 4 {
 		pair := l.own()
 		l.branch("TBNZ", pair, n, operand.U8(1))
-		l.out(move(4), s, m)
+		first(4)
 		l.branch("B", end)
 		l.here(pair)
-		l.out(move(8), s, m)
+		first(8)
 		l.branch("TBZ", end, n, operand.U8(0))
-		l.out("VST1.S[2]", s, operand.Mem{Base: l.address(m.Offset(8))})
+		third()
 	} else {
-		l.out(move(size/2), s, m)
+		first(size / 2)
 	}
-	l.branch("B", end)
-	l.here(whole)
-	l.out(move(size), s, m)
+	if !i.tail.short {
+		l.branch("B", end)
+		l.here(whole)
+		first(size)
+	}
 	l.here(end)
 }
 

@@ -24,6 +24,8 @@ var words = map[string]uint32{
 	"faddp.2d": 0x6e60d400,
 	"fcvtl.2d": 0x0e617800,
 	"fcvtn.2s": 0x0e616800,
+	"xtn.2s":   0x0ea12800,
+	"umull.2d": 0x2ea0c000,
 	"bic.16b":  0x4e601c00, "bic.8b": 0x0e601c00,
 	// The lane is in bits 21 and 11.
 	"fmla.s[0]": 0x4f801000, "fmla.s[1]": 0x4fa01000, "fmla.s[2]": 0x4f801800, "fmla.s[3]": 0x4fa01800,
@@ -132,6 +134,11 @@ func wordText(word uint32, opcode, arrangement string, ops []operand.Op) string 
 		text = fmt.Sprintf("fcvtl v%d.2d, v%d.2s", d, n)
 	case opcode == "fcvtn":
 		text = fmt.Sprintf("fcvtn v%d.2s, v%d.2d", d, n)
+	case opcode == "xtn":
+		text = fmt.Sprintf("xtn v%d.2s, v%d.2d", d, n)
+	case opcode == "umull":
+		word |= uint32(r[0]) << 16
+		text = fmt.Sprintf("umull v%d.2d, v%d.2s, v%d.2s", d, n, r[0])
 	case opcode == "fmla":
 		word |= uint32(r[0]) << 16
 		text = fmt.Sprintf("fmla v%d.4s, v%d.4s, v%d.%s", d, n, r[0], arrangement)

@@ -112,6 +112,6 @@ func (p *Program) vectors(n R, streams []*Stream, rest Label, body func()) {
 func (p *Program) rest(n R, end Label, body func()) {
 	p.AndI(n, p.Lanes-1)
 	p.JumpZero(n, end)
-	p.InTail(p.NewTail(n), body)
+	p.InTail(p.NewShortTail(n), body)
 	p.Here(end)
 }

@@ -64,6 +64,7 @@ const (
 	PtrFloat32 Type = "*float32"
 	PtrFloat64 Type = "*float64"
 	PtrInt32   Type = "*int32"
+	PtrUint32  Type = "*uint32"
 	PtrGemm    Type = "*Gemm" // the arguments of a GEMM micro-kernel
 )
 
@@ -108,6 +109,7 @@ const (
 	opXor
 	opIAdd
 	opISub
+	opIMul
 	opShl
 	opShr
 	opGt
@@ -130,6 +132,7 @@ const (
 	opStoreLane
 	opPrefetch
 	opParamSplat
+	opIntSplat
 
 	opParam
 	opMov
@@ -158,9 +161,9 @@ const (
 
 var opNames = map[op]string{
 	opAdd: "add", opSub: "sub", opMul: "mul", opDiv: "div", opSqrt: "sqrt", opMin: "min", opMax: "max", opFMA: "fma", opFMALane: "fmalane",
-	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opShl: "shl", opShr: "shr",
+	opAnd: "and", opOr: "or", opXor: "xor", opIAdd: "iadd", opISub: "isub", opIMul: "imul", opShl: "shl", opShr: "shr",
 	opGt: "gt", opSelect: "select", opWiden: "widen", opNarrow: "narrow", opZero: "zero", opCopy: "copy", opFoldAdd: "foldadd", opFoldMax: "foldmax", opBlend: "blend",
-	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opLoadRepeat: "loadrepeat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat",
+	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opLoadRepeat: "loadrepeat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat", opIntSplat: "intsplat",
 	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
 	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opJLt: "jlt", opLoop: "loop", opReturn: "return", opComment: "comment",
@@ -190,9 +193,10 @@ type constant struct {
 }
 
 // Tail stands for the elements after the last whole vector: at least 1, at most
-// Lanes.
+// Lanes, or fewer than Lanes if it is short.
 type Tail struct {
 	n      R // how many
+	short  bool
 	p4, p8 R // AVX2: where the mask of 4-byte and 8-byte elements lies
 }
 
@@ -293,6 +297,11 @@ func (p *Program) ISub(a, b V) V       { return p.op2(opISub, a, b) }
 func (p *Program) Shl(a V, bits int) V { return p.op1(opShl, a.bits, a, bits) }
 func (p *Program) Shr(a V, bits int) V { return p.op1(opShr, a.bits, a, bits) }
 
+// IMul is the 64-bit product of the low halves of 64-bit elements, as unsigned
+// numbers; the high halves may be anything. A constant best has its low half in
+// both.
+func (p *Program) IMul(a, b V) V { return p.op2(opIMul, a, b) }
+
 // Widen turns float32 into float64, Narrow float64 into float32.
 func (p *Program) Widen(a V) V  { return p.op1(opWiden, 64, a, 0) }
 func (p *Program) Narrow(a V) V { return p.op1(opNarrow, 32, a, 0) }
@@ -336,6 +345,13 @@ func (p *Program) Bits(n int, x uint64) V { return p.constant(n, x) }
 func (p *Program) Splat(name string) V {
 	d := p.Vec(32)
 	p.emit(inst{op: opParamSplat, bits: 32, dst: d.id, text: name})
+	return d
+}
+
+// SplatInt is an int parameter in all lanes, cut to their size.
+func (p *Program) SplatInt(bits int, name string) V {
+	d := p.Vec(bits)
+	p.emit(inst{op: opIntSplat, bits: bits, dst: d.id, text: name})
 	return d
 }
 
@@ -407,8 +423,16 @@ func (p *Program) Prefetch(m Mem) { p.emit(inst{op: opPrefetch, mem: m}) }
 
 // NewTail makes a tail of n elements.
 func (p *Program) NewTail(n R) *Tail {
-	t := &Tail{n, p.Reg(), p.Reg()}
+	t := &Tail{n: n, p4: p.Reg(), p8: p.Reg()}
 	p.emit(inst{op: opTail, tail: t})
+	return t
+}
+
+// NewShortTail makes a tail of n elements that are fewer than Lanes, for which the
+// code is shorter.
+func (p *Program) NewShortTail(n R) *Tail {
+	t := p.NewTail(n)
+	t.short = true
 	return t
 }
 
