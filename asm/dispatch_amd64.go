@@ -804,6 +804,19 @@ func CrossEntropyGrad(isa cpu.ISA, rows int, cols int, grad *float32, ldg int, x
 	return true
 }
 
+// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
+//
+//	dx = y·(dy - Σ dy·y)
+func SoftmaxGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int) bool {
+	switch isa {
+	case cpu.AVX2:
+		softmaxGradAVX2(rows, cols, dx, ldd, dy, ldg, y, ldy)
+	default:
+		return false
+	}
+	return true
+}
+
 // SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
 func SquaredError(isa cpu.ISA, n int, y *float32, target *float32, acc *float64) bool {
 	switch isa {
@@ -842,6 +855,165 @@ func AddSquares(isa cpu.ISA, n int, sums *float64, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		addSquaresAVX2(n, sums, x)
+	default:
+		return false
+	}
+	return true
+}
+
+// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
+// elements:
+//
+//	sums = sums + x
+func ColumnSums(isa cpu.ISA, rows int, cols int, sums *float64, x *float32, ldx int) bool {
+	switch isa {
+	case cpu.AVX2:
+		columnSumsAVX2(rows, cols, sums, x, ldx)
+	default:
+		return false
+	}
+	return true
+}
+
+// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
+// in elements:
+//
+//	sums = sums + (x - mean)·(x - mean)
+func ColumnSquares(isa cpu.ISA, rows int, cols int, sums *float64, mean *float64, x *float32, ldx int) bool {
+	switch isa {
+	case cpu.AVX2:
+		columnSquaresAVX2(rows, cols, sums, mean, x, ldx)
+	default:
+		return false
+	}
+	return true
+}
+
+// InverseRoot does, for each of n elements of dst, x:
+//
+//	dst = 1/√(x + eps)
+func InverseRoot(isa cpu.ISA, n int, dst *float32, x *float32, eps float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		inverseRootAVX2(n, dst, x, eps)
+	default:
+		return false
+	}
+	return true
+}
+
+// Normalize does, for each of rows rows of cols elements, strides in elements:
+//
+//	dst = ((x - mean)·inverse)·gain + bias
+func Normalize(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, bias *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		normalizeAVX2(rows, cols, dst, ldd, x, ldx, mean, inverse, gain, bias)
+	default:
+		return false
+	}
+	return true
+}
+
+// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
+// elements:
+//
+//	a = a + dy·((x - mean)·inverse)
+//	b = b + dy
+func NormalizeSums(isa cpu.ISA, rows int, cols int, a *float64, b *float64, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		normalizeSumsAVX2(rows, cols, a, b, dy, ldg, x, ldx, mean, inverse)
+	default:
+		return false
+	}
+	return true
+}
+
+// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
+//
+//	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
+func NormalizeGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, a *float32, b *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		normalizeGradAVX2(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, a, b)
+	default:
+		return false
+	}
+	return true
+}
+
+// LayerNorm does, for each of rows rows of cols elements, strides in elements:
+//
+//	mean = (Σ x)/cols
+//	inverse = 1/√((Σ (x - mean)²)/cols + eps)
+//	dst = ((x - mean)·inverse)·gain + bias
+//
+// count is cols. mean and inverse may both be nil.
+func LayerNorm(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float32, ldx int, gain *float32, bias *float32, mean *float32, inverse *float32, eps float32, count float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		layerNormAVX2(rows, cols, dst, ldd, x, ldx, gain, bias, mean, inverse, eps, count)
+	default:
+		return false
+	}
+	return true
+}
+
+// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
+// g = dy·gain and h = (x - mean)·inverse:
+//
+//	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
+//
+// count is cols.
+func LayerNormGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, count float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		layerNormGradAVX2(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, count)
+	default:
+		return false
+	}
+	return true
+}
+
+// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
+// elements:
+//
+//	dgain = dgain + dy·((x - mean)·inverse)
+//	dbias = dbias + dy
+func LayerNormParams(isa cpu.ISA, rows int, cols int, dgain *float32, dbias *float32, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		layerNormParamsAVX2(rows, cols, dgain, dbias, dy, ldg, x, ldx, mean, inverse)
+	default:
+		return false
+	}
+	return true
+}
+
+// Philox writes, for each of rows rows, groups groups of 32 words: word w of the
+// blocks of Philox4x32-10 for the key (key0, key1) and the counters
+//
+//	counter[i] + 8·group, row + the row's number, stream, step
+//
+// at place 8·w + i. No counter[i] + 8·groups may be more than 2³² + 7.
+func Philox(isa cpu.ISA, rows int, groups int, words *uint32, counter *uint32, key0 int, key1 int, row int, stream int, step int) bool {
+	switch isa {
+	case cpu.AVX2:
+		philoxAVX2(rows, groups, words, counter, key0, key1, row, stream, step)
+	default:
+		return false
+	}
+	return true
+}
+
+// Dropout does, for each of rows rows of cols elements, strides in elements:
+//
+//	dst = x·scale where word/2 >= threshold, else 0
+func Dropout(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step int, threshold int, scale float32) bool {
+	switch isa {
+	case cpu.AVX2:
+		dropoutAVX2(rows, cols, dst, ldd, x, ldx, words, step, threshold, scale)
 	default:
 		return false
 	}

@@ -851,6 +851,251 @@ l0:
 	VZEROUPPER
 	RET
 
+// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
+//
+// 	dx = y·(dy - Σ dy·y)
+//
+// func softmaxGradAVX2(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
+// Requires: AVX, AVX2
+TEXT ·softmaxGradAVX2(SB), $256-64
+	MOVQ  dx+16(FP), AX
+	MOVQ  dy+32(FP), CX
+	MOVQ  y+48(FP), DX
+	MOVQ  rows+0(FP), BX
+	TESTQ BX, BX
+	JEQ   l0
+
+l1:
+	MOVQ   CX, SI
+	MOVQ   DX, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   cols+8(FP), R8
+	MOVQ   R8, R9
+	SHRQ   $0x05, R9
+	TESTQ  R9, R9
+	JEQ    l2
+
+l3:
+	VMOVUPS   (SI), X8
+	VMOVUPS   (DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y0, Y0
+	VMOVUPS   16(SI), X8
+	VMOVUPS   16(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y1, Y1
+	VMOVUPS   32(SI), X8
+	VMOVUPS   32(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y2, Y2
+	VMOVUPS   48(SI), X8
+	VMOVUPS   48(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y3, Y3
+	VMOVUPS   64(SI), X8
+	VMOVUPS   64(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VMOVUPS   80(SI), X8
+	VMOVUPS   80(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VMOVUPS   96(SI), X8
+	VMOVUPS   96(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VMOVUPS   112(SI), X8
+	VMOVUPS   112(DI), X9
+	VCVTPS2PD X8, Y8
+	VCVTPS2PD X9, Y9
+	VMULPD    Y9, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $+128, SI
+	ADDQ      $+128, DI
+	DECQ      R9
+	JNE       l3
+
+l2:
+	LEAQ    local-256(SP), R9
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	VMOVUPS Y2, 64(R9)
+	VMOVUPS Y3, 96(R9)
+	VMOVUPS Y4, 128(R9)
+	VMOVUPS Y5, 160(R9)
+	VMOVUPS Y6, 192(R9)
+	VMOVUPS Y7, 224(R9)
+	ANDQ    $+31, R8
+	MOVQ    R8, R10
+	SHRQ    $0x02, R10
+	TESTQ   R10, R10
+	JEQ     l4
+
+l6:
+	VMOVUPS   (R9), Y0
+	VMOVUPS   (SI), X1
+	VMOVUPS   (DI), X2
+	VCVTPS2PD X1, Y1
+	VCVTPS2PD X2, Y2
+	VMULPD    Y2, Y1, Y1
+	VADDPD    Y1, Y0, Y0
+	VMOVUPS   Y0, (R9)
+	ADDQ      $+32, R9
+	ADDQ      $+16, SI
+	ADDQ      $+16, DI
+	DECQ      R10
+	JNE       l6
+
+l4:
+	ANDQ         $+3, R8
+	TESTQ        R8, R8
+	JEQ          l5
+	MOVQ         R8, R11
+	SHLQ         $0x02, R11
+	LEAQ         tailmask<>+32(SB), R10
+	SUBQ         R11, R10
+	MOVQ         R8, R12
+	SHLQ         $0x03, R12
+	LEAQ         tailmask<>+32(SB), R11
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y0
+	VMASKMOVPD   (R9), Y0, Y0
+	VMOVUPS      (R10), X1
+	VMASKMOVPS   (SI), X1, X1
+	VMOVUPS      (R10), X2
+	VMASKMOVPS   (DI), X2, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMULPD       Y2, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	LEAQ         (R9), SI
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, R8
+	JEQ          part3
+	VMOVUPS      X1, (SI)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, SI
+
+part3:
+	TESTQ  $0x00000001, R8
+	JEQ    part1
+	VMOVSD X1, (SI)
+
+part1:
+l5:
+	LEAQ         local-256(SP), SI
+	VMOVUPS      (SI), Y0
+	VMOVUPS      128(SI), Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPS      32(SI), Y1
+	VMOVUPS      160(SI), Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPS      64(SI), Y2
+	VMOVUPS      192(SI), Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPS      96(SI), Y3
+	VMOVUPS      224(SI), Y4
+	VADDPD       Y4, Y3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X0
+	VADDPD       X0, X1, X1
+	VBROADCASTSD X1, Y0
+	VCVTPD2PSY   Y0, X0
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         cols+8(FP), R9
+	MOVQ         R9, R10
+	SHRQ         $0x02, R10
+	TESTQ        R10, R10
+	JEQ          l7
+
+l9:
+	VMOVUPS (R8), X1
+	VMOVUPS (DI), X2
+	VSUBPS  X0, X2, X2
+	VMULPS  X2, X1, X1
+	VMOVUPS X1, (SI)
+	ADDQ    $+16, SI
+	ADDQ    $+16, DI
+	ADDQ    $+16, R8
+	DECQ    R10
+	JNE     l9
+
+l7:
+	ANDQ       $+3, R9
+	TESTQ      R9, R9
+	JEQ        l8
+	MOVQ       R9, R11
+	SHLQ       $0x02, R11
+	LEAQ       tailmask<>+32(SB), R10
+	SUBQ       R11, R10
+	MOVQ       R9, R12
+	SHLQ       $0x03, R12
+	LEAQ       tailmask<>+32(SB), R11
+	SUBQ       R12, R11
+	VMOVUPS    (R10), X1
+	VMASKMOVPS (R8), X1, X1
+	VMOVUPS    (R10), X2
+	VMASKMOVPS (DI), X2, X2
+	VSUBPS     X0, X2, X0
+	VMULPS     X0, X1, X0
+	LEAQ       (SI), SI
+	VMOVAPS    X0, X0
+	TESTQ      $0x00000002, R9
+	JEQ        part6
+	VMOVSD     X0, (SI)
+	VPERMILPD  $0x01, X0, X0
+	ADDQ       $+8, SI
+
+part6:
+	TESTQ  $0x00000001, R9
+	JEQ    part4
+	VMOVSS X0, (SI)
+
+part4:
+l8:
+	MOVQ ldd+24(FP), SI
+	SHLQ $0x02, SI
+	ADDQ SI, AX
+	MOVQ ldg+40(FP), SI
+	SHLQ $0x02, SI
+	ADDQ SI, CX
+	MOVQ ldy+56(FP), SI
+	SHLQ $0x02, SI
+	ADDQ SI, DX
+	DECQ BX
+	JNE  l1
+
+l0:
+	VZEROUPPER
+	RET
+
 // SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
 //
 // func squaredErrorAVX2(n int, y *float32, target *float32, acc *float64)

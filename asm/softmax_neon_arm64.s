@@ -890,6 +890,274 @@ l9:
 l0:
 	RET
 
+// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
+//
+// 	dx = y·(dy - Σ dy·y)
+//
+// func softmaxGradNEON(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
+TEXT ·softmaxGradNEON(SB), $256-64
+	MOVD dx+16(FP), R0
+	MOVD dy+32(FP), R1
+	MOVD y+48(FP), R2
+	MOVD rows+0(FP), R3
+	CBZ R3, l0
+
+l1:
+	MOVD R1, R6
+	MOVD R2, R7
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	MOVD cols+8(FP), R8
+	MOVD R8, R9
+	LSR $0x05, R9
+	CBZ R9, l2
+
+l3:
+	FMOVD (R6), F16
+	FMOVD (R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
+	FMOVD 8(R6), F16
+	FMOVD 8(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	FMOVD 16(R6), F16
+	FMOVD 16(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVD 24(R6), F16
+	FMOVD 24(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
+	FMOVD 32(R6), F16
+	FMOVD 32(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	FMOVD 40(R6), F16
+	FMOVD 40(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
+	FMOVD 48(R6), F16
+	FMOVD 48(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d4c6 // fadd v6.2d, v6.2d, v16.2d
+	FMOVD 56(R6), F16
+	FMOVD 56(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d4e7 // fadd v7.2d, v7.2d, v16.2d
+	FMOVD 64(R6), F16
+	FMOVD 64(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVD 72(R6), F16
+	FMOVD 72(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d529 // fadd v9.2d, v9.2d, v16.2d
+	FMOVD 80(R6), F16
+	FMOVD 80(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d54a // fadd v10.2d, v10.2d, v16.2d
+	FMOVD 88(R6), F16
+	FMOVD 88(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d56b // fadd v11.2d, v11.2d, v16.2d
+	FMOVD 96(R6), F16
+	FMOVD 96(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	FMOVD 104(R6), F16
+	FMOVD 104(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d5ad // fadd v13.2d, v13.2d, v16.2d
+	FMOVD 112(R6), F16
+	FMOVD 112(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
+	FMOVD 120(R6), F16
+	FMOVD 120(R7), F17
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
+	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
+	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+	ADD $+128, R6
+	ADD $+128, R7
+	SUB $+1, R9
+	CBNZ R9, l3
+
+l2:
+	MOVD $local-256(SP), R9
+	FMOVQ F0, (R9)
+	FMOVQ F1, 16(R9)
+	FMOVQ F2, 32(R9)
+	FMOVQ F3, 48(R9)
+	FMOVQ F4, 64(R9)
+	FMOVQ F5, 80(R9)
+	FMOVQ F6, 96(R9)
+	FMOVQ F7, 112(R9)
+	FMOVQ F8, 128(R9)
+	FMOVQ F9, 144(R9)
+	FMOVQ F10, 160(R9)
+	FMOVQ F11, 176(R9)
+	FMOVQ F12, 192(R9)
+	FMOVQ F13, 208(R9)
+	FMOVQ F14, 224(R9)
+	FMOVQ F15, 240(R9)
+	AND $+31, R8
+	MOVD R8, R10
+	LSR $0x01, R10
+	CBZ R10, l4
+
+l6:
+	FMOVQ (R9), F0
+	FMOVD (R6), F1
+	FMOVD (R7), F2
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVQ F0, (R9)
+	ADD $+16, R9
+	ADD $+8, R6
+	ADD $+8, R7
+	SUB $+1, R10
+	CBNZ R10, l6
+
+l4:
+	AND $+1, R8
+	CBZ R8, l5
+	FMOVD (R9), F0
+	FMOVS (R6), F1
+	FMOVS (R7), F2
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVD F0, (R9)
+
+l5:
+	MOVD $local-256(SP), R6
+	FMOVQ (R6), F0
+	FMOVQ 128(R6), F1
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVQ 16(R6), F1
+	FMOVQ 144(R6), F2
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	FMOVQ 32(R6), F2
+	FMOVQ 160(R6), F3
+	WORD $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
+	FMOVQ 48(R6), F3
+	FMOVQ 176(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 64(R6), F4
+	FMOVQ 192(R6), F5
+	WORD $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+	FMOVQ 80(R6), F5
+	FMOVQ 208(R6), F6
+	WORD $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
+	FMOVQ 96(R6), F6
+	FMOVQ 224(R6), F7
+	WORD $0x4e67d4c6 // fadd v6.2d, v6.2d, v7.2d
+	FMOVQ 112(R6), F7
+	FMOVQ 240(R6), F8
+	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
+	WORD $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e63d421 // fadd v1.2d, v1.2d, v3.2d
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	WORD $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
+	MOVD R0, R6
+	MOVD R1, R7
+	MOVD R2, R8
+	MOVD cols+8(FP), R9
+	MOVD R9, R10
+	LSR $0x01, R10
+	CBZ R10, l7
+
+l9:
+	FMOVD (R8), F1
+	FMOVD (R7), F2
+	WORD $0x0ea0d442 // fsub v2.2s, v2.2s, v0.2s
+	WORD $0x2e22dc21 // fmul v1.2s, v1.2s, v2.2s
+	FMOVD F1, (R6)
+	ADD $+8, R6
+	ADD $+8, R7
+	ADD $+8, R8
+	SUB $+1, R10
+	CBNZ R10, l9
+
+l7:
+	AND $+1, R9
+	CBZ R9, l8
+	FMOVS (R8), F1
+	FMOVS (R7), F2
+	WORD $0x0ea0d440 // fsub v0.2s, v2.2s, v0.2s
+	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
+	FMOVS F0, (R6)
+
+l8:
+	MOVD ldd+24(FP), R6
+	LSL $0x02, R6
+	ADD R6, R0
+	MOVD ldg+40(FP), R6
+	LSL $0x02, R6
+	ADD R6, R1
+	MOVD ldy+56(FP), R6
+	LSL $0x02, R6
+	ADD R6, R2
+	SUB $+1, R3
+	CBNZ R3, l1
+
+l0:
+	RET
+
 // SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
 //
 // func squaredErrorNEON(n int, y *float32, target *float32, acc *float64)

@@ -478,6 +478,13 @@ func crossEntropyAVX2(rows, cols int, x *float32, ldx int, label *int32, loss *f
 //go:noescape
 func crossEntropyGradAVX2(rows, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 
+// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
+//
+//	dx = y·(dy - Σ dy·y)
+//
+//go:noescape
+func softmaxGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
+
 // SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
 //
 //go:noescape
@@ -497,6 +504,99 @@ func sumSquaresAVX2(n int, x *float32, acc *float64)
 //
 //go:noescape
 func addSquaresAVX2(n int, sums *float64, x *float32)
+
+// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
+// elements:
+//
+//	sums = sums + x
+//
+//go:noescape
+func columnSumsAVX2(rows, cols int, sums *float64, x *float32, ldx int)
+
+// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
+// in elements:
+//
+//	sums = sums + (x - mean)·(x - mean)
+//
+//go:noescape
+func columnSquaresAVX2(rows, cols int, sums, mean *float64, x *float32, ldx int)
+
+// InverseRoot does, for each of n elements of dst, x:
+//
+//	dst = 1/√(x + eps)
+//
+//go:noescape
+func inverseRootAVX2(n int, dst, x *float32, eps float32)
+
+// Normalize does, for each of rows rows of cols elements, strides in elements:
+//
+//	dst = ((x - mean)·inverse)·gain + bias
+//
+//go:noescape
+func normalizeAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, mean, inverse, gain, bias *float32)
+
+// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
+// elements:
+//
+//	a = a + dy·((x - mean)·inverse)
+//	b = b + dy
+//
+//go:noescape
+func normalizeSumsAVX2(rows, cols int, a, b *float64, dy *float32, ldg int, x *float32, ldx int, mean, inverse *float32)
+
+// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
+//
+//	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
+//
+//go:noescape
+func normalizeGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean, inverse, gain, a, b *float32)
+
+// LayerNorm does, for each of rows rows of cols elements, strides in elements:
+//
+//	mean = (Σ x)/cols
+//	inverse = 1/√((Σ (x - mean)²)/cols + eps)
+//	dst = ((x - mean)·inverse)·gain + bias
+//
+// count is cols. mean and inverse may both be nil.
+//
+//go:noescape
+func layerNormAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, gain, bias, mean, inverse *float32, eps, count float32)
+
+// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
+// g = dy·gain and h = (x - mean)·inverse:
+//
+//	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
+//
+// count is cols.
+//
+//go:noescape
+func layerNormGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean, inverse, gain *float32, count float32)
+
+// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
+// elements:
+//
+//	dgain = dgain + dy·((x - mean)·inverse)
+//	dbias = dbias + dy
+//
+//go:noescape
+func layerNormParamsAVX2(rows, cols int, dgain, dbias, dy *float32, ldg int, x *float32, ldx int, mean, inverse *float32)
+
+// Philox writes, for each of rows rows, groups groups of 32 words: word w of the
+// blocks of Philox4x32-10 for the key (key0, key1) and the counters
+//
+//	counter[i] + 8·group, row + the row's number, stream, step
+//
+// at place 8·w + i. No counter[i] + 8·groups may be more than 2³² + 7.
+//
+//go:noescape
+func philoxAVX2(rows, groups int, words, counter *uint32, key0, key1, row, stream, step int)
+
+// Dropout does, for each of rows rows of cols elements, strides in elements:
+//
+//	dst = x·scale where word/2 >= threshold, else 0
+//
+//go:noescape
+func dropoutAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step, threshold int, scale float32)
 
 // PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
 // many as a vector has lanes: element q of row p of dst is element p of row q of

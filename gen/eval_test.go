@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-go/lockstep/gen/vec"
 	"github.com/lockstep-go/lockstep/internal/f32"
+	"github.com/lockstep-go/lockstep/internal/philox"
 	"github.com/lockstep-go/lockstep/kernels"
 )
 
@@ -74,6 +75,17 @@ func (c call) s(name string) float32      { return c.Args[name].(float32) }
 func (c call) v(name string) []float32    { return c.Args[name].([]float32) }
 func (c call) wide(name string) []float64 { return c.Args[name].([]float64) }
 func (c call) labels(name string) []int32 { return c.Args[name].([]int32) }
+func (c call) words(name string) []uint32 { return c.Args[name].([]uint32) }
+
+// elements calls f for each element of the matrix x.
+func (c call) elements(f func(i, j int, x float32)) {
+	for i := range c.n("rows") {
+		for j := range c.n("cols") {
+			f(i, j, c.v("x")[i*c.n("ldx")+j])
+		}
+	}
+}
+
 func (c call) nesterov() kernels.NesterovCoef {
 	return kernels.NesterovCoef{LR: c.s("lr"), Momentum: c.s("momentum"), Momentum2: c.s("momentum2"), LookAhead: c.s("lookAhead"), Grad: c.grad()}
 }
@@ -250,6 +262,72 @@ var meanings = map[string]func(c call){
 		c.wide("acc")[0] = kernels.SquaredError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
 	},
 
+	"SoftmaxGrad": func(c call) {
+		kernels.SoftmaxGrad(c.n("rows"), c.n("cols"), c.v("dx"), c.n("ldd"), c.v("dy"), c.n("ldg"), c.v("y"), c.n("ldy"))
+	},
+
+	"ColumnSums": func(c call) {
+		c.elements(func(i, j int, x float32) { c.wide("sums")[j] += float64(x) })
+	},
+	"ColumnSquares": func(c call) {
+		c.elements(func(i, j int, x float32) {
+			d := float64(x) - c.wide("mean")[j]
+			c.wide("sums")[j] += float64(d * d)
+		})
+	},
+	"InverseRoot": func(c call) { kernels.InverseRoot(c.v("dst"), c.v("x"), c.s("eps")) },
+	"Normalize": func(c call) {
+		kernels.Normalize(c.n("rows"), c.n("cols"), c.v("dst"), c.n("ldd"), c.v("x"), c.n("ldx"), c.v("mean"), c.v("inverse"), c.v("gain"), c.v("bias"))
+	},
+	"NormalizeSums": func(c call) {
+		c.elements(func(i, j int, x float32) {
+			dy, h := c.v("dy")[i*c.n("ldg")+j], (x-c.v("mean")[j])*c.v("inverse")[j]
+			c.wide("a")[j] += float64(float64(dy) * float64(h))
+			c.wide("b")[j] += float64(dy)
+		})
+	},
+	"NormalizeGrad": func(c call) { // the function works out a and b
+		c.elements(func(i, j int, x float32) {
+			inverse := c.v("inverse")[j]
+			dy, h := c.v("dy")[i*c.n("ldg")+j], (x-c.v("mean")[j])*inverse
+			c.v("dx")[i*c.n("ldd")+j] = float32(c.v("gain")[j]*inverse) * ((dy - c.v("b")[j]) - float32(h*c.v("a")[j]))
+		})
+	},
+	"LayerNorm": func(c call) {
+		kernels.LayerNorm(c.n("rows"), c.n("cols"), c.v("dst"), c.n("ldd"), c.v("x"), c.n("ldx"), c.v("gain"), c.v("bias"), c.v("mean"), c.v("inverse"), c.s("eps"))
+	},
+	"LayerNormGrad": func(c call) {
+		kernels.LayerNormGrad(c.n("rows"), c.n("cols"), c.v("dx"), c.n("ldd"), c.v("dy"), c.n("ldg"), c.v("x"), c.n("ldx"), c.v("mean"), c.v("inverse"), c.v("gain"))
+	},
+	"LayerNormParams": func(c call) {
+		kernels.LayerNormParams(c.n("rows"), c.n("cols"), c.v("dgain"), c.v("dbias"), c.v("dy"), c.n("ldg"), c.v("x"), c.n("ldx"), c.v("mean"), c.v("inverse"))
+	},
+
+	"Philox": func(c call) {
+		at := 0
+		for row := range c.n("rows") {
+			for group := range c.n("groups") {
+				for i, first := range c.words("counter") {
+					block := philox.Block([2]uint32{uint32(c.n("key0")), uint32(c.n("key1"))},
+						[4]uint32{first + uint32(8*group), uint32(c.n("row") + row), uint32(c.n("stream")), uint32(c.n("step"))})
+					for w, x := range block {
+						c.words("words")[at+8*w+i] = x
+					}
+				}
+				at += 32
+			}
+		}
+	},
+	"Dropout": func(c call) { // the function draws the words
+		c.elements(func(i, j int, x float32) {
+			if int(c.words("words")[i*c.n("step")+j]/2) < c.n("threshold") {
+				c.v("dst")[i*c.n("ldd")+j] = 0
+			} else {
+				c.v("dst")[i*c.n("ldd")+j] = x * c.s("scale")
+			}
+		})
+	},
+
 	"PackTrans": func(c call) { transposed(c, (c.n("rows")+c.n("lanes")-1)/c.n("lanes")*c.n("lanes")) },
 	"CopyTrans": func(c call) { transposed(c, c.n("rows")) },
 }
@@ -317,14 +395,40 @@ func arguments(p *vec.Program, n, kind int) call {
 		width = rows
 	}
 	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
-	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
+	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "ldy": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
 	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
+	scalars := map[string]float32{}
+	switch p.Name {
+	case "columnSums", "columnSquares", "normalize", "normalizeSums", "normalizeGrad":
+		for _, name := range []string{"sums", "mean", "inverse", "gain", "bias", "a", "b"} {
+			sizes[name] = cols
+		}
+	case "layerNorm", "layerNormGrad", "layerNormParams":
+		for _, name := range []string{"gain", "bias", "dgain", "dbias"} {
+			sizes[name] = cols
+		}
+		sizes["mean"], sizes["inverse"] = rows, rows
+		scalars["count"] = float32(cols)
+		if p.Name == "layerNorm" && n%3 == 0 {
+			sizes["mean"], sizes["inverse"] = 0, 0 // nil
+		}
+	case "philox":
+		ints["groups"] = 1 + r.IntN(4)
+		sizes["words"], sizes["counter"] = rows*ints["groups"]*32, 8
+		for _, name := range []string{"key0", "key1", "row", "stream", "step"} {
+			ints[name] = int(r.Uint32())
+		}
+	case "dropout":
+		ints["step"] = cols + r.IntN(3)
+		ints["threshold"] = [...]int{0, 1, 1 << 30, 1 << 31}[r.IntN(4)]
+		sizes["words"] = (rows-1)*ints["step"] + cols
+	}
 	length := n
 	for _, q := range p.Params {
 		switch q.Name {
 		case "rows":
 			length = (rows-1)*ld + cols
-		case "step":
+		case "src":
 			sizes["src"], sizes["dst"] = (rows-1)*stride+n, max(0, (n-1)*step+width)
 		}
 	}
@@ -339,6 +443,9 @@ func arguments(p *vec.Program, n, kind int) call {
 			c.Args[q.Name] = ints[q.Name]
 		case vec.Float32:
 			x := values[kind].f(r)
+			if given, ok := scalars[q.Name]; ok {
+				x = given
+			}
 			if x == 0 && slices.Contains(optionScalars, q.Name) {
 				x = 1 // zero stands for an option that is off
 			}
@@ -349,15 +456,28 @@ func arguments(p *vec.Program, n, kind int) call {
 			}
 			c.Args[q.Name] = x
 		case vec.PtrFloat32:
-			c.Args[q.Name] = random(r, size, kind)
+			x := random(r, size, kind)
+			if ok && size == 0 && p.Name == "layerNorm" {
+				x = nil
+			}
+			c.Args[q.Name] = x
 		case vec.PtrFloat64:
 			x := make([]float64, size)
-			if q.Name == "sums" { // the others start from zero
+			if q.Name != "acc" && q.Name != "loss" { // which start from zero
 				for i := range x {
 					x[i] = float64(values[kind].f(r)) / 3
 				}
 			}
 			c.Args[q.Name] = x
+		case vec.PtrUint32:
+			words := make([]uint32, size)
+			for i := range words {
+				words[i] = r.Uint32()
+				if q.Name == "counter" {
+					words[i] = 1<<32 - 64 + uint32(i) // up to the last
+				}
+			}
+			c.Args[q.Name] = words
 		case vec.PtrInt32:
 			labels := make([]int32, size)
 			for i := range labels {
@@ -370,7 +490,7 @@ func arguments(p *vec.Program, n, kind int) call {
 		return c // no vector of an update rule may be another
 	}
 	// Now and then the result takes the place of an argument.
-	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"grad", "x"}, {"grad", "target"}} {
+	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"dx", "dy"}, {"dx", "x"}, {"dx", "y"}, {"grad", "x"}, {"grad", "target"}} {
 		if c.Args[alias[0]] != nil && c.Args[alias[1]] != nil && r.IntN(4) == 0 {
 			c.Args[alias[0]] = c.Args[alias[1]]
 			break
@@ -415,6 +535,8 @@ func same(a, b any) bool {
 		})
 	case []int32:
 		return slices.Equal(a, b.([]int32))
+	case []uint32:
+		return slices.Equal(a, b.([]uint32))
 	}
 	return true // a number is not changed
 }

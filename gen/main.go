@@ -57,6 +57,8 @@ var families = []struct {
 	{"update", updates},
 	{"math", maths},
 	{"softmax", softmaxes},
+	{"normalize", normalizations},
+	{"dropout", dropouts},
 	{"pack", packs},
 }
 

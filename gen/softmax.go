@@ -45,6 +45,17 @@ var softmaxes = []kernel{
 		body:   func(p *vec.Program) { softmax(p, "grad", "ldg", true) },
 	},
 	{
+		name: "SoftmaxGrad",
+		doc: []string{
+			"SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:",
+			"",
+			"\tdx = y·(dy - Σ dy·y)",
+		},
+		params: vec.Params("rows, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int"),
+		wide:   true,
+		body:   softmaxGrad,
+	},
+	{
 		name: "SquaredError",
 		doc: []string{
 			"SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.",

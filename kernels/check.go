@@ -80,6 +80,14 @@ func (m matrix) row(i int) (lo, hi uintptr) {
 	return lo, lo + uintptr(m.cols*m.size)
 }
 
+// wantMatricesSameOrApart panics if two matrices share an element and are not the
+// same.
+func wantMatricesSameOrApart(fn string, a, b matrix) {
+	if a.x != b.x || a.stride != b.stride && a.rows > 1 {
+		wantMatricesApart(fn, a, b)
+	}
+}
+
 // wantMatricesApart panics if two matrices share an element. Rows that lie
 // between the other's rows are no overlap.
 func wantMatricesApart(fn string, a, b matrix) {

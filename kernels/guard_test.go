@@ -119,6 +119,30 @@ func TestRowGuard(t *testing.T) {
 	})
 }
 
+func TestMatrixGuard(t *testing.T) {
+	eachMatrixKernel(t, func(t *testing.T, k *matrixKernel, r *rand.Rand) {
+		const most = 45 * 5
+		eachSide(t, func(end bool) {
+			var mem []guarded[float32]
+			for range k.arguments() {
+				mem = append(mem, newGuarded[float32](t, most, end))
+			}
+			for cols := range 41 {
+				for rows := range 5 {
+					if !k.takes(rows, cols) {
+						continue
+					}
+					a := k.draw(r, kindNamed("normal"), rows, cols)
+					for i := range a.v {
+						a.v[i] = mem[i].with(a.v[i])
+					}
+					wantNoFault(t, end, func() { k.run(a, 1) }, "%s: %d×%d, strides %d", k.name, rows, cols, a.ld)
+				}
+			}
+		})
+	})
+}
+
 func TestGemmGuard(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(6, 1))

@@ -133,6 +133,23 @@ func TestConcurrent(t *testing.T) {
 			return nil
 		})
 	}
+	for i := range matrixKernels {
+		k := &matrixKernels[i]
+		in := k.draw(r, kindNamed("normal"), 400, 100)
+		want := in.clone()
+		onPortable(t, func() { k.run(want, 1) })
+		threads := limit()
+		add(func() error {
+			got := in.clone()
+			k.run(got, threads)
+			for i, arg := range k.arguments() {
+				if !slices.Equal(bitsOf(got.v[i]), bitsOf(want.v[i])) {
+					return fmt.Errorf("%s: threads %d: wrong %s", k.name, threads, arg.name)
+				}
+			}
+			return nil
+		})
+	}
 	for i := range 12 {
 		tr := transposes[i%4]
 		g := newProduct(r, kindNamed("normal"), tr[0], tr[1], 1+r.IntN(120), 1+r.IntN(80), 1+r.IntN(100))

@@ -84,9 +84,19 @@ func wantRows(fn string, rows, cols int, dstName string, dst []float32, lddName 
 	wantSize(fn, "cols", cols)
 	wantMatrix(fn, dstName, len(dst), rows, cols, lddName, ldd)
 	wantMatrix(fn, "x", len(x), rows, cols, "ldx", ldx)
-	if unsafe.SliceData(dst) != unsafe.SliceData(x) || ldd != ldx && rows > 1 {
-		wantMatricesApart(fn, matrixOf(dstName, dst, rows, cols, ldd), matrixOf("x", x, rows, cols, ldx))
-	}
+	wantMatricesSameOrApart(fn, matrixOf(dstName, dst, rows, cols, ldd), matrixOf("x", x, rows, cols, ldx))
+}
+
+// wantGradRows checks the matrices of a backward pass that works row by row.
+func wantGradRows(fn string, rows, cols int, dx []float32, ldd int, dy []float32, ldg int, xName string, x []float32, ldxName string, ldx int) {
+	wantSize(fn, "rows", rows)
+	wantSize(fn, "cols", cols)
+	wantMatrix(fn, "dx", len(dx), rows, cols, "ldd", ldd)
+	wantMatrix(fn, "dy", len(dy), rows, cols, "ldg", ldg)
+	wantMatrix(fn, xName, len(x), rows, cols, ldxName, ldx)
+	md := matrixOf("dx", dx, rows, cols, ldd)
+	wantMatricesSameOrApart(fn, md, matrixOf("dy", dy, rows, cols, ldg))
+	wantMatricesSameOrApart(fn, md, matrixOf(xName, x, rows, cols, ldx))
 }
 
 // rowGrain is how many rows make a block.
@@ -175,6 +185,55 @@ func (t *softmaxTask) row(i int) {
 				one = 1
 			}
 			y[j] = (y[j] - one) * t.scale
+		}
+	}
+}
+
+// SoftmaxGrad is the backward pass of [Softmax], given its result y and the gradient
+// dy of that. For each row:
+//
+//	s = Σ dy·y
+//	dx = y·(dy - s)
+//
+// Shapes: dx: rows×cols, ldd >= cols; dy: rows×cols, ldg >= cols; y: rows×cols,
+// ldy >= cols. Aliasing: dx may be dy or y, with the same stride. Numerics: the sum in
+// float64, by 32 accumulators, rounded once; the rest is float32.
+func SoftmaxGrad(rows, cols int, dx []float32, ldd int, dy []float32, ldg int, y []float32, ldy int, limit ...Threads) {
+	wantGradRows("SoftmaxGrad", rows, cols, dx, ldd, dy, ldg, "y", y, "ldy", ldy)
+	softmaxGradTasks.run(threads("SoftmaxGrad", limit), rows, rowGrain(cols), softmaxGradTask{cols, dx, ldd, dy, ldg, y, ldy})
+}
+
+type softmaxGradTask struct {
+	cols int
+	dx   []float32
+	ldd  int
+	dy   []float32
+	ldg  int
+	y    []float32
+	ldy  int
+}
+
+var softmaxGradTasks tasks[softmaxGradTask, *softmaxGradTask]
+
+// Range does the rows lo to hi.
+func (t *softmaxGradTask) Range(lo, hi int) {
+	if t.cols == 0 {
+		return
+	}
+	// A row wider than a block would keep the processor for too long.
+	if t.cols <= block && asm.SoftmaxGrad(cpu.Active(), hi-lo, t.cols, unsafe.SliceData(t.dx[lo*t.ldd:]), t.ldd,
+		unsafe.SliceData(t.dy[lo*t.ldg:]), t.ldg, unsafe.SliceData(t.y[lo*t.ldy:]), t.ldy) {
+		return
+	}
+	for i := lo; i < hi; i++ {
+		dx, dy, y := t.dx[i*t.ldd:][:t.cols], t.dy[i*t.ldg:][:t.cols], t.y[i*t.ldy:][:t.cols]
+		var acc [lanes]float64
+		for j, d := range dy {
+			acc[j%lanes] += float64(float64(d) * float64(y[j]))
+		}
+		sum := float32(tree(&acc))
+		for j, d := range dy {
+			dx[j] = y[j] * (d - sum)
 		}
 	}
 }

@@ -132,6 +132,17 @@ var vectorKernels = []vectorKernel{
 		},
 	},
 	{
+		name: "InverseRoot", streams: "dst* x+", inPlace: true, ulps: 0.51,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			InverseRoot(v[0], v[1], testEps, limit...)
+			return
+		},
+		formula: func(x []float64, _ func(a, b float64) float64) (sum float64) {
+			x[0] = 1 / math.Sqrt(x[1]+float64(testEps))
+			return
+		},
+	},
+	{
 		name: "SumSquares", streams: "x", roundings: 1,
 		run: func(v [][]float32, limit ...Threads) (sum float64) { return SumSquares(v[0], limit...) },
 		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
