@@ -864,105 +864,56 @@ l1:
 	VDUP R7, V0.S2
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
 	// the mean
-	MOVD R1, R7
+	MOVD $+0, R8
+
+l2:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	MOVD cols+8(FP), R8
-	MOVD R8, R9
+	MOVD R1, R7
+	ADD R8, R7
+	MOVD cols+8(FP), R9
 	LSR $0x05, R9
-	CBZ R9, l2
+	CBZ R9, l3
 
-l3:
-	FMOVD (R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
-	FMOVD 8(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d442 // fadd v2.2d, v2.2d, v17.2d
-	FMOVD 16(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
-	FMOVD 24(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d484 // fadd v4.2d, v4.2d, v17.2d
-	FMOVD 32(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
-	FMOVD 40(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d4c6 // fadd v6.2d, v6.2d, v17.2d
-	FMOVD 48(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d4e7 // fadd v7.2d, v7.2d, v17.2d
-	FMOVD 56(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d508 // fadd v8.2d, v8.2d, v17.2d
-	FMOVD 64(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
-	FMOVD 72(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d54a // fadd v10.2d, v10.2d, v17.2d
-	FMOVD 80(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d56b // fadd v11.2d, v11.2d, v17.2d
-	FMOVD 88(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d58c // fadd v12.2d, v12.2d, v17.2d
-	FMOVD 96(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d5ad // fadd v13.2d, v13.2d, v17.2d
-	FMOVD 104(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
-	FMOVD 112(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d5ef // fadd v15.2d, v15.2d, v17.2d
-	FMOVD 120(R7), F17
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+l4:
+	FMOVD (R7), F5
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	FMOVD 8(R7), F5
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	FMOVD 16(R7), F5
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVD 24(R7), F5
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
 	ADD $+128, R7
 	SUB $+1, R9
-	CBNZ R9, l3
+	CBNZ R9, l4
 
-l2:
+l3:
 	MOVD $local-256(SP), R9
+	ADD R8, R9
+	ADD R8, R9
 	FMOVQ F1, (R9)
 	FMOVQ F2, 16(R9)
 	FMOVQ F3, 32(R9)
 	FMOVQ F4, 48(R9)
-	FMOVQ F5, 64(R9)
-	FMOVQ F6, 80(R9)
-	FMOVQ F7, 96(R9)
-	FMOVQ F8, 112(R9)
-	FMOVQ F9, 128(R9)
-	FMOVQ F10, 144(R9)
-	FMOVQ F11, 160(R9)
-	FMOVQ F12, 176(R9)
-	FMOVQ F13, 192(R9)
-	FMOVQ F14, 208(R9)
-	FMOVQ F15, 224(R9)
-	FMOVQ F16, 240(R9)
+	ADD $+32, R8
+	CMP $+128, R8
+	BLT l2
+	MOVD cols+8(FP), R8
 	AND $+31, R8
+	MOVD $local-256(SP), R9
+	ADD $-96, R7
 	MOVD R8, R10
 	LSR $0x01, R10
-	CBZ R10, l4
+	CBZ R10, l5
 
-l6:
+l7:
 	FMOVQ (R9), F1
 	FMOVD (R7), F2
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
@@ -971,18 +922,18 @@ l6:
 	ADD $+16, R9
 	ADD $+8, R7
 	SUB $+1, R10
-	CBNZ R10, l6
+	CBNZ R10, l7
 
-l4:
+l5:
 	AND $+1, R8
-	CBZ R8, l5
+	CBZ R8, l6
 	FMOVD (R9), F1
 	FMOVS (R7), F2
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
 	FMOVD F1, (R9)
 
-l5:
+l6:
 	MOVD $local-256(SP), R7
 	FMOVQ (R7), F1
 	FMOVQ 128(R7), F2
@@ -1018,137 +969,64 @@ l5:
 	WORD $0x6e61d421 // faddp v1.2d, v1.2d, v1.2d
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
 	// the variance
-	MOVD R1, R7
+	MOVD $+0, R8
+
+l8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	MOVD cols+8(FP), R8
-	MOVD R8, R9
+	MOVD R1, R7
+	ADD R8, R7
+	MOVD cols+8(FP), R9
 	LSR $0x05, R9
-	CBZ R9, l7
+	CBZ R9, l9
 
-l8:
-	FMOVD (R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d442 // fadd v2.2d, v2.2d, v18.2d
-	FMOVD 8(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d463 // fadd v3.2d, v3.2d, v18.2d
-	FMOVD 16(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d484 // fadd v4.2d, v4.2d, v18.2d
-	FMOVD 24(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d4a5 // fadd v5.2d, v5.2d, v18.2d
-	FMOVD 32(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d4c6 // fadd v6.2d, v6.2d, v18.2d
-	FMOVD 40(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d4e7 // fadd v7.2d, v7.2d, v18.2d
-	FMOVD 48(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d508 // fadd v8.2d, v8.2d, v18.2d
-	FMOVD 56(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d529 // fadd v9.2d, v9.2d, v18.2d
-	FMOVD 64(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d54a // fadd v10.2d, v10.2d, v18.2d
-	FMOVD 72(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d56b // fadd v11.2d, v11.2d, v18.2d
-	FMOVD 80(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d58c // fadd v12.2d, v12.2d, v18.2d
-	FMOVD 88(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d5ad // fadd v13.2d, v13.2d, v18.2d
-	FMOVD 96(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d5ce // fadd v14.2d, v14.2d, v18.2d
-	FMOVD 104(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d5ef // fadd v15.2d, v15.2d, v18.2d
-	FMOVD 112(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d610 // fadd v16.2d, v16.2d, v18.2d
-	FMOVD 120(R7), F18
-	WORD $0x0e617a52 // fcvtl v18.2d, v18.2s
-	WORD $0x4ee1d652 // fsub v18.2d, v18.2d, v1.2d
-	WORD $0x6e72de52 // fmul v18.2d, v18.2d, v18.2d
-	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+l10:
+	FMOVD (R7), F6
+	WORD $0x0e6178c6 // fcvtl v6.2d, v6.2s
+	WORD $0x4ee1d4c6 // fsub v6.2d, v6.2d, v1.2d
+	WORD $0x6e66dcc6 // fmul v6.2d, v6.2d, v6.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	FMOVD 8(R7), F6
+	WORD $0x0e6178c6 // fcvtl v6.2d, v6.2s
+	WORD $0x4ee1d4c6 // fsub v6.2d, v6.2d, v1.2d
+	WORD $0x6e66dcc6 // fmul v6.2d, v6.2d, v6.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVD 16(R7), F6
+	WORD $0x0e6178c6 // fcvtl v6.2d, v6.2s
+	WORD $0x4ee1d4c6 // fsub v6.2d, v6.2d, v1.2d
+	WORD $0x6e66dcc6 // fmul v6.2d, v6.2d, v6.2d
+	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	FMOVD 24(R7), F6
+	WORD $0x0e6178c6 // fcvtl v6.2d, v6.2s
+	WORD $0x4ee1d4c6 // fsub v6.2d, v6.2d, v1.2d
+	WORD $0x6e66dcc6 // fmul v6.2d, v6.2d, v6.2d
+	WORD $0x4e66d4a5 // fadd v5.2d, v5.2d, v6.2d
 	ADD $+128, R7
 	SUB $+1, R9
-	CBNZ R9, l8
+	CBNZ R9, l10
 
-l7:
+l9:
 	MOVD $local-256(SP), R9
+	ADD R8, R9
+	ADD R8, R9
 	FMOVQ F2, (R9)
 	FMOVQ F3, 16(R9)
 	FMOVQ F4, 32(R9)
 	FMOVQ F5, 48(R9)
-	FMOVQ F6, 64(R9)
-	FMOVQ F7, 80(R9)
-	FMOVQ F8, 96(R9)
-	FMOVQ F9, 112(R9)
-	FMOVQ F10, 128(R9)
-	FMOVQ F11, 144(R9)
-	FMOVQ F12, 160(R9)
-	FMOVQ F13, 176(R9)
-	FMOVQ F14, 192(R9)
-	FMOVQ F15, 208(R9)
-	FMOVQ F16, 224(R9)
-	FMOVQ F17, 240(R9)
+	ADD $+32, R8
+	CMP $+128, R8
+	BLT l8
+	MOVD cols+8(FP), R8
 	AND $+31, R8
+	MOVD $local-256(SP), R9
+	ADD $-96, R7
 	MOVD R8, R10
 	LSR $0x01, R10
-	CBZ R10, l9
+	CBZ R10, l11
 
-l11:
+l13:
 	FMOVQ (R9), F2
 	FMOVD (R7), F3
 	WORD $0x0e617863 // fcvtl v3.2d, v3.2s
@@ -1159,11 +1037,11 @@ l11:
 	ADD $+16, R9
 	ADD $+8, R7
 	SUB $+1, R10
-	CBNZ R10, l11
+	CBNZ R10, l13
 
-l9:
+l11:
 	AND $+1, R8
-	CBZ R8, l10
+	CBZ R8, l12
 	FMOVD (R9), F2
 	FMOVS (R7), F3
 	WORD $0x0e617863 // fcvtl v3.2d, v3.2s
@@ -1172,7 +1050,7 @@ l9:
 	WORD $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
 	FMOVD F2, (R9)
 
-l10:
+l12:
 	MOVD $local-256(SP), R7
 	FMOVQ (R7), F2
 	FMOVQ 128(R7), F3
@@ -1217,13 +1095,13 @@ l10:
 	VDUP R7, V2.D2
 	WORD $0x6e60fc40 // fdiv v0.2d, v2.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	CBZ R2, l12
+	CBZ R2, l14
 	FMOVS F1, (R2)
 	FMOVS F0, (R3)
 	ADD $+4, R2
 	ADD $+4, R3
 
-l12:
+l14:
 	// the row
 	MOVD R0, R7
 	MOVD R1, R8
@@ -1232,9 +1110,9 @@ l12:
 	MOVD cols+8(FP), R11
 	MOVD R11, R12
 	LSR $0x01, R12
-	CBZ R12, l13
+	CBZ R12, l15
 
-l15:
+l17:
 	FMOVD (R9), F2
 	FMOVD (R10), F3
 	FMOVD (R8), F4
@@ -1248,11 +1126,11 @@ l15:
 	ADD $+8, R9
 	ADD $+8, R10
 	SUB $+1, R12
-	CBNZ R12, l15
+	CBNZ R12, l17
 
-l13:
+l15:
 	AND $+1, R11
-	CBZ R11, l14
+	CBZ R11, l16
 	FMOVS (R9), F2
 	FMOVS (R10), F3
 	FMOVS (R8), F4
@@ -1262,7 +1140,7 @@ l13:
 	WORD $0x0e23d400 // fadd v0.2s, v0.2s, v3.2s
 	FMOVS F0, (R7)
 
-l14:
+l16:
 	MOVD ldd+24(FP), R7
 	LSL $0x02, R7
 	ADD R7, R0
@@ -1300,139 +1178,68 @@ l1:
 	VLD1R (R6), [V2.S2]
 	MOVD gain+80(FP), R8
 	// the sum of g
-	MOVD R1, R9
-	MOVD R8, R10
+	MOVD $+0, R11
+
+l2:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	MOVD cols+8(FP), R11
-	MOVD R11, R12
+	MOVD R1, R9
+	ADD R11, R9
+	MOVD R8, R10
+	ADD R11, R10
+	MOVD cols+8(FP), R12
 	LSR $0x05, R12
-	CBZ R12, l2
+	CBZ R12, l3
 
-l3:
-	FMOVD (R9), F19
-	FMOVD (R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d463 // fadd v3.2d, v3.2d, v19.2d
-	FMOVD 8(R9), F19
-	FMOVD 8(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d484 // fadd v4.2d, v4.2d, v19.2d
-	FMOVD 16(R9), F19
-	FMOVD 16(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d4a5 // fadd v5.2d, v5.2d, v19.2d
-	FMOVD 24(R9), F19
-	FMOVD 24(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d4c6 // fadd v6.2d, v6.2d, v19.2d
-	FMOVD 32(R9), F19
-	FMOVD 32(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d4e7 // fadd v7.2d, v7.2d, v19.2d
-	FMOVD 40(R9), F19
-	FMOVD 40(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d508 // fadd v8.2d, v8.2d, v19.2d
-	FMOVD 48(R9), F19
-	FMOVD 48(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d529 // fadd v9.2d, v9.2d, v19.2d
-	FMOVD 56(R9), F19
-	FMOVD 56(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d54a // fadd v10.2d, v10.2d, v19.2d
-	FMOVD 64(R9), F19
-	FMOVD 64(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d56b // fadd v11.2d, v11.2d, v19.2d
-	FMOVD 72(R9), F19
-	FMOVD 72(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d58c // fadd v12.2d, v12.2d, v19.2d
-	FMOVD 80(R9), F19
-	FMOVD 80(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d5ad // fadd v13.2d, v13.2d, v19.2d
-	FMOVD 88(R9), F19
-	FMOVD 88(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d5ce // fadd v14.2d, v14.2d, v19.2d
-	FMOVD 96(R9), F19
-	FMOVD 96(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d5ef // fadd v15.2d, v15.2d, v19.2d
-	FMOVD 104(R9), F19
-	FMOVD 104(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d610 // fadd v16.2d, v16.2d, v19.2d
-	FMOVD 112(R9), F19
-	FMOVD 112(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d631 // fadd v17.2d, v17.2d, v19.2d
-	FMOVD 120(R9), F19
-	FMOVD 120(R10), F20
-	WORD $0x2e34de73 // fmul v19.2s, v19.2s, v20.2s
-	WORD $0x0e617a73 // fcvtl v19.2d, v19.2s
-	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+l4:
+	FMOVD (R9), F7
+	FMOVD (R10), F8
+	WORD $0x2e28dce7 // fmul v7.2s, v7.2s, v8.2s
+	WORD $0x0e6178e7 // fcvtl v7.2d, v7.2s
+	WORD $0x4e67d463 // fadd v3.2d, v3.2d, v7.2d
+	FMOVD 8(R9), F7
+	FMOVD 8(R10), F8
+	WORD $0x2e28dce7 // fmul v7.2s, v7.2s, v8.2s
+	WORD $0x0e6178e7 // fcvtl v7.2d, v7.2s
+	WORD $0x4e67d484 // fadd v4.2d, v4.2d, v7.2d
+	FMOVD 16(R9), F7
+	FMOVD 16(R10), F8
+	WORD $0x2e28dce7 // fmul v7.2s, v7.2s, v8.2s
+	WORD $0x0e6178e7 // fcvtl v7.2d, v7.2s
+	WORD $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	FMOVD 24(R9), F7
+	FMOVD 24(R10), F8
+	WORD $0x2e28dce7 // fmul v7.2s, v7.2s, v8.2s
+	WORD $0x0e6178e7 // fcvtl v7.2d, v7.2s
+	WORD $0x4e67d4c6 // fadd v6.2d, v6.2d, v7.2d
 	ADD $+128, R9
 	ADD $+128, R10
 	SUB $+1, R12
-	CBNZ R12, l3
+	CBNZ R12, l4
 
-l2:
+l3:
 	MOVD $local-256(SP), R12
+	ADD R11, R12
+	ADD R11, R12
 	FMOVQ F3, (R12)
 	FMOVQ F4, 16(R12)
 	FMOVQ F5, 32(R12)
 	FMOVQ F6, 48(R12)
-	FMOVQ F7, 64(R12)
-	FMOVQ F8, 80(R12)
-	FMOVQ F9, 96(R12)
-	FMOVQ F10, 112(R12)
-	FMOVQ F11, 128(R12)
-	FMOVQ F12, 144(R12)
-	FMOVQ F13, 160(R12)
-	FMOVQ F14, 176(R12)
-	FMOVQ F15, 192(R12)
-	FMOVQ F16, 208(R12)
-	FMOVQ F17, 224(R12)
-	FMOVQ F18, 240(R12)
+	ADD $+32, R11
+	CMP $+128, R11
+	BLT l2
+	MOVD cols+8(FP), R11
 	AND $+31, R11
+	MOVD $local-256(SP), R12
+	ADD $-96, R9
+	ADD $-96, R10
 	MOVD R11, R13
 	LSR $0x01, R13
-	CBZ R13, l4
+	CBZ R13, l5
 
-l6:
+l7:
 	FMOVQ (R12), F3
 	FMOVD (R9), F4
 	FMOVD (R10), F5
@@ -1444,11 +1251,11 @@ l6:
 	ADD $+8, R9
 	ADD $+8, R10
 	SUB $+1, R13
-	CBNZ R13, l6
+	CBNZ R13, l7
 
-l4:
+l5:
 	AND $+1, R11
-	CBZ R11, l5
+	CBZ R11, l6
 	FMOVD (R12), F3
 	FMOVS (R9), F4
 	FMOVS (R10), F5
@@ -1457,7 +1264,7 @@ l4:
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVD F3, (R12)
 
-l5:
+l6:
 	MOVD $local-256(SP), R9
 	FMOVQ (R9), F3
 	FMOVQ 128(R9), F4
@@ -1494,224 +1301,96 @@ l5:
 	WORD $0x6e60fc63 // fdiv v3.2d, v3.2d, v0.2d
 	WORD $0x0e616863 // fcvtn v3.2s, v3.2d
 	// the sum of g·h
-	MOVD R1, R9
-	MOVD R2, R10
+	MOVD $+0, R12
+
+l8:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	VEOR V16.B16, V16.B16, V16.B16
-	VEOR V17.B16, V17.B16, V17.B16
-	VEOR V18.B16, V18.B16, V18.B16
-	VEOR V19.B16, V19.B16, V19.B16
-	MOVD cols+8(FP), R11
-	MOVD R11, R12
-	LSR $0x05, R12
-	CBZ R12, l7
-
-l8:
-	FMOVD (R9), F20
-	FMOVD (R8), F21
-	FMOVD (R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d484 // fadd v4.2d, v4.2d, v20.2d
-	FMOVD 8(R9), F20
-	FMOVD 8(R8), F21
-	FMOVD 8(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d4a5 // fadd v5.2d, v5.2d, v20.2d
-	FMOVD 16(R9), F20
-	FMOVD 16(R8), F21
-	FMOVD 16(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d4c6 // fadd v6.2d, v6.2d, v20.2d
-	FMOVD 24(R9), F20
-	FMOVD 24(R8), F21
-	FMOVD 24(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d4e7 // fadd v7.2d, v7.2d, v20.2d
-	FMOVD 32(R9), F20
-	FMOVD 32(R8), F21
-	FMOVD 32(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d508 // fadd v8.2d, v8.2d, v20.2d
-	FMOVD 40(R9), F20
-	FMOVD 40(R8), F21
-	FMOVD 40(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d529 // fadd v9.2d, v9.2d, v20.2d
-	FMOVD 48(R9), F20
-	FMOVD 48(R8), F21
-	FMOVD 48(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d54a // fadd v10.2d, v10.2d, v20.2d
-	FMOVD 56(R9), F20
-	FMOVD 56(R8), F21
-	FMOVD 56(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d56b // fadd v11.2d, v11.2d, v20.2d
-	FMOVD 64(R9), F20
-	FMOVD 64(R8), F21
-	FMOVD 64(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d58c // fadd v12.2d, v12.2d, v20.2d
-	FMOVD 72(R9), F20
-	FMOVD 72(R8), F21
-	FMOVD 72(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d5ad // fadd v13.2d, v13.2d, v20.2d
-	FMOVD 80(R9), F20
-	FMOVD 80(R8), F21
-	FMOVD 80(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d5ce // fadd v14.2d, v14.2d, v20.2d
-	FMOVD 88(R9), F20
-	FMOVD 88(R8), F21
-	FMOVD 88(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d5ef // fadd v15.2d, v15.2d, v20.2d
-	FMOVD 96(R9), F20
-	FMOVD 96(R8), F21
-	FMOVD 96(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
-	FMOVD 104(R9), F20
-	FMOVD 104(R8), F21
-	FMOVD 104(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d631 // fadd v17.2d, v17.2d, v20.2d
-	FMOVD 112(R9), F20
-	FMOVD 112(R8), F21
-	FMOVD 112(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d652 // fadd v18.2d, v18.2d, v20.2d
-	FMOVD 120(R9), F20
-	FMOVD 120(R8), F21
-	FMOVD 120(R10), F22
-	WORD $0x2e35de94 // fmul v20.2s, v20.2s, v21.2s
-	WORD $0x0e617a94 // fcvtl v20.2d, v20.2s
-	WORD $0x0ea1d6d5 // fsub v21.2s, v22.2s, v1.2s
-	WORD $0x2e22deb5 // fmul v21.2s, v21.2s, v2.2s
-	WORD $0x0e617ab5 // fcvtl v21.2d, v21.2s
-	WORD $0x6e75de94 // fmul v20.2d, v20.2d, v21.2d
-	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
-	ADD $+128, R9
-	ADD $+128, R8
-	ADD $+128, R10
-	SUB $+1, R12
-	CBNZ R12, l8
-
-l7:
-	MOVD $local-256(SP), R12
-	FMOVQ F4, (R12)
-	FMOVQ F5, 16(R12)
-	FMOVQ F6, 32(R12)
-	FMOVQ F7, 48(R12)
-	FMOVQ F8, 64(R12)
-	FMOVQ F9, 80(R12)
-	FMOVQ F10, 96(R12)
-	FMOVQ F11, 112(R12)
-	FMOVQ F12, 128(R12)
-	FMOVQ F13, 144(R12)
-	FMOVQ F14, 160(R12)
-	FMOVQ F15, 176(R12)
-	FMOVQ F16, 192(R12)
-	FMOVQ F17, 208(R12)
-	FMOVQ F18, 224(R12)
-	FMOVQ F19, 240(R12)
-	AND $+31, R11
-	MOVD R11, R13
-	LSR $0x01, R13
+	MOVD R1, R9
+	ADD R12, R9
+	MOVD R8, R10
+	ADD R12, R10
+	MOVD R2, R11
+	ADD R12, R11
+	MOVD cols+8(FP), R13
+	LSR $0x05, R13
 	CBZ R13, l9
 
-l11:
+l10:
+	FMOVD (R9), F8
+	FMOVD (R10), F9
+	FMOVD (R11), F10
+	WORD $0x2e29dd08 // fmul v8.2s, v8.2s, v9.2s
+	WORD $0x0e617908 // fcvtl v8.2d, v8.2s
+	WORD $0x0ea1d549 // fsub v9.2s, v10.2s, v1.2s
+	WORD $0x2e22dd29 // fmul v9.2s, v9.2s, v2.2s
+	WORD $0x0e617929 // fcvtl v9.2d, v9.2s
+	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
+	WORD $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	FMOVD 8(R9), F8
+	FMOVD 8(R10), F9
+	FMOVD 8(R11), F10
+	WORD $0x2e29dd08 // fmul v8.2s, v8.2s, v9.2s
+	WORD $0x0e617908 // fcvtl v8.2d, v8.2s
+	WORD $0x0ea1d549 // fsub v9.2s, v10.2s, v1.2s
+	WORD $0x2e22dd29 // fmul v9.2s, v9.2s, v2.2s
+	WORD $0x0e617929 // fcvtl v9.2d, v9.2s
+	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
+	WORD $0x4e68d4a5 // fadd v5.2d, v5.2d, v8.2d
+	FMOVD 16(R9), F8
+	FMOVD 16(R10), F9
+	FMOVD 16(R11), F10
+	WORD $0x2e29dd08 // fmul v8.2s, v8.2s, v9.2s
+	WORD $0x0e617908 // fcvtl v8.2d, v8.2s
+	WORD $0x0ea1d549 // fsub v9.2s, v10.2s, v1.2s
+	WORD $0x2e22dd29 // fmul v9.2s, v9.2s, v2.2s
+	WORD $0x0e617929 // fcvtl v9.2d, v9.2s
+	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
+	WORD $0x4e68d4c6 // fadd v6.2d, v6.2d, v8.2d
+	FMOVD 24(R9), F8
+	FMOVD 24(R10), F9
+	FMOVD 24(R11), F10
+	WORD $0x2e29dd08 // fmul v8.2s, v8.2s, v9.2s
+	WORD $0x0e617908 // fcvtl v8.2d, v8.2s
+	WORD $0x0ea1d549 // fsub v9.2s, v10.2s, v1.2s
+	WORD $0x2e22dd29 // fmul v9.2s, v9.2s, v2.2s
+	WORD $0x0e617929 // fcvtl v9.2d, v9.2s
+	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
+	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	ADD $+128, R9
+	ADD $+128, R10
+	ADD $+128, R11
+	SUB $+1, R13
+	CBNZ R13, l10
+
+l9:
+	MOVD $local-256(SP), R13
+	ADD R12, R13
+	ADD R12, R13
+	FMOVQ F4, (R13)
+	FMOVQ F5, 16(R13)
+	FMOVQ F6, 32(R13)
+	FMOVQ F7, 48(R13)
+	ADD $+32, R12
+	CMP $+128, R12
+	BLT l8
+	MOVD cols+8(FP), R8
+	AND $+31, R8
+	MOVD $local-256(SP), R12
+	ADD $-96, R9
+	ADD $-96, R10
+	ADD $-96, R11
+	MOVD R8, R13
+	LSR $0x01, R13
+	CBZ R13, l11
+
+l13:
 	FMOVQ (R12), F4
 	FMOVD (R9), F5
-	FMOVD (R8), F6
-	FMOVD (R10), F7
+	FMOVD (R10), F6
+	FMOVD (R11), F7
 	WORD $0x2e26dca5 // fmul v5.2s, v5.2s, v6.2s
 	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
 	WORD $0x0ea1d4e6 // fsub v6.2s, v7.2s, v1.2s
@@ -1722,18 +1401,18 @@ l11:
 	FMOVQ F4, (R12)
 	ADD $+16, R12
 	ADD $+8, R9
-	ADD $+8, R8
 	ADD $+8, R10
+	ADD $+8, R11
 	SUB $+1, R13
-	CBNZ R13, l11
+	CBNZ R13, l13
 
-l9:
-	AND $+1, R11
-	CBZ R11, l10
+l11:
+	AND $+1, R8
+	CBZ R8, l12
 	FMOVD (R12), F4
 	FMOVS (R9), F5
-	FMOVS (R8), F6
-	FMOVS (R10), F7
+	FMOVS (R10), F6
+	FMOVS (R11), F7
 	WORD $0x2e26dca5 // fmul v5.2s, v5.2s, v6.2s
 	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
 	WORD $0x0ea1d4e6 // fsub v6.2s, v7.2s, v1.2s
@@ -1743,7 +1422,7 @@ l9:
 	WORD $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
 	FMOVD F4, (R12)
 
-l10:
+l12:
 	MOVD $local-256(SP), R8
 	FMOVQ (R8), F4
 	FMOVQ 128(R8), F5
@@ -1787,9 +1466,9 @@ l10:
 	MOVD cols+8(FP), R12
 	MOVD R12, R13
 	LSR $0x01, R13
-	CBZ R13, l12
+	CBZ R13, l14
 
-l14:
+l16:
 	FMOVD (R11), F4
 	FMOVD (R10), F5
 	WORD $0x0ea1d4a5 // fsub v5.2s, v5.2s, v1.2s
@@ -1806,11 +1485,11 @@ l14:
 	ADD $+8, R10
 	ADD $+8, R11
 	SUB $+1, R13
-	CBNZ R13, l14
+	CBNZ R13, l16
 
-l12:
+l14:
 	AND $+1, R12
-	CBZ R12, l13
+	CBZ R12, l15
 	FMOVS (R11), F4
 	FMOVS (R10), F5
 	WORD $0x0ea1d4a1 // fsub v1.2s, v5.2s, v1.2s
@@ -1823,7 +1502,7 @@ l12:
 	WORD $0x2e20dc40 // fmul v0.2s, v2.2s, v0.2s
 	FMOVS F0, (R8)
 
-l13:
+l15:
 	MOVD ldd+24(FP), R8
 	LSL $0x02, R8
 	ADD R8, R0

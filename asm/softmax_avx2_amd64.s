@@ -866,93 +866,74 @@ TEXT ·softmaxGradAVX2(SB), $256-64
 	JEQ   l0
 
 l1:
-	MOVQ   CX, SI
-	MOVQ   DX, DI
+	MOVQ $+0, R8
+
+l2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   cols+8(FP), R8
-	MOVQ   R8, R9
+	MOVQ   CX, SI
+	ADDQ   R8, SI
+	MOVQ   DX, DI
+	ADDQ   R8, DI
+	MOVQ   cols+8(FP), R9
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
-	JEQ    l2
+	JEQ    l3
 
-l3:
-	VMOVUPS   (SI), X8
-	VMOVUPS   (DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y0, Y0
-	VMOVUPS   16(SI), X8
-	VMOVUPS   16(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y1, Y1
-	VMOVUPS   32(SI), X8
-	VMOVUPS   32(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y2, Y2
-	VMOVUPS   48(SI), X8
-	VMOVUPS   48(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y3, Y3
-	VMOVUPS   64(SI), X8
-	VMOVUPS   64(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y4, Y4
-	VMOVUPS   80(SI), X8
-	VMOVUPS   80(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y5, Y5
-	VMOVUPS   96(SI), X8
-	VMOVUPS   96(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y6, Y6
-	VMOVUPS   112(SI), X8
-	VMOVUPS   112(DI), X9
-	VCVTPS2PD X8, Y8
-	VCVTPS2PD X9, Y9
-	VMULPD    Y9, Y8, Y8
-	VADDPD    Y8, Y7, Y7
+l4:
+	VMOVUPS   (SI), X4
+	VMOVUPS   (DI), X5
+	VCVTPS2PD X4, Y4
+	VCVTPS2PD X5, Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y0, Y0
+	VMOVUPS   16(SI), X4
+	VMOVUPS   16(DI), X5
+	VCVTPS2PD X4, Y4
+	VCVTPS2PD X5, Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y1, Y1
+	VMOVUPS   32(SI), X4
+	VMOVUPS   32(DI), X5
+	VCVTPS2PD X4, Y4
+	VCVTPS2PD X5, Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y2, Y2
+	VMOVUPS   48(SI), X4
+	VMOVUPS   48(DI), X5
+	VCVTPS2PD X4, Y4
+	VCVTPS2PD X5, Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y3, Y3
 	ADDQ      $+128, SI
 	ADDQ      $+128, DI
 	DECQ      R9
-	JNE       l3
+	JNE       l4
 
-l2:
+l3:
 	LEAQ    local-256(SP), R9
+	ADDQ    R8, R9
+	ADDQ    R8, R9
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
 	VMOVUPS Y2, 64(R9)
 	VMOVUPS Y3, 96(R9)
-	VMOVUPS Y4, 128(R9)
-	VMOVUPS Y5, 160(R9)
-	VMOVUPS Y6, 192(R9)
-	VMOVUPS Y7, 224(R9)
+	ADDQ    $+64, R8
+	CMPQ    R8, $0x00000080
+	JLT     l2
+	MOVQ    cols+8(FP), R8
 	ANDQ    $+31, R8
+	LEAQ    local-256(SP), R9
+	ADDQ    $-64, SI
+	ADDQ    $-64, DI
 	MOVQ    R8, R10
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
-	JEQ     l4
+	JEQ     l5
 
-l6:
+l7:
 	VMOVUPS   (R9), Y0
 	VMOVUPS   (SI), X1
 	VMOVUPS   (DI), X2
@@ -965,12 +946,12 @@ l6:
 	ADDQ      $+16, SI
 	ADDQ      $+16, DI
 	DECQ      R10
-	JNE       l6
+	JNE       l7
 
-l4:
+l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l6
 	MOVQ         R8, R11
 	SHLQ         $0x02, R11
 	LEAQ         tailmask<>+32(SB), R10
@@ -1003,7 +984,7 @@ part3:
 	VMOVSD X1, (SI)
 
 part1:
-l5:
+l6:
 	LEAQ         local-256(SP), SI
 	VMOVUPS      (SI), Y0
 	VMOVUPS      128(SI), Y1
@@ -1033,9 +1014,9 @@ l5:
 	MOVQ         R9, R10
 	SHRQ         $0x02, R10
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l8
 
-l9:
+l10:
 	VMOVUPS (R8), X1
 	VMOVUPS (DI), X2
 	VSUBPS  X0, X2, X2
@@ -1045,12 +1026,12 @@ l9:
 	ADDQ    $+16, DI
 	ADDQ    $+16, R8
 	DECQ    R10
-	JNE     l9
+	JNE     l10
 
-l7:
+l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l8
+	JEQ        l9
 	MOVQ       R9, R11
 	SHLQ       $0x02, R11
 	LEAQ       tailmask<>+32(SB), R10
@@ -1079,7 +1060,7 @@ part6:
 	VMOVSS X0, (SI)
 
 part4:
-l8:
+l9:
 	MOVQ ldd+24(FP), SI
 	SHLQ $0x02, SI
 	ADDQ SI, AX

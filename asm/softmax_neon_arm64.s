@@ -903,155 +903,72 @@ TEXT ·softmaxGradNEON(SB), $256-64
 	CBZ R3, l0
 
 l1:
-	MOVD R1, R6
-	MOVD R2, R7
+	MOVD $+0, R8
+
+l2:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	MOVD cols+8(FP), R8
-	MOVD R8, R9
+	MOVD R1, R6
+	ADD R8, R6
+	MOVD R2, R7
+	ADD R8, R7
+	MOVD cols+8(FP), R9
 	LSR $0x05, R9
-	CBZ R9, l2
+	CBZ R9, l3
 
-l3:
-	FMOVD (R6), F16
-	FMOVD (R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
-	FMOVD 8(R6), F16
-	FMOVD 8(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
-	FMOVD 16(R6), F16
-	FMOVD 16(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
-	FMOVD 24(R6), F16
-	FMOVD 24(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
-	FMOVD 32(R6), F16
-	FMOVD 32(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
-	FMOVD 40(R6), F16
-	FMOVD 40(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
-	FMOVD 48(R6), F16
-	FMOVD 48(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d4c6 // fadd v6.2d, v6.2d, v16.2d
-	FMOVD 56(R6), F16
-	FMOVD 56(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d4e7 // fadd v7.2d, v7.2d, v16.2d
-	FMOVD 64(R6), F16
-	FMOVD 64(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
-	FMOVD 72(R6), F16
-	FMOVD 72(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d529 // fadd v9.2d, v9.2d, v16.2d
-	FMOVD 80(R6), F16
-	FMOVD 80(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d54a // fadd v10.2d, v10.2d, v16.2d
-	FMOVD 88(R6), F16
-	FMOVD 88(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d56b // fadd v11.2d, v11.2d, v16.2d
-	FMOVD 96(R6), F16
-	FMOVD 96(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
-	FMOVD 104(R6), F16
-	FMOVD 104(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d5ad // fadd v13.2d, v13.2d, v16.2d
-	FMOVD 112(R6), F16
-	FMOVD 112(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
-	FMOVD 120(R6), F16
-	FMOVD 120(R7), F17
-	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
-	WORD $0x0e617a31 // fcvtl v17.2d, v17.2s
-	WORD $0x6e71de10 // fmul v16.2d, v16.2d, v17.2d
-	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+l4:
+	FMOVD (R6), F4
+	FMOVD (R7), F5
+	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
+	FMOVD 8(R6), F4
+	FMOVD 8(R7), F5
+	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4e64d421 // fadd v1.2d, v1.2d, v4.2d
+	FMOVD 16(R6), F4
+	FMOVD 16(R7), F5
+	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVD 24(R6), F4
+	FMOVD 24(R7), F5
+	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
+	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	ADD $+128, R6
 	ADD $+128, R7
 	SUB $+1, R9
-	CBNZ R9, l3
+	CBNZ R9, l4
 
-l2:
+l3:
 	MOVD $local-256(SP), R9
+	ADD R8, R9
+	ADD R8, R9
 	FMOVQ F0, (R9)
 	FMOVQ F1, 16(R9)
 	FMOVQ F2, 32(R9)
 	FMOVQ F3, 48(R9)
-	FMOVQ F4, 64(R9)
-	FMOVQ F5, 80(R9)
-	FMOVQ F6, 96(R9)
-	FMOVQ F7, 112(R9)
-	FMOVQ F8, 128(R9)
-	FMOVQ F9, 144(R9)
-	FMOVQ F10, 160(R9)
-	FMOVQ F11, 176(R9)
-	FMOVQ F12, 192(R9)
-	FMOVQ F13, 208(R9)
-	FMOVQ F14, 224(R9)
-	FMOVQ F15, 240(R9)
+	ADD $+32, R8
+	CMP $+128, R8
+	BLT l2
+	MOVD cols+8(FP), R8
 	AND $+31, R8
+	MOVD $local-256(SP), R9
+	ADD $-96, R6
+	ADD $-96, R7
 	MOVD R8, R10
 	LSR $0x01, R10
-	CBZ R10, l4
+	CBZ R10, l5
 
-l6:
+l7:
 	FMOVQ (R9), F0
 	FMOVD (R6), F1
 	FMOVD (R7), F2
@@ -1064,11 +981,11 @@ l6:
 	ADD $+8, R6
 	ADD $+8, R7
 	SUB $+1, R10
-	CBNZ R10, l6
+	CBNZ R10, l7
 
-l4:
+l5:
 	AND $+1, R8
-	CBZ R8, l5
+	CBZ R8, l6
 	FMOVD (R9), F0
 	FMOVS (R6), F1
 	FMOVS (R7), F2
@@ -1078,7 +995,7 @@ l4:
 	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVD F0, (R9)
 
-l5:
+l6:
 	MOVD $local-256(SP), R6
 	FMOVQ (R6), F0
 	FMOVQ 128(R6), F1
@@ -1119,9 +1036,9 @@ l5:
 	MOVD cols+8(FP), R9
 	MOVD R9, R10
 	LSR $0x01, R10
-	CBZ R10, l7
+	CBZ R10, l8
 
-l9:
+l10:
 	FMOVD (R8), F1
 	FMOVD (R7), F2
 	WORD $0x0ea0d442 // fsub v2.2s, v2.2s, v0.2s
@@ -1131,18 +1048,18 @@ l9:
 	ADD $+8, R7
 	ADD $+8, R8
 	SUB $+1, R10
-	CBNZ R10, l9
+	CBNZ R10, l10
 
-l7:
+l8:
 	AND $+1, R9
-	CBZ R9, l8
+	CBZ R9, l9
 	FMOVS (R8), F1
 	FMOVS (R7), F2
 	WORD $0x0ea0d440 // fsub v0.2s, v2.2s, v0.2s
 	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
 	FMOVS F0, (R6)
 
-l8:
+l9:
 	MOVD ldd+24(FP), R6
 	LSL $0x02, R6
 	ADD R6, R0

@@ -335,12 +335,13 @@ func normalizeGrad(p *vec.Program) {
 }
 
 // rowSum is the sum along a row of what term makes of the elements that lie at the
-// same place in some vectors, in all lanes. The accumulators are in registers as
-// long as there are as many elements left.
+// same place in some vectors, in all lanes. As long as there are enough elements for
+// all accumulators, a few of these are in registers at a time, while their elements
+// are gone through.
 func rowSum(p *vec.Program, vectors []vec.R, term func(x []vec.V) vec.V) vec.V {
-	at := make([]vec.R, len(vectors))
-	for i, r := range vectors {
-		at[i] = p.Copy(r)
+	var at []vec.R
+	for range vectors {
+		at = append(at, p.Reg())
 	}
 	load := func(i int) (x []vec.V) {
 		for _, r := range at {
@@ -348,15 +349,20 @@ func rowSum(p *vec.Program, vectors []vec.R, term func(x []vec.V) vec.V) vec.V {
 		}
 		return x
 	}
-	var sums []vec.V
-	for range accumulators / p.Lanes {
-		sums = append(sums, p.Vec(64))
-		p.Zero(sums[len(sums)-1])
+	sums := []vec.V{p.Vec(64), p.Vec(64), p.Vec(64), p.Vec(64)}
+	part := 4 * len(sums) * p.Lanes // the bytes of their elements
+	offset, next, none := p.RegI(0), p.NewLabel(), p.NewLabel()
+	p.Here(next)
+	for _, sum := range sums {
+		p.Zero(sum)
 	}
-	n, rest := p.Param("cols"), p.NewLabel()
-	rounds := p.Copy(n)
+	for i, r := range vectors {
+		p.Mov(at[i], r)
+		p.AddR(at[i], offset)
+	}
+	rounds := p.Param("cols")
 	p.ShrI(rounds, bits.TrailingZeros(accumulators))
-	p.JumpZero(rounds, rest)
+	p.JumpZero(rounds, none)
 	p.Loop(rounds, func() {
 		for i, sum := range sums {
 			accumulate(p, sum, term(load(i)))
@@ -365,16 +371,24 @@ func rowSum(p *vec.Program, vectors []vec.R, term func(x []vec.V) vec.V) vec.V {
 			p.AddI(r, 4*accumulators)
 		}
 	})
-	p.Here(rest)
+	p.Here(none)
 	place := pointer{p.Local(accumulators * 8), 64}
+	p.AddR(place.R, offset)
+	p.AddR(place.R, offset)
 	storeVectors(p, place, sums)
+	p.AddI(offset, part)
+	p.JumpLess(offset, 4*accumulators, next)
+
+	n := p.Param("cols")
 	p.AndI(n, accumulators-1)
-	streams := []*vec.Stream{p.Stream(64, place.R)}
+	rest := pointer{p.Local(accumulators * 8), 64}
+	streams := []*vec.Stream{p.Stream(64, rest.R)}
 	for _, r := range at {
+		p.AddI(r, part-4*accumulators) // from the last part to the first
 		streams = append(streams, p.Stream(32, r))
 	}
 	p.Each(n, streams, func() {
-		p.Store(place.At(0), p.Add(p.Load(64, place.At(0)), term(load(0))))
+		p.Store(rest.At(0), p.Add(p.Load(64, rest.At(0)), term(load(0))))
 	})
 	return tree(p, p.Local(accumulators*8))
 }

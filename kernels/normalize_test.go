@@ -46,6 +46,75 @@ func TestMomentsConstant(t *testing.T) {
 	})
 }
 
+// TestColumnSums compares the sums in float64, before their rounding hides what is
+// off in the last places.
+func TestColumnSums(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(15, 3))
+		normal := kindNamed("normal")
+		for cols := range strip + 1 {
+			for _, rows := range []int{1, 2, 5} {
+				x, dy, mean, inverse := normal.values(r, rows*cols), normal.values(r, rows*cols), normal.values(r, cols), normal.values(r, cols)
+				var start, center [strip]float64
+				for j := range cols {
+					start[j], center[j] = r.NormFloat64(), r.NormFloat64()
+				}
+				all := func() (sums [4][strip]float64) {
+					sums = [4][strip]float64{start, start, start, start}
+					if cols > 0 {
+						columnSums(rows, cols, &sums[0], x, cols)
+						columnSquares(rows, cols, &sums[1], &center, x, cols)
+						task := normalizeGradTask{dy: dy, ldg: cols, x: x, ldx: cols, mean: mean, inverse: inverse}
+						task.sums(0, rows, 0, cols, &sums[2], &sums[3])
+					}
+					return sums
+				}
+				var want [4][strip]float64
+				onPortable(t, func() { want = all() })
+				for n, got := range all() {
+					if got != want[n] {
+						t.Fatalf("%d×%d: sum %d is %v, want %v", rows, cols, n, got, want[n])
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestLayerNormRounding has rows whose variance is 2 but for the errors of rounding in
+// float64, since their mean is a third more than an integer, and takes 2 away again:
+// what is left shows how each square was rounded.
+func TestLayerNormRounding(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(15, 4))
+		seen := map[float32]bool{}
+		for times := 1; times <= 20; times++ {
+			for range 20 {
+				x := slices.Repeat([]float32{4, 1, -1, -1, 0, 0, 0, 0, 0}, times)
+				r.Shuffle(len(x), func(i, j int) { x[i], x[j] = x[j], x[i] })
+				shift := float32(r.IntN(100))
+				for i := range x {
+					x[i] += shift
+				}
+				n, c := len(x), make([]float32, len(x))
+				norm := func() (mean, inverse [1]float32) {
+					LayerNorm(1, n, make([]float32, n), n, x, n, c, c, mean[:], inverse[:], -2)
+					return mean, inverse
+				}
+				var want [1]float32
+				onPortable(t, func() { _, want = norm() })
+				if _, got := norm(); !same(got[0], want[0]) {
+					t.Fatalf("%d columns: inverse %s, want %s", n, show(got[0]), show(want[0]))
+				}
+				seen[want[0]] = true
+			}
+		}
+		if len(seen) < 5 {
+			t.Errorf("no more than %d different errors of rounding", len(seen))
+		}
+	})
+}
+
 // TestLayerNormParamsParts adds up a batch in two parts, cut anywhere, and in single
 // rows.
 func TestLayerNormParamsParts(t *testing.T) {
