@@ -568,8 +568,6 @@ l0:
 	VCMPPS       $0x1e, Y1, Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VBLENDVPS    Y2, Y0, Y1, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -589,10 +587,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -1469,8 +1463,6 @@ l0:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VBLENDVPS    Y2, Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1490,10 +1482,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:
@@ -1547,8 +1535,6 @@ l0:
 	VADDPS       Y0, Y2, Y0
 	VMULPS       Y0, Y1, Y0
 	VBLENDVPS    Y3, Y1, Y0, Y0
-	CMPQ         AX, $0x00000008
-	JEQ          part2
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -1568,10 +1554,6 @@ part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (CX)
 
 part1:
 l1:

@@ -572,7 +572,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
@@ -582,16 +581,11 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F1
 
 part2:
 	WORD $0x6ea1e442 // fcmgt v2.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	VBSL V1.B16, V0.B16, V2.B16
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS F2, (R1)
 	B part5
@@ -601,10 +595,6 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-	B part5
-
-part4:
-	FMOVQ F2, (R1)
 
 part5:
 
@@ -1569,7 +1559,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
@@ -1579,13 +1568,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F1
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F2
 	B part5
@@ -1595,16 +1579,11 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F2
 
 part5:
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	VBSL V0.B16, V1.B16, V2.B16
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R1)
 	B part8
@@ -1614,10 +1593,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F2, (R1)
 
 part8:
 
@@ -1658,7 +1633,6 @@ l2:
 l0:
 	AND $+3, R0
 	CBZ R0, l1
-	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
@@ -1668,13 +1642,8 @@ part3:
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-	B part2
-
-part1:
-	FMOVQ (R2), F1
 
 part2:
-	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F2
 	B part5
@@ -1684,10 +1653,6 @@ part6:
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-	B part5
-
-part4:
-	FMOVQ (R3), F2
 
 part5:
 	WORD $0x6ea3e443 // fcmgt v3.4s, v2.4s, v3.4s
@@ -1695,7 +1660,6 @@ part5:
 	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	VMOV V3.B16, V2.B16
 	VBSL V0.B16, V1.B16, V2.B16
-	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R1)
 	B part8
@@ -1705,10 +1669,6 @@ part9:
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-	B part8
-
-part7:
-	FMOVQ F2, (R1)
 
 part8:
 

@@ -288,10 +288,6 @@ l0:
 	SHLQ       $0x02, SI
 	LEAQ       tailmask<>+32(SB), BX
 	SUBQ       SI, BX
-	MOVQ       AX, DI
-	SHLQ       $0x03, DI
-	LEAQ       tailmask<>+32(SB), SI
-	SUBQ       DI, SI
 	VMOVUPS    (BX), X1
 	VMASKMOVPS (DX), X1, X1
 	VCVTPS2PD  X1, Y1
@@ -1053,10 +1049,6 @@ l15:
 	SHLQ       $0x02, R13
 	LEAQ       tailmask<>+32(SB), R12
 	SUBQ       R13, R12
-	MOVQ       R11, R14
-	SHLQ       $0x03, R14
-	LEAQ       tailmask<>+32(SB), R13
-	SUBQ       R14, R13
 	VMOVUPS    (R12), X2
 	VMASKMOVPS (R9), X2, X2
 	VMOVUPS    (R12), X3
@@ -1471,10 +1463,6 @@ l14:
 	SHLQ       $0x02, R14
 	LEAQ       tailmask<>+32(SB), R13
 	SUBQ       R14, R13
-	MOVQ       R12, R15
-	SHLQ       $0x03, R15
-	LEAQ       tailmask<>+32(SB), R14
-	SUBQ       R15, R14
 	VMOVUPS    (R13), X4
 	VMASKMOVPS (R11), X4, X4
 	VMOVUPS    (R13), X5
@@ -1698,30 +1686,18 @@ l5:
 	VZEROUPPER
 	RET
 
-DATA c256_3ff0000000000000<>+0(SB)/4, $0x00000000
-DATA c256_3ff0000000000000<>+4(SB)/4, $0x3ff00000
-DATA c256_3ff0000000000000<>+8(SB)/4, $0x00000000
-DATA c256_3ff0000000000000<>+12(SB)/4, $0x3ff00000
-DATA c256_3ff0000000000000<>+16(SB)/4, $0x00000000
-DATA c256_3ff0000000000000<>+20(SB)/4, $0x3ff00000
-DATA c256_3ff0000000000000<>+24(SB)/4, $0x00000000
-DATA c256_3ff0000000000000<>+28(SB)/4, $0x3ff00000
+DATA c256_3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
+DATA c256_3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
+DATA c256_3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
+DATA c256_3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
 GLOBL c256_3ff0000000000000<>(SB), RODATA|NOPTR, $32
 
-DATA tailmask<>+0(SB)/4, $0xffffffff
-DATA tailmask<>+4(SB)/4, $0xffffffff
-DATA tailmask<>+8(SB)/4, $0xffffffff
-DATA tailmask<>+12(SB)/4, $0xffffffff
-DATA tailmask<>+16(SB)/4, $0xffffffff
-DATA tailmask<>+20(SB)/4, $0xffffffff
-DATA tailmask<>+24(SB)/4, $0xffffffff
-DATA tailmask<>+28(SB)/4, $0xffffffff
-DATA tailmask<>+32(SB)/4, $0x00000000
-DATA tailmask<>+36(SB)/4, $0x00000000
-DATA tailmask<>+40(SB)/4, $0x00000000
-DATA tailmask<>+44(SB)/4, $0x00000000
-DATA tailmask<>+48(SB)/4, $0x00000000
-DATA tailmask<>+52(SB)/4, $0x00000000
-DATA tailmask<>+56(SB)/4, $0x00000000
-DATA tailmask<>+60(SB)/4, $0x00000000
+DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailmask<>+32(SB)/8, $0x0000000000000000
+DATA tailmask<>+40(SB)/8, $0x0000000000000000
+DATA tailmask<>+48(SB)/8, $0x0000000000000000
+DATA tailmask<>+56(SB)/8, $0x0000000000000000
 GLOBL tailmask<>(SB), RODATA|NOPTR, $64

@@ -1036,10 +1036,6 @@ l8:
 	SHLQ       $0x02, R11
 	LEAQ       tailmask<>+32(SB), R10
 	SUBQ       R11, R10
-	MOVQ       R9, R12
-	SHLQ       $0x03, R12
-	LEAQ       tailmask<>+32(SB), R11
-	SUBQ       R12, R11
 	VMOVUPS    (R10), X1
 	VMASKMOVPS (R8), X1, X1
 	VMOVUPS    (R10), X2

@@ -226,7 +226,7 @@ func normalizeSums(p *vec.Program) {
 		p.Loop(p.Param("rows"), func() {
 			for i := range sa {
 				d := p.Widen(p.Load(32, vector(p, rowG, 32, i)))
-				h := normal(p, p.Load(32, vector(p, rowX, 32, i)), m[i], inv[i])
+				h := normalised(p, p.Load(32, vector(p, rowX, 32, i)), m[i], inv[i])
 				accumulate(p, sa[i], p.Mul(d, p.Widen(h)))
 				accumulate(p, sb[i], d)
 			}
@@ -250,7 +250,7 @@ func layerNormParams(p *vec.Program) {
 			m, inv := p.LoadSplat(32, mean.At(0)), p.LoadSplat(32, inverse.At(0))
 			for i := range sa {
 				d := p.Load(32, vector(p, rowG, 32, i))
-				h := normal(p, p.Load(32, vector(p, rowX, 32, i)), m, inv)
+				h := normalised(p, p.Load(32, vector(p, rowX, 32, i)), m, inv)
 				accumulate(p, sa[i], p.Mul(d, h))
 				accumulate(p, sb[i], d)
 			}
@@ -264,8 +264,8 @@ func layerNormParams(p *vec.Program) {
 	})
 }
 
-// normal is (x - mean)·inverse.
-func normal(p *vec.Program, x, mean, inverse vec.V) vec.V { return p.Mul(p.Sub(x, mean), inverse) }
+// normalised is (x - mean)·inverse.
+func normalised(p *vec.Program, x, mean, inverse vec.V) vec.V { return p.Mul(p.Sub(x, mean), inverse) }
 
 // inverseRoot is 1/√(x + eps) of float64 lanes; eps is a float32.
 func inverseRoot(p *vec.Program, x, eps vec.V) vec.V {
@@ -311,7 +311,7 @@ func normalize(p *vec.Program) {
 	to, from := p.Stream(32, dst), p.Stream(32, x)
 	eachRow(p, func() {
 		alongRow(p, []*vec.Stream{to, from}, []string{"mean", "inverse", "gain", "bias"}, func(c []vec.V) {
-			h := normal(p, p.Load(32, from.At()), c[0], c[1])
+			h := normalised(p, p.Load(32, from.At()), c[0], c[1])
 			p.Store(to.At(), p.Add(p.Mul(h, c[2]), c[3]))
 		})
 		nextRow(p, dst, "ldd")
@@ -324,7 +324,7 @@ func normalizeGrad(p *vec.Program) {
 	to, grad, from := p.Stream(32, dx), p.Stream(32, dy), p.Stream(32, x)
 	eachRow(p, func() {
 		alongRow(p, []*vec.Stream{to, grad, from}, []string{"mean", "inverse", "gain", "a", "b"}, func(c []vec.V) {
-			h := normal(p, p.Load(32, from.At()), c[0], c[1])
+			h := normalised(p, p.Load(32, from.At()), c[0], c[1])
 			d := p.Sub(p.Sub(p.Load(32, grad.At()), c[4]), p.Mul(h, c[3]))
 			p.Store(to.At(), p.Mul(p.Mul(c[2], c[1]), d))
 		})
@@ -415,7 +415,7 @@ func layerNorm(p *vec.Program) {
 		p.Comment("the row")
 		to, from := p.Stream(32, p.Copy(dst)), p.Stream(32, p.Copy(x))
 		alongRow(p, []*vec.Stream{to, from}, []string{"gain", "bias"}, func(c []vec.V) {
-			h := normal(p, p.Load(32, from.At()), center, scale)
+			h := normalised(p, p.Load(32, from.At()), center, scale)
 			p.Store(to.At(), p.Add(p.Mul(h, c[0]), c[1]))
 		})
 		advanceRow(p, dst, "ldd")
@@ -434,13 +434,13 @@ func layerNormGrad(p *vec.Program) {
 		b = p.Narrow(p.Div(b, count))
 		p.Comment("the sum of g·h")
 		a := rowSum(p, []vec.R{dy, gain, x}, func(v []vec.V) vec.V {
-			return p.Mul(p.Widen(p.Mul(v[0], v[1])), p.Widen(normal(p, v[2], center, scale)))
+			return p.Mul(p.Widen(p.Mul(v[0], v[1])), p.Widen(normalised(p, v[2], center, scale)))
 		})
 		a = p.Narrow(p.Div(a, count))
 		p.Comment("the row")
 		to, grad, from := p.Stream(32, p.Copy(dx)), p.Stream(32, p.Copy(dy)), p.Stream(32, p.Copy(x))
 		alongRow(p, []*vec.Stream{to, grad, from}, []string{"gain"}, func(c []vec.V) {
-			h := normal(p, p.Load(32, from.At()), center, scale)
+			h := normalised(p, p.Load(32, from.At()), center, scale)
 			d := p.Sub(p.Sub(p.Mul(p.Load(32, grad.At()), c[0]), b), p.Mul(h, a))
 			p.Store(to.At(), p.Mul(scale, d))
 		})
