@@ -70,15 +70,28 @@ func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda in
 //
 // Shapes: dst: cols; x: rows×cols, ldx >= cols. Aliasing: none.
 func SumRows(rows, cols int, dst, x []float32, ldx int, limit ...Threads) {
-	wantSize("SumRows", "rows", rows)
-	wantSize("SumRows", "cols", cols)
-	wantLen("SumRows", "dst", len(dst), "cols", cols)
-	wantMatrix("SumRows", "x", len(x), rows, cols, "ldx", ldx)
-	wantMatricesApart("SumRows", matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
+	sumRows("SumRows", rows, cols, 0, dst, x, ldx, limit)
+}
+
+// AddRows adds the rows of x to dst, in order: dst[j] = ((dst[j] + x[0][j]) + x[1][j]) + …
+// After [SumRows] of the rows before, that is SumRows of them all.
+//
+// Shapes: dst: cols; x: rows×cols, ldx >= cols. Aliasing: none.
+func AddRows(rows, cols int, dst, x []float32, ldx int, limit ...Threads) {
+	sumRows("AddRows", rows, cols, 1, dst, x, ldx, limit)
+}
+
+// sumRows is SumRows with beta = 0, AddRows with beta = 1.
+func sumRows(fn string, rows, cols int, beta float32, dst, x []float32, ldx int, limit []Threads) {
+	wantSize(fn, "rows", rows)
+	wantSize(fn, "cols", cols)
+	wantLen(fn, "dst", len(dst), "cols", cols)
+	wantMatrix(fn, "x", len(x), rows, cols, "ldx", ldx)
+	wantMatricesApart(fn, matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
 	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
 	// makes the row from a single one.
-	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, 0, dst, max(1, cols), Epilogue{}, nil}
-	g.run(threads("SumRows", limit))
+	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
+	g.run(threads(fn, limit))
 }
 
 var one = [1]float32{1}

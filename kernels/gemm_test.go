@@ -684,7 +684,7 @@ func TestGemmHugeEmpty(t *testing.T) {
 	})
 }
 
-// TestSumRows compares with the loop in its doc.
+// TestSumRows compares SumRows and AddRows with the loops in their docs.
 func TestSumRows(t *testing.T) {
 	sizes := [][2]int{{2, 3000}, {128, 1100}, {700, 33}, {3000, 90}, {gemmKC + 1, 40}}
 	if testing.Short() {
@@ -702,23 +702,64 @@ func TestSumRows(t *testing.T) {
 			for _, kind := range kinds() {
 				ldx := max(1, cols+r.IntN(3))
 				x := stored(r, kind, rows, cols, ldx, true)
-				want := make([]float32, cols)
+				start := kind.values(r, cols)
+				wantSum, wantAdd := make([]float32, cols), slices.Clone(start)
 				for i := range rows {
 					for j := range cols {
-						want[j] += x[i*ldx+j]
+						wantSum[j] += x[i*ldx+j]
+						wantAdd[j] += x[i*ldx+j]
 					}
 				}
 				for _, limit := range []Threads{1, 2, 3, 8} {
-					dst, spilled := place(kind.values(r, cols), r.IntN(16))
-					SumRows(rows, cols, dst, x, ldx, limit)
-					what := fmt.Sprintf("%s, %d×%d, ldx %d, threads %d", kind.name, rows, cols, ldx, limit)
-					for j, got := range dst {
-						if !same(got, want[j]) {
-							t.Fatalf("%s: dst[%d] = %s, want %s", what, j, show(got), show(want[j]))
+					for _, c := range []struct {
+						name string
+						f    func(rows, cols int, dst, x []float32, ldx int, limit ...Threads)
+						want []float32
+					}{{"SumRows", SumRows, wantSum}, {"AddRows", AddRows, wantAdd}} {
+						dst, spilled := place(start, r.IntN(16))
+						c.f(rows, cols, dst, x, ldx, limit)
+						what := fmt.Sprintf("%s of %s, %d×%d, ldx %d, threads %d", c.name, kind.name, rows, cols, ldx, limit)
+						for j, got := range dst {
+							if !same(got, c.want[j]) {
+								t.Fatalf("%s: dst[%d] = %s, want %s", what, j, show(got), show(c.want[j]))
+							}
+						}
+						if at, ok := spilled(); ok {
+							t.Fatalf("%s: dst[%d] was written", what, at)
 						}
 					}
-					if at, ok := spilled(); ok {
-						t.Fatalf("%s: dst[%d] was written", what, at)
+				}
+			}
+		}
+	})
+}
+
+// TestAddRows: SumRows of the first rows and AddRows of the rest, at every cut, is
+// SumRows of all.
+func TestAddRows(t *testing.T) {
+	sizes := [][2]int{{1, 1}, {2, 7}, {5, 33}, {9, 100}, {40, 10}, {gemmKC + 3, 17}}
+	if testing.Short() {
+		sizes = [][2]int{{1, 1}, {5, 33}, {40, 10}}
+	}
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 12))
+		for _, size := range sizes {
+			rows, cols := size[0], size[1]
+			for _, kind := range kinds() {
+				ldx := cols + r.IntN(3)
+				x := stored(r, kind, rows, cols, ldx, true)
+				want := make([]float32, cols)
+				SumRows(rows, cols, want, x, ldx)
+				for cut := range rows + 1 {
+					dst := kind.values(r, cols)
+					SumRows(cut, cols, dst, x, ldx, 1)
+					if cut < rows {
+						AddRows(rows-cut, cols, dst, x[cut*ldx:], ldx, 1)
+					}
+					for j, got := range dst {
+						if !same(got, want[j]) {
+							t.Fatalf("%s, %d×%d, cut at row %d: dst[%d] = %s, want %s", kind.name, rows, cols, cut, j, show(got), show(want[j]))
+						}
 					}
 				}
 			}
@@ -746,6 +787,7 @@ func TestSumRowsPanics(t *testing.T) {
 		{"overlap", 3, 5, x[4:9], x, 6, []string{"dst (1×5, stride 5)", "x (3×5, stride 6)"}},
 	} {
 		wantPanic(t, c.what, func() { SumRows(c.rows, c.cols, c.dst, c.x, c.ldx) }, append(c.parts, "kernels.SumRows: ")...)
+		wantPanic(t, c.what, func() { AddRows(c.rows, c.cols, c.dst, c.x, c.ldx) }, append(c.parts, "kernels.AddRows: ")...)
 	}
 	between := make([]float32, 16)
 	SumRows(2, 4, between[4:8], between, 8) // between the rows of x is no overlap
@@ -768,5 +810,6 @@ func TestGemmDoesNotAllocate(t *testing.T) {
 		}
 		x, sums := make([]float32, 9000), make([]float32, 30)
 		wantNoAllocation(t, "SumRows", func() { SumRows(300, 30, sums, x, 30) })
+		wantNoAllocation(t, "AddRows", func() { AddRows(300, 30, sums, x, 30) })
 	})
 }

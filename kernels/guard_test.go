@@ -193,6 +193,7 @@ func TestGemmGuard(t *testing.T) {
 				for rows := range 4 {
 					x, dst := a.with(normal.values(r, rows*cols)), c.take(cols)
 					wantNoFault(t, end, func() { SumRows(rows, cols, dst, x, max(1, cols), 1) }, "SumRows of %d×%d", rows, cols)
+					wantNoFault(t, end, func() { AddRows(rows, cols, dst, x, max(1, cols), 1) }, "AddRows of %d×%d", rows, cols)
 				}
 			}
 		})
