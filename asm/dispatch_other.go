@@ -452,6 +452,13 @@ func Lerp(isa cpu.ISA, n int, dst *float32, x *float32, w float32) bool {
 	return false
 }
 
+// Scale does, for each of n elements of dst, x:
+//
+//	dst = s·x
+func Scale(isa cpu.ISA, n int, dst *float32, x *float32, s float32) bool {
+	return false
+}
+
 // Factored does, for each of n elements of dst, x, col:
 //
 //	dst = x/√(floor if floor > row·col, else row·col)
@@ -480,6 +487,15 @@ func CrossEntropyGrad(isa cpu.ISA, rows int, cols int, grad *float32, ldg int, x
 	return false
 }
 
+// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
+// y being the softmax of the row:
+//
+//	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
+//	grad = (y·Σ target - target)·scale
+func SoftCrossEntropy(isa cpu.ISA, rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64) bool {
+	return false
+}
+
 // SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
 //
 //	dx = y·(dy - Σ dy·y)
@@ -497,8 +513,32 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	return false
 }
 
+// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
+// grad = sign(d)·scale.
+func AbsoluteError(isa cpu.ISA, n int, grad *float32, y *float32, target *float32, scale float32, acc *float64) bool {
+	return false
+}
+
+// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
+// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
+func HuberError(isa cpu.ISA, n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64) bool {
+	return false
+}
+
+// LogisticError does, for each of n elements, with y the sigmoid of x,
+// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
+// grad = (y - target)·scale.
+func LogisticError(isa cpu.ISA, n int, grad *float32, x *float32, target *float32, scale float32, acc *float64) bool {
+	return false
+}
+
 // SumSquares does, for each of n elements, acc[i mod 32] += x·x.
 func SumSquares(isa cpu.ISA, n int, x *float32, acc *float64) bool {
+	return false
+}
+
+// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
+func SumAbs(isa cpu.ISA, n int, x *float32, acc *float64) bool {
 	return false
 }
 

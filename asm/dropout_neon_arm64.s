@@ -29,15 +29,12 @@ TEXT ·philoxNEON(SB), $128-72
 	MOVD row+48(FP), R1
 	VDUP R1, V0.D2
 	MOVD rows+0(FP), R1
-
 l0:
 	MOVD counter+24(FP), R2
 	FMOVQ (R2), F1
 	MOVD groups+8(FP), R2
-
 l1:
 	MOVD $+2, R3
-
 l2:
 	MOVD key0+32(FP), R6
 	VDUP R6, V2.D2
@@ -313,13 +310,11 @@ TEXT ·dropoutNEON(SB), $128-76
 	VDUP R3, V1.S4
 	MOVD rows+0(FP), R3
 	CBZ R3, l0
-
 l1:
 	MOVD cols+8(FP), R6
 	MOVD R6, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l4:
 	FMOVQ (R2), F2
 	VUSHR $0x01, V2.S4, V2.S4
@@ -335,20 +330,17 @@ l4:
 	ADD $+16, R2
 	SUB $+1, R7
 	CBNZ R7, l4
-
 l2:
 	AND $+3, R6
 	CBZ R6, l3
 	TBNZ $0x01, R6, part3
 	FMOVS (R2), F2
 	B part2
-
 part3:
 	FMOVD (R2), F2
 	TBZ $0x00, R6, part2
 	ADD $+8, R2, R7
 	VLD1 (R7), V2.S[2]
-
 part2:
 	VUSHR $0x01, V2.S4, V2.S4
 	VSUB V1.S4, V2.S4, V2.S4
@@ -357,28 +349,23 @@ part2:
 	TBNZ $0x01, R6, part6
 	FMOVS (R1), F4
 	B part5
-
 part6:
 	FMOVD (R1), F4
 	TBZ $0x00, R6, part5
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part5:
 	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
 	VAND V4.B16, V2.B16, V2.B16
 	TBNZ $0x01, R6, part9
 	FMOVS F2, (R0)
 	B part8
-
 part9:
 	FMOVD F2, (R0)
 	TBZ $0x00, R6, part8
 	ADD $+8, R0, R6
 	VST1 V2.S[2], (R6)
-
 part8:
-
 l3:
 	MOVD cols+8(FP), R6
 	MOVD ldd+24(FP), R7
@@ -400,6 +387,5 @@ l3:
 	ADD R7, R2
 	SUB $+1, R3
 	CBNZ R3, l1
-
 l0:
 	RET

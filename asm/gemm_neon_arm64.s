@@ -28,7 +28,6 @@ TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -46,7 +45,6 @@ l0:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -55,156 +53,128 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
 	ADD $+8, R2, R6
 	VLD1 (R6), V0.S[2]
 	B part2
-
 part1:
 	FMOVQ (R2), F0
-
 part2:
 	ADD R3, R2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
 	FMOVS (R2), F1
 	B part5
-
 part6:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part5
 	ADD $+8, R2, R6
 	VLD1 (R6), V1.S[2]
 	B part5
-
 part4:
 	FMOVQ (R2), F1
-
 part5:
 	ADD R3, R2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R2), F2
 	B part8
-
 part9:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part8
 	ADD $+8, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part8
-
 part7:
 	FMOVQ (R2), F2
-
 part8:
 	ADD R3, R2
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F3
 	B part11
-
 part12:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V3.S[2]
 	B part11
-
 part10:
 	FMOVQ (R2), F3
-
 part11:
 	ADD R3, R2
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F4
 	B part14
-
 part15:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part14
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part14
-
 part13:
 	FMOVQ (R2), F4
-
 part14:
 	ADD R3, R2
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F5
 	B part17
-
 part18:
 	FMOVD (R2), F5
 	TBZ $0x00, R1, part17
 	ADD $+8, R2, R6
 	VLD1 (R6), V5.S[2]
 	B part17
-
 part16:
 	FMOVQ (R2), F5
-
 part17:
 	ADD R3, R2
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F6
 	B part20
-
 part21:
 	FMOVD (R2), F6
 	TBZ $0x00, R1, part20
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
 	B part20
-
 part19:
 	FMOVQ (R2), F6
-
 part20:
 	ADD R3, R2
 	TBNZ $0x02, R1, part22
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F7
 	B part23
-
 part24:
 	FMOVD (R2), F7
 	TBZ $0x00, R1, part23
 	ADD $+8, R2, R2
 	VLD1 (R2), V7.S[2]
 	B part23
-
 part22:
 	FMOVQ (R2), F7
-
 part23:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part25
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F0
 	B part26
-
 part27:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part26
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
 	B part26
-
 part25:
 	FMOVQ (R2), F0
-
 part26:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
@@ -214,7 +184,6 @@ part26:
 	VMOV V0.B16, V6.B16
 	VMOV V0.B16, V7.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -236,7 +205,6 @@ l3:
 	ADD $+32, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -249,23 +217,19 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R8), F8
 	B part29
-
 part30:
 	FMOVD (R8), F8
 	TBZ $0x00, R1, part29
 	ADD $+8, R8, R6
 	VLD1 (R6), V8.S[2]
 	B part29
-
 part28:
 	FMOVQ (R8), F8
-
 part29:
 	FMOVQ F8, (R10)
 	ADD $+16, R10
@@ -284,9 +248,7 @@ part29:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -299,9 +261,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F8
 	ADD R9, R8
@@ -320,12 +280,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -342,17 +300,14 @@ l5:
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F8
 	B part32
-
 part33:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part32
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part32
-
 part31:
 	FMOVQ (R2), F8
-
 part32:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -362,17 +317,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS (R2), F8
 	B part35
-
 part36:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part35
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part35
-
 part34:
 	FMOVQ (R2), F8
-
 part35:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -382,17 +334,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS (R2), F8
 	B part38
-
 part39:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part38
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part38
-
 part37:
 	FMOVQ (R2), F8
-
 part38:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -402,17 +351,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS (R2), F8
 	B part41
-
 part42:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part41
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part41
-
 part40:
 	FMOVQ (R2), F8
-
 part41:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -422,17 +368,14 @@ part41:
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F8
 	B part44
-
 part45:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part44
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part44
-
 part43:
 	FMOVQ (R2), F8
-
 part44:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -442,17 +385,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS (R2), F8
 	B part47
-
 part48:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part47
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part47
-
 part46:
 	FMOVQ (R2), F8
-
 part47:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -462,17 +402,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS (R2), F8
 	B part50
-
 part51:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part50
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part50
-
 part49:
 	FMOVQ (R2), F8
-
 part50:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -482,23 +419,19 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS (R2), F8
 	B part53
-
 part54:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part53
 	ADD $+8, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part53
-
 part52:
 	FMOVQ (R2), F8
-
 part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -507,17 +440,14 @@ l14:
 	TBNZ $0x01, R1, part57
 	FMOVS (R2), F8
 	B part56
-
 part57:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part56
-
 part55:
 	FMOVQ (R2), F8
-
 part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -529,17 +459,14 @@ part56:
 	TBNZ $0x01, R1, part60
 	FMOVS (R2), F8
 	B part59
-
 part60:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part59
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part59
-
 part58:
 	FMOVQ (R2), F8
-
 part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -551,17 +478,14 @@ part59:
 	TBNZ $0x01, R1, part63
 	FMOVS (R2), F8
 	B part62
-
 part63:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part62
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part62
-
 part61:
 	FMOVQ (R2), F8
-
 part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -573,17 +497,14 @@ part62:
 	TBNZ $0x01, R1, part66
 	FMOVS (R2), F8
 	B part65
-
 part66:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part65
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part65
-
 part64:
 	FMOVQ (R2), F8
-
 part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -595,17 +516,14 @@ part65:
 	TBNZ $0x01, R1, part69
 	FMOVS (R2), F8
 	B part68
-
 part69:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part68
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part68
-
 part67:
 	FMOVQ (R2), F8
-
 part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -617,17 +535,14 @@ part68:
 	TBNZ $0x01, R1, part72
 	FMOVS (R2), F8
 	B part71
-
 part72:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part71
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part71
-
 part70:
 	FMOVQ (R2), F8
-
 part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -639,17 +554,14 @@ part71:
 	TBNZ $0x01, R1, part75
 	FMOVS (R2), F8
 	B part74
-
 part75:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part74
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part74
-
 part73:
 	FMOVQ (R2), F8
-
 part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -661,17 +573,14 @@ part74:
 	TBNZ $0x01, R1, part78
 	FMOVS (R2), F8
 	B part77
-
 part78:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part77
 	ADD $+8, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part77
-
 part76:
 	FMOVQ (R2), F8
-
 part77:
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
@@ -679,7 +588,6 @@ part77:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -688,17 +596,14 @@ l15:
 	TBNZ $0x01, R1, part81
 	FMOVS (R2), F8
 	B part80
-
 part81:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part80
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part80
-
 part79:
 	FMOVQ (R2), F8
-
 part80:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -710,17 +615,14 @@ part80:
 	TBNZ $0x01, R1, part84
 	FMOVS (R2), F8
 	B part83
-
 part84:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part83
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part83
-
 part82:
 	FMOVQ (R2), F8
-
 part83:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -732,17 +634,14 @@ part83:
 	TBNZ $0x01, R1, part87
 	FMOVS (R2), F8
 	B part86
-
 part87:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part86
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part86
-
 part85:
 	FMOVQ (R2), F8
-
 part86:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -754,17 +653,14 @@ part86:
 	TBNZ $0x01, R1, part90
 	FMOVS (R2), F8
 	B part89
-
 part90:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part89
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part89
-
 part88:
 	FMOVQ (R2), F8
-
 part89:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -776,17 +672,14 @@ part89:
 	TBNZ $0x01, R1, part93
 	FMOVS (R2), F8
 	B part92
-
 part93:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part92
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part92
-
 part91:
 	FMOVQ (R2), F8
-
 part92:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -798,17 +691,14 @@ part92:
 	TBNZ $0x01, R1, part96
 	FMOVS (R2), F8
 	B part95
-
 part96:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part95
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part95
-
 part94:
 	FMOVQ (R2), F8
-
 part95:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -820,17 +710,14 @@ part95:
 	TBNZ $0x01, R1, part99
 	FMOVS (R2), F8
 	B part98
-
 part99:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part98
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part98
-
 part97:
 	FMOVQ (R2), F8
-
 part98:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -842,17 +729,14 @@ part98:
 	TBNZ $0x01, R1, part102
 	FMOVS (R2), F8
 	B part101
-
 part102:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part101
 	ADD $+8, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part101
-
 part100:
 	FMOVQ (R2), F8
-
 part101:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
@@ -860,7 +744,6 @@ part101:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
@@ -886,7 +769,6 @@ l13:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -898,139 +780,114 @@ l12:
 	TBNZ $0x01, R1, part105
 	FMOVS F0, (R2)
 	B part104
-
 part105:
 	FMOVD F0, (R2)
 	TBZ $0x00, R1, part104
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
 	B part104
-
 part103:
 	FMOVQ F0, (R2)
-
 part104:
 	ADD R3, R2
 	TBNZ $0x02, R1, part106
 	TBNZ $0x01, R1, part108
 	FMOVS F1, (R2)
 	B part107
-
 part108:
 	FMOVD F1, (R2)
 	TBZ $0x00, R1, part107
 	ADD $+8, R2, R6
 	VST1 V1.S[2], (R6)
 	B part107
-
 part106:
 	FMOVQ F1, (R2)
-
 part107:
 	ADD R3, R2
 	TBNZ $0x02, R1, part109
 	TBNZ $0x01, R1, part111
 	FMOVS F2, (R2)
 	B part110
-
 part111:
 	FMOVD F2, (R2)
 	TBZ $0x00, R1, part110
 	ADD $+8, R2, R6
 	VST1 V2.S[2], (R6)
 	B part110
-
 part109:
 	FMOVQ F2, (R2)
-
 part110:
 	ADD R3, R2
 	TBNZ $0x02, R1, part112
 	TBNZ $0x01, R1, part114
 	FMOVS F3, (R2)
 	B part113
-
 part114:
 	FMOVD F3, (R2)
 	TBZ $0x00, R1, part113
 	ADD $+8, R2, R6
 	VST1 V3.S[2], (R6)
 	B part113
-
 part112:
 	FMOVQ F3, (R2)
-
 part113:
 	ADD R3, R2
 	TBNZ $0x02, R1, part115
 	TBNZ $0x01, R1, part117
 	FMOVS F4, (R2)
 	B part116
-
 part117:
 	FMOVD F4, (R2)
 	TBZ $0x00, R1, part116
 	ADD $+8, R2, R6
 	VST1 V4.S[2], (R6)
 	B part116
-
 part115:
 	FMOVQ F4, (R2)
-
 part116:
 	ADD R3, R2
 	TBNZ $0x02, R1, part118
 	TBNZ $0x01, R1, part120
 	FMOVS F5, (R2)
 	B part119
-
 part120:
 	FMOVD F5, (R2)
 	TBZ $0x00, R1, part119
 	ADD $+8, R2, R6
 	VST1 V5.S[2], (R6)
 	B part119
-
 part118:
 	FMOVQ F5, (R2)
-
 part119:
 	ADD R3, R2
 	TBNZ $0x02, R1, part121
 	TBNZ $0x01, R1, part123
 	FMOVS F6, (R2)
 	B part122
-
 part123:
 	FMOVD F6, (R2)
 	TBZ $0x00, R1, part122
 	ADD $+8, R2, R6
 	VST1 V6.S[2], (R6)
 	B part122
-
 part121:
 	FMOVQ F6, (R2)
-
 part122:
 	ADD R3, R2
 	TBNZ $0x02, R1, part124
 	TBNZ $0x01, R1, part126
 	FMOVS F7, (R2)
 	B part125
-
 part126:
 	FMOVD F7, (R2)
 	TBZ $0x00, R1, part125
 	ADD $+8, R2, R2
 	VST1 V7.S[2], (R2)
 	B part125
-
 part124:
 	FMOVQ F7, (R2)
-
 part125:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -1048,7 +905,6 @@ l16:
 	FMOVQ F6, (R2)
 	ADD R3, R2
 	FMOVQ F7, (R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -1096,7 +952,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -1124,7 +979,6 @@ TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -1138,7 +992,6 @@ l0:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -1147,94 +1000,77 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
 	ADD $+8, R2, R6
 	VLD1 (R6), V0.S[2]
 	B part2
-
 part1:
 	FMOVQ (R2), F0
-
 part2:
 	ADD R3, R2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
 	FMOVS (R2), F1
 	B part5
-
 part6:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part5
 	ADD $+8, R2, R6
 	VLD1 (R6), V1.S[2]
 	B part5
-
 part4:
 	FMOVQ (R2), F1
-
 part5:
 	ADD R3, R2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R2), F2
 	B part8
-
 part9:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part8
 	ADD $+8, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part8
-
 part7:
 	FMOVQ (R2), F2
-
 part8:
 	ADD R3, R2
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F3
 	B part11
-
 part12:
 	FMOVD (R2), F3
 	TBZ $0x00, R1, part11
 	ADD $+8, R2, R2
 	VLD1 (R2), V3.S[2]
 	B part11
-
 part10:
 	FMOVQ (R2), F3
-
 part11:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F0
 	B part14
-
 part15:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part14
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
 	B part14
-
 part13:
 	FMOVQ (R2), F0
-
 part14:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -1248,7 +1084,6 @@ l3:
 	ADD $+16, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -1261,23 +1096,19 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R8), F4
 	B part17
-
 part18:
 	FMOVD (R8), F4
 	TBZ $0x00, R1, part17
 	ADD $+8, R8, R6
 	VLD1 (R6), V4.S[2]
 	B part17
-
 part16:
 	FMOVQ (R8), F4
-
 part17:
 	FMOVQ F4, (R10)
 	ADD $+16, R10
@@ -1291,9 +1122,7 @@ part17:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -1306,9 +1135,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F4
 	ADD R9, R8
@@ -1322,12 +1149,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -1344,17 +1169,14 @@ l5:
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F4
 	B part20
-
 part21:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part20
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part20
-
 part19:
 	FMOVQ (R2), F4
-
 part20:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
@@ -1364,17 +1186,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F4
 	B part23
-
 part24:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part23
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part23
-
 part22:
 	FMOVQ (R2), F4
-
 part23:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
@@ -1384,17 +1203,14 @@ part23:
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F4
 	B part26
-
 part27:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part26
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part26
-
 part25:
 	FMOVQ (R2), F4
-
 part26:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
@@ -1404,23 +1220,19 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS (R2), F4
 	B part29
-
 part30:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part29
 	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part29
-
 part28:
 	FMOVQ (R2), F4
-
 part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -1429,17 +1241,14 @@ l14:
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F4
 	B part32
-
 part33:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part32
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part32
-
 part31:
 	FMOVQ (R2), F4
-
 part32:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -1451,17 +1260,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS (R2), F4
 	B part35
-
 part36:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part35
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part35
-
 part34:
 	FMOVQ (R2), F4
-
 part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -1473,17 +1279,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS (R2), F4
 	B part38
-
 part39:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part38
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part38
-
 part37:
 	FMOVQ (R2), F4
-
 part38:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -1495,17 +1298,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS (R2), F4
 	B part41
-
 part42:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part41
 	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part41
-
 part40:
 	FMOVQ (R2), F4
-
 part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
@@ -1513,7 +1313,6 @@ part41:
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -1522,17 +1321,14 @@ l15:
 	TBNZ $0x01, R1, part45
 	FMOVS (R2), F4
 	B part44
-
 part45:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part44
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part44
-
 part43:
 	FMOVQ (R2), F4
-
 part44:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
@@ -1544,17 +1340,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS (R2), F4
 	B part47
-
 part48:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part47
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part47
-
 part46:
 	FMOVQ (R2), F4
-
 part47:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
@@ -1566,17 +1359,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS (R2), F4
 	B part50
-
 part51:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part50
 	ADD $+8, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part50
-
 part49:
 	FMOVQ (R2), F4
-
 part50:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
@@ -1588,17 +1378,14 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS (R2), F4
 	B part53
-
 part54:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part53
 	ADD $+8, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part53
-
 part52:
 	FMOVQ (R2), F4
-
 part53:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
@@ -1606,7 +1393,6 @@ part53:
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
@@ -1620,7 +1406,6 @@ l13:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -1632,71 +1417,58 @@ l12:
 	TBNZ $0x01, R1, part57
 	FMOVS F0, (R2)
 	B part56
-
 part57:
 	FMOVD F0, (R2)
 	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
 	B part56
-
 part55:
 	FMOVQ F0, (R2)
-
 part56:
 	ADD R3, R2
 	TBNZ $0x02, R1, part58
 	TBNZ $0x01, R1, part60
 	FMOVS F1, (R2)
 	B part59
-
 part60:
 	FMOVD F1, (R2)
 	TBZ $0x00, R1, part59
 	ADD $+8, R2, R6
 	VST1 V1.S[2], (R6)
 	B part59
-
 part58:
 	FMOVQ F1, (R2)
-
 part59:
 	ADD R3, R2
 	TBNZ $0x02, R1, part61
 	TBNZ $0x01, R1, part63
 	FMOVS F2, (R2)
 	B part62
-
 part63:
 	FMOVD F2, (R2)
 	TBZ $0x00, R1, part62
 	ADD $+8, R2, R6
 	VST1 V2.S[2], (R6)
 	B part62
-
 part61:
 	FMOVQ F2, (R2)
-
 part62:
 	ADD R3, R2
 	TBNZ $0x02, R1, part64
 	TBNZ $0x01, R1, part66
 	FMOVS F3, (R2)
 	B part65
-
 part66:
 	FMOVD F3, (R2)
 	TBZ $0x00, R1, part65
 	ADD $+8, R2, R2
 	VST1 V3.S[2], (R2)
 	B part65
-
 part64:
 	FMOVQ F3, (R2)
-
 part65:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -1706,7 +1478,6 @@ l16:
 	FMOVQ F2, (R2)
 	ADD R3, R2
 	FMOVQ F3, (R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -1742,7 +1513,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -1770,7 +1540,6 @@ TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -1782,7 +1551,6 @@ l0:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -1791,58 +1559,47 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
 	ADD $+8, R2, R6
 	VLD1 (R6), V0.S[2]
 	B part2
-
 part1:
 	FMOVQ (R2), F0
-
 part2:
 	ADD R3, R2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
 	FMOVS (R2), F1
 	B part5
-
 part6:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part5
-
 part4:
 	FMOVQ (R2), F1
-
 part5:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R2), F0
 	B part8
-
 part9:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part8
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R2), F0
-
 part8:
 	VMOV V0.B16, V1.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -1852,7 +1609,6 @@ l3:
 	ADD $+8, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -1865,23 +1621,19 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R8), F2
 	B part11
-
 part12:
 	FMOVD (R8), F2
 	TBZ $0x00, R1, part11
 	ADD $+8, R8, R6
 	VLD1 (R6), V2.S[2]
 	B part11
-
 part10:
 	FMOVQ (R8), F2
-
 part11:
 	FMOVQ F2, (R10)
 	ADD $+16, R10
@@ -1893,9 +1645,7 @@ part11:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -1908,9 +1658,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F2
 	ADD R9, R8
@@ -1922,12 +1670,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -1944,17 +1690,14 @@ l5:
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F2
 	B part14
-
 part15:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part14
 	ADD $+8, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part14
-
 part13:
 	FMOVQ (R2), F2
-
 part14:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
@@ -1964,23 +1707,19 @@ part14:
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F2
 	B part17
-
 part18:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part17
 	ADD $+8, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part17
-
 part16:
 	FMOVQ (R2), F2
-
 part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -1989,17 +1728,14 @@ l14:
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F2
 	B part20
-
 part21:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part20
 	ADD $+8, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part20
-
 part19:
 	FMOVQ (R2), F2
-
 part20:
 	MOVD $0x3f800000, R6
 	VDUP R6, V3.S4
@@ -2011,17 +1747,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS (R2), F2
 	B part23
-
 part24:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part23
 	ADD $+8, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part23
-
 part22:
 	FMOVQ (R2), F2
-
 part23:
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
@@ -2029,7 +1762,6 @@ part23:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -2038,17 +1770,14 @@ l15:
 	TBNZ $0x01, R1, part27
 	FMOVS (R2), F2
 	B part26
-
 part27:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part26
 	ADD $+8, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part26
-
 part25:
 	FMOVQ (R2), F2
-
 part26:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R6
@@ -2060,17 +1789,14 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS (R2), F2
 	B part29
-
 part30:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part29
 	ADD $+8, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part29
-
 part28:
 	FMOVQ (R2), F2
-
 part29:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
@@ -2078,7 +1804,6 @@ part29:
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
@@ -2086,7 +1811,6 @@ l13:
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -2098,43 +1822,35 @@ l12:
 	TBNZ $0x01, R1, part33
 	FMOVS F0, (R2)
 	B part32
-
 part33:
 	FMOVD F0, (R2)
 	TBZ $0x00, R1, part32
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
 	B part32
-
 part31:
 	FMOVQ F0, (R2)
-
 part32:
 	ADD R3, R2
 	TBNZ $0x02, R1, part34
 	TBNZ $0x01, R1, part36
 	FMOVS F1, (R2)
 	B part35
-
 part36:
 	FMOVD F1, (R2)
 	TBZ $0x00, R1, part35
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
 	B part35
-
 part34:
 	FMOVQ F1, (R2)
-
 part35:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
 	FMOVQ F1, (R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -2164,7 +1880,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -2192,7 +1907,6 @@ TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -2203,7 +1917,6 @@ l0:
 	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -2212,40 +1925,32 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
 	B part2
-
 part1:
 	FMOVQ (R2), F0
-
 part2:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part4
 	TBNZ $0x01, R1, part6
 	FMOVS (R2), F0
 	B part5
-
 part6:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
 	B part5
-
 part4:
 	FMOVQ (R2), F0
-
 part5:
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -2253,7 +1958,6 @@ l3:
 	ADD $+4, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -2266,23 +1970,19 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R8), F1
 	B part8
-
 part9:
 	FMOVD (R8), F1
 	TBZ $0x00, R1, part8
 	ADD $+8, R8, R6
 	VLD1 (R6), V1.S[2]
 	B part8
-
 part7:
 	FMOVQ (R8), F1
-
 part8:
 	FMOVQ F1, (R10)
 	ADD $+16, R10
@@ -2293,9 +1993,7 @@ part8:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -2308,9 +2006,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F1
 	ADD R9, R8
@@ -2321,12 +2017,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -2343,23 +2037,19 @@ l5:
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F1
 	B part11
-
 part12:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part11
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part11
-
 part10:
 	FMOVQ (R2), F1
-
 part11:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -2368,17 +2058,14 @@ l14:
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F1
 	B part14
-
 part15:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part14
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part14
-
 part13:
 	FMOVQ (R2), F1
-
 part14:
 	MOVD $0x3f800000, R2
 	VDUP R2, V2.S4
@@ -2386,7 +2073,6 @@ part14:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -2395,17 +2081,14 @@ l15:
 	TBNZ $0x01, R1, part18
 	FMOVS (R2), F1
 	B part17
-
 part18:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part17
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part17
-
 part16:
 	FMOVQ (R2), F1
-
 part17:
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	MOVD $0x3f800000, R2
@@ -2413,12 +2096,10 @@ part17:
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -2430,24 +2111,19 @@ l12:
 	TBNZ $0x01, R1, part21
 	FMOVS F0, (R2)
 	B part20
-
 part21:
 	FMOVD F0, (R2)
 	TBZ $0x00, R1, part20
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
 	B part20
-
 part19:
 	FMOVQ F0, (R2)
-
 part20:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -2474,7 +2150,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -2502,7 +2177,6 @@ TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -2528,7 +2202,6 @@ l0:
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -2538,17 +2211,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 16(R2), F1
 	B part2
-
 part3:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
 	ADD $+24, R2, R6
 	VLD1 (R6), V1.S[2]
 	B part2
-
 part1:
 	FMOVQ 16(R2), F1
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F2
@@ -2556,17 +2226,14 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 16(R2), F3
 	B part5
-
 part6:
 	FMOVD 16(R2), F3
 	TBZ $0x00, R1, part5
 	ADD $+24, R2, R6
 	VLD1 (R6), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ 16(R2), F3
-
 part5:
 	ADD R3, R2
 	FMOVQ (R2), F4
@@ -2574,17 +2241,14 @@ part5:
 	TBNZ $0x01, R1, part9
 	FMOVS 16(R2), F5
 	B part8
-
 part9:
 	FMOVD 16(R2), F5
 	TBZ $0x00, R1, part8
 	ADD $+24, R2, R6
 	VLD1 (R6), V5.S[2]
 	B part8
-
 part7:
 	FMOVQ 16(R2), F5
-
 part8:
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -2592,17 +2256,14 @@ part8:
 	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F7
 	B part11
-
 part12:
 	FMOVD 16(R2), F7
 	TBZ $0x00, R1, part11
 	ADD $+24, R2, R6
 	VLD1 (R6), V7.S[2]
 	B part11
-
 part10:
 	FMOVQ 16(R2), F7
-
 part11:
 	ADD R3, R2
 	FMOVQ (R2), F8
@@ -2610,17 +2271,14 @@ part11:
 	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F9
 	B part14
-
 part15:
 	FMOVD 16(R2), F9
 	TBZ $0x00, R1, part14
 	ADD $+24, R2, R6
 	VLD1 (R6), V9.S[2]
 	B part14
-
 part13:
 	FMOVQ 16(R2), F9
-
 part14:
 	ADD R3, R2
 	FMOVQ (R2), F10
@@ -2628,17 +2286,14 @@ part14:
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F11
 	B part17
-
 part18:
 	FMOVD 16(R2), F11
 	TBZ $0x00, R1, part17
 	ADD $+24, R2, R6
 	VLD1 (R6), V11.S[2]
 	B part17
-
 part16:
 	FMOVQ 16(R2), F11
-
 part17:
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -2646,17 +2301,14 @@ part17:
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F13
 	B part20
-
 part21:
 	FMOVD 16(R2), F13
 	TBZ $0x00, R1, part20
 	ADD $+24, R2, R6
 	VLD1 (R6), V13.S[2]
 	B part20
-
 part19:
 	FMOVQ 16(R2), F13
-
 part20:
 	ADD R3, R2
 	FMOVQ (R2), F14
@@ -2664,20 +2316,16 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F15
 	B part23
-
 part24:
 	FMOVD 16(R2), F15
 	TBZ $0x00, R1, part23
 	ADD $+24, R2, R2
 	VLD1 (R2), V15.S[2]
 	B part23
-
 part22:
 	FMOVQ 16(R2), F15
-
 part23:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -2692,17 +2340,14 @@ l2:
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F1
 	B part26
-
 part27:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part26
 	ADD $+24, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part26
-
 part25:
 	FMOVQ 16(R2), F1
-
 part26:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
@@ -2712,7 +2357,6 @@ part26:
 	VMOV V1.B16, V13.B16
 	VMOV V1.B16, V15.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -2742,7 +2386,6 @@ l3:
 	ADD $+32, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -2755,24 +2398,20 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R8), F17
 	B part29
-
 part30:
 	FMOVD 16(R8), F17
 	TBZ $0x00, R1, part29
 	ADD $+24, R8, R6
 	VLD1 (R6), V17.S[2]
 	B part29
-
 part28:
 	FMOVQ 16(R8), F17
-
 part29:
 	FMOVQ F16, (R10)
 	FMOVQ F17, 16(R10)
@@ -2800,9 +2439,7 @@ part29:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -2815,9 +2452,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F16
 	FMOVQ 16(R8), F17
@@ -2845,12 +2480,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -2871,17 +2504,14 @@ l5:
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F16
 	B part32
-
 part33:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part32
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part32
-
 part31:
 	FMOVQ 16(R2), F16
-
 part32:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -2895,17 +2525,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F16
 	B part35
-
 part36:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part35
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part35
-
 part34:
 	FMOVQ 16(R2), F16
-
 part35:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -2919,17 +2546,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F16
 	B part38
-
 part39:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part38
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part38
-
 part37:
 	FMOVQ 16(R2), F16
-
 part38:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -2943,17 +2567,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F16
 	B part41
-
 part42:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part41
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part41
-
 part40:
 	FMOVQ 16(R2), F16
-
 part41:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -2967,17 +2588,14 @@ part41:
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F16
 	B part44
-
 part45:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part44
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part44
-
 part43:
 	FMOVQ 16(R2), F16
-
 part44:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -2991,17 +2609,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F16
 	B part47
-
 part48:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part47
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part47
-
 part46:
 	FMOVQ 16(R2), F16
-
 part47:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -3015,17 +2630,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F16
 	B part50
-
 part51:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part50
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part50
-
 part49:
 	FMOVQ 16(R2), F16
-
 part50:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -3039,23 +2651,19 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F16
 	B part53
-
 part54:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part53
 	ADD $+24, R2, R2
 	VLD1 (R2), V16.S[2]
 	B part53
-
 part52:
 	FMOVQ 16(R2), F16
-
 part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -3070,17 +2678,14 @@ l14:
 	TBNZ $0x01, R1, part57
 	FMOVS 16(R2), F16
 	B part56
-
 part57:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part56
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part56
-
 part55:
 	FMOVQ 16(R2), F16
-
 part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3098,17 +2703,14 @@ part56:
 	TBNZ $0x01, R1, part60
 	FMOVS 16(R2), F16
 	B part59
-
 part60:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part59
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part59
-
 part58:
 	FMOVQ 16(R2), F16
-
 part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3126,17 +2728,14 @@ part59:
 	TBNZ $0x01, R1, part63
 	FMOVS 16(R2), F16
 	B part62
-
 part63:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part62
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part62
-
 part61:
 	FMOVQ 16(R2), F16
-
 part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3154,17 +2753,14 @@ part62:
 	TBNZ $0x01, R1, part66
 	FMOVS 16(R2), F16
 	B part65
-
 part66:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part65
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part65
-
 part64:
 	FMOVQ 16(R2), F16
-
 part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3182,17 +2778,14 @@ part65:
 	TBNZ $0x01, R1, part69
 	FMOVS 16(R2), F16
 	B part68
-
 part69:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part68
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part68
-
 part67:
 	FMOVQ 16(R2), F16
-
 part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3210,17 +2803,14 @@ part68:
 	TBNZ $0x01, R1, part72
 	FMOVS 16(R2), F16
 	B part71
-
 part72:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part71
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part71
-
 part70:
 	FMOVQ 16(R2), F16
-
 part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3238,17 +2828,14 @@ part71:
 	TBNZ $0x01, R1, part75
 	FMOVS 16(R2), F16
 	B part74
-
 part75:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part74
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part74
-
 part73:
 	FMOVQ 16(R2), F16
-
 part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V17.S4
@@ -3266,17 +2853,14 @@ part74:
 	TBNZ $0x01, R1, part78
 	FMOVS 16(R2), F16
 	B part77
-
 part78:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part77
 	ADD $+24, R2, R2
 	VLD1 (R2), V16.S[2]
 	B part77
-
 part76:
 	FMOVQ 16(R2), F16
-
 part77:
 	MOVD $0x3f800000, R2
 	VDUP R2, V17.S4
@@ -3284,7 +2868,6 @@ part77:
 	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -3299,17 +2882,14 @@ l15:
 	TBNZ $0x01, R1, part81
 	FMOVS 16(R2), F16
 	B part80
-
 part81:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part80
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part80
-
 part79:
 	FMOVQ 16(R2), F16
-
 part80:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3327,17 +2907,14 @@ part80:
 	TBNZ $0x01, R1, part84
 	FMOVS 16(R2), F16
 	B part83
-
 part84:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part83
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part83
-
 part82:
 	FMOVQ 16(R2), F16
-
 part83:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3355,17 +2932,14 @@ part83:
 	TBNZ $0x01, R1, part87
 	FMOVS 16(R2), F16
 	B part86
-
 part87:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part86
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part86
-
 part85:
 	FMOVQ 16(R2), F16
-
 part86:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3383,17 +2957,14 @@ part86:
 	TBNZ $0x01, R1, part90
 	FMOVS 16(R2), F16
 	B part89
-
 part90:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part89
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part89
-
 part88:
 	FMOVQ 16(R2), F16
-
 part89:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3411,17 +2982,14 @@ part89:
 	TBNZ $0x01, R1, part93
 	FMOVS 16(R2), F16
 	B part92
-
 part93:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part92
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part92
-
 part91:
 	FMOVQ 16(R2), F16
-
 part92:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3439,17 +3007,14 @@ part92:
 	TBNZ $0x01, R1, part96
 	FMOVS 16(R2), F16
 	B part95
-
 part96:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part95
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part95
-
 part94:
 	FMOVQ 16(R2), F16
-
 part95:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3467,17 +3032,14 @@ part95:
 	TBNZ $0x01, R1, part99
 	FMOVS 16(R2), F16
 	B part98
-
 part99:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part98
 	ADD $+24, R2, R6
 	VLD1 (R6), V16.S[2]
 	B part98
-
 part97:
 	FMOVQ 16(R2), F16
-
 part98:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R6
@@ -3495,17 +3057,14 @@ part98:
 	TBNZ $0x01, R1, part102
 	FMOVS 16(R2), F16
 	B part101
-
 part102:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part101
 	ADD $+24, R2, R2
 	VLD1 (R2), V16.S[2]
 	B part101
-
 part100:
 	FMOVQ 16(R2), F16
-
 part101:
 	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
 	MOVD $0x3f800000, R2
@@ -3513,7 +3072,6 @@ part101:
 	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
 	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
@@ -3563,7 +3121,6 @@ l13:
 	WORD $0x4ea0e9f0 // fcmlt v16.4s, v15.4s, #0.0
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -3576,17 +3133,14 @@ l12:
 	TBNZ $0x01, R1, part105
 	FMOVS F1, 16(R2)
 	B part104
-
 part105:
 	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part104
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
 	B part104
-
 part103:
 	FMOVQ F1, 16(R2)
-
 part104:
 	ADD R3, R2
 	FMOVQ F2, (R2)
@@ -3594,17 +3148,14 @@ part104:
 	TBNZ $0x01, R1, part108
 	FMOVS F3, 16(R2)
 	B part107
-
 part108:
 	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part107
 	ADD $+24, R2, R6
 	VST1 V3.S[2], (R6)
 	B part107
-
 part106:
 	FMOVQ F3, 16(R2)
-
 part107:
 	ADD R3, R2
 	FMOVQ F4, (R2)
@@ -3612,17 +3163,14 @@ part107:
 	TBNZ $0x01, R1, part111
 	FMOVS F5, 16(R2)
 	B part110
-
 part111:
 	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part110
 	ADD $+24, R2, R6
 	VST1 V5.S[2], (R6)
 	B part110
-
 part109:
 	FMOVQ F5, 16(R2)
-
 part110:
 	ADD R3, R2
 	FMOVQ F6, (R2)
@@ -3630,17 +3178,14 @@ part110:
 	TBNZ $0x01, R1, part114
 	FMOVS F7, 16(R2)
 	B part113
-
 part114:
 	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part113
 	ADD $+24, R2, R6
 	VST1 V7.S[2], (R6)
 	B part113
-
 part112:
 	FMOVQ F7, 16(R2)
-
 part113:
 	ADD R3, R2
 	FMOVQ F8, (R2)
@@ -3648,17 +3193,14 @@ part113:
 	TBNZ $0x01, R1, part117
 	FMOVS F9, 16(R2)
 	B part116
-
 part117:
 	FMOVD F9, 16(R2)
 	TBZ $0x00, R1, part116
 	ADD $+24, R2, R6
 	VST1 V9.S[2], (R6)
 	B part116
-
 part115:
 	FMOVQ F9, 16(R2)
-
 part116:
 	ADD R3, R2
 	FMOVQ F10, (R2)
@@ -3666,17 +3208,14 @@ part116:
 	TBNZ $0x01, R1, part120
 	FMOVS F11, 16(R2)
 	B part119
-
 part120:
 	FMOVD F11, 16(R2)
 	TBZ $0x00, R1, part119
 	ADD $+24, R2, R6
 	VST1 V11.S[2], (R6)
 	B part119
-
 part118:
 	FMOVQ F11, 16(R2)
-
 part119:
 	ADD R3, R2
 	FMOVQ F12, (R2)
@@ -3684,17 +3223,14 @@ part119:
 	TBNZ $0x01, R1, part123
 	FMOVS F13, 16(R2)
 	B part122
-
 part123:
 	FMOVD F13, 16(R2)
 	TBZ $0x00, R1, part122
 	ADD $+24, R2, R6
 	VST1 V13.S[2], (R6)
 	B part122
-
 part121:
 	FMOVQ F13, 16(R2)
-
 part122:
 	ADD R3, R2
 	FMOVQ F14, (R2)
@@ -3702,20 +3238,16 @@ part122:
 	TBNZ $0x01, R1, part126
 	FMOVS F15, 16(R2)
 	B part125
-
 part126:
 	FMOVD F15, 16(R2)
 	TBZ $0x00, R1, part125
 	ADD $+24, R2, R2
 	VST1 V15.S[2], (R2)
 	B part125
-
 part124:
 	FMOVQ F15, 16(R2)
-
 part125:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -3741,7 +3273,6 @@ l16:
 	ADD R3, R2
 	FMOVQ F14, (R2)
 	FMOVQ F15, 16(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -3789,7 +3320,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -3817,7 +3347,6 @@ TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -3835,7 +3364,6 @@ l0:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -3845,17 +3373,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 16(R2), F1
 	B part2
-
 part3:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
 	ADD $+24, R2, R6
 	VLD1 (R6), V1.S[2]
 	B part2
-
 part1:
 	FMOVQ 16(R2), F1
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F2
@@ -3863,17 +3388,14 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 16(R2), F3
 	B part5
-
 part6:
 	FMOVD 16(R2), F3
 	TBZ $0x00, R1, part5
 	ADD $+24, R2, R6
 	VLD1 (R6), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ 16(R2), F3
-
 part5:
 	ADD R3, R2
 	FMOVQ (R2), F4
@@ -3881,17 +3403,14 @@ part5:
 	TBNZ $0x01, R1, part9
 	FMOVS 16(R2), F5
 	B part8
-
 part9:
 	FMOVD 16(R2), F5
 	TBZ $0x00, R1, part8
 	ADD $+24, R2, R6
 	VLD1 (R6), V5.S[2]
 	B part8
-
 part7:
 	FMOVQ 16(R2), F5
-
 part8:
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -3899,20 +3418,16 @@ part8:
 	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F7
 	B part11
-
 part12:
 	FMOVD 16(R2), F7
 	TBZ $0x00, R1, part11
 	ADD $+24, R2, R2
 	VLD1 (R2), V7.S[2]
 	B part11
-
 part10:
 	FMOVQ 16(R2), F7
-
 part11:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -3923,23 +3438,19 @@ l2:
 	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F1
 	B part14
-
 part15:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part14
 	ADD $+24, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part14
-
 part13:
 	FMOVQ 16(R2), F1
-
 part14:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -3957,7 +3468,6 @@ l3:
 	ADD $+16, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -3970,24 +3480,20 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R8), F9
 	B part17
-
 part18:
 	FMOVD 16(R8), F9
 	TBZ $0x00, R1, part17
 	ADD $+24, R8, R6
 	VLD1 (R6), V9.S[2]
 	B part17
-
 part16:
 	FMOVQ 16(R8), F9
-
 part17:
 	FMOVQ F8, (R10)
 	FMOVQ F9, 16(R10)
@@ -4006,9 +3512,7 @@ part17:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -4021,9 +3525,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F8
 	FMOVQ 16(R8), F9
@@ -4042,12 +3544,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -4068,17 +3568,14 @@ l5:
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F8
 	B part20
-
 part21:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part20
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part20
-
 part19:
 	FMOVQ 16(R2), F8
-
 part20:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -4092,17 +3589,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F8
 	B part23
-
 part24:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part23
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part23
-
 part22:
 	FMOVQ 16(R2), F8
-
 part23:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -4116,17 +3610,14 @@ part23:
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F8
 	B part26
-
 part27:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part26
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part26
-
 part25:
 	FMOVQ 16(R2), F8
-
 part26:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -4140,23 +3631,19 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F8
 	B part29
-
 part30:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part29
 	ADD $+24, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part29
-
 part28:
 	FMOVQ 16(R2), F8
-
 part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -4171,17 +3658,14 @@ l14:
 	TBNZ $0x01, R1, part33
 	FMOVS 16(R2), F8
 	B part32
-
 part33:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part32
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part32
-
 part31:
 	FMOVQ 16(R2), F8
-
 part32:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -4199,17 +3683,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS 16(R2), F8
 	B part35
-
 part36:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part35
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part35
-
 part34:
 	FMOVQ 16(R2), F8
-
 part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -4227,17 +3708,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS 16(R2), F8
 	B part38
-
 part39:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part38
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part38
-
 part37:
 	FMOVQ 16(R2), F8
-
 part38:
 	MOVD $0x3f800000, R6
 	VDUP R6, V9.S4
@@ -4255,17 +3733,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS 16(R2), F8
 	B part41
-
 part42:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part41
 	ADD $+24, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part41
-
 part40:
 	FMOVQ 16(R2), F8
-
 part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V9.S4
@@ -4273,7 +3748,6 @@ part41:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -4288,17 +3762,14 @@ l15:
 	TBNZ $0x01, R1, part45
 	FMOVS 16(R2), F8
 	B part44
-
 part45:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part44
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part44
-
 part43:
 	FMOVQ 16(R2), F8
-
 part44:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -4316,17 +3787,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS 16(R2), F8
 	B part47
-
 part48:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part47
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part47
-
 part46:
 	FMOVQ 16(R2), F8
-
 part47:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -4344,17 +3812,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS 16(R2), F8
 	B part50
-
 part51:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part50
 	ADD $+24, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part50
-
 part49:
 	FMOVQ 16(R2), F8
-
 part50:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R6
@@ -4372,17 +3837,14 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS 16(R2), F8
 	B part53
-
 part54:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part53
 	ADD $+24, R2, R2
 	VLD1 (R2), V8.S[2]
 	B part53
-
 part52:
 	FMOVQ 16(R2), F8
-
 part53:
 	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
 	MOVD $0x3f800000, R2
@@ -4390,7 +3852,6 @@ part53:
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
@@ -4416,7 +3877,6 @@ l13:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -4429,17 +3889,14 @@ l12:
 	TBNZ $0x01, R1, part57
 	FMOVS F1, 16(R2)
 	B part56
-
 part57:
 	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part56
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
 	B part56
-
 part55:
 	FMOVQ F1, 16(R2)
-
 part56:
 	ADD R3, R2
 	FMOVQ F2, (R2)
@@ -4447,17 +3904,14 @@ part56:
 	TBNZ $0x01, R1, part60
 	FMOVS F3, 16(R2)
 	B part59
-
 part60:
 	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part59
 	ADD $+24, R2, R6
 	VST1 V3.S[2], (R6)
 	B part59
-
 part58:
 	FMOVQ F3, 16(R2)
-
 part59:
 	ADD R3, R2
 	FMOVQ F4, (R2)
@@ -4465,17 +3919,14 @@ part59:
 	TBNZ $0x01, R1, part63
 	FMOVS F5, 16(R2)
 	B part62
-
 part63:
 	FMOVD F5, 16(R2)
 	TBZ $0x00, R1, part62
 	ADD $+24, R2, R6
 	VST1 V5.S[2], (R6)
 	B part62
-
 part61:
 	FMOVQ F5, 16(R2)
-
 part62:
 	ADD R3, R2
 	FMOVQ F6, (R2)
@@ -4483,20 +3934,16 @@ part62:
 	TBNZ $0x01, R1, part66
 	FMOVS F7, 16(R2)
 	B part65
-
 part66:
 	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part65
 	ADD $+24, R2, R2
 	VST1 V7.S[2], (R2)
 	B part65
-
 part64:
 	FMOVQ F7, 16(R2)
-
 part65:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -4510,7 +3957,6 @@ l16:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -4546,7 +3992,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -4574,7 +4019,6 @@ TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -4588,7 +4032,6 @@ l0:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -4598,17 +4041,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 16(R2), F1
 	B part2
-
 part3:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
 	ADD $+24, R2, R6
 	VLD1 (R6), V1.S[2]
 	B part2
-
 part1:
 	FMOVQ 16(R2), F1
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F2
@@ -4616,20 +4056,16 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 16(R2), F3
 	B part5
-
 part6:
 	FMOVD 16(R2), F3
 	TBZ $0x00, R1, part5
 	ADD $+24, R2, R2
 	VLD1 (R2), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ 16(R2), F3
-
 part5:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -4638,21 +4074,17 @@ l2:
 	TBNZ $0x01, R1, part9
 	FMOVS 16(R2), F1
 	B part8
-
 part9:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part8
 	ADD $+24, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part8
-
 part7:
 	FMOVQ 16(R2), F1
-
 part8:
 	VMOV V1.B16, V3.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -4664,7 +4096,6 @@ l3:
 	ADD $+8, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -4677,24 +4108,20 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F4
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS 16(R8), F5
 	B part11
-
 part12:
 	FMOVD 16(R8), F5
 	TBZ $0x00, R1, part11
 	ADD $+24, R8, R6
 	VLD1 (R6), V5.S[2]
 	B part11
-
 part10:
 	FMOVQ 16(R8), F5
-
 part11:
 	FMOVQ F4, (R10)
 	FMOVQ F5, 16(R10)
@@ -4709,9 +4136,7 @@ part11:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -4724,9 +4149,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F4
 	FMOVQ 16(R8), F5
@@ -4741,12 +4164,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -4767,17 +4188,14 @@ l5:
 	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F4
 	B part14
-
 part15:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part14
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part14
-
 part13:
 	FMOVQ 16(R2), F4
-
 part14:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
@@ -4791,23 +4209,19 @@ part14:
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F4
 	B part17
-
 part18:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part17
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part17
-
 part16:
 	FMOVQ 16(R2), F4
-
 part17:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -4822,17 +4236,14 @@ l14:
 	TBNZ $0x01, R1, part21
 	FMOVS 16(R2), F4
 	B part20
-
 part21:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part20
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part20
-
 part19:
 	FMOVQ 16(R2), F4
-
 part20:
 	MOVD $0x3f800000, R6
 	VDUP R6, V5.S4
@@ -4850,17 +4261,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 16(R2), F4
 	B part23
-
 part24:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part23
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part23
-
 part22:
 	FMOVQ 16(R2), F4
-
 part23:
 	MOVD $0x3f800000, R2
 	VDUP R2, V5.S4
@@ -4868,7 +4276,6 @@ part23:
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -4883,17 +4290,14 @@ l15:
 	TBNZ $0x01, R1, part27
 	FMOVS 16(R2), F4
 	B part26
-
 part27:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part26
 	ADD $+24, R2, R6
 	VLD1 (R6), V4.S[2]
 	B part26
-
 part25:
 	FMOVQ 16(R2), F4
-
 part26:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R6
@@ -4911,17 +4315,14 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS 16(R2), F4
 	B part29
-
 part30:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part29
 	ADD $+24, R2, R2
 	VLD1 (R2), V4.S[2]
 	B part29
-
 part28:
 	FMOVQ 16(R2), F4
-
 part29:
 	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
 	MOVD $0x3f800000, R2
@@ -4929,7 +4330,6 @@ part29:
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
@@ -4943,7 +4343,6 @@ l13:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -4956,17 +4355,14 @@ l12:
 	TBNZ $0x01, R1, part33
 	FMOVS F1, 16(R2)
 	B part32
-
 part33:
 	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part32
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
 	B part32
-
 part31:
 	FMOVQ F1, 16(R2)
-
 part32:
 	ADD R3, R2
 	FMOVQ F2, (R2)
@@ -4974,20 +4370,16 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS F3, 16(R2)
 	B part35
-
 part36:
 	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part35
 	ADD $+24, R2, R2
 	VST1 V3.S[2], (R2)
 	B part35
-
 part34:
 	FMOVQ F3, 16(R2)
-
 part35:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -4995,7 +4387,6 @@ l16:
 	ADD R3, R2
 	FMOVQ F2, (R2)
 	FMOVQ F3, 16(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -5025,7 +4416,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -5053,7 +4443,6 @@ TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -5065,7 +4454,6 @@ l0:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -5075,20 +4463,16 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 16(R2), F1
 	B part2
-
 part3:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
 	ADD $+24, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part2
-
 part1:
 	FMOVQ 16(R2), F1
-
 part2:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -5096,20 +4480,16 @@ l2:
 	TBNZ $0x01, R1, part6
 	FMOVS 16(R2), F1
 	B part5
-
 part6:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part5
 	ADD $+24, R2, R2
 	VLD1 (R2), V1.S[2]
 	B part5
-
 part4:
 	FMOVQ 16(R2), F1
-
 part5:
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -5118,7 +4498,6 @@ l3:
 	ADD $+4, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -5131,24 +4510,20 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS 16(R8), F3
 	B part8
-
 part9:
 	FMOVD 16(R8), F3
 	TBZ $0x00, R1, part8
 	ADD $+24, R8, R6
 	VLD1 (R6), V3.S[2]
 	B part8
-
 part7:
 	FMOVQ 16(R8), F3
-
 part8:
 	FMOVQ F2, (R10)
 	FMOVQ F3, 16(R10)
@@ -5161,9 +4536,7 @@ part8:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -5176,9 +4549,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F2
 	FMOVQ 16(R8), F3
@@ -5191,12 +4562,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -5217,23 +4586,19 @@ l5:
 	TBNZ $0x01, R1, part12
 	FMOVS 16(R2), F2
 	B part11
-
 part12:
 	FMOVD 16(R2), F2
 	TBZ $0x00, R1, part11
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part11
-
 part10:
 	FMOVQ 16(R2), F2
-
 part11:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -5248,17 +4613,14 @@ l14:
 	TBNZ $0x01, R1, part15
 	FMOVS 16(R2), F2
 	B part14
-
 part15:
 	FMOVD 16(R2), F2
 	TBZ $0x00, R1, part14
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part14
-
 part13:
 	FMOVQ 16(R2), F2
-
 part14:
 	MOVD $0x3f800000, R2
 	VDUP R2, V3.S4
@@ -5266,7 +4628,6 @@ part14:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -5281,17 +4642,14 @@ l15:
 	TBNZ $0x01, R1, part18
 	FMOVS 16(R2), F2
 	B part17
-
 part18:
 	FMOVD 16(R2), F2
 	TBZ $0x00, R1, part17
 	ADD $+24, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part17
-
 part16:
 	FMOVQ 16(R2), F2
-
 part17:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	MOVD $0x3f800000, R2
@@ -5299,7 +4657,6 @@ part17:
 	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
@@ -5307,7 +4664,6 @@ l13:
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -5320,25 +4676,20 @@ l12:
 	TBNZ $0x01, R1, part21
 	FMOVS F1, 16(R2)
 	B part20
-
 part21:
 	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part20
 	ADD $+24, R2, R2
 	VST1 V1.S[2], (R2)
 	B part20
-
 part19:
 	FMOVQ F1, 16(R2)
-
 part20:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -5365,7 +4716,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -5393,7 +4743,6 @@ TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -5427,7 +4776,6 @@ l0:
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -5438,17 +4786,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 32(R2), F2
 	B part2
-
 part3:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part2
 	ADD $+40, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ 32(R2), F2
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F3
@@ -5457,17 +4802,14 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 32(R2), F5
 	B part5
-
 part6:
 	FMOVD 32(R2), F5
 	TBZ $0x00, R1, part5
 	ADD $+40, R2, R6
 	VLD1 (R6), V5.S[2]
 	B part5
-
 part4:
 	FMOVQ 32(R2), F5
-
 part5:
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -5476,17 +4818,14 @@ part5:
 	TBNZ $0x01, R1, part9
 	FMOVS 32(R2), F8
 	B part8
-
 part9:
 	FMOVD 32(R2), F8
 	TBZ $0x00, R1, part8
 	ADD $+40, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part8
-
 part7:
 	FMOVQ 32(R2), F8
-
 part8:
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -5495,17 +4834,14 @@ part8:
 	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F11
 	B part11
-
 part12:
 	FMOVD 32(R2), F11
 	TBZ $0x00, R1, part11
 	ADD $+40, R2, R6
 	VLD1 (R6), V11.S[2]
 	B part11
-
 part10:
 	FMOVQ 32(R2), F11
-
 part11:
 	ADD R3, R2
 	FMOVQ (R2), F12
@@ -5514,17 +4850,14 @@ part11:
 	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F14
 	B part14
-
 part15:
 	FMOVD 32(R2), F14
 	TBZ $0x00, R1, part14
 	ADD $+40, R2, R6
 	VLD1 (R6), V14.S[2]
 	B part14
-
 part13:
 	FMOVQ 32(R2), F14
-
 part14:
 	ADD R3, R2
 	FMOVQ (R2), F15
@@ -5533,17 +4866,14 @@ part14:
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F17
 	B part17
-
 part18:
 	FMOVD 32(R2), F17
 	TBZ $0x00, R1, part17
 	ADD $+40, R2, R6
 	VLD1 (R6), V17.S[2]
 	B part17
-
 part16:
 	FMOVQ 32(R2), F17
-
 part17:
 	ADD R3, R2
 	FMOVQ (R2), F18
@@ -5552,17 +4882,14 @@ part17:
 	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F20
 	B part20
-
 part21:
 	FMOVD 32(R2), F20
 	TBZ $0x00, R1, part20
 	ADD $+40, R2, R6
 	VLD1 (R6), V20.S[2]
 	B part20
-
 part19:
 	FMOVQ 32(R2), F20
-
 part20:
 	ADD R3, R2
 	FMOVQ (R2), F21
@@ -5571,20 +4898,16 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F23
 	B part23
-
 part24:
 	FMOVD 32(R2), F23
 	TBZ $0x00, R1, part23
 	ADD $+40, R2, R2
 	VLD1 (R2), V23.S[2]
 	B part23
-
 part22:
 	FMOVQ 32(R2), F23
-
 part23:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -5607,17 +4930,14 @@ l2:
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F2
 	B part26
-
 part27:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part26
 	ADD $+40, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part26
-
 part25:
 	FMOVQ 32(R2), F2
-
 part26:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
@@ -5627,7 +4947,6 @@ part26:
 	VMOV V2.B16, V20.B16
 	VMOV V2.B16, V23.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -5665,7 +4984,6 @@ l3:
 	ADD $+32, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -5678,7 +4996,6 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F24
 	FMOVQ 16(R8), F25
@@ -5686,17 +5003,14 @@ l7:
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R8), F26
 	B part29
-
 part30:
 	FMOVD 32(R8), F26
 	TBZ $0x00, R1, part29
 	ADD $+40, R8, R6
 	VLD1 (R6), V26.S[2]
 	B part29
-
 part28:
 	FMOVQ 32(R8), F26
-
 part29:
 	FMOVQ F24, (R10)
 	FMOVQ F25, 16(R10)
@@ -5733,9 +5047,7 @@ part29:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -5748,9 +5060,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F24
 	FMOVQ 16(R8), F25
@@ -5787,12 +5097,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -5817,17 +5125,14 @@ l5:
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F24
 	B part32
-
 part33:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part32
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part32
-
 part31:
 	FMOVQ 32(R2), F24
-
 part32:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5845,17 +5150,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F24
 	B part35
-
 part36:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part35
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part35
-
 part34:
 	FMOVQ 32(R2), F24
-
 part35:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5873,17 +5175,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F24
 	B part38
-
 part39:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part38
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part38
-
 part37:
 	FMOVQ 32(R2), F24
-
 part38:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5901,17 +5200,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F24
 	B part41
-
 part42:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part41
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part41
-
 part40:
 	FMOVQ 32(R2), F24
-
 part41:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5929,17 +5225,14 @@ part41:
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F24
 	B part44
-
 part45:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part44
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part44
-
 part43:
 	FMOVQ 32(R2), F24
-
 part44:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5957,17 +5250,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F24
 	B part47
-
 part48:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part47
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part47
-
 part46:
 	FMOVQ 32(R2), F24
-
 part47:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -5985,17 +5275,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F24
 	B part50
-
 part51:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part50
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part50
-
 part49:
 	FMOVQ 32(R2), F24
-
 part50:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -6013,23 +5300,19 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F24
 	B part53
-
 part54:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part53
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
 	B part53
-
 part52:
 	FMOVQ 32(R2), F24
-
 part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -6050,17 +5333,14 @@ l14:
 	TBNZ $0x01, R1, part57
 	FMOVS 32(R2), F24
 	B part56
-
 part57:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part56
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part56
-
 part55:
 	FMOVQ 32(R2), F24
-
 part56:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6084,17 +5364,14 @@ part56:
 	TBNZ $0x01, R1, part60
 	FMOVS 32(R2), F24
 	B part59
-
 part60:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part59
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part59
-
 part58:
 	FMOVQ 32(R2), F24
-
 part59:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6118,17 +5395,14 @@ part59:
 	TBNZ $0x01, R1, part63
 	FMOVS 32(R2), F24
 	B part62
-
 part63:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part62
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part62
-
 part61:
 	FMOVQ 32(R2), F24
-
 part62:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6152,17 +5426,14 @@ part62:
 	TBNZ $0x01, R1, part66
 	FMOVS 32(R2), F24
 	B part65
-
 part66:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part65
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part65
-
 part64:
 	FMOVQ 32(R2), F24
-
 part65:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6186,17 +5457,14 @@ part65:
 	TBNZ $0x01, R1, part69
 	FMOVS 32(R2), F24
 	B part68
-
 part69:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part68
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part68
-
 part67:
 	FMOVQ 32(R2), F24
-
 part68:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6220,17 +5488,14 @@ part68:
 	TBNZ $0x01, R1, part72
 	FMOVS 32(R2), F24
 	B part71
-
 part72:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part71
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part71
-
 part70:
 	FMOVQ 32(R2), F24
-
 part71:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6254,17 +5519,14 @@ part71:
 	TBNZ $0x01, R1, part75
 	FMOVS 32(R2), F24
 	B part74
-
 part75:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part74
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part74
-
 part73:
 	FMOVQ 32(R2), F24
-
 part74:
 	MOVD $0x3f800000, R6
 	VDUP R6, V25.S4
@@ -6288,17 +5550,14 @@ part74:
 	TBNZ $0x01, R1, part78
 	FMOVS 32(R2), F24
 	B part77
-
 part78:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part77
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
 	B part77
-
 part76:
 	FMOVQ 32(R2), F24
-
 part77:
 	MOVD $0x3f800000, R2
 	VDUP R2, V25.S4
@@ -6306,7 +5565,6 @@ part77:
 	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -6327,17 +5585,14 @@ l15:
 	TBNZ $0x01, R1, part81
 	FMOVS 32(R2), F24
 	B part80
-
 part81:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part80
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part80
-
 part79:
 	FMOVQ 32(R2), F24
-
 part80:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6361,17 +5616,14 @@ part80:
 	TBNZ $0x01, R1, part84
 	FMOVS 32(R2), F24
 	B part83
-
 part84:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part83
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part83
-
 part82:
 	FMOVQ 32(R2), F24
-
 part83:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6395,17 +5647,14 @@ part83:
 	TBNZ $0x01, R1, part87
 	FMOVS 32(R2), F24
 	B part86
-
 part87:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part86
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part86
-
 part85:
 	FMOVQ 32(R2), F24
-
 part86:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6429,17 +5678,14 @@ part86:
 	TBNZ $0x01, R1, part90
 	FMOVS 32(R2), F24
 	B part89
-
 part90:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part89
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part89
-
 part88:
 	FMOVQ 32(R2), F24
-
 part89:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6463,17 +5709,14 @@ part89:
 	TBNZ $0x01, R1, part93
 	FMOVS 32(R2), F24
 	B part92
-
 part93:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part92
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part92
-
 part91:
 	FMOVQ 32(R2), F24
-
 part92:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6497,17 +5740,14 @@ part92:
 	TBNZ $0x01, R1, part96
 	FMOVS 32(R2), F24
 	B part95
-
 part96:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part95
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part95
-
 part94:
 	FMOVQ 32(R2), F24
-
 part95:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6531,17 +5771,14 @@ part95:
 	TBNZ $0x01, R1, part99
 	FMOVS 32(R2), F24
 	B part98
-
 part99:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part98
 	ADD $+40, R2, R6
 	VLD1 (R6), V24.S[2]
 	B part98
-
 part97:
 	FMOVQ 32(R2), F24
-
 part98:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R6
@@ -6565,17 +5802,14 @@ part98:
 	TBNZ $0x01, R1, part102
 	FMOVS 32(R2), F24
 	B part101
-
 part102:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part101
 	ADD $+40, R2, R2
 	VLD1 (R2), V24.S[2]
 	B part101
-
 part100:
 	FMOVQ 32(R2), F24
-
 part101:
 	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
 	MOVD $0x3f800000, R2
@@ -6583,7 +5817,6 @@ part101:
 	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
 	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
@@ -6657,7 +5890,6 @@ l13:
 	WORD $0x4ea0eaf8 // fcmlt v24.4s, v23.4s, #0.0
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -6671,17 +5903,14 @@ l12:
 	TBNZ $0x01, R1, part105
 	FMOVS F2, 32(R2)
 	B part104
-
 part105:
 	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part104
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
 	B part104
-
 part103:
 	FMOVQ F2, 32(R2)
-
 part104:
 	ADD R3, R2
 	FMOVQ F3, (R2)
@@ -6690,17 +5919,14 @@ part104:
 	TBNZ $0x01, R1, part108
 	FMOVS F5, 32(R2)
 	B part107
-
 part108:
 	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part107
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
 	B part107
-
 part106:
 	FMOVQ F5, 32(R2)
-
 part107:
 	ADD R3, R2
 	FMOVQ F6, (R2)
@@ -6709,17 +5935,14 @@ part107:
 	TBNZ $0x01, R1, part111
 	FMOVS F8, 32(R2)
 	B part110
-
 part111:
 	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part110
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
 	B part110
-
 part109:
 	FMOVQ F8, 32(R2)
-
 part110:
 	ADD R3, R2
 	FMOVQ F9, (R2)
@@ -6728,17 +5951,14 @@ part110:
 	TBNZ $0x01, R1, part114
 	FMOVS F11, 32(R2)
 	B part113
-
 part114:
 	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part113
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
 	B part113
-
 part112:
 	FMOVQ F11, 32(R2)
-
 part113:
 	ADD R3, R2
 	FMOVQ F12, (R2)
@@ -6747,17 +5967,14 @@ part113:
 	TBNZ $0x01, R1, part117
 	FMOVS F14, 32(R2)
 	B part116
-
 part117:
 	FMOVD F14, 32(R2)
 	TBZ $0x00, R1, part116
 	ADD $+40, R2, R6
 	VST1 V14.S[2], (R6)
 	B part116
-
 part115:
 	FMOVQ F14, 32(R2)
-
 part116:
 	ADD R3, R2
 	FMOVQ F15, (R2)
@@ -6766,17 +5983,14 @@ part116:
 	TBNZ $0x01, R1, part120
 	FMOVS F17, 32(R2)
 	B part119
-
 part120:
 	FMOVD F17, 32(R2)
 	TBZ $0x00, R1, part119
 	ADD $+40, R2, R6
 	VST1 V17.S[2], (R6)
 	B part119
-
 part118:
 	FMOVQ F17, 32(R2)
-
 part119:
 	ADD R3, R2
 	FMOVQ F18, (R2)
@@ -6785,17 +5999,14 @@ part119:
 	TBNZ $0x01, R1, part123
 	FMOVS F20, 32(R2)
 	B part122
-
 part123:
 	FMOVD F20, 32(R2)
 	TBZ $0x00, R1, part122
 	ADD $+40, R2, R6
 	VST1 V20.S[2], (R6)
 	B part122
-
 part121:
 	FMOVQ F20, 32(R2)
-
 part122:
 	ADD R3, R2
 	FMOVQ F21, (R2)
@@ -6804,20 +6015,16 @@ part122:
 	TBNZ $0x01, R1, part126
 	FMOVS F23, 32(R2)
 	B part125
-
 part126:
 	FMOVD F23, 32(R2)
 	TBZ $0x00, R1, part125
 	ADD $+40, R2, R2
 	VST1 V23.S[2], (R2)
 	B part125
-
 part124:
 	FMOVQ F23, 32(R2)
-
 part125:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -6851,7 +6058,6 @@ l16:
 	FMOVQ F21, (R2)
 	FMOVQ F22, 16(R2)
 	FMOVQ F23, 32(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -6899,7 +6105,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -6927,7 +6132,6 @@ TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -6949,7 +6153,6 @@ l0:
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -6960,17 +6163,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 32(R2), F2
 	B part2
-
 part3:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part2
 	ADD $+40, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ 32(R2), F2
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F3
@@ -6979,17 +6179,14 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 32(R2), F5
 	B part5
-
 part6:
 	FMOVD 32(R2), F5
 	TBZ $0x00, R1, part5
 	ADD $+40, R2, R6
 	VLD1 (R6), V5.S[2]
 	B part5
-
 part4:
 	FMOVQ 32(R2), F5
-
 part5:
 	ADD R3, R2
 	FMOVQ (R2), F6
@@ -6998,17 +6195,14 @@ part5:
 	TBNZ $0x01, R1, part9
 	FMOVS 32(R2), F8
 	B part8
-
 part9:
 	FMOVD 32(R2), F8
 	TBZ $0x00, R1, part8
 	ADD $+40, R2, R6
 	VLD1 (R6), V8.S[2]
 	B part8
-
 part7:
 	FMOVQ 32(R2), F8
-
 part8:
 	ADD R3, R2
 	FMOVQ (R2), F9
@@ -7017,20 +6211,16 @@ part8:
 	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F11
 	B part11
-
 part12:
 	FMOVD 32(R2), F11
 	TBZ $0x00, R1, part11
 	ADD $+40, R2, R2
 	VLD1 (R2), V11.S[2]
 	B part11
-
 part10:
 	FMOVQ 32(R2), F11
-
 part11:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -7045,23 +6235,19 @@ l2:
 	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F2
 	B part14
-
 part15:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part14
 	ADD $+40, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part14
-
 part13:
 	FMOVQ 32(R2), F2
-
 part14:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -7083,7 +6269,6 @@ l3:
 	ADD $+16, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -7096,7 +6281,6 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F12
 	FMOVQ 16(R8), F13
@@ -7104,17 +6288,14 @@ l7:
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R8), F14
 	B part17
-
 part18:
 	FMOVD 32(R8), F14
 	TBZ $0x00, R1, part17
 	ADD $+40, R8, R6
 	VLD1 (R6), V14.S[2]
 	B part17
-
 part16:
 	FMOVQ 32(R8), F14
-
 part17:
 	FMOVQ F12, (R10)
 	FMOVQ F13, 16(R10)
@@ -7138,9 +6319,7 @@ part17:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -7153,9 +6332,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F12
 	FMOVQ 16(R8), F13
@@ -7179,12 +6356,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -7209,17 +6384,14 @@ l5:
 	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F12
 	B part20
-
 part21:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part20
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part20
-
 part19:
 	FMOVQ 32(R2), F12
-
 part20:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
@@ -7237,17 +6409,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F12
 	B part23
-
 part24:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part23
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part23
-
 part22:
 	FMOVQ 32(R2), F12
-
 part23:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
@@ -7265,17 +6434,14 @@ part23:
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F12
 	B part26
-
 part27:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part26
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part26
-
 part25:
 	FMOVQ 32(R2), F12
-
 part26:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
@@ -7293,23 +6459,19 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F12
 	B part29
-
 part30:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part29
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
 	B part29
-
 part28:
 	FMOVQ 32(R2), F12
-
 part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -7330,17 +6492,14 @@ l14:
 	TBNZ $0x01, R1, part33
 	FMOVS 32(R2), F12
 	B part32
-
 part33:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part32
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part32
-
 part31:
 	FMOVQ 32(R2), F12
-
 part32:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
@@ -7364,17 +6523,14 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS 32(R2), F12
 	B part35
-
 part36:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part35
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part35
-
 part34:
 	FMOVQ 32(R2), F12
-
 part35:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
@@ -7398,17 +6554,14 @@ part35:
 	TBNZ $0x01, R1, part39
 	FMOVS 32(R2), F12
 	B part38
-
 part39:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part38
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part38
-
 part37:
 	FMOVQ 32(R2), F12
-
 part38:
 	MOVD $0x3f800000, R6
 	VDUP R6, V13.S4
@@ -7432,17 +6585,14 @@ part38:
 	TBNZ $0x01, R1, part42
 	FMOVS 32(R2), F12
 	B part41
-
 part42:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part41
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
 	B part41
-
 part40:
 	FMOVQ 32(R2), F12
-
 part41:
 	MOVD $0x3f800000, R2
 	VDUP R2, V13.S4
@@ -7450,7 +6600,6 @@ part41:
 	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -7471,17 +6620,14 @@ l15:
 	TBNZ $0x01, R1, part45
 	FMOVS 32(R2), F12
 	B part44
-
 part45:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part44
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part44
-
 part43:
 	FMOVQ 32(R2), F12
-
 part44:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
@@ -7505,17 +6651,14 @@ part44:
 	TBNZ $0x01, R1, part48
 	FMOVS 32(R2), F12
 	B part47
-
 part48:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part47
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part47
-
 part46:
 	FMOVQ 32(R2), F12
-
 part47:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
@@ -7539,17 +6682,14 @@ part47:
 	TBNZ $0x01, R1, part51
 	FMOVS 32(R2), F12
 	B part50
-
 part51:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part50
 	ADD $+40, R2, R6
 	VLD1 (R6), V12.S[2]
 	B part50
-
 part49:
 	FMOVQ 32(R2), F12
-
 part50:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R6
@@ -7573,17 +6713,14 @@ part50:
 	TBNZ $0x01, R1, part54
 	FMOVS 32(R2), F12
 	B part53
-
 part54:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part53
 	ADD $+40, R2, R2
 	VLD1 (R2), V12.S[2]
 	B part53
-
 part52:
 	FMOVQ 32(R2), F12
-
 part53:
 	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
 	MOVD $0x3f800000, R2
@@ -7591,7 +6728,6 @@ part53:
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
@@ -7629,7 +6765,6 @@ l13:
 	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -7643,17 +6778,14 @@ l12:
 	TBNZ $0x01, R1, part57
 	FMOVS F2, 32(R2)
 	B part56
-
 part57:
 	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part56
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
 	B part56
-
 part55:
 	FMOVQ F2, 32(R2)
-
 part56:
 	ADD R3, R2
 	FMOVQ F3, (R2)
@@ -7662,17 +6794,14 @@ part56:
 	TBNZ $0x01, R1, part60
 	FMOVS F5, 32(R2)
 	B part59
-
 part60:
 	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part59
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
 	B part59
-
 part58:
 	FMOVQ F5, 32(R2)
-
 part59:
 	ADD R3, R2
 	FMOVQ F6, (R2)
@@ -7681,17 +6810,14 @@ part59:
 	TBNZ $0x01, R1, part63
 	FMOVS F8, 32(R2)
 	B part62
-
 part63:
 	FMOVD F8, 32(R2)
 	TBZ $0x00, R1, part62
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
 	B part62
-
 part61:
 	FMOVQ F8, 32(R2)
-
 part62:
 	ADD R3, R2
 	FMOVQ F9, (R2)
@@ -7700,20 +6826,16 @@ part62:
 	TBNZ $0x01, R1, part66
 	FMOVS F11, 32(R2)
 	B part65
-
 part66:
 	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part65
 	ADD $+40, R2, R2
 	VST1 V11.S[2], (R2)
 	B part65
-
 part64:
 	FMOVQ F11, 32(R2)
-
 part65:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -7731,7 +6853,6 @@ l16:
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
 	FMOVQ F11, 32(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -7767,7 +6888,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -7795,7 +6915,6 @@ TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -7811,7 +6930,6 @@ l0:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -7822,17 +6940,14 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 32(R2), F2
 	B part2
-
 part3:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part2
 	ADD $+40, R2, R6
 	VLD1 (R6), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ 32(R2), F2
-
 part2:
 	ADD R3, R2
 	FMOVQ (R2), F3
@@ -7841,20 +6956,16 @@ part2:
 	TBNZ $0x01, R1, part6
 	FMOVS 32(R2), F5
 	B part5
-
 part6:
 	FMOVD 32(R2), F5
 	TBZ $0x00, R1, part5
 	ADD $+40, R2, R2
 	VLD1 (R2), V5.S[2]
 	B part5
-
 part4:
 	FMOVQ 32(R2), F5
-
 part5:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -7865,21 +6976,17 @@ l2:
 	TBNZ $0x01, R1, part9
 	FMOVS 32(R2), F2
 	B part8
-
 part9:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part8
 	ADD $+40, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part8
-
 part7:
 	FMOVQ 32(R2), F2
-
 part8:
 	VMOV V2.B16, V5.B16
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -7893,7 +7000,6 @@ l3:
 	ADD $+8, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -7906,7 +7012,6 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F6
 	FMOVQ 16(R8), F7
@@ -7914,17 +7019,14 @@ l7:
 	TBNZ $0x01, R1, part12
 	FMOVS 32(R8), F8
 	B part11
-
 part12:
 	FMOVD 32(R8), F8
 	TBZ $0x00, R1, part11
 	ADD $+40, R8, R6
 	VLD1 (R6), V8.S[2]
 	B part11
-
 part10:
 	FMOVQ 32(R8), F8
-
 part11:
 	FMOVQ F6, (R10)
 	FMOVQ F7, 16(R10)
@@ -7942,9 +7044,7 @@ part11:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -7957,9 +7057,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F6
 	FMOVQ 16(R8), F7
@@ -7977,12 +7075,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -8007,17 +7103,14 @@ l5:
 	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F6
 	B part14
-
 part15:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part14
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
 	B part14
-
 part13:
 	FMOVQ 32(R2), F6
-
 part14:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
@@ -8035,23 +7128,19 @@ part14:
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F6
 	B part17
-
 part18:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part17
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
 	B part17
-
 part16:
 	FMOVQ 32(R2), F6
-
 part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -8072,17 +7161,14 @@ l14:
 	TBNZ $0x01, R1, part21
 	FMOVS 32(R2), F6
 	B part20
-
 part21:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part20
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
 	B part20
-
 part19:
 	FMOVQ 32(R2), F6
-
 part20:
 	MOVD $0x3f800000, R6
 	VDUP R6, V7.S4
@@ -8106,17 +7192,14 @@ part20:
 	TBNZ $0x01, R1, part24
 	FMOVS 32(R2), F6
 	B part23
-
 part24:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part23
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
 	B part23
-
 part22:
 	FMOVQ 32(R2), F6
-
 part23:
 	MOVD $0x3f800000, R2
 	VDUP R2, V7.S4
@@ -8124,7 +7207,6 @@ part23:
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -8145,17 +7227,14 @@ l15:
 	TBNZ $0x01, R1, part27
 	FMOVS 32(R2), F6
 	B part26
-
 part27:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part26
 	ADD $+40, R2, R6
 	VLD1 (R6), V6.S[2]
 	B part26
-
 part25:
 	FMOVQ 32(R2), F6
-
 part26:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R6
@@ -8179,17 +7258,14 @@ part26:
 	TBNZ $0x01, R1, part30
 	FMOVS 32(R2), F6
 	B part29
-
 part30:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part29
 	ADD $+40, R2, R2
 	VLD1 (R2), V6.S[2]
 	B part29
-
 part28:
 	FMOVQ 32(R2), F6
-
 part29:
 	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
 	MOVD $0x3f800000, R2
@@ -8197,7 +7273,6 @@ part29:
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
@@ -8217,7 +7292,6 @@ l13:
 	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -8231,17 +7305,14 @@ l12:
 	TBNZ $0x01, R1, part33
 	FMOVS F2, 32(R2)
 	B part32
-
 part33:
 	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part32
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
 	B part32
-
 part31:
 	FMOVQ F2, 32(R2)
-
 part32:
 	ADD R3, R2
 	FMOVQ F3, (R2)
@@ -8250,20 +7321,16 @@ part32:
 	TBNZ $0x01, R1, part36
 	FMOVS F5, 32(R2)
 	B part35
-
 part36:
 	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part35
 	ADD $+40, R2, R2
 	VST1 V5.S[2], (R2)
 	B part35
-
 part34:
 	FMOVQ F5, 32(R2)
-
 part35:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
@@ -8273,7 +7340,6 @@ l16:
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
 	FMOVQ F5, 32(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -8303,7 +7369,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -8331,7 +7396,6 @@ TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD $local-128(SP), R2
 	MOVD 112(R0), R3
 	MOVD R3, 40(R2)
-
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -8344,7 +7408,6 @@ l0:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	B l4
-
 l1:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -8355,20 +7418,16 @@ l1:
 	TBNZ $0x01, R1, part3
 	FMOVS 32(R2), F2
 	B part2
-
 part3:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part2
 	ADD $+40, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ 32(R2), F2
-
 part2:
 	B l4
-
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -8377,20 +7436,16 @@ l2:
 	TBNZ $0x01, R1, part6
 	FMOVS 32(R2), F2
 	B part5
-
 part6:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part5
 	ADD $+40, R2, R2
 	VLD1 (R2), V2.S[2]
 	B part5
-
 part4:
 	FMOVQ 32(R2), F2
-
 part5:
 	B l4
-
 l3:
 	MOVD $local-128(SP), R2
 	MOVD 24(R2), R2
@@ -8400,7 +7455,6 @@ l3:
 	ADD $+4, R2
 	MOVD $local-128(SP), R3
 	MOVD R2, 24(R3)
-
 l4:
 	MOVD $local-128(SP), R2
 	MOVD (R2), R2
@@ -8413,7 +7467,6 @@ l4:
 	MOVD 72(R0), R9
 	MOVD 16(R0), R10
 	CBZ R10, l6
-
 l7:
 	FMOVQ (R8), F3
 	FMOVQ 16(R8), F4
@@ -8421,17 +7474,14 @@ l7:
 	TBNZ $0x01, R1, part9
 	FMOVS 32(R8), F5
 	B part8
-
 part9:
 	FMOVD 32(R8), F5
 	TBZ $0x00, R1, part8
 	ADD $+40, R8, R6
 	VLD1 (R6), V5.S[2]
 	B part8
-
 part7:
 	FMOVQ 32(R8), F5
-
 part8:
 	FMOVQ F3, (R10)
 	FMOVQ F4, 16(R10)
@@ -8446,9 +7496,7 @@ part8:
 	SUB $+1, R7
 	CBNZ R7, l7
 	B l5
-
 l6:
-
 l8:
 	MOVD 32(R6), R10
 	PRFM (R10), PLDL1KEEP
@@ -8461,9 +7509,7 @@ l8:
 	BLT l10
 	MOVD $+16, R10
 	ADD $-16, R7
-
 l9:
-
 l11:
 	FMOVQ (R8), F3
 	FMOVQ 16(R8), F4
@@ -8478,12 +7524,10 @@ l11:
 	CBNZ R10, l11
 	CBZ R7, l5
 	B l8
-
 l10:
 	MOVD R7, R10
 	MOVD $+0, R7
 	B l9
-
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
@@ -8508,23 +7552,19 @@ l5:
 	TBNZ $0x01, R1, part12
 	FMOVS 32(R2), F3
 	B part11
-
 part12:
 	FMOVD 32(R2), F3
 	TBZ $0x00, R1, part11
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
 	B part11
-
 part10:
 	FMOVQ 32(R2), F3
-
 part11:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
 	B l12
-
 l14:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -8545,17 +7585,14 @@ l14:
 	TBNZ $0x01, R1, part15
 	FMOVS 32(R2), F3
 	B part14
-
 part15:
 	FMOVD 32(R2), F3
 	TBZ $0x00, R1, part14
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
 	B part14
-
 part13:
 	FMOVQ 32(R2), F3
-
 part14:
 	MOVD $0x3f800000, R2
 	VDUP R2, V4.S4
@@ -8563,7 +7600,6 @@ part14:
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	B l12
-
 l15:
 	MOVD $local-128(SP), R2
 	MOVD 16(R2), R2
@@ -8584,17 +7620,14 @@ l15:
 	TBNZ $0x01, R1, part18
 	FMOVS 32(R2), F3
 	B part17
-
 part18:
 	FMOVD 32(R2), F3
 	TBZ $0x00, R1, part17
 	ADD $+40, R2, R2
 	VLD1 (R2), V3.S[2]
 	B part17
-
 part16:
 	FMOVQ 32(R2), F3
-
 part17:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	MOVD $0x3f800000, R2
@@ -8602,7 +7635,6 @@ part17:
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	B l12
-
 l13:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
@@ -8613,7 +7645,6 @@ l13:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-
 l12:
 	MOVD $local-128(SP), R2
 	MOVD 8(R2), R2
@@ -8627,26 +7658,21 @@ l12:
 	TBNZ $0x01, R1, part21
 	FMOVS F2, 32(R2)
 	B part20
-
 part21:
 	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part20
 	ADD $+40, R2, R2
 	VST1 V2.S[2], (R2)
 	B part20
-
 part19:
 	FMOVQ F2, 32(R2)
-
 part20:
 	B l17
-
 l16:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
 	FMOVQ F2, 32(R2)
-
 l17:
 	MOVD $local-128(SP), R2
 	MOVD 40(R2), R2
@@ -8673,7 +7699,6 @@ l17:
 	MOVD $local-128(SP), R3
 	MOVD R2, 16(R3)
 	B l0
-
 l18:
 	RET
 
@@ -8711,21 +7736,17 @@ TEXT ·gemv4NEON(SB), $128-8
 	CMP $+2, R11
 	BEQ l0
 	B l1
-
 l0:
 	MOVD 32(R0), R9
-
 l1:
 	MOVD 136(R0), R12
 	MOVD 120(R0), R13
 	LSR $0x02, R13
 	CBZ R13, l2
-
 l4:
 	VEOR V4.B16, V4.B16, V4.B16
 	CBZ R11, l5
 	FMOVQ (R9), F4
-
 l5:
 	FMOVQ (R1), F5
 	VFMLA V5.S4, V0.S4, V4.S4
@@ -8746,24 +7767,20 @@ l5:
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
 	B l6
-
 l8:
 	WORD $0x4ea5d4e8 // fsub v8.4s, v7.4s, v5.4s
 	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	B l6
-
 l9:
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	B l6
-
 l7:
 	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
 	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
 	VMOV V5.B16, V4.B16
-
 l6:
 	FMOVQ F4, (R8)
 	ADD R2, R8
@@ -8775,7 +7792,6 @@ l6:
 	ADD R2, R7
 	SUB $+1, R13
 	CBNZ R13, l4
-
 l2:
 	MOVD 120(R0), R0
 	AND $+3, R0
@@ -8786,86 +7802,70 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R9), F4
 	B part2
-
 part3:
 	FMOVD (R9), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R9, R2
 	VLD1 (R2), V4.S[2]
 	B part2
-
 part1:
 	FMOVQ (R9), F4
-
 part2:
-
 l10:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F5
 	B part5
-
 part6:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R1
 	VLD1 (R1), V5.S[2]
 	B part5
-
 part4:
 	FMOVQ (R1), F5
-
 part5:
 	VFMLA V5.S4, V0.S4, V4.S4
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS (R3), F0
 	B part8
-
 part9:
 	FMOVD (R3), F0
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R1
 	VLD1 (R1), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R3), F0
-
 part8:
 	VFMLA V0.S4, V1.S4, V4.S4
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R6), F0
 	B part11
-
 part12:
 	FMOVD (R6), F0
 	TBZ $0x00, R0, part11
 	ADD $+8, R6, R1
 	VLD1 (R1), V0.S[2]
 	B part11
-
 part10:
 	FMOVQ (R6), F0
-
 part11:
 	VFMLA V0.S4, V2.S4, V4.S4
 	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS (R7), F0
 	B part14
-
 part15:
 	FMOVD (R7), F0
 	TBZ $0x00, R0, part14
 	ADD $+8, R7, R1
 	VLD1 (R1), V0.S[2]
 	B part14
-
 part13:
 	FMOVQ (R7), F0
-
 part14:
 	VFMLA V0.S4, V3.S4, V4.S4
 	CBZ R12, l11
@@ -8875,17 +7875,14 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R10), F0
 	B part17
-
 part18:
 	FMOVD (R10), F0
 	TBZ $0x00, R0, part17
 	ADD $+8, R10, R1
 	VLD1 (R1), V0.S[2]
 	B part17
-
 part16:
 	FMOVQ (R10), F0
-
 part17:
 	CMP $+3, R12
 	BEQ l13
@@ -8895,44 +7892,36 @@ part17:
 	VAND V4.B16, V0.B16, V0.B16
 	VMOV V0.B16, V4.B16
 	B l11
-
 l13:
 	WORD $0x4ea0d4e1 // fsub v1.4s, v7.4s, v0.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
 	VMOV V0.B16, V4.B16
 	B l11
-
 l14:
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
 	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
 	VMOV V0.B16, V4.B16
 	B l11
-
 l12:
 	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
 	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
 	VMOV V0.B16, V4.B16
-
 l11:
 	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F4, (R8)
 	B part20
-
 part21:
 	FMOVD F4, (R8)
 	TBZ $0x00, R0, part20
 	ADD $+8, R8, R0
 	VST1 V4.S[2], (R0)
 	B part20
-
 part19:
 	FMOVQ F4, (R8)
-
 part20:
-
 l3:
 	RET
 
@@ -8962,21 +7951,17 @@ TEXT ·gemv2NEON(SB), $128-8
 	CMP $+2, R9
 	BEQ l0
 	B l1
-
 l0:
 	MOVD 32(R0), R7
-
 l1:
 	MOVD 136(R0), R10
 	MOVD 120(R0), R11
 	LSR $0x02, R11
 	CBZ R11, l2
-
 l4:
 	VEOR V2.B16, V2.B16, V2.B16
 	CBZ R9, l5
 	FMOVQ (R7), F2
-
 l5:
 	FMOVQ (R1), F3
 	VFMLA V3.S4, V0.S4, V2.S4
@@ -8993,24 +7978,20 @@ l5:
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
 	B l6
-
 l8:
 	WORD $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
 	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	B l6
-
 l9:
 	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	B l6
-
 l7:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-
 l6:
 	FMOVQ F2, (R6)
 	ADD R2, R6
@@ -9020,7 +8001,6 @@ l6:
 	ADD R2, R3
 	SUB $+1, R11
 	CBNZ R11, l4
-
 l2:
 	MOVD 120(R0), R0
 	AND $+3, R0
@@ -9031,52 +8011,42 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R7), F2
 	B part2
-
 part3:
 	FMOVD (R7), F2
 	TBZ $0x00, R0, part2
 	ADD $+8, R7, R2
 	VLD1 (R2), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ (R7), F2
-
 part2:
-
 l10:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F3
 	B part5
-
 part6:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R1
 	VLD1 (R1), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ (R1), F3
-
 part5:
 	VFMLA V3.S4, V0.S4, V2.S4
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS (R3), F0
 	B part8
-
 part9:
 	FMOVD (R3), F0
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R1
 	VLD1 (R1), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R3), F0
-
 part8:
 	VFMLA V0.S4, V1.S4, V2.S4
 	CBZ R10, l11
@@ -9086,17 +8056,14 @@ part8:
 	TBNZ $0x01, R0, part12
 	FMOVS (R8), F0
 	B part11
-
 part12:
 	FMOVD (R8), F0
 	TBZ $0x00, R0, part11
 	ADD $+8, R8, R1
 	VLD1 (R1), V0.S[2]
 	B part11
-
 part10:
 	FMOVQ (R8), F0
-
 part11:
 	CMP $+3, R10
 	BEQ l13
@@ -9106,44 +8073,36 @@ part11:
 	VAND V2.B16, V0.B16, V0.B16
 	VMOV V0.B16, V2.B16
 	B l11
-
 l13:
 	WORD $0x4ea0d4a1 // fsub v1.4s, v5.4s, v0.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	VMOV V0.B16, V2.B16
 	B l11
-
 l14:
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	VMOV V0.B16, V2.B16
 	B l11
-
 l12:
 	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
 	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
 	VMOV V0.B16, V2.B16
-
 l11:
 	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R6)
 	B part14
-
 part15:
 	FMOVD F2, (R6)
 	TBZ $0x00, R0, part14
 	ADD $+8, R6, R0
 	VST1 V2.S[2], (R0)
 	B part14
-
 part13:
 	FMOVQ F2, (R6)
-
 part14:
-
 l3:
 	RET
 
@@ -9169,21 +8128,17 @@ TEXT ·gemv1NEON(SB), $128-8
 	CMP $+2, R8
 	BEQ l0
 	B l1
-
 l0:
 	MOVD 32(R0), R6
-
 l1:
 	MOVD 136(R0), R9
 	MOVD 120(R0), R10
 	LSR $0x02, R10
 	CBZ R10, l2
-
 l4:
 	VEOR V1.B16, V1.B16, V1.B16
 	CBZ R8, l5
 	FMOVQ (R6), F1
-
 l5:
 	FMOVQ (R1), F2
 	VFMLA V2.S4, V0.S4, V1.S4
@@ -9198,24 +8153,20 @@ l5:
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
 	B l6
-
 l8:
 	WORD $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l6
-
 l9:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l6
-
 l7:
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-
 l6:
 	FMOVQ F1, (R3)
 	ADD R2, R3
@@ -9224,7 +8175,6 @@ l6:
 	ADD R2, R1
 	SUB $+1, R10
 	CBNZ R10, l4
-
 l2:
 	MOVD 120(R0), R0
 	AND $+3, R0
@@ -9235,35 +8185,28 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R6), F1
 	B part2
-
 part3:
 	FMOVD (R6), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R6, R2
 	VLD1 (R2), V1.S[2]
 	B part2
-
 part1:
 	FMOVQ (R6), F1
-
 part2:
-
 l10:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F2
 	B part5
-
 part6:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R1
 	VLD1 (R1), V2.S[2]
 	B part5
-
 part4:
 	FMOVQ (R1), F2
-
 part5:
 	VFMLA V2.S4, V0.S4, V1.S4
 	CBZ R9, l11
@@ -9273,17 +8216,14 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS (R7), F0
 	B part8
-
 part9:
 	FMOVD (R7), F0
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R1
 	VLD1 (R1), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R7), F0
-
 part8:
 	CMP $+3, R9
 	BEQ l13
@@ -9293,43 +8233,35 @@ part8:
 	VAND V1.B16, V0.B16, V0.B16
 	VMOV V0.B16, V1.B16
 	B l11
-
 l13:
 	WORD $0x4ea0d482 // fsub v2.4s, v4.4s, v0.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
 	B l11
-
 l14:
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
 	B l11
-
 l12:
 	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
 	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV V0.B16, V1.B16
-
 l11:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS F1, (R3)
 	B part11
-
 part12:
 	FMOVD F1, (R3)
 	TBZ $0x00, R0, part11
 	ADD $+8, R3, R0
 	VST1 V1.S[2], (R0)
 	B part11
-
 part10:
 	FMOVQ F1, (R3)
-
 part11:
-
 l3:
 	RET

@@ -2162,6 +2162,67 @@ l1:
 	VZEROUPPER
 	RET
 
+// Scale does, for each of n elements of dst, x:
+//
+// 	dst = s·x
+//
+// func scaleAVX2(n int, dst *float32, x *float32, s float32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), $128-28
+	MOVQ         n+0(FP), AX
+	MOVQ         dst+8(FP), CX
+	MOVQ         x+16(FP), DX
+	VBROADCASTSS s+24(FP), Y0
+	MOVQ         AX, BX
+	SHRQ         $0x03, BX
+	TESTQ        BX, BX
+	JEQ          l0
+
+l2:
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y1
+	VMOVUPS Y1, (CX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	DECQ    BX
+	JNE     l2
+
+l0:
+	ANDQ         $+7, AX
+	TESTQ        AX, AX
+	JEQ          l1
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), BX
+	SUBQ         SI, BX
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+
+part1:
+l1:
+	VZEROUPPER
+	RET
+
 // Factored does, for each of n elements of dst, x, col:
 //
 // 	dst = x/√(floor if floor > row·col, else row·col)

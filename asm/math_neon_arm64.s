@@ -40,7 +40,6 @@ TEXT ·expNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R2), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
@@ -76,7 +75,6 @@ l2:
 	ADD $+8, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -110,7 +108,6 @@ l0:
 	VADD V1.D2, V0.D2, V0.D2
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	FMOVS F0, (R1)
-
 l1:
 	RET
 
@@ -155,7 +152,6 @@ TEXT ·logNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R2), F0
 	WORD $0x0e617801 // fcvtl v1.2d, v0.2s
@@ -199,7 +195,6 @@ l2:
 	ADD $+8, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -241,7 +236,6 @@ l0:
 	VMOV V0.B8, V0.B8
 	VBSL V1.B8, V2.B8, V0.B8
 	FMOVS F0, (R1)
-
 l1:
 	RET
 
@@ -258,7 +252,6 @@ TEXT ·reLUNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l0
-
 l2:
 	FMOVQ (R2), F0
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
@@ -268,35 +261,29 @@ l2:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part2:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	TBNZ $0x01, R0, part6
 	FMOVS F1, (R1)
 	B part5
-
 part6:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R0
 	VST1 V1.S[2], (R0)
-
 part5:
-
 l1:
 	RET
 
@@ -338,7 +325,6 @@ TEXT ·sigmoidNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R2), F1
 	VEOR V2.B8, V1.B8, V1.B8
@@ -377,7 +363,6 @@ l2:
 	ADD $+8, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -414,7 +399,6 @@ l0:
 	WORD $0x6e60fc80 // fdiv v0.2d, v4.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	FMOVS F0, (R1)
-
 l1:
 	RET
 
@@ -456,7 +440,6 @@ TEXT ·tanhNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R2), F0
 	VAND V1.B8, V0.B8, V2.B8
@@ -498,7 +481,6 @@ l2:
 	ADD $+8, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -538,7 +520,6 @@ l0:
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	VORR V1.B8, V0.B8, V0.B8
 	FMOVS F0, (R1)
-
 l1:
 	RET
 
@@ -557,7 +538,6 @@ TEXT ·leakyReLUNEON(SB), $128-28
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l0
-
 l2:
 	FMOVQ (R2), F1
 	WORD $0x6ea1e443 // fcmgt v3.4s, v2.4s, v1.4s
@@ -568,20 +548,17 @@ l2:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
-
 part3:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-
 part2:
 	WORD $0x6ea1e442 // fcmgt v2.4s, v2.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -589,15 +566,12 @@ part2:
 	TBNZ $0x01, R0, part6
 	FMOVS F2, (R1)
 	B part5
-
 part6:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-
 part5:
-
 l1:
 	RET
 
@@ -643,9 +617,7 @@ TEXT ·eluNEON(SB), $128-28
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l1
-
 l4:
-
 l0:
 	FMOVD (R2), F1
 	WORD $0x2ea3e424 // fcmgt v4.2s, v1.2s, v3.2s
@@ -690,7 +662,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R8
 	CBNZ R8, l4
-
 l1:
 	CBZ R6, l2
 	// the tail is done
@@ -698,13 +669,10 @@ l1:
 	TBNZ $0x01, R6, part1
 	FMOVS F0, (R7)
 	B part2
-
 part1:
 	FMOVD F0, (R7)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -712,10 +680,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part4
-
 part3:
 	FMOVD (R2), F1
-
 part4:
 	FMOVD F1, 8(R3)
 	MOVD R3, R2
@@ -724,7 +690,6 @@ part4:
 	MOVD R3, R1
 	MOVD $+1, R8
 	B l0
-
 l3:
 	RET
 
@@ -782,9 +747,7 @@ TEXT ·softplusNEON(SB), $128-24
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l1
-
 l4:
-
 l0:
 	FMOVD (R2), F0
 	VORR V2.B8, V0.B8, V3.B8
@@ -844,7 +807,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R8
 	CBNZ R8, l4
-
 l1:
 	CBZ R6, l2
 	// the tail is done
@@ -852,13 +814,10 @@ l1:
 	TBNZ $0x01, R6, part1
 	FMOVS F0, (R7)
 	B part2
-
 part1:
 	FMOVD F0, (R7)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -866,10 +825,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part4
-
 part3:
 	FMOVD (R2), F0
-
 part4:
 	FMOVD F0, 8(R3)
 	MOVD R3, R2
@@ -878,7 +835,6 @@ part4:
 	MOVD R3, R1
 	MOVD $+1, R8
 	B l0
-
 l3:
 	RET
 
@@ -937,9 +893,7 @@ TEXT ·geluNEON(SB), $128-24
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l1
-
 l4:
-
 l0:
 	FMOVD (R2), F1
 	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
@@ -1028,7 +982,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R8
 	CBNZ R8, l4
-
 l1:
 	CBZ R6, l2
 	// the tail is done
@@ -1036,13 +989,10 @@ l1:
 	TBNZ $0x01, R6, part1
 	FMOVS F0, (R7)
 	B part2
-
 part1:
 	FMOVD F0, (R7)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -1050,10 +1000,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part4
-
 part3:
 	FMOVD (R2), F1
-
 part4:
 	FMOVD F1, 8(R3)
 	MOVD R3, R2
@@ -1062,7 +1010,6 @@ part4:
 	MOVD R3, R1
 	MOVD $+1, R8
 	B l0
-
 l3:
 	RET
 
@@ -1110,9 +1057,7 @@ TEXT ·geluTanhNEON(SB), $128-24
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l1
-
 l4:
-
 l0:
 	FMOVD (R2), F1
 	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
@@ -1156,7 +1101,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R8
 	CBNZ R8, l4
-
 l1:
 	CBZ R6, l2
 	// the tail is done
@@ -1164,13 +1108,10 @@ l1:
 	TBNZ $0x01, R6, part1
 	FMOVS F0, (R7)
 	B part2
-
 part1:
 	FMOVD F0, (R7)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -1178,10 +1119,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part4
-
 part3:
 	FMOVD (R2), F1
-
 part4:
 	FMOVD F1, 8(R3)
 	MOVD R3, R2
@@ -1190,7 +1129,6 @@ part4:
 	MOVD R3, R1
 	MOVD $+1, R8
 	B l0
-
 l3:
 	RET
 
@@ -1233,9 +1171,7 @@ TEXT ·siLUNEON(SB), $128-24
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l1
-
 l4:
-
 l0:
 	FMOVD (R2), F1
 	WORD $0x2ea1e402 // fcmgt v2.2s, v0.2s, v1.2s
@@ -1275,7 +1211,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R8
 	CBNZ R8, l4
-
 l1:
 	CBZ R6, l2
 	// the tail is done
@@ -1283,13 +1218,10 @@ l1:
 	TBNZ $0x01, R6, part1
 	FMOVS F0, (R7)
 	B part2
-
 part1:
 	FMOVD F0, (R7)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -1297,10 +1229,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part4
-
 part3:
 	FMOVD (R2), F1
-
 part4:
 	FMOVD F1, 8(R3)
 	MOVD R3, R2
@@ -1309,7 +1239,6 @@ part4:
 	MOVD R3, R1
 	MOVD $+1, R8
 	B l0
-
 l3:
 	RET
 
@@ -1327,7 +1256,6 @@ TEXT ·deriveReLUNEON(SB), $128-32
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
@@ -1339,46 +1267,38 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
-
 part6:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-
 part5:
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -1397,7 +1317,6 @@ TEXT ·deriveSigmoidNEON(SB), $128-32
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
@@ -1410,31 +1329,26 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
-
 part6:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-
 part5:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -1442,15 +1356,12 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -1469,7 +1380,6 @@ TEXT ·deriveTanhNEON(SB), $128-32
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
@@ -1482,31 +1392,26 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
-
 part6:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V1.S[2]
-
 part5:
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
 	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
@@ -1514,15 +1419,12 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -1542,7 +1444,6 @@ TEXT ·deriveLeakyReLUNEON(SB), $128-36
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
@@ -1555,31 +1456,26 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
-
 part3:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F2
 	B part5
-
 part6:
 	FMOVD (R3), F2
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-
 part5:
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -1587,15 +1483,12 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R1)
 	B part8
-
 part9:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -1615,7 +1508,6 @@ TEXT ·deriveELUNEON(SB), $128-36
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
@@ -1629,31 +1521,26 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part2
-
 part3:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V1.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F2
 	B part5
-
 part6:
 	FMOVD (R3), F2
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-
 part5:
 	WORD $0x6ea3e443 // fcmgt v3.4s, v2.4s, v3.4s
 	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
@@ -1663,15 +1550,12 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R1)
 	B part8
-
 part9:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -1718,9 +1602,7 @@ TEXT ·deriveSoftplusNEON(SB), $128-32
 	MOVD R0, R9
 	LSR $0x01, R9
 	CBZ R9, l1
-
 l4:
-
 l0:
 	FMOVD (R3), F1
 	VEOR V2.B8, V1.B8, V1.B8
@@ -1763,7 +1645,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l1:
 	CBZ R7, l2
 	// the tail is done
@@ -1771,13 +1652,10 @@ l1:
 	TBNZ $0x01, R7, part1
 	FMOVS F0, (R8)
 	B part2
-
 part1:
 	FMOVD F0, (R8)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -1785,10 +1663,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
 	B part4
-
 part3:
 	FMOVD (R2), F1
-
 part4:
 	FMOVD F1, 8(R6)
 	MOVD R6, R2
@@ -1796,10 +1672,8 @@ part4:
 	TBNZ $0x01, R0, part5
 	FMOVS (R3), F1
 	B part6
-
 part5:
 	FMOVD (R3), F1
-
 part6:
 	FMOVD F1, 16(R6)
 	MOVD R6, R3
@@ -1808,7 +1682,6 @@ part6:
 	MOVD R6, R1
 	MOVD $+1, R9
 	B l0
-
 l3:
 	RET
 
@@ -1868,9 +1741,7 @@ TEXT ·deriveGELUNEON(SB), $128-32
 	MOVD R0, R9
 	LSR $0x01, R9
 	CBZ R9, l1
-
 l4:
-
 l0:
 	FMOVD (R3), F2
 	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
@@ -1965,7 +1836,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l1:
 	CBZ R7, l2
 	// the tail is done
@@ -1973,13 +1843,10 @@ l1:
 	TBNZ $0x01, R7, part1
 	FMOVS F0, (R8)
 	B part2
-
 part1:
 	FMOVD F0, (R8)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -1987,10 +1854,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F2
 	B part4
-
 part3:
 	FMOVD (R2), F2
-
 part4:
 	FMOVD F2, 8(R6)
 	MOVD R6, R2
@@ -1998,10 +1863,8 @@ part4:
 	TBNZ $0x01, R0, part5
 	FMOVS (R3), F2
 	B part6
-
 part5:
 	FMOVD (R3), F2
-
 part6:
 	FMOVD F2, 16(R6)
 	MOVD R6, R3
@@ -2010,7 +1873,6 @@ part6:
 	MOVD R6, R1
 	MOVD $+1, R9
 	B l0
-
 l3:
 	RET
 
@@ -2061,9 +1923,7 @@ TEXT ·deriveGELUTanhNEON(SB), $128-32
 	MOVD R0, R9
 	LSR $0x01, R9
 	CBZ R9, l1
-
 l4:
-
 l0:
 	FMOVD (R3), F2
 	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
@@ -2116,7 +1976,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l1:
 	CBZ R7, l2
 	// the tail is done
@@ -2124,13 +1983,10 @@ l1:
 	TBNZ $0x01, R7, part1
 	FMOVS F0, (R8)
 	B part2
-
 part1:
 	FMOVD F0, (R8)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -2138,10 +1994,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F2
 	B part4
-
 part3:
 	FMOVD (R2), F2
-
 part4:
 	FMOVD F2, 8(R6)
 	MOVD R6, R2
@@ -2149,10 +2003,8 @@ part4:
 	TBNZ $0x01, R0, part5
 	FMOVS (R3), F2
 	B part6
-
 part5:
 	FMOVD (R3), F2
-
 part6:
 	FMOVD F2, 16(R6)
 	MOVD R6, R3
@@ -2161,7 +2013,6 @@ part6:
 	MOVD R6, R1
 	MOVD $+1, R9
 	B l0
-
 l3:
 	RET
 
@@ -2206,9 +2057,7 @@ TEXT ·deriveSiLUNEON(SB), $128-32
 	MOVD R0, R9
 	LSR $0x01, R9
 	CBZ R9, l1
-
 l4:
-
 l0:
 	FMOVD (R3), F2
 	WORD $0x2ea1e443 // fcmgt v3.2s, v2.2s, v1.2s
@@ -2254,7 +2103,6 @@ l0:
 	ADD $+8, R1
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l1:
 	CBZ R7, l2
 	// the tail is done
@@ -2262,13 +2110,10 @@ l1:
 	TBNZ $0x01, R7, part1
 	FMOVS F0, (R8)
 	B part2
-
 part1:
 	FMOVD F0, (R8)
-
 part2:
 	B l3
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
@@ -2276,10 +2121,8 @@ l2:
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F2
 	B part4
-
 part3:
 	FMOVD (R2), F2
-
 part4:
 	FMOVD F2, 8(R6)
 	MOVD R6, R2
@@ -2287,10 +2130,8 @@ part4:
 	TBNZ $0x01, R0, part5
 	FMOVS (R3), F2
 	B part6
-
 part5:
 	FMOVD (R3), F2
-
 part6:
 	FMOVD F2, 16(R6)
 	MOVD R6, R3
@@ -2299,7 +2140,6 @@ part6:
 	MOVD R6, R1
 	MOVD $+1, R9
 	B l0
-
 l3:
 	RET
 
@@ -2317,7 +2157,6 @@ TEXT ·lerpNEON(SB), $128-28
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l0
-
 l2:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
@@ -2329,31 +2168,26 @@ l2:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
 	B part2
-
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F2
 	B part5
-
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V2.S[2]
-
 part5:
 	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -2361,15 +2195,59 @@ part5:
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
+l1:
+	RET
 
+// Scale does, for each of n elements of dst, x:
+//
+// 	dst = s·x
+//
+// func scaleNEON(n int, dst *float32, x *float32, s float32)
+TEXT ·scaleNEON(SB), $128-28
+	MOVD n+0(FP), R0
+	MOVD dst+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVWU s+24(FP), R3
+	VDUP R3, V0.S4
+	MOVD R0, R3
+	LSR $0x02, R3
+	CBZ R3, l0
+l2:
+	FMOVQ (R2), F1
+	WORD $0x6e21dc01 // fmul v1.4s, v0.4s, v1.4s
+	FMOVQ F1, (R1)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l2
+l0:
+	AND $+3, R0
+	CBZ R0, l1
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part2
+part3:
+	FMOVD (R2), F1
+	TBZ $0x00, R0, part2
+	ADD $+8, R2, R2
+	VLD1 (R2), V1.S[2]
+part2:
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	TBNZ $0x01, R0, part6
+	FMOVS F0, (R1)
+	B part5
+part6:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part5
+	ADD $+8, R1, R0
+	VST1 V0.S[2], (R0)
+part5:
 l1:
 	RET
 
@@ -2390,7 +2268,6 @@ TEXT ·factoredNEON(SB), $128-40
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R3), F2
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
@@ -2405,20 +2282,17 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R3), F2
 	B part2
-
 part3:
 	FMOVD (R3), F2
 	TBZ $0x00, R0, part2
 	ADD $+8, R3, R3
 	VLD1 (R3), V2.S[2]
-
 part2:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6ea0e422 // fcmgt v2.4s, v1.4s, v0.4s
@@ -2426,27 +2300,22 @@ part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F0
 	B part5
-
 part6:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part5:
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
-
 l1:
 	RET

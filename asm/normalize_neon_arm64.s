@@ -19,7 +19,6 @@ TEXT ·columnSumsNEON(SB), $128-40
 	MOVD R3, R6
 	LSR $0x04, R6
 	CBZ R6, l0
-
 l1:
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
@@ -31,7 +30,6 @@ l1:
 	FMOVQ 112(R0), F7
 	MOVD R1, R7
 	MOVD rows+0(FP), R8
-
 l2:
 	FMOVD (R7), F8
 	WORD $0x0e617908 // fcvtl v8.2d, v8.2s
@@ -72,38 +70,30 @@ l2:
 	ADD $+64, R1
 	SUB $+1, R6
 	CBNZ R6, l1
-
 l0:
 	AND $+15, R3
-
 l3:
 	CBZ R3, l5
 	MOVD R3, R6
 	CMP $+2, R6
 	BLT l4
 	MOVD $+2, R6
-
 l4:
 	SUB R6, R3
 	TBNZ $0x01, R6, part1
 	FMOVD (R0), F0
 	B part2
-
 part1:
 	FMOVQ (R0), F0
-
 part2:
 	MOVD R1, R7
 	MOVD rows+0(FP), R8
-
 l6:
 	TBNZ $0x01, R6, part3
 	FMOVS (R7), F1
 	B part4
-
 part3:
 	FMOVD (R7), F1
-
 part4:
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
 	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
@@ -113,15 +103,12 @@ part4:
 	TBNZ $0x01, R6, part5
 	FMOVD F0, (R0)
 	B part6
-
 part5:
 	FMOVQ F0, (R0)
-
 part6:
 	ADD $+16, R0
 	ADD $+8, R1
 	B l3
-
 l5:
 	RET
 
@@ -141,7 +128,6 @@ TEXT ·columnSquaresNEON(SB), $128-48
 	MOVD R6, R7
 	LSR $0x04, R7
 	CBZ R7, l0
-
 l1:
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
@@ -161,7 +147,6 @@ l1:
 	FMOVQ 112(R2), F15
 	MOVD R1, R8
 	MOVD rows+0(FP), R9
-
 l2:
 	FMOVD (R8), F16
 	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
@@ -219,46 +204,36 @@ l2:
 	ADD $+128, R2
 	SUB $+1, R7
 	CBNZ R7, l1
-
 l0:
 	AND $+15, R6
-
 l3:
 	CBZ R6, l5
 	MOVD R6, R7
 	CMP $+2, R7
 	BLT l4
 	MOVD $+2, R7
-
 l4:
 	SUB R7, R6
 	TBNZ $0x01, R7, part1
 	FMOVD (R0), F0
 	B part2
-
 part1:
 	FMOVQ (R0), F0
-
 part2:
 	TBNZ $0x01, R7, part3
 	FMOVD (R2), F1
 	B part4
-
 part3:
 	FMOVQ (R2), F1
-
 part4:
 	MOVD R1, R8
 	MOVD rows+0(FP), R9
-
 l6:
 	TBNZ $0x01, R7, part5
 	FMOVS (R8), F2
 	B part6
-
 part5:
 	FMOVD (R8), F2
-
 part6:
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4ee1d442 // fsub v2.2d, v2.2d, v1.2d
@@ -270,16 +245,13 @@ part6:
 	TBNZ $0x01, R7, part7
 	FMOVD F0, (R0)
 	B part8
-
 part7:
 	FMOVQ F0, (R0)
-
 part8:
 	ADD $+16, R0
 	ADD $+8, R1
 	ADD $+16, R2
 	B l3
-
 l5:
 	RET
 
@@ -299,7 +271,6 @@ TEXT ·inverseRootNEON(SB), $128-28
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R2), F1
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
@@ -313,7 +284,6 @@ l2:
 	ADD $+8, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -325,7 +295,6 @@ l0:
 	WORD $0x6e60fc40 // fdiv v0.2d, v2.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	FMOVS F0, (R1)
-
 l1:
 	RET
 
@@ -339,7 +308,6 @@ TEXT ·normalizeNEON(SB), $128-80
 	MOVD x+32(FP), R1
 	MOVD rows+0(FP), R2
 	CBZ R2, l0
-
 l1:
 	MOVD mean+48(FP), R3
 	MOVD inverse+56(FP), R6
@@ -349,7 +317,6 @@ l1:
 	MOVD R9, R10
 	LSR $0x02, R10
 	CBZ R10, l2
-
 l4:
 	FMOVQ (R3), F0
 	FMOVQ (R6), F1
@@ -369,64 +336,53 @@ l4:
 	ADD $+16, R8
 	SUB $+1, R10
 	CBNZ R10, l4
-
 l2:
 	AND $+3, R9
 	CBZ R9, l3
 	TBNZ $0x01, R9, part3
 	FMOVS (R3), F0
 	B part2
-
 part3:
 	FMOVD (R3), F0
 	TBZ $0x00, R9, part2
 	ADD $+8, R3, R3
 	VLD1 (R3), V0.S[2]
-
 part2:
 	TBNZ $0x01, R9, part6
 	FMOVS (R6), F1
 	B part5
-
 part6:
 	FMOVD (R6), F1
 	TBZ $0x00, R9, part5
 	ADD $+8, R6, R3
 	VLD1 (R3), V1.S[2]
-
 part5:
 	TBNZ $0x01, R9, part9
 	FMOVS (R7), F2
 	B part8
-
 part9:
 	FMOVD (R7), F2
 	TBZ $0x00, R9, part8
 	ADD $+8, R7, R3
 	VLD1 (R3), V2.S[2]
-
 part8:
 	TBNZ $0x01, R9, part12
 	FMOVS (R8), F3
 	B part11
-
 part12:
 	FMOVD (R8), F3
 	TBZ $0x00, R9, part11
 	ADD $+8, R8, R3
 	VLD1 (R3), V3.S[2]
-
 part11:
 	TBNZ $0x01, R9, part15
 	FMOVS (R1), F4
 	B part14
-
 part15:
 	FMOVD (R1), F4
 	TBZ $0x00, R9, part14
 	ADD $+8, R1, R3
 	VLD1 (R3), V4.S[2]
-
 part14:
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -435,15 +391,12 @@ part14:
 	TBNZ $0x01, R9, part18
 	FMOVS F0, (R0)
 	B part17
-
 part18:
 	FMOVD F0, (R0)
 	TBZ $0x00, R9, part17
 	ADD $+8, R0, R3
 	VST1 V0.S[2], (R3)
-
 part17:
-
 l3:
 	MOVD cols+8(FP), R3
 	MOVD ldd+24(FP), R6
@@ -459,7 +412,6 @@ l3:
 	ADD R6, R1
 	SUB $+1, R2
 	CBNZ R2, l1
-
 l0:
 	RET
 
@@ -485,7 +437,6 @@ TEXT ·normalizeSumsNEON(SB), $128-80
 	MOVD R10, R11
 	LSR $0x03, R11
 	CBZ R11, l0
-
 l1:
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
@@ -506,7 +457,6 @@ l1:
 	MOVD R2, R12
 	MOVD R3, R13
 	MOVD rows+0(FP), R14
-
 l2:
 	FMOVD (R12), F16
 	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
@@ -564,72 +514,56 @@ l2:
 	ADD $+32, R7
 	SUB $+1, R11
 	CBNZ R11, l1
-
 l0:
 	AND $+7, R10
-
 l3:
 	CBZ R10, l5
 	MOVD R10, R11
 	CMP $+2, R11
 	BLT l4
 	MOVD $+2, R11
-
 l4:
 	SUB R11, R10
 	TBNZ $0x01, R11, part1
 	FMOVD (R0), F0
 	B part2
-
 part1:
 	FMOVQ (R0), F0
-
 part2:
 	TBNZ $0x01, R11, part3
 	FMOVD (R1), F1
 	B part4
-
 part3:
 	FMOVQ (R1), F1
-
 part4:
 	TBNZ $0x01, R11, part5
 	FMOVS (R6), F2
 	B part6
-
 part5:
 	FMOVD (R6), F2
-
 part6:
 	TBNZ $0x01, R11, part7
 	FMOVS (R7), F3
 	B part8
-
 part7:
 	FMOVD (R7), F3
-
 part8:
 	MOVD R2, R12
 	MOVD R3, R13
 	MOVD rows+0(FP), R14
-
 l6:
 	TBNZ $0x01, R11, part9
 	FMOVS (R12), F4
 	B part10
-
 part9:
 	FMOVD (R12), F4
-
 part10:
 	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
 	TBNZ $0x01, R11, part11
 	FMOVS (R13), F5
 	B part12
-
 part11:
 	FMOVD (R13), F5
-
 part12:
 	WORD $0x0ea2d4a5 // fsub v5.2s, v5.2s, v2.2s
 	WORD $0x2e23dca5 // fmul v5.2s, v5.2s, v3.2s
@@ -644,18 +578,14 @@ part12:
 	TBNZ $0x01, R11, part13
 	FMOVD F0, (R0)
 	B part14
-
 part13:
 	FMOVQ F0, (R0)
-
 part14:
 	TBNZ $0x01, R11, part15
 	FMOVD F1, (R1)
 	B part16
-
 part15:
 	FMOVQ F1, (R1)
-
 part16:
 	ADD $+16, R0
 	ADD $+16, R1
@@ -664,7 +594,6 @@ part16:
 	ADD $+8, R6
 	ADD $+8, R7
 	B l3
-
 l5:
 	RET
 
@@ -679,7 +608,6 @@ TEXT ·normalizeGradNEON(SB), $128-104
 	MOVD x+48(FP), R2
 	MOVD rows+0(FP), R3
 	CBZ R3, l0
-
 l1:
 	MOVD mean+64(FP), R6
 	MOVD inverse+72(FP), R7
@@ -690,7 +618,6 @@ l1:
 	MOVD R11, R12
 	LSR $0x02, R12
 	CBZ R12, l2
-
 l4:
 	FMOVQ (R6), F0
 	FMOVQ (R7), F1
@@ -717,88 +644,73 @@ l4:
 	ADD $+16, R10
 	SUB $+1, R12
 	CBNZ R12, l4
-
 l2:
 	AND $+3, R11
 	CBZ R11, l3
 	TBNZ $0x01, R11, part3
 	FMOVS (R6), F0
 	B part2
-
 part3:
 	FMOVD (R6), F0
 	TBZ $0x00, R11, part2
 	ADD $+8, R6, R6
 	VLD1 (R6), V0.S[2]
-
 part2:
 	TBNZ $0x01, R11, part6
 	FMOVS (R7), F1
 	B part5
-
 part6:
 	FMOVD (R7), F1
 	TBZ $0x00, R11, part5
 	ADD $+8, R7, R6
 	VLD1 (R6), V1.S[2]
-
 part5:
 	TBNZ $0x01, R11, part9
 	FMOVS (R8), F2
 	B part8
-
 part9:
 	FMOVD (R8), F2
 	TBZ $0x00, R11, part8
 	ADD $+8, R8, R6
 	VLD1 (R6), V2.S[2]
-
 part8:
 	TBNZ $0x01, R11, part12
 	FMOVS (R9), F3
 	B part11
-
 part12:
 	FMOVD (R9), F3
 	TBZ $0x00, R11, part11
 	ADD $+8, R9, R6
 	VLD1 (R6), V3.S[2]
-
 part11:
 	TBNZ $0x01, R11, part15
 	FMOVS (R10), F4
 	B part14
-
 part15:
 	FMOVD (R10), F4
 	TBZ $0x00, R11, part14
 	ADD $+8, R10, R6
 	VLD1 (R6), V4.S[2]
-
 part14:
 	TBNZ $0x01, R11, part18
 	FMOVS (R2), F5
 	B part17
-
 part18:
 	FMOVD (R2), F5
 	TBZ $0x00, R11, part17
 	ADD $+8, R2, R6
 	VLD1 (R6), V5.S[2]
-
 part17:
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	TBNZ $0x01, R11, part21
 	FMOVS (R1), F5
 	B part20
-
 part21:
 	FMOVD (R1), F5
 	TBZ $0x00, R11, part20
 	ADD $+8, R1, R6
 	VLD1 (R6), V5.S[2]
-
 part20:
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
@@ -808,15 +720,12 @@ part20:
 	TBNZ $0x01, R11, part24
 	FMOVS F0, (R0)
 	B part23
-
 part24:
 	FMOVD F0, (R0)
 	TBZ $0x00, R11, part23
 	ADD $+8, R0, R6
 	VST1 V0.S[2], (R6)
-
 part23:
-
 l3:
 	MOVD cols+8(FP), R6
 	MOVD ldd+24(FP), R7
@@ -838,7 +747,6 @@ l3:
 	ADD R7, R2
 	SUB $+1, R3
 	CBNZ R3, l1
-
 l0:
 	RET
 
@@ -858,14 +766,12 @@ TEXT ·layerNormNEON(SB), $256-88
 	MOVD inverse+72(FP), R3
 	MOVD rows+0(FP), R6
 	CBZ R6, l0
-
 l1:
 	MOVWU count+84(FP), R7
 	VDUP R7, V0.S2
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
 	// the mean
 	MOVD $+0, R8
-
 l2:
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -876,7 +782,6 @@ l2:
 	MOVD cols+8(FP), R9
 	LSR $0x05, R9
 	CBZ R9, l3
-
 l4:
 	FMOVD (R7), F5
 	WORD $0x0e6178a5 // fcvtl v5.2d, v5.2s
@@ -893,7 +798,6 @@ l4:
 	ADD $+128, R7
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l3:
 	MOVD $local-256(SP), R9
 	ADD R8, R9
@@ -912,7 +816,6 @@ l3:
 	MOVD R8, R10
 	LSR $0x01, R10
 	CBZ R10, l5
-
 l7:
 	FMOVQ (R9), F1
 	FMOVD (R7), F2
@@ -923,7 +826,6 @@ l7:
 	ADD $+8, R7
 	SUB $+1, R10
 	CBNZ R10, l7
-
 l5:
 	AND $+1, R8
 	CBZ R8, l6
@@ -932,7 +834,6 @@ l5:
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
 	FMOVD F1, (R9)
-
 l6:
 	MOVD $local-256(SP), R7
 	FMOVQ (R7), F1
@@ -970,7 +871,6 @@ l6:
 	WORD $0x6e60fc21 // fdiv v1.2d, v1.2d, v0.2d
 	// the variance
 	MOVD $+0, R8
-
 l8:
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -981,7 +881,6 @@ l8:
 	MOVD cols+8(FP), R9
 	LSR $0x05, R9
 	CBZ R9, l9
-
 l10:
 	FMOVD (R7), F6
 	WORD $0x0e6178c6 // fcvtl v6.2d, v6.2s
@@ -1006,7 +905,6 @@ l10:
 	ADD $+128, R7
 	SUB $+1, R9
 	CBNZ R9, l10
-
 l9:
 	MOVD $local-256(SP), R9
 	ADD R8, R9
@@ -1025,7 +923,6 @@ l9:
 	MOVD R8, R10
 	LSR $0x01, R10
 	CBZ R10, l11
-
 l13:
 	FMOVQ (R9), F2
 	FMOVD (R7), F3
@@ -1038,7 +935,6 @@ l13:
 	ADD $+8, R7
 	SUB $+1, R10
 	CBNZ R10, l13
-
 l11:
 	AND $+1, R8
 	CBZ R8, l12
@@ -1049,7 +945,6 @@ l11:
 	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
 	WORD $0x4e63d442 // fadd v2.2d, v2.2d, v3.2d
 	FMOVD F2, (R9)
-
 l12:
 	MOVD $local-256(SP), R7
 	FMOVQ (R7), F2
@@ -1100,7 +995,6 @@ l12:
 	FMOVS F0, (R3)
 	ADD $+4, R2
 	ADD $+4, R3
-
 l14:
 	// the row
 	MOVD R0, R7
@@ -1111,7 +1005,6 @@ l14:
 	MOVD R11, R12
 	LSR $0x01, R12
 	CBZ R12, l15
-
 l17:
 	FMOVD (R9), F2
 	FMOVD (R10), F3
@@ -1127,7 +1020,6 @@ l17:
 	ADD $+8, R10
 	SUB $+1, R12
 	CBNZ R12, l17
-
 l15:
 	AND $+1, R11
 	CBZ R11, l16
@@ -1139,7 +1031,6 @@ l15:
 	WORD $0x2e22dc00 // fmul v0.2s, v0.2s, v2.2s
 	WORD $0x0e23d400 // fadd v0.2s, v0.2s, v3.2s
 	FMOVS F0, (R7)
-
 l16:
 	MOVD ldd+24(FP), R7
 	LSL $0x02, R7
@@ -1149,7 +1040,6 @@ l16:
 	ADD R7, R1
 	SUB $+1, R6
 	CBNZ R6, l1
-
 l0:
 	RET
 
@@ -1169,7 +1059,6 @@ TEXT ·layerNormGradNEON(SB), $256-92
 	MOVD inverse+72(FP), R6
 	MOVD rows+0(FP), R7
 	CBZ R7, l0
-
 l1:
 	MOVWU count+88(FP), R8
 	VDUP R8, V0.S2
@@ -1179,7 +1068,6 @@ l1:
 	MOVD gain+80(FP), R8
 	// the sum of g
 	MOVD $+0, R11
-
 l2:
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
@@ -1192,7 +1080,6 @@ l2:
 	MOVD cols+8(FP), R12
 	LSR $0x05, R12
 	CBZ R12, l3
-
 l4:
 	FMOVD (R9), F7
 	FMOVD (R10), F8
@@ -1218,7 +1105,6 @@ l4:
 	ADD $+128, R10
 	SUB $+1, R12
 	CBNZ R12, l4
-
 l3:
 	MOVD $local-256(SP), R12
 	ADD R11, R12
@@ -1238,7 +1124,6 @@ l3:
 	MOVD R11, R13
 	LSR $0x01, R13
 	CBZ R13, l5
-
 l7:
 	FMOVQ (R12), F3
 	FMOVD (R9), F4
@@ -1252,7 +1137,6 @@ l7:
 	ADD $+8, R10
 	SUB $+1, R13
 	CBNZ R13, l7
-
 l5:
 	AND $+1, R11
 	CBZ R11, l6
@@ -1263,7 +1147,6 @@ l5:
 	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVD F3, (R12)
-
 l6:
 	MOVD $local-256(SP), R9
 	FMOVQ (R9), F3
@@ -1302,7 +1185,6 @@ l6:
 	WORD $0x0e616863 // fcvtn v3.2s, v3.2d
 	// the sum of g·h
 	MOVD $+0, R12
-
 l8:
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
@@ -1317,7 +1199,6 @@ l8:
 	MOVD cols+8(FP), R13
 	LSR $0x05, R13
 	CBZ R13, l9
-
 l10:
 	FMOVD (R9), F8
 	FMOVD (R10), F9
@@ -1364,7 +1245,6 @@ l10:
 	ADD $+128, R11
 	SUB $+1, R13
 	CBNZ R13, l10
-
 l9:
 	MOVD $local-256(SP), R13
 	ADD R12, R13
@@ -1385,7 +1265,6 @@ l9:
 	MOVD R8, R13
 	LSR $0x01, R13
 	CBZ R13, l11
-
 l13:
 	FMOVQ (R12), F4
 	FMOVD (R9), F5
@@ -1405,7 +1284,6 @@ l13:
 	ADD $+8, R11
 	SUB $+1, R13
 	CBNZ R13, l13
-
 l11:
 	AND $+1, R8
 	CBZ R8, l12
@@ -1421,7 +1299,6 @@ l11:
 	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
 	WORD $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
 	FMOVD F4, (R12)
-
 l12:
 	MOVD $local-256(SP), R8
 	FMOVQ (R8), F4
@@ -1467,7 +1344,6 @@ l12:
 	MOVD R12, R13
 	LSR $0x01, R13
 	CBZ R13, l14
-
 l16:
 	FMOVD (R11), F4
 	FMOVD (R10), F5
@@ -1486,7 +1362,6 @@ l16:
 	ADD $+8, R11
 	SUB $+1, R13
 	CBNZ R13, l16
-
 l14:
 	AND $+1, R12
 	CBZ R12, l15
@@ -1501,7 +1376,6 @@ l14:
 	WORD $0x0ea0d460 // fsub v0.2s, v3.2s, v0.2s
 	WORD $0x2e20dc40 // fmul v0.2s, v2.2s, v0.2s
 	FMOVS F0, (R8)
-
 l15:
 	MOVD ldd+24(FP), R8
 	LSL $0x02, R8
@@ -1516,7 +1390,6 @@ l15:
 	ADD $+4, R6
 	SUB $+1, R7
 	CBNZ R7, l1
-
 l0:
 	RET
 
@@ -1540,7 +1413,6 @@ TEXT ·layerNormParamsNEON(SB), $128-80
 	MOVD R8, R9
 	LSR $0x04, R9
 	CBZ R9, l0
-
 l1:
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
@@ -1555,7 +1427,6 @@ l1:
 	MOVD mean+64(FP), R12
 	MOVD inverse+72(FP), R13
 	MOVD rows+0(FP), R14
-
 l2:
 	VLD1R (R12), [V8.S4]
 	VLD1R (R13), [V9.S4]
@@ -1607,57 +1478,47 @@ l2:
 	ADD $+64, R3
 	SUB $+1, R9
 	CBNZ R9, l1
-
 l0:
 	AND $+15, R8
-
 l3:
 	CBZ R8, l5
 	MOVD R8, R9
 	CMP $+4, R9
 	BLT l4
 	MOVD $+4, R9
-
 l4:
 	SUB R9, R8
 	TBNZ $0x02, R9, part1
 	TBNZ $0x01, R9, part3
 	FMOVS (R0), F0
 	B part2
-
 part3:
 	FMOVD (R0), F0
 	TBZ $0x00, R9, part2
 	ADD $+8, R0, R10
 	VLD1 (R10), V0.S[2]
 	B part2
-
 part1:
 	FMOVQ (R0), F0
-
 part2:
 	TBNZ $0x02, R9, part4
 	TBNZ $0x01, R9, part6
 	FMOVS (R1), F1
 	B part5
-
 part6:
 	FMOVD (R1), F1
 	TBZ $0x00, R9, part5
 	ADD $+8, R1, R10
 	VLD1 (R10), V1.S[2]
 	B part5
-
 part4:
 	FMOVQ (R1), F1
-
 part5:
 	MOVD R2, R10
 	MOVD R3, R11
 	MOVD mean+64(FP), R12
 	MOVD inverse+72(FP), R13
 	MOVD rows+0(FP), R14
-
 l6:
 	VLD1R (R12), [V2.S4]
 	VLD1R (R13), [V3.S4]
@@ -1665,33 +1526,27 @@ l6:
 	TBNZ $0x01, R9, part9
 	FMOVS (R10), F4
 	B part8
-
 part9:
 	FMOVD (R10), F4
 	TBZ $0x00, R9, part8
 	ADD $+8, R10, R15
 	VLD1 (R15), V4.S[2]
 	B part8
-
 part7:
 	FMOVQ (R10), F4
-
 part8:
 	TBNZ $0x02, R9, part10
 	TBNZ $0x01, R9, part12
 	FMOVS (R11), F5
 	B part11
-
 part12:
 	FMOVD (R11), F5
 	TBZ $0x00, R9, part11
 	ADD $+8, R11, R15
 	VLD1 (R15), V5.S[2]
 	B part11
-
 part10:
 	FMOVQ (R11), F5
-
 part11:
 	WORD $0x4ea2d4a2 // fsub v2.4s, v5.4s, v2.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
@@ -1708,39 +1563,32 @@ part11:
 	TBNZ $0x01, R9, part15
 	FMOVS F0, (R0)
 	B part14
-
 part15:
 	FMOVD F0, (R0)
 	TBZ $0x00, R9, part14
 	ADD $+8, R0, R10
 	VST1 V0.S[2], (R10)
 	B part14
-
 part13:
 	FMOVQ F0, (R0)
-
 part14:
 	TBNZ $0x02, R9, part16
 	TBNZ $0x01, R9, part18
 	FMOVS F1, (R1)
 	B part17
-
 part18:
 	FMOVD F1, (R1)
 	TBZ $0x00, R9, part17
 	ADD $+8, R1, R9
 	VST1 V1.S[2], (R9)
 	B part17
-
 part16:
 	FMOVQ F1, (R1)
-
 part17:
 	ADD $+16, R0
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	B l3
-
 l5:
 	RET

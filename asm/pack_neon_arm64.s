@@ -16,7 +16,6 @@ TEXT ·packTransNEON(SB), $128-48
 	MOVD step+8(FP), R2
 	MOVD src+16(FP), R3
 	MOVD stride+24(FP), R6
-
 l2:
 	CMP $+4, R0
 	BLT l0
@@ -31,7 +30,6 @@ l2:
 	MOVD k+40(FP), R12
 	LSR $0x02, R12
 	CBZ R12, l3
-
 l5:
 	FMOVQ (R7), F2
 	FMOVQ (R8), F3
@@ -59,7 +57,6 @@ l5:
 	ADD $+16, R10
 	SUB $+1, R12
 	CBNZ R12, l5
-
 l3:
 	MOVD k+40(FP), R12
 	AND $+3, R12
@@ -68,65 +65,53 @@ l3:
 	TBNZ $0x01, R12, part3
 	FMOVS (R7), F2
 	B part2
-
 part3:
 	FMOVD (R7), F2
 	TBZ $0x00, R12, part2
 	ADD $+8, R7, R7
 	VLD1 (R7), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ (R7), F2
-
 part2:
 	TBNZ $0x02, R12, part4
 	TBNZ $0x01, R12, part6
 	FMOVS (R8), F3
 	B part5
-
 part6:
 	FMOVD (R8), F3
 	TBZ $0x00, R12, part5
 	ADD $+8, R8, R7
 	VLD1 (R7), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ (R8), F3
-
 part5:
 	TBNZ $0x02, R12, part7
 	TBNZ $0x01, R12, part9
 	FMOVS (R9), F0
 	B part8
-
 part9:
 	FMOVD (R9), F0
 	TBZ $0x00, R12, part8
 	ADD $+8, R9, R7
 	VLD1 (R7), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R9), F0
-
 part8:
 	TBNZ $0x02, R12, part10
 	TBNZ $0x01, R12, part12
 	FMOVS (R10), F4
 	B part11
-
 part12:
 	FMOVD (R10), F4
 	TBZ $0x00, R12, part11
 	ADD $+8, R10, R7
 	VLD1 (R7), V4.S[2]
 	B part11
-
 part10:
 	FMOVQ (R10), F4
-
 part11:
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
@@ -148,7 +133,6 @@ part11:
 	ADD R2, R11
 	ADD $-1, R12
 	CBZ R12, l4
-
 l4:
 	ADD $+16, R1
 	ADD R6, R3
@@ -157,43 +141,35 @@ l4:
 	ADD R6, R3
 	ADD $-4, R0
 	B l2
-
 l0:
 	CBZ R0, l1
 	CMP $+1, R0
 	BEQ l6
 	B l7
-
 l6:
 	MOVD $+0, R6
-
 l7:
 	MOVD R3, R7
 	ADD R6, R7
 	CMP $+2, R0
 	BEQ l8
 	B l9
-
 l8:
 	MOVD $+0, R6
-
 l9:
 	MOVD R7, R8
 	ADD R6, R8
 	CMP $+3, R0
 	BEQ l10
 	B l11
-
 l10:
 	MOVD $+0, R6
-
 l11:
 	MOVD R8, R0
 	ADD R6, R0
 	MOVD k+40(FP), R6
 	LSR $0x02, R6
 	CBZ R6, l12
-
 l14:
 	FMOVQ (R3), F2
 	FMOVQ (R7), F3
@@ -221,7 +197,6 @@ l14:
 	ADD $+16, R0
 	SUB $+1, R6
 	CBNZ R6, l14
-
 l12:
 	MOVD k+40(FP), R6
 	AND $+3, R6
@@ -230,65 +205,53 @@ l12:
 	TBNZ $0x01, R6, part15
 	FMOVS (R3), F2
 	B part14
-
 part15:
 	FMOVD (R3), F2
 	TBZ $0x00, R6, part14
 	ADD $+8, R3, R3
 	VLD1 (R3), V2.S[2]
 	B part14
-
 part13:
 	FMOVQ (R3), F2
-
 part14:
 	TBNZ $0x02, R6, part16
 	TBNZ $0x01, R6, part18
 	FMOVS (R7), F3
 	B part17
-
 part18:
 	FMOVD (R7), F3
 	TBZ $0x00, R6, part17
 	ADD $+8, R7, R3
 	VLD1 (R3), V3.S[2]
 	B part17
-
 part16:
 	FMOVQ (R7), F3
-
 part17:
 	TBNZ $0x02, R6, part19
 	TBNZ $0x01, R6, part21
 	FMOVS (R8), F0
 	B part20
-
 part21:
 	FMOVD (R8), F0
 	TBZ $0x00, R6, part20
 	ADD $+8, R8, R3
 	VLD1 (R3), V0.S[2]
 	B part20
-
 part19:
 	FMOVQ (R8), F0
-
 part20:
 	TBNZ $0x02, R6, part22
 	TBNZ $0x01, R6, part24
 	FMOVS (R0), F4
 	B part23
-
 part24:
 	FMOVD (R0), F4
 	TBZ $0x00, R6, part23
 	ADD $+8, R0, R0
 	VLD1 (R0), V4.S[2]
 	B part23
-
 part22:
 	FMOVQ (R0), F4
-
 part23:
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
@@ -310,9 +273,7 @@ part23:
 	ADD R2, R1
 	ADD $-1, R6
 	CBZ R6, l13
-
 l13:
-
 l1:
 	RET
 
@@ -325,7 +286,6 @@ TEXT ·copyTransNEON(SB), $128-48
 	MOVD step+8(FP), R2
 	MOVD src+16(FP), R3
 	MOVD stride+24(FP), R6
-
 l2:
 	CMP $+4, R0
 	BLT l0
@@ -340,7 +300,6 @@ l2:
 	MOVD k+40(FP), R12
 	LSR $0x02, R12
 	CBZ R12, l3
-
 l5:
 	FMOVQ (R7), F2
 	FMOVQ (R8), F3
@@ -368,7 +327,6 @@ l5:
 	ADD $+16, R10
 	SUB $+1, R12
 	CBNZ R12, l5
-
 l3:
 	MOVD k+40(FP), R12
 	AND $+3, R12
@@ -377,65 +335,53 @@ l3:
 	TBNZ $0x01, R12, part3
 	FMOVS (R7), F2
 	B part2
-
 part3:
 	FMOVD (R7), F2
 	TBZ $0x00, R12, part2
 	ADD $+8, R7, R7
 	VLD1 (R7), V2.S[2]
 	B part2
-
 part1:
 	FMOVQ (R7), F2
-
 part2:
 	TBNZ $0x02, R12, part4
 	TBNZ $0x01, R12, part6
 	FMOVS (R8), F3
 	B part5
-
 part6:
 	FMOVD (R8), F3
 	TBZ $0x00, R12, part5
 	ADD $+8, R8, R7
 	VLD1 (R7), V3.S[2]
 	B part5
-
 part4:
 	FMOVQ (R8), F3
-
 part5:
 	TBNZ $0x02, R12, part7
 	TBNZ $0x01, R12, part9
 	FMOVS (R9), F0
 	B part8
-
 part9:
 	FMOVD (R9), F0
 	TBZ $0x00, R12, part8
 	ADD $+8, R9, R7
 	VLD1 (R7), V0.S[2]
 	B part8
-
 part7:
 	FMOVQ (R9), F0
-
 part8:
 	TBNZ $0x02, R12, part10
 	TBNZ $0x01, R12, part12
 	FMOVS (R10), F4
 	B part11
-
 part12:
 	FMOVD (R10), F4
 	TBZ $0x00, R12, part11
 	ADD $+8, R10, R7
 	VLD1 (R7), V4.S[2]
 	B part11
-
 part10:
 	FMOVQ (R10), F4
-
 part11:
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
@@ -457,7 +403,6 @@ part11:
 	ADD R2, R11
 	ADD $-1, R12
 	CBZ R12, l4
-
 l4:
 	ADD $+16, R1
 	ADD R6, R3
@@ -466,43 +411,35 @@ l4:
 	ADD R6, R3
 	ADD $-4, R0
 	B l2
-
 l0:
 	CBZ R0, l1
 	CMP $+1, R0
 	BEQ l6
 	B l7
-
 l6:
 	MOVD $+0, R6
-
 l7:
 	MOVD R3, R7
 	ADD R6, R7
 	CMP $+2, R0
 	BEQ l8
 	B l9
-
 l8:
 	MOVD $+0, R6
-
 l9:
 	MOVD R7, R8
 	ADD R6, R8
 	CMP $+3, R0
 	BEQ l10
 	B l11
-
 l10:
 	MOVD $+0, R6
-
 l11:
 	MOVD R8, R9
 	ADD R6, R9
 	MOVD k+40(FP), R6
 	LSR $0x02, R6
 	CBZ R6, l12
-
 l14:
 	FMOVQ (R3), F2
 	FMOVQ (R7), F3
@@ -520,68 +457,56 @@ l14:
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
 	B part14
-
 part15:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part14
 	ADD $+8, R1, R10
 	VST1 V0.S[2], (R10)
 	B part14
-
 part13:
 	FMOVQ F0, (R1)
-
 part14:
 	ADD R2, R1
 	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS F1, (R1)
 	B part17
-
 part18:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R10
 	VST1 V1.S[2], (R10)
 	B part17
-
 part16:
 	FMOVQ F1, (R1)
-
 part17:
 	ADD R2, R1
 	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R1)
 	B part20
-
 part21:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part20
 	ADD $+8, R1, R10
 	VST1 V2.S[2], (R10)
 	B part20
-
 part19:
 	FMOVQ F2, (R1)
-
 part20:
 	ADD R2, R1
 	TBNZ $0x02, R0, part22
 	TBNZ $0x01, R0, part24
 	FMOVS F3, (R1)
 	B part23
-
 part24:
 	FMOVD F3, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R10
 	VST1 V3.S[2], (R10)
 	B part23
-
 part22:
 	FMOVQ F3, (R1)
-
 part23:
 	ADD R2, R1
 	ADD $+16, R3
@@ -590,7 +515,6 @@ part23:
 	ADD $+16, R9
 	SUB $+1, R6
 	CBNZ R6, l14
-
 l12:
 	MOVD k+40(FP), R6
 	AND $+3, R6
@@ -599,65 +523,53 @@ l12:
 	TBNZ $0x01, R6, part27
 	FMOVS (R3), F2
 	B part26
-
 part27:
 	FMOVD (R3), F2
 	TBZ $0x00, R6, part26
 	ADD $+8, R3, R3
 	VLD1 (R3), V2.S[2]
 	B part26
-
 part25:
 	FMOVQ (R3), F2
-
 part26:
 	TBNZ $0x02, R6, part28
 	TBNZ $0x01, R6, part30
 	FMOVS (R7), F3
 	B part29
-
 part30:
 	FMOVD (R7), F3
 	TBZ $0x00, R6, part29
 	ADD $+8, R7, R3
 	VLD1 (R3), V3.S[2]
 	B part29
-
 part28:
 	FMOVQ (R7), F3
-
 part29:
 	TBNZ $0x02, R6, part31
 	TBNZ $0x01, R6, part33
 	FMOVS (R8), F0
 	B part32
-
 part33:
 	FMOVD (R8), F0
 	TBZ $0x00, R6, part32
 	ADD $+8, R8, R3
 	VLD1 (R3), V0.S[2]
 	B part32
-
 part31:
 	FMOVQ (R8), F0
-
 part32:
 	TBNZ $0x02, R6, part34
 	TBNZ $0x01, R6, part36
 	FMOVS (R9), F4
 	B part35
-
 part36:
 	FMOVD (R9), F4
 	TBZ $0x00, R6, part35
 	ADD $+8, R9, R3
 	VLD1 (R3), V4.S[2]
 	B part35
-
 part34:
 	FMOVQ (R9), F4
-
 part35:
 	VTRN1 V3.S4, V2.S4, V1.S4
 	VTRN2 V3.S4, V2.S4, V3.S4
@@ -671,17 +583,14 @@ part35:
 	TBNZ $0x01, R0, part39
 	FMOVS F0, (R1)
 	B part38
-
 part39:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part38
 	ADD $+8, R1, R3
 	VST1 V0.S[2], (R3)
 	B part38
-
 part37:
 	FMOVQ F0, (R1)
-
 part38:
 	ADD R2, R1
 	ADD $-1, R6
@@ -690,17 +599,14 @@ part38:
 	TBNZ $0x01, R0, part42
 	FMOVS F1, (R1)
 	B part41
-
 part42:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part41
 	ADD $+8, R1, R3
 	VST1 V1.S[2], (R3)
 	B part41
-
 part40:
 	FMOVQ F1, (R1)
-
 part41:
 	ADD R2, R1
 	ADD $-1, R6
@@ -709,23 +615,18 @@ part41:
 	TBNZ $0x01, R0, part45
 	FMOVS F2, (R1)
 	B part44
-
 part45:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part44
 	ADD $+8, R1, R0
 	VST1 V2.S[2], (R0)
 	B part44
-
 part43:
 	FMOVQ F2, (R1)
-
 part44:
 	ADD R2, R1
 	ADD $-1, R6
 	CBZ R6, l13
-
 l13:
-
 l1:
 	RET

@@ -57,22 +57,15 @@ l3:
 	VMAXPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
 
-	// the exponentials, and their sum in the accumulators
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
+	// the exponentials, and the sums in the accumulators
+	VXORPS  Y1, Y1, Y1
 	VMOVUPS Y1, (AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 32(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 64(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 96(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 128(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 160(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 192(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y1
 	VMOVUPS Y1, 224(AX)
 	MOVQ    DX, DI
 	MOVQ    BX, R8
@@ -340,22 +333,15 @@ l3:
 	VBROADCASTSS (R8), X1
 	VCVTPS2PD    X1, Y1
 
-	// the exponentials, and their sum in the accumulators
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
+	// the exponentials, and the sums in the accumulators
+	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 32(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 64(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 96(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 128(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 160(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 192(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 224(AX)
 	MOVQ    DX, R8
 	MOVQ    BX, R9
@@ -585,22 +571,15 @@ l3:
 	VBROADCASTSS (R9), X1
 	VCVTPS2PD    X1, Y1
 
-	// the exponentials, and their sum in the accumulators
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
+	// the exponentials, and the sums in the accumulators
+	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 32(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 64(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 96(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 128(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 160(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 192(AX)
-	VMOVUPS c256_0000000000000000<>+0(SB), Y2
 	VMOVUPS Y2, 224(AX)
 	MOVQ    DX, R9
 	MOVQ    BX, R11
@@ -851,6 +830,435 @@ l0:
 	VZEROUPPER
 	RET
 
+// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
+// y being the softmax of the row:
+//
+// 	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
+// 	grad = (y·Σ target - target)·scale
+//
+// func softCrossEntropyAVX2(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
+// Requires: AVX, AVX2
+TEXT ·softCrossEntropyAVX2(SB), $768-80
+	LEAQ  local-768(SP), AX
+	MOVQ  rows+0(FP), CX
+	MOVQ  cols+8(FP), DX
+	MOVQ  x+32(FP), BX
+	MOVQ  grad+16(FP), SI
+	MOVQ  target+48(FP), DI
+	MOVQ  loss+72(FP), R8
+	TESTQ CX, CX
+	JEQ   l0
+
+l1:
+	// the greatest element; NaN is not greater
+	VMOVUPS c128_ff800000<>+0(SB), X0
+	MOVQ    DX, R9
+	MOVQ    BX, R10
+	MOVQ    R9, R11
+	SHRQ    $0x02, R11
+	TESTQ   R11, R11
+	JEQ     l2
+
+l4:
+	VMOVUPS (R10), X1
+	VMAXPS  X0, X1, X0
+	ADDQ    $+16, R10
+	DECQ    R11
+	JNE     l4
+
+l2:
+	ANDQ       $+3, R9
+	TESTQ      R9, R9
+	JEQ        l3
+	MOVQ       R9, R11
+	SHLQ       $0x02, R11
+	LEAQ       tailmask<>+32(SB), R9
+	SUBQ       R11, R9
+	VMOVUPS    (R9), X2
+	VMASKMOVPS (R10), X2, X1
+	VMOVUPS    c128_ff800000<>+0(SB), X3
+	VBLENDVPS  X2, X1, X3, X1
+	VMAXPS     X0, X1, X0
+
+l3:
+	VPERMILPS $0x4e, X0, X1
+	VMAXPS    X1, X0, X0
+	VPERMILPS $0xb1, X0, X1
+	VMAXPS    X1, X0, X0
+	VCVTPS2PD X0, Y0
+
+	// the exponentials, and the sums in the accumulators
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y1, 64(AX)
+	VMOVUPS Y1, 96(AX)
+	VMOVUPS Y1, 128(AX)
+	VMOVUPS Y1, 160(AX)
+	VMOVUPS Y1, 192(AX)
+	VMOVUPS Y1, 224(AX)
+	VMOVUPS Y1, 256(AX)
+	VMOVUPS Y1, 288(AX)
+	VMOVUPS Y1, 320(AX)
+	VMOVUPS Y1, 352(AX)
+	VMOVUPS Y1, 384(AX)
+	VMOVUPS Y1, 416(AX)
+	VMOVUPS Y1, 448(AX)
+	VMOVUPS Y1, 480(AX)
+	VMOVUPS Y1, 512(AX)
+	VMOVUPS Y1, 544(AX)
+	VMOVUPS Y1, 576(AX)
+	VMOVUPS Y1, 608(AX)
+	VMOVUPS Y1, 640(AX)
+	VMOVUPS Y1, 672(AX)
+	VMOVUPS Y1, 704(AX)
+	VMOVUPS Y1, 736(AX)
+	MOVQ    DX, R9
+	MOVQ    BX, R10
+	MOVQ    AX, R11
+	MOVQ    $+0, R12
+	MOVQ    SI, R13
+	MOVQ    DI, R14
+	MOVQ    R9, R15
+	SHRQ    $0x02, R15
+	TESTQ   R15, R15
+	JEQ     l5
+
+l7:
+	VMOVUPS    (R10), X1
+	VCVTPS2PD  X1, Y1
+	VSUBPD     Y0, Y1, Y1
+	VMOVUPS    (R14), X2
+	VCVTPS2PD  X2, Y2
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y2, Y3
+	VCMPPD     $0x1e, c256_0000000000000000<>+0(SB), Y3, Y3
+	VMULPD     Y1, Y2, Y4
+	VANDPD     Y4, Y3, Y3
+	VMOVUPS    256(R11), Y4
+	VADDPD     Y2, Y4, Y2
+	VMOVUPS    Y2, 256(R11)
+	VMOVUPS    512(R11), Y2
+	VADDPD     Y3, Y2, Y2
+	VMOVUPS    Y2, 512(R11)
+	VMOVUPS    c256_c05b800000000000<>+0(SB), Y2
+	VMAXPD     Y1, Y2, Y1
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
+	VSUBPD     Y3, Y1, Y1
+	VMULPD     Y1, Y1, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y1, Y1
+	VMULPD     Y7, Y3, Y3
+	VADDPD     Y3, Y6, Y3
+	VMULPD     Y3, Y4, Y3
+	VADDPD     Y3, Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VPSLLQ     $0x34, Y2, Y2
+	VPADDQ     Y2, Y1, Y1
+	VCVTPD2PSY Y1, X2
+	VMOVUPS    X2, (R13)
+	VMOVUPS    (R11), Y2
+	VADDPD     Y1, Y2, Y1
+	VMOVUPS    Y1, (R11)
+	ADDQ       $+16, R10
+	ADDQ       $+32, R12
+	ANDQ       $+255, R12
+	MOVQ       AX, R11
+	ADDQ       R12, R11
+	ADDQ       $+16, R13
+	ADDQ       $+16, R14
+	DECQ       R15
+	JNE        l7
+
+l5:
+	ANDQ         $+3, R9
+	TESTQ        R9, R9
+	JEQ          l6
+	MOVQ         R9, R15
+	SHLQ         $0x02, R15
+	LEAQ         tailmask<>+32(SB), R12
+	SUBQ         R15, R12
+	MOVQ         R9, BP
+	SHLQ         $0x03, BP
+	LEAQ         tailmask<>+32(SB), R15
+	SUBQ         BP, R15
+	VMOVUPS      (R12), X1
+	VMASKMOVPS   (R10), X1, X1
+	VCVTPS2PD    X1, Y1
+	VSUBPD       Y0, Y1, Y0
+	VMOVUPS      (R12), X1
+	VMASKMOVPS   (R14), X1, X1
+	VCVTPS2PD    X1, Y1
+	VANDPD       c256_7fffffffffffffff<>+0(SB), Y1, Y2
+	VCMPPD       $0x1e, c256_0000000000000000<>+0(SB), Y2, Y2
+	VMULPD       Y0, Y1, Y3
+	VANDPD       Y3, Y2, Y2
+	VMOVUPS      (R15), Y3
+	VMASKMOVPD   256(R11), Y3, Y3
+	VADDPD       Y1, Y3, Y1
+	LEAQ         256(R11), R10
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000002, R9
+	JEQ          part3
+	VMOVUPS      X3, (R10)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, R10
+
+part3:
+	TESTQ  $0x00000001, R9
+	JEQ    part1
+	VMOVSD X3, (R10)
+
+part1:
+	VMOVUPS      (R15), Y1
+	VMASKMOVPD   512(R11), Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	LEAQ         512(R11), R10
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000002, R9
+	JEQ          part6
+	VMOVUPS      X2, (R10)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, R10
+
+part6:
+	TESTQ  $0x00000001, R9
+	JEQ    part4
+	VMOVSD X2, (R10)
+
+part4:
+	VMOVUPS    c256_c05b800000000000<>+0(SB), Y1
+	VMAXPD     Y0, Y1, Y0
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD     c256_4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD     c256_4338000000000000<>+0(SB), Y1, Y2
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VSUBPD     Y2, Y0, Y0
+	VMULPD     Y0, Y0, Y2
+	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y0, Y0
+	VMULPD     Y6, Y2, Y2
+	VADDPD     Y2, Y5, Y2
+	VMULPD     Y2, Y3, Y2
+	VADDPD     Y2, Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ     $0x34, Y1, Y1
+	VPADDQ     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X1
+	LEAQ       (R13), R10
+	VMOVAPS    X1, X1
+	TESTQ      $0x00000002, R9
+	JEQ        part9
+	VMOVSD     X1, (R10)
+	VPERMILPD  $0x01, X1, X1
+	ADDQ       $+8, R10
+
+part9:
+	TESTQ  $0x00000001, R9
+	JEQ    part7
+	VMOVSS X1, (R10)
+
+part7:
+	VMOVUPS      (R15), Y1
+	VMASKMOVPD   (R11), Y1, Y1
+	VADDPD       Y0, Y1, Y0
+	LEAQ         (R11), R10
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, R9
+	JEQ          part12
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, R10
+
+part12:
+	TESTQ  $0x00000001, R9
+	JEQ    part10
+	VMOVSD X1, (R10)
+
+part10:
+l6:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      128(AX), Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      160(AX), Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      192(AX), Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPS      96(AX), Y3
+	VMOVUPS      224(AX), Y4
+	VADDPD       Y4, Y3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X0
+	VADDPD       X0, X1, X1
+	VBROADCASTSD X1, Y0
+	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y0, Y1
+	VPADDQ       c256_4000000000000000<>+0(SB), Y1, Y1
+	VPSRLQ       $0x34, Y1, Y2
+	VORPD        c256_4330000000000000<>+0(SB), Y2, Y2
+	VSUBPD       c256_4330000000000400<>+0(SB), Y2, Y2
+	VANDPD       c256_000fffffffffffff<>+0(SB), Y1, Y1
+	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y1, Y1
+	VSUBPD       c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD       c256_4000000000000000<>+0(SB), Y1, Y3
+	VDIVPD       Y3, Y1, Y1
+	VMULPD       Y1, Y1, Y3
+	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y3, Y4
+	VADDPD       c256_3fe555554fd93849<>+0(SB), Y4, Y4
+	VMULPD       c256_3fce2f722346f853<>+0(SB), Y3, Y5
+	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y5, Y5
+	VMULPD       Y3, Y3, Y6
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y4, Y4
+	VADDPD       Y1, Y1, Y5
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y4, Y1, Y1
+	VADDPD       Y1, Y5, Y1
+	VADDPD       Y1, Y2, Y1
+	VSUBPD       Y0, Y0, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPS      256(AX), Y2
+	VMOVUPS      384(AX), Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPS      288(AX), Y3
+	VMOVUPS      416(AX), Y4
+	VADDPD       Y4, Y3, Y3
+	VMOVUPS      320(AX), Y4
+	VMOVUPS      448(AX), Y5
+	VADDPD       Y5, Y4, Y4
+	VMOVUPS      352(AX), Y5
+	VMOVUPS      480(AX), Y6
+	VADDPD       Y6, Y5, Y5
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y5, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X3
+	VPERMILPD    $0x01, X3, X2
+	VADDPD       X2, X3, X3
+	VBROADCASTSD X3, Y2
+	VMULPD       Y1, Y2, Y1
+	VMOVUPS      512(AX), Y3
+	VMOVUPS      640(AX), Y4
+	VADDPD       Y4, Y3, Y3
+	VMOVUPS      544(AX), Y4
+	VMOVUPS      672(AX), Y5
+	VADDPD       Y5, Y4, Y4
+	VMOVUPS      576(AX), Y5
+	VMOVUPS      704(AX), Y6
+	VADDPD       Y6, Y5, Y5
+	VMOVUPS      608(AX), Y6
+	VMOVUPS      736(AX), Y7
+	VADDPD       Y7, Y6, Y6
+	VADDPD       Y5, Y3, Y3
+	VADDPD       Y6, Y4, Y4
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X4, X3, X4
+	VPERMILPD    $0x01, X4, X3
+	VADDPD       X3, X4, X4
+	VBROADCASTSD X4, Y3
+	VSUBPD       Y3, Y1, Y1
+	VMOVSD       X1, (R8)
+	ADDQ         $+8, R8
+
+	// the exponentials times the inverse of the sum
+	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VBROADCASTSS scale+64(FP), X1
+	VMULPD       Y0, Y2, Y0
+	MOVQ         DI, R10
+	MOVQ         DX, R9
+	MOVQ         SI, R11
+	MOVQ         R9, R12
+	SHRQ         $0x02, R12
+	TESTQ        R12, R12
+	JEQ          l8
+
+l10:
+	VMOVUPS    (R11), X2
+	VCVTPS2PD  X2, Y2
+	VMULPD     Y0, Y2, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    (R10), X3
+	VSUBPS     X3, X2, X2
+	VMULPS     X1, X2, X2
+	VMOVUPS    X2, (R11)
+	ADDQ       $+16, R11
+	ADDQ       $+16, R10
+	DECQ       R12
+	JNE        l10
+
+l8:
+	ANDQ       $+3, R9
+	TESTQ      R9, R9
+	JEQ        l9
+	MOVQ       R9, R13
+	SHLQ       $0x02, R13
+	LEAQ       tailmask<>+32(SB), R12
+	SUBQ       R13, R12
+	VMOVUPS    (R12), X2
+	VMASKMOVPS (R11), X2, X2
+	VCVTPS2PD  X2, Y2
+	VMULPD     Y0, Y2, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    (R12), X2
+	VMASKMOVPS (R10), X2, X2
+	VSUBPS     X2, X0, X0
+	VMULPS     X1, X0, X0
+	LEAQ       (R11), R10
+	VMOVAPS    X0, X0
+	TESTQ      $0x00000002, R9
+	JEQ        part15
+	VMOVSD     X0, (R10)
+	VPERMILPD  $0x01, X0, X0
+	ADDQ       $+8, R10
+
+part15:
+	TESTQ  $0x00000001, R9
+	JEQ    part13
+	VMOVSS X0, (R10)
+
+part13:
+l9:
+	MOVQ ldg+24(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, SI
+	MOVQ ldt+56(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, DI
+	MOVQ ldx+40(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
+	DECQ CX
+	JNE  l1
+
+l0:
+	VZEROUPPER
+	RET
+
 // SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
 //
 // 	dx = y·(dy - Σ dy·y)
@@ -1094,8 +1502,8 @@ l2:
 	VMOVUPS   (DX), X1
 	VSUBPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
-	VMOVUPS   (SI), Y1
 	VMULPD    Y0, Y0, Y0
+	VMOVUPS   (SI), Y1
 	VADDPD    Y0, Y1, Y0
 	VMOVUPS   Y0, (SI)
 	ADDQ      $+16, CX
@@ -1125,9 +1533,9 @@ l0:
 	VMASKMOVPS   (DX), X1, X1
 	VSUBPS       X1, X0, X0
 	VCVTPS2PD    X0, Y0
+	VMULPD       Y0, Y0, Y0
 	VMOVUPS      (DI), Y1
 	VMASKMOVPD   (SI), Y1, Y1
-	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -1169,12 +1577,12 @@ l2:
 	VMOVUPS   (CX), X1
 	VMOVUPS   (DX), X2
 	VSUBPS    X2, X1, X1
-	VMULPS    X0, X1, X2
-	VMOVUPS   X2, (R8)
-	VCVTPS2PD X1, Y1
-	VMOVUPS   (SI), Y2
-	VMULPD    Y1, Y1, Y1
-	VADDPD    Y1, Y2, Y1
+	VCVTPS2PD X1, Y2
+	VMULPD    Y2, Y2, Y2
+	VMULPS    X0, X1, X1
+	VMOVUPS   X1, (R8)
+	VMOVUPS   (SI), Y1
+	VADDPD    Y2, Y1, Y1
 	VMOVUPS   Y1, (SI)
 	ADDQ      $+16, CX
 	ADDQ      $+16, DX
@@ -1203,6 +1611,8 @@ l0:
 	VMOVUPS    (BX), X2
 	VMASKMOVPS (DX), X2, X2
 	VSUBPS     X2, X1, X1
+	VCVTPS2PD  X1, Y2
+	VMULPD     Y2, Y2, Y2
 	VMULPS     X0, X1, X0
 	LEAQ       (R8), CX
 	VMOVAPS    X0, X0
@@ -1218,11 +1628,451 @@ part3:
 	VMOVSS X0, (CX)
 
 part1:
-	VCVTPS2PD    X1, Y0
-	VMOVUPS      (DI), Y1
-	VMASKMOVPD   (SI), Y1, Y1
-	VMULPD       Y0, Y0, Y0
-	VADDPD       Y0, Y1, Y0
+	VMOVUPS      (DI), Y0
+	VMASKMOVPD   (SI), Y0, Y0
+	VADDPD       Y2, Y0, Y0
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part6
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part6:
+	TESTQ  $0x00000001, AX
+	JEQ    part4
+	VMOVSD X1, (CX)
+
+part4:
+l1:
+	VZEROUPPER
+	RET
+
+// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
+// grad = sign(d)·scale.
+//
+// func absoluteErrorAVX2(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
+// Requires: AVX
+TEXT ·absoluteErrorAVX2(SB), $128-48
+	MOVQ         n+0(FP), AX
+	MOVQ         y+16(FP), CX
+	MOVQ         target+24(FP), DX
+	MOVQ         acc+40(FP), BX
+	MOVQ         BX, SI
+	MOVQ         $+0, DI
+	MOVQ         grad+8(FP), R8
+	VBROADCASTSS scale+32(FP), X0
+	MOVQ         AX, R9
+	SHRQ         $0x02, R9
+	TESTQ        R9, R9
+	JEQ          l0
+
+l2:
+	VMOVUPS   (CX), X1
+	VMOVUPS   (DX), X2
+	VSUBPS    X2, X1, X1
+	VANDPS    c128_80000000<>+0(SB), X1, X2
+	VORPS     c128_3f800000<>+0(SB), X2, X2
+	VANDPS    c128_7fffffff<>+0(SB), X1, X3
+	VCMPPS    $0x1e, c128_00000000<>+0(SB), X3, X4
+	VBLENDVPS X4, X2, X1, X1
+	VCVTPS2PD X3, Y2
+	VMULPS    X0, X1, X1
+	VMOVUPS   X1, (R8)
+	VMOVUPS   (SI), Y1
+	VADDPD    Y2, Y1, Y1
+	VMOVUPS   Y1, (SI)
+	ADDQ      $+16, CX
+	ADDQ      $+16, DX
+	ADDQ      $+32, DI
+	ANDQ      $+255, DI
+	MOVQ      BX, SI
+	ADDQ      DI, SI
+	ADDQ      $+16, R8
+	DECQ      R9
+	JNE       l2
+
+l0:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l1
+	MOVQ       AX, DI
+	SHLQ       $0x02, DI
+	LEAQ       tailmask<>+32(SB), BX
+	SUBQ       DI, BX
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R9, DI
+	VMOVUPS    (BX), X1
+	VMASKMOVPS (CX), X1, X1
+	VMOVUPS    (BX), X2
+	VMASKMOVPS (DX), X2, X2
+	VSUBPS     X2, X1, X1
+	VANDPS     c128_80000000<>+0(SB), X1, X2
+	VORPS      c128_3f800000<>+0(SB), X2, X2
+	VANDPS     c128_7fffffff<>+0(SB), X1, X3
+	VCMPPS     $0x1e, c128_00000000<>+0(SB), X3, X4
+	VBLENDVPS  X4, X2, X1, X1
+	VCVTPS2PD  X3, Y2
+	VMULPS     X0, X1, X0
+	LEAQ       (R8), CX
+	VMOVAPS    X0, X0
+	TESTQ      $0x00000002, AX
+	JEQ        part3
+	VMOVSD     X0, (CX)
+	VPERMILPD  $0x01, X0, X0
+	ADDQ       $+8, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+
+part1:
+	VMOVUPS      (DI), Y0
+	VMASKMOVPD   (SI), Y0, Y0
+	VADDPD       Y2, Y0, Y0
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part6
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part6:
+	TESTQ  $0x00000001, AX
+	JEQ    part4
+	VMOVSD X1, (CX)
+
+part4:
+l1:
+	VZEROUPPER
+	RET
+
+// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
+// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
+//
+// func huberErrorAVX2(n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64)
+// Requires: AVX
+TEXT ·huberErrorAVX2(SB), $128-48
+	VBROADCASTSS delta+32(FP), X0
+	VXORPS       c128_80000000<>+0(SB), X0, X1
+	MOVQ         n+0(FP), AX
+	MOVQ         y+16(FP), CX
+	MOVQ         target+24(FP), DX
+	MOVQ         acc+40(FP), BX
+	MOVQ         BX, SI
+	MOVQ         $+0, DI
+	MOVQ         grad+8(FP), R8
+	VBROADCASTSS scale+36(FP), X2
+	MOVQ         AX, R9
+	SHRQ         $0x02, R9
+	TESTQ        R9, R9
+	JEQ          l0
+
+l2:
+	VMOVUPS   (CX), X3
+	VMOVUPS   (DX), X4
+	VSUBPS    X4, X3, X3
+	VMINPS    X3, X0, X4
+	VMAXPS    X4, X1, X4
+	VANDPS    c128_7fffffff<>+0(SB), X4, X5
+	VCVTPS2PD X5, Y5
+	VANDPS    c128_7fffffff<>+0(SB), X3, X3
+	VCVTPS2PD X3, Y3
+	VMULPD    c256_3fe0000000000000<>+0(SB), Y5, Y6
+	VSUBPD    Y6, Y3, Y3
+	VMULPD    Y3, Y5, Y3
+	VMULPS    X2, X4, X4
+	VMOVUPS   X4, (R8)
+	VMOVUPS   (SI), Y4
+	VADDPD    Y3, Y4, Y3
+	VMOVUPS   Y3, (SI)
+	ADDQ      $+16, CX
+	ADDQ      $+16, DX
+	ADDQ      $+32, DI
+	ANDQ      $+255, DI
+	MOVQ      BX, SI
+	ADDQ      DI, SI
+	ADDQ      $+16, R8
+	DECQ      R9
+	JNE       l2
+
+l0:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l1
+	MOVQ       AX, DI
+	SHLQ       $0x02, DI
+	LEAQ       tailmask<>+32(SB), BX
+	SUBQ       DI, BX
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R9, DI
+	VMOVUPS    (BX), X3
+	VMASKMOVPS (CX), X3, X3
+	VMOVUPS    (BX), X4
+	VMASKMOVPS (DX), X4, X4
+	VSUBPS     X4, X3, X3
+	VMINPS     X3, X0, X0
+	VMAXPS     X0, X1, X0
+	VANDPS     c128_7fffffff<>+0(SB), X0, X1
+	VCVTPS2PD  X1, Y1
+	VANDPS     c128_7fffffff<>+0(SB), X3, X3
+	VCVTPS2PD  X3, Y3
+	VMULPD     c256_3fe0000000000000<>+0(SB), Y1, Y4
+	VSUBPD     Y4, Y3, Y3
+	VMULPD     Y3, Y1, Y1
+	VMULPS     X2, X0, X0
+	LEAQ       (R8), CX
+	VMOVAPS    X0, X0
+	TESTQ      $0x00000002, AX
+	JEQ        part3
+	VMOVSD     X0, (CX)
+	VPERMILPD  $0x01, X0, X0
+	ADDQ       $+8, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+
+part1:
+	VMOVUPS      (DI), Y0
+	VMASKMOVPD   (SI), Y0, Y0
+	VADDPD       Y1, Y0, Y0
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part6
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part6:
+	TESTQ  $0x00000001, AX
+	JEQ    part4
+	VMOVSD X1, (CX)
+
+part4:
+l1:
+	VZEROUPPER
+	RET
+
+// LogisticError does, for each of n elements, with y the sigmoid of x,
+// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
+// grad = (y - target)·scale.
+//
+// func logisticErrorAVX2(n int, grad *float32, x *float32, target *float32, scale float32, acc *float64)
+// Requires: AVX, AVX2
+TEXT ·logisticErrorAVX2(SB), $128-48
+	MOVQ         n+0(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         target+24(FP), DX
+	MOVQ         acc+40(FP), BX
+	MOVQ         BX, SI
+	MOVQ         $+0, DI
+	MOVQ         grad+8(FP), R8
+	VBROADCASTSS scale+32(FP), X0
+	MOVQ         AX, R9
+	SHRQ         $0x02, R9
+	TESTQ        R9, R9
+	JEQ          l0
+
+l2:
+	VMOVUPS    (CX), X1
+	VMOVUPS    (DX), X2
+	VCVTPS2PD  X1, Y1
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y1, Y3
+	VXORPD     Y3, Y1, Y4
+	VMOVUPS    c256_4085e00000000000<>+0(SB), Y5
+	VMINPD     Y3, Y5, Y5
+	VORPD      Y4, Y5, Y4
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y5
+	VSUBPD     Y4, Y5, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y5, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VSUBPD     Y6, Y4, Y4
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y4, Y4
+	VMULPD     Y10, Y6, Y6
+	VADDPD     Y6, Y9, Y6
+	VMULPD     Y6, Y7, Y6
+	VADDPD     Y6, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VPSLLQ     $0x34, Y5, Y5
+	VPADDQ     Y5, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y5
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y6
+	VDIVPD     Y5, Y6, Y5
+	VCVTPD2PSY Y5, X5
+	VSUBPS     X2, X5, X5
+	VCMPPD     $0x1e, c256_0000000000000000<>+0(SB), Y1, Y6
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y7
+	VDIVPD     Y4, Y7, Y7
+	VBLENDVPD  Y6, Y4, Y7, Y4
+	VCMPPD     $0x1e, c256_4085e00000000000<>+0(SB), Y3, Y3
+	VBLENDVPD  Y3, c256_0000000000000000<>+0(SB), Y4, Y3
+	VANDPD     c256_3ff0000000000000<>+0(SB), Y6, Y4
+	VCVTPS2PD  X2, Y2
+	VSUBPD     Y2, Y4, Y2
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y2, Y4
+	VCMPPD     $0x1e, c256_0000000000000000<>+0(SB), Y4, Y4
+	VMULPD     Y2, Y1, Y1
+	VBLENDVPD  Y4, Y1, Y2, Y1
+	VCMPPD     $0x1e, c256_3fda827999fcef32<>+0(SB), Y3, Y2
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y3, Y4
+	VMULPD     c256_3fe0000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD  Y2, Y4, Y3, Y3
+	VANDPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD     c256_4000000000000000<>+0(SB), Y3, Y4
+	VDIVPD     Y4, Y3, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fd999a7a9ca3c14<>+0(SB), Y4, Y6
+	VADDPD     c256_3fe555554fd93849<>+0(SB), Y6, Y6
+	VMULPD     c256_3fce2f722346f853<>+0(SB), Y4, Y7
+	VADDPD     c256_3fd2438d2dc7ee36<>+0(SB), Y7, Y7
+	VMULPD     Y4, Y4, Y8
+	VMULPD     Y7, Y8, Y7
+	VADDPD     Y7, Y6, Y6
+	VADDPD     Y3, Y3, Y7
+	VMULPD     Y4, Y3, Y3
+	VMULPD     Y6, Y3, Y3
+	VADDPD     Y3, Y7, Y3
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y1, Y1
+	VMULPS     X0, X5, X2
+	VMOVUPS    X2, (R8)
+	VMOVUPS    (SI), Y2
+	VADDPD     Y1, Y2, Y1
+	VMOVUPS    Y1, (SI)
+	ADDQ       $+16, CX
+	ADDQ       $+16, DX
+	ADDQ       $+32, DI
+	ANDQ       $+255, DI
+	MOVQ       BX, SI
+	ADDQ       DI, SI
+	ADDQ       $+16, R8
+	DECQ       R9
+	JNE        l2
+
+l0:
+	ANDQ       $+3, AX
+	TESTQ      AX, AX
+	JEQ        l1
+	MOVQ       AX, DI
+	SHLQ       $0x02, DI
+	LEAQ       tailmask<>+32(SB), BX
+	SUBQ       DI, BX
+	MOVQ       AX, R9
+	SHLQ       $0x03, R9
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R9, DI
+	VMOVUPS    (BX), X1
+	VMASKMOVPS (CX), X1, X1
+	VMOVUPS    (BX), X2
+	VMASKMOVPS (DX), X2, X2
+	VCVTPS2PD  X1, Y1
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y1, Y3
+	VXORPD     Y3, Y1, Y4
+	VMOVUPS    c256_4085e00000000000<>+0(SB), Y5
+	VMINPD     Y3, Y5, Y5
+	VORPD      Y4, Y5, Y4
+	VMOVUPS    c256_0000000000000000<>+0(SB), Y5
+	VSUBPD     Y4, Y5, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y5, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VSUBPD     Y6, Y4, Y4
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y4, Y4
+	VMULPD     Y10, Y6, Y6
+	VADDPD     Y6, Y9, Y6
+	VMULPD     Y6, Y7, Y6
+	VADDPD     Y6, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VPSLLQ     $0x34, Y5, Y5
+	VPADDQ     Y5, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y5
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y6
+	VDIVPD     Y5, Y6, Y5
+	VCVTPD2PSY Y5, X5
+	VSUBPS     X2, X5, X5
+	VCMPPD     $0x1e, c256_0000000000000000<>+0(SB), Y1, Y6
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y7
+	VDIVPD     Y4, Y7, Y7
+	VBLENDVPD  Y6, Y4, Y7, Y4
+	VCMPPD     $0x1e, c256_4085e00000000000<>+0(SB), Y3, Y3
+	VBLENDVPD  Y3, c256_0000000000000000<>+0(SB), Y4, Y3
+	VANDPD     c256_3ff0000000000000<>+0(SB), Y6, Y4
+	VCVTPS2PD  X2, Y2
+	VSUBPD     Y2, Y4, Y2
+	VANDPD     c256_7fffffffffffffff<>+0(SB), Y2, Y4
+	VCMPPD     $0x1e, c256_0000000000000000<>+0(SB), Y4, Y4
+	VMULPD     Y2, Y1, Y1
+	VBLENDVPD  Y4, Y1, Y2, Y1
+	VCMPPD     $0x1e, c256_3fda827999fcef32<>+0(SB), Y3, Y2
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y3, Y4
+	VMULPD     c256_3fe0000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD  Y2, Y4, Y3, Y3
+	VANDPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD     c256_4000000000000000<>+0(SB), Y3, Y4
+	VDIVPD     Y4, Y3, Y3
+	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3fd999a7a9ca3c14<>+0(SB), Y4, Y6
+	VADDPD     c256_3fe555554fd93849<>+0(SB), Y6, Y6
+	VMULPD     c256_3fce2f722346f853<>+0(SB), Y4, Y7
+	VADDPD     c256_3fd2438d2dc7ee36<>+0(SB), Y7, Y7
+	VMULPD     Y4, Y4, Y8
+	VMULPD     Y7, Y8, Y7
+	VADDPD     Y7, Y6, Y6
+	VADDPD     Y3, Y3, Y7
+	VMULPD     Y4, Y3, Y3
+	VMULPD     Y6, Y3, Y3
+	VADDPD     Y3, Y7, Y3
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y1, Y1
+	VMULPS     X0, X5, X0
+	LEAQ       (R8), CX
+	VMOVAPS    X0, X0
+	TESTQ      $0x00000002, AX
+	JEQ        part3
+	VMOVSD     X0, (CX)
+	VPERMILPD  $0x01, X0, X0
+	ADDQ       $+8, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+
+part1:
+	VMOVUPS      (DI), Y0
+	VMASKMOVPD   (SI), Y0, Y0
+	VADDPD       Y1, Y0, Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000002, AX
@@ -1319,8 +2169,8 @@ l0:
 l4:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
-	VMOVUPS   (BX), Y1
 	VMULPD    Y0, Y0, Y0
+	VMOVUPS   (BX), Y1
 	VADDPD    Y0, Y1, Y0
 	VMOVUPS   Y0, (BX)
 	ADDQ      $+16, CX
@@ -1346,9 +2196,136 @@ l2:
 	VMOVUPS      (DX), X0
 	VMASKMOVPS   (CX), X0, X0
 	VCVTPS2PD    X0, Y0
+	VMULPD       Y0, Y0, Y0
 	VMOVUPS      (SI), Y1
 	VMASKMOVPD   (BX), Y1, Y1
-	VMULPD       Y0, Y0, Y0
+	VADDPD       Y0, Y1, Y0
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000002, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+
+part3:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSD X1, (CX)
+
+part1:
+l3:
+	VZEROUPPER
+	RET
+
+// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
+//
+// func sumAbsAVX2(n int, x *float32, acc *float64)
+// Requires: AVX
+TEXT ·sumAbsAVX2(SB), $128-24
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    acc+16(FP), DX
+	MOVQ    AX, BX
+	SHRQ    $0x05, BX
+	TESTQ   BX, BX
+	JEQ     l0
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS 192(DX), Y6
+	VMOVUPS 224(DX), Y7
+
+l1:
+	VMOVUPS   (CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y0, Y0
+	VMOVUPS   16(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y1, Y1
+	VMOVUPS   32(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y2, Y2
+	VMOVUPS   48(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y3, Y3
+	VMOVUPS   64(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y4, Y4
+	VMOVUPS   80(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y5, Y5
+	VMOVUPS   96(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y6, Y6
+	VMOVUPS   112(CX), X8
+	VANDPS    c128_7fffffff<>+0(SB), X8, X8
+	VCVTPS2PD X8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $+128, CX
+	DECQ      BX
+	JNE       l1
+	VMOVUPS   Y0, (DX)
+	VMOVUPS   Y1, 32(DX)
+	VMOVUPS   Y2, 64(DX)
+	VMOVUPS   Y3, 96(DX)
+	VMOVUPS   Y4, 128(DX)
+	VMOVUPS   Y5, 160(DX)
+	VMOVUPS   Y6, 192(DX)
+	VMOVUPS   Y7, 224(DX)
+
+l0:
+	ANDQ  $+31, AX
+	MOVQ  DX, BX
+	MOVQ  $+0, SI
+	MOVQ  AX, DI
+	SHRQ  $0x02, DI
+	TESTQ DI, DI
+	JEQ   l2
+
+l4:
+	VMOVUPS   (CX), X0
+	VANDPS    c128_7fffffff<>+0(SB), X0, X0
+	VCVTPS2PD X0, Y0
+	VMOVUPS   (BX), Y1
+	VADDPD    Y0, Y1, Y0
+	VMOVUPS   Y0, (BX)
+	ADDQ      $+16, CX
+	ADDQ      $+32, SI
+	ANDQ      $+255, SI
+	MOVQ      DX, BX
+	ADDQ      SI, BX
+	DECQ      DI
+	JNE       l4
+
+l2:
+	ANDQ         $+3, AX
+	TESTQ        AX, AX
+	JEQ          l3
+	MOVQ         AX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), DX
+	SUBQ         SI, DX
+	MOVQ         AX, DI
+	SHLQ         $0x03, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (DX), X0
+	VMASKMOVPS   (CX), X0, X0
+	VANDPS       c128_7fffffff<>+0(SB), X0, X0
+	VCVTPS2PD    X0, Y0
+	VMOVUPS      (SI), Y1
+	VMASKMOVPD   (BX), Y1, Y1
 	VADDPD       Y0, Y1, Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -1384,8 +2361,8 @@ TEXT ·addSquaresAVX2(SB), $128-24
 l2:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
-	VMOVUPS   (DX), Y1
 	VMULPD    Y0, Y0, Y0
+	VMOVUPS   (DX), Y1
 	VADDPD    Y0, Y1, Y0
 	VMOVUPS   Y0, (DX)
 	ADDQ      $+16, CX
@@ -1408,9 +2385,9 @@ l0:
 	VMOVUPS      (BX), X0
 	VMASKMOVPS   (CX), X0, X0
 	VCVTPS2PD    X0, Y0
+	VMULPD       Y0, Y0, Y0
 	VMOVUPS      (SI), Y1
 	VMASKMOVPD   (DX), Y1, Y1
-	VMULPD       Y0, Y0, Y0
 	VADDPD       Y0, Y1, Y0
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
@@ -1430,9 +2407,21 @@ l1:
 	VZEROUPPER
 	RET
 
+DATA c128_00000000<>+0(SB)/8, $0x0000000000000000
+DATA c128_00000000<>+8(SB)/8, $0x0000000000000000
+GLOBL c128_00000000<>(SB), RODATA|NOPTR, $16
+
 DATA c128_3f800000<>+0(SB)/8, $0x3f8000003f800000
 DATA c128_3f800000<>+8(SB)/8, $0x3f8000003f800000
 GLOBL c128_3f800000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
+DATA c128_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff
+GLOBL c128_7fffffff<>(SB), RODATA|NOPTR, $16
+
+DATA c128_80000000<>+0(SB)/8, $0x8000000080000000
+DATA c128_80000000<>+8(SB)/8, $0x8000000080000000
+GLOBL c128_80000000<>(SB), RODATA|NOPTR, $16
 
 DATA c128_ff800000<>+0(SB)/8, $0xff800000ff800000
 DATA c128_ff800000<>+8(SB)/8, $0xff800000ff800000
@@ -1498,6 +2487,18 @@ DATA c256_3fd999a7a9ca3c14<>+16(SB)/8, $0x3fd999a7a9ca3c14
 DATA c256_3fd999a7a9ca3c14<>+24(SB)/8, $0x3fd999a7a9ca3c14
 GLOBL c256_3fd999a7a9ca3c14<>(SB), RODATA|NOPTR, $32
 
+DATA c256_3fda827999fcef32<>+0(SB)/8, $0x3fda827999fcef32
+DATA c256_3fda827999fcef32<>+8(SB)/8, $0x3fda827999fcef32
+DATA c256_3fda827999fcef32<>+16(SB)/8, $0x3fda827999fcef32
+DATA c256_3fda827999fcef32<>+24(SB)/8, $0x3fda827999fcef32
+GLOBL c256_3fda827999fcef32<>(SB), RODATA|NOPTR, $32
+
+DATA c256_3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
+DATA c256_3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
+DATA c256_3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
+DATA c256_3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
+GLOBL c256_3fe0000000000000<>(SB), RODATA|NOPTR, $32
+
 DATA c256_3fe0000003a23742<>+0(SB)/8, $0x3fe0000003a23742
 DATA c256_3fe0000003a23742<>+8(SB)/8, $0x3fe0000003a23742
 DATA c256_3fe0000003a23742<>+16(SB)/8, $0x3fe0000003a23742
@@ -1540,6 +2541,12 @@ DATA c256_4000000000000000<>+16(SB)/8, $0x4000000000000000
 DATA c256_4000000000000000<>+24(SB)/8, $0x4000000000000000
 GLOBL c256_4000000000000000<>(SB), RODATA|NOPTR, $32
 
+DATA c256_4085e00000000000<>+0(SB)/8, $0x4085e00000000000
+DATA c256_4085e00000000000<>+8(SB)/8, $0x4085e00000000000
+DATA c256_4085e00000000000<>+16(SB)/8, $0x4085e00000000000
+DATA c256_4085e00000000000<>+24(SB)/8, $0x4085e00000000000
+GLOBL c256_4085e00000000000<>(SB), RODATA|NOPTR, $32
+
 DATA c256_4330000000000000<>+0(SB)/8, $0x4330000000000000
 DATA c256_4330000000000000<>+8(SB)/8, $0x4330000000000000
 DATA c256_4330000000000000<>+16(SB)/8, $0x4330000000000000
@@ -1557,6 +2564,12 @@ DATA c256_4338000000000000<>+8(SB)/8, $0x4338000000000000
 DATA c256_4338000000000000<>+16(SB)/8, $0x4338000000000000
 DATA c256_4338000000000000<>+24(SB)/8, $0x4338000000000000
 GLOBL c256_4338000000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
+DATA c256_7fffffffffffffff<>+8(SB)/8, $0x7fffffffffffffff
+DATA c256_7fffffffffffffff<>+16(SB)/8, $0x7fffffffffffffff
+DATA c256_7fffffffffffffff<>+24(SB)/8, $0x7fffffffffffffff
+GLOBL c256_7fffffffffffffff<>(SB), RODATA|NOPTR, $32
 
 DATA c256_c05b800000000000<>+0(SB)/8, $0xc05b800000000000
 DATA c256_c05b800000000000<>+8(SB)/8, $0xc05b800000000000

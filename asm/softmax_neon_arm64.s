@@ -38,7 +38,6 @@ TEXT ·softmaxNEON(SB), $256-48
 	MOVD x+32(FP), R3
 	MOVD dst+16(FP), R6
 	CBZ R1, l0
-
 l1:
 	// the greatest element; NaN is not greater
 	MOVD $0xff800000, R7
@@ -48,7 +47,6 @@ l1:
 	MOVD R7, R9
 	LSR $0x01, R9
 	CBZ R9, l2
-
 l4:
 	FMOVD (R8), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
@@ -57,7 +55,6 @@ l4:
 	ADD $+8, R8
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l2:
 	AND $+1, R7
 	CBZ R7, l3
@@ -67,45 +64,29 @@ l2:
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V0.B8, V1.B8, V2.B8
 	VMOV V2.B16, V0.B16
-
 l3:
 	VREV64 V0.S2, V2.S2
 	WORD $0x2ea2e401 // fcmgt v1.2s, v0.2s, v2.2s
 	VBSL V2.B8, V0.B8, V1.B8
 	VMOV V1.B16, V0.B16
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	// the exponentials, and their sum in the accumulators
+	// the exponentials, and the sums in the accumulators
 	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, (R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 16(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 32(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 48(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 64(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 80(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 96(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 112(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 128(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 144(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 160(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 176(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 192(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 208(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 224(R0)
-	VEOR V1.B16, V1.B16, V1.B16
 	FMOVQ F1, 240(R0)
 	MOVD R2, R7
 	MOVD R3, R8
@@ -115,7 +96,6 @@ l3:
 	MOVD R7, R12
 	LSR $0x01, R12
 	CBZ R12, l5
-
 l7:
 	FMOVD (R8), F1
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
@@ -157,7 +137,6 @@ l7:
 	ADD $+8, R11
 	SUB $+1, R12
 	CBNZ R12, l7
-
 l5:
 	AND $+1, R7
 	CBZ R7, l6
@@ -193,7 +172,6 @@ l5:
 	FMOVD (R9), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVD F0, (R9)
-
 l6:
 	FMOVQ (R0), F0
 	FMOVQ 128(R0), F1
@@ -234,7 +212,6 @@ l6:
 	MOVD R7, R9
 	LSR $0x01, R9
 	CBZ R9, l8
-
 l10:
 	FMOVD (R8), F1
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
@@ -244,7 +221,6 @@ l10:
 	ADD $+8, R8
 	SUB $+1, R9
 	CBNZ R9, l10
-
 l8:
 	AND $+1, R7
 	CBZ R7, l9
@@ -253,7 +229,6 @@ l8:
 	WORD $0x6e60dc20 // fmul v0.2d, v1.2d, v0.2d
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	FMOVS F0, (R8)
-
 l9:
 	MOVD ldd+24(FP), R7
 	LSL $0x02, R7
@@ -263,7 +238,6 @@ l9:
 	ADD R7, R3
 	SUB $+1, R1
 	CBNZ R1, l1
-
 l0:
 	RET
 
@@ -302,7 +276,6 @@ TEXT ·crossEntropyNEON(SB), $256-48
 	MOVD label+32(FP), R6
 	MOVD loss+40(FP), R7
 	CBZ R1, l0
-
 l1:
 	// the greatest element; NaN is not greater
 	MOVD $0xff800000, R8
@@ -312,7 +285,6 @@ l1:
 	MOVD R8, R10
 	LSR $0x01, R10
 	CBZ R10, l2
-
 l4:
 	FMOVD (R9), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
@@ -321,7 +293,6 @@ l4:
 	ADD $+8, R9
 	SUB $+1, R10
 	CBNZ R10, l4
-
 l2:
 	AND $+1, R8
 	CBZ R8, l3
@@ -331,7 +302,6 @@ l2:
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V0.B8, V1.B8, V2.B8
 	VMOV V2.B16, V0.B16
-
 l3:
 	VREV64 V0.S2, V2.S2
 	WORD $0x2ea2e401 // fcmgt v1.2s, v0.2s, v2.2s
@@ -343,38 +313,23 @@ l3:
 	ADD R3, R8
 	VLD1R (R8), [V1.S2]
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
-	// the exponentials, and their sum in the accumulators
+	// the exponentials, and the sums in the accumulators
 	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, (R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 16(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 32(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 48(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 64(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 80(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 96(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 112(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 128(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 144(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 160(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 176(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 192(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 208(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 224(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 240(R0)
 	MOVD R2, R8
 	MOVD R3, R9
@@ -383,7 +338,6 @@ l3:
 	MOVD R8, R12
 	LSR $0x01, R12
 	CBZ R12, l5
-
 l7:
 	FMOVD (R9), F2
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
@@ -422,7 +376,6 @@ l7:
 	ADD R11, R10
 	SUB $+1, R12
 	CBNZ R12, l7
-
 l5:
 	AND $+1, R8
 	CBZ R8, l6
@@ -456,7 +409,6 @@ l5:
 	FMOVD (R10), F14
 	WORD $0x4e62d5c2 // fadd v2.2d, v14.2d, v2.2d
 	FMOVD F2, (R10)
-
 l6:
 	FMOVQ (R0), F2
 	FMOVQ 128(R0), F14
@@ -548,7 +500,6 @@ l6:
 	ADD R8, R3
 	SUB $+1, R1
 	CBNZ R1, l1
-
 l0:
 	RET
 
@@ -588,7 +539,6 @@ TEXT ·crossEntropyGradNEON(SB), $256-72
 	MOVD label+48(FP), R7
 	MOVD loss+64(FP), R8
 	CBZ R1, l0
-
 l1:
 	// the greatest element; NaN is not greater
 	MOVD $0xff800000, R9
@@ -598,7 +548,6 @@ l1:
 	MOVD R9, R11
 	LSR $0x01, R11
 	CBZ R11, l2
-
 l4:
 	FMOVD (R10), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
@@ -607,7 +556,6 @@ l4:
 	ADD $+8, R10
 	SUB $+1, R11
 	CBNZ R11, l4
-
 l2:
 	AND $+1, R9
 	CBZ R9, l3
@@ -617,7 +565,6 @@ l2:
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V0.B8, V1.B8, V2.B8
 	VMOV V2.B16, V0.B16
-
 l3:
 	VREV64 V0.S2, V2.S2
 	WORD $0x2ea2e401 // fcmgt v1.2s, v0.2s, v2.2s
@@ -630,38 +577,23 @@ l3:
 	ADD R3, R9
 	VLD1R (R9), [V1.S2]
 	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
-	// the exponentials, and their sum in the accumulators
+	// the exponentials, and the sums in the accumulators
 	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, (R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 16(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 32(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 48(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 64(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 80(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 96(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 112(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 128(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 144(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 160(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 176(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 192(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 208(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 224(R0)
-	VEOR V2.B16, V2.B16, V2.B16
 	FMOVQ F2, 240(R0)
 	MOVD R2, R9
 	MOVD R3, R11
@@ -671,7 +603,6 @@ l3:
 	MOVD R9, R15
 	LSR $0x01, R15
 	CBZ R15, l5
-
 l7:
 	FMOVD (R11), F2
 	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
@@ -713,7 +644,6 @@ l7:
 	ADD $+8, R14
 	SUB $+1, R15
 	CBNZ R15, l7
-
 l5:
 	AND $+1, R9
 	CBZ R9, l6
@@ -749,7 +679,6 @@ l5:
 	FMOVD (R12), F14
 	WORD $0x4e62d5c2 // fadd v2.2d, v14.2d, v2.2d
 	FMOVD F2, (R12)
-
 l6:
 	FMOVQ (R0), F2
 	FMOVQ 128(R0), F14
@@ -854,7 +783,6 @@ l6:
 	MOVD R9, R12
 	LSR $0x01, R12
 	CBZ R12, l8
-
 l10:
 	FMOVD (R11), F14
 	WORD $0x0e6179ce // fcvtl v14.2d, v14.2s
@@ -865,7 +793,6 @@ l10:
 	ADD $+8, R11
 	SUB $+1, R12
 	CBNZ R12, l10
-
 l8:
 	AND $+1, R9
 	CBZ R9, l9
@@ -875,7 +802,6 @@ l8:
 	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
 	WORD $0x2e21dc00 // fmul v0.2s, v0.2s, v1.2s
 	FMOVS F0, (R11)
-
 l9:
 	FMOVS F2, (R10)
 	MOVD ldg+24(FP), R9
@@ -886,7 +812,438 @@ l9:
 	ADD R9, R3
 	SUB $+1, R1
 	CBNZ R1, l1
+l0:
+	RET
 
+// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
+// y being the softmax of the row:
+//
+// 	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
+// 	grad = (y·Σ target - target)·scale
+//
+// func softCrossEntropyNEON(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
+TEXT ·softCrossEntropyNEON(SB), $768-80
+	MOVD $0x7fffffffffffffff, R0
+	VDUP R0, V3.D2
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD $0xc05b800000000000, R0
+	VDUP R0, V5.D2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V6.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V7.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V8.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V11.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V13.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V14.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V15.D2
+	MOVD $local-768(SP), R0
+	MOVD rows+0(FP), R1
+	MOVD cols+8(FP), R2
+	MOVD x+32(FP), R3
+	MOVD grad+16(FP), R6
+	MOVD target+48(FP), R7
+	MOVD loss+72(FP), R8
+	CBZ R1, l0
+l1:
+	// the greatest element; NaN is not greater
+	MOVD $0xff800000, R9
+	VDUP R9, V0.S2
+	MOVD R2, R9
+	MOVD R3, R10
+	MOVD R9, R11
+	LSR $0x01, R11
+	CBZ R11, l2
+l4:
+	FMOVD (R10), F1
+	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
+	VBSL V0.B8, V1.B8, V2.B8
+	VMOV V2.B16, V0.B16
+	ADD $+8, R10
+	SUB $+1, R11
+	CBNZ R11, l4
+l2:
+	AND $+1, R9
+	CBZ R9, l3
+	MOVD $0xff800000, R9
+	VDUP R9, V1.S2
+	VLD1 (R10), V1.S[0]
+	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
+	VBSL V0.B8, V1.B8, V2.B8
+	VMOV V2.B16, V0.B16
+l3:
+	VREV64 V0.S2, V2.S2
+	WORD $0x2ea2e401 // fcmgt v1.2s, v0.2s, v2.2s
+	VBSL V2.B8, V0.B8, V1.B8
+	VMOV V1.B16, V0.B16
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	// the exponentials, and the sums in the accumulators
+	VEOR V1.B16, V1.B16, V1.B16
+	FMOVQ F1, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F1, 32(R0)
+	FMOVQ F1, 48(R0)
+	FMOVQ F1, 64(R0)
+	FMOVQ F1, 80(R0)
+	FMOVQ F1, 96(R0)
+	FMOVQ F1, 112(R0)
+	FMOVQ F1, 128(R0)
+	FMOVQ F1, 144(R0)
+	FMOVQ F1, 160(R0)
+	FMOVQ F1, 176(R0)
+	FMOVQ F1, 192(R0)
+	FMOVQ F1, 208(R0)
+	FMOVQ F1, 224(R0)
+	FMOVQ F1, 240(R0)
+	FMOVQ F1, 256(R0)
+	FMOVQ F1, 272(R0)
+	FMOVQ F1, 288(R0)
+	FMOVQ F1, 304(R0)
+	FMOVQ F1, 320(R0)
+	FMOVQ F1, 336(R0)
+	FMOVQ F1, 352(R0)
+	FMOVQ F1, 368(R0)
+	FMOVQ F1, 384(R0)
+	FMOVQ F1, 400(R0)
+	FMOVQ F1, 416(R0)
+	FMOVQ F1, 432(R0)
+	FMOVQ F1, 448(R0)
+	FMOVQ F1, 464(R0)
+	FMOVQ F1, 480(R0)
+	FMOVQ F1, 496(R0)
+	FMOVQ F1, 512(R0)
+	FMOVQ F1, 528(R0)
+	FMOVQ F1, 544(R0)
+	FMOVQ F1, 560(R0)
+	FMOVQ F1, 576(R0)
+	FMOVQ F1, 592(R0)
+	FMOVQ F1, 608(R0)
+	FMOVQ F1, 624(R0)
+	FMOVQ F1, 640(R0)
+	FMOVQ F1, 656(R0)
+	FMOVQ F1, 672(R0)
+	FMOVQ F1, 688(R0)
+	FMOVQ F1, 704(R0)
+	FMOVQ F1, 720(R0)
+	FMOVQ F1, 736(R0)
+	FMOVQ F1, 752(R0)
+	MOVD R2, R9
+	MOVD R3, R10
+	MOVD R0, R11
+	MOVD $+0, R12
+	MOVD R6, R13
+	MOVD R7, R14
+	MOVD R9, R15
+	LSR $0x01, R15
+	CBZ R15, l5
+l7:
+	FMOVD (R10), F1
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x4ee0d421 // fsub v1.2d, v1.2d, v0.2d
+	FMOVD (R14), F2
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	VAND V3.B16, V2.B16, V16.B16
+	WORD $0x6ee4e610 // fcmgt v16.2d, v16.2d, v4.2d
+	WORD $0x6e61dc51 // fmul v17.2d, v2.2d, v1.2d
+	VAND V17.B16, V16.B16, V16.B16
+	FMOVQ 256(R11), F17
+	WORD $0x4e62d622 // fadd v2.2d, v17.2d, v2.2d
+	FMOVQ F2, 256(R11)
+	FMOVQ 512(R11), F2
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVQ F2, 512(R11)
+	WORD $0x6ee1e4a2 // fcmgt v2.2d, v5.2d, v1.2d
+	VBSL V1.B16, V5.B16, V2.B16
+	WORD $0x6e66dc41 // fmul v1.2d, v2.2d, v6.2d
+	WORD $0x4e67d421 // fadd v1.2d, v1.2d, v7.2d
+	WORD $0x4ee7d430 // fsub v16.2d, v1.2d, v7.2d
+	WORD $0x6e68de10 // fmul v16.2d, v16.2d, v8.2d
+	WORD $0x4ef0d442 // fsub v2.2d, v2.2d, v16.2d
+	WORD $0x6e62dc50 // fmul v16.2d, v2.2d, v2.2d
+	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
+	WORD $0x6e6adc52 // fmul v18.2d, v2.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e6cdc53 // fmul v19.2d, v2.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e6edc54 // fmul v20.2d, v2.2d, v14.2d
+	WORD $0x4e6fd694 // fadd v20.2d, v20.2d, v15.2d
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	WORD $0x4e72d442 // fadd v2.2d, v2.2d, v18.2d
+	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
+	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	WORD $0x4e62d522 // fadd v2.2d, v9.2d, v2.2d
+	VSHL $0x34, V1.D2, V1.D2
+	VADD V1.D2, V2.D2, V1.D2
+	WORD $0x0e616822 // fcvtn v2.2s, v1.2d
+	FMOVD F2, (R13)
+	FMOVQ (R11), F2
+	WORD $0x4e61d441 // fadd v1.2d, v2.2d, v1.2d
+	FMOVQ F1, (R11)
+	ADD $+8, R10
+	ADD $+16, R12
+	AND $+255, R12
+	MOVD R0, R11
+	ADD R12, R11
+	ADD $+8, R13
+	ADD $+8, R14
+	SUB $+1, R15
+	CBNZ R15, l7
+l5:
+	AND $+1, R9
+	CBZ R9, l6
+	FMOVS (R10), F1
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x4ee0d420 // fsub v0.2d, v1.2d, v0.2d
+	FMOVS (R14), F1
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	VAND V3.B16, V1.B16, V2.B16
+	WORD $0x6ee4e442 // fcmgt v2.2d, v2.2d, v4.2d
+	WORD $0x6e60dc30 // fmul v16.2d, v1.2d, v0.2d
+	VAND V16.B16, V2.B16, V2.B16
+	FMOVD 256(R11), F16
+	WORD $0x4e61d601 // fadd v1.2d, v16.2d, v1.2d
+	FMOVD F1, 256(R11)
+	FMOVD 512(R11), F1
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	FMOVD F1, 512(R11)
+	WORD $0x6ee0e4a1 // fcmgt v1.2d, v5.2d, v0.2d
+	VBSL V0.B16, V5.B16, V1.B16
+	WORD $0x6e66dc20 // fmul v0.2d, v1.2d, v6.2d
+	WORD $0x4e67d400 // fadd v0.2d, v0.2d, v7.2d
+	WORD $0x4ee7d402 // fsub v2.2d, v0.2d, v7.2d
+	WORD $0x6e68dc42 // fmul v2.2d, v2.2d, v8.2d
+	WORD $0x4ee2d421 // fsub v1.2d, v1.2d, v2.2d
+	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
+	WORD $0x6e62dc50 // fmul v16.2d, v2.2d, v2.2d
+	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
+	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e6edc33 // fmul v19.2d, v1.2d, v14.2d
+	WORD $0x4e6fd673 // fadd v19.2d, v19.2d, v15.2d
+	WORD $0x6e71dc51 // fmul v17.2d, v2.2d, v17.2d
+	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
+	WORD $0x6e73dc42 // fmul v2.2d, v2.2d, v19.2d
+	WORD $0x4e62d642 // fadd v2.2d, v18.2d, v2.2d
+	WORD $0x6e62de02 // fmul v2.2d, v16.2d, v2.2d
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	WORD $0x4e61d521 // fadd v1.2d, v9.2d, v1.2d
+	VSHL $0x34, V0.D2, V0.D2
+	VADD V0.D2, V1.D2, V0.D2
+	WORD $0x0e616801 // fcvtn v1.2s, v0.2d
+	FMOVS F1, (R13)
+	FMOVD (R11), F1
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVD F0, (R11)
+l6:
+	FMOVQ (R0), F0
+	FMOVQ 128(R0), F1
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVQ 16(R0), F1
+	FMOVQ 144(R0), F2
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	FMOVQ 32(R0), F2
+	FMOVQ 160(R0), F16
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVQ 48(R0), F16
+	FMOVQ 176(R0), F17
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 64(R0), F17
+	FMOVQ 192(R0), F18
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	FMOVQ 80(R0), F18
+	FMOVQ 208(R0), F19
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	FMOVQ 96(R0), F19
+	FMOVQ 224(R0), F20
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
+	FMOVQ 112(R0), F20
+	FMOVQ 240(R0), F21
+	WORD $0x4e75d694 // fadd v20.2d, v20.2d, v21.2d
+	WORD $0x4e71d400 // fadd v0.2d, v0.2d, v17.2d
+	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
+	WORD $0x4e73d442 // fadd v2.2d, v2.2d, v19.2d
+	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	WORD $0x6e60d400 // faddp v0.2d, v0.2d, v0.2d
+	MOVD $0x3fe6a09e667f3bcd, R9
+	VDUP R9, V1.D2
+	VSUB V1.D2, V0.D2, V1.D2
+	MOVD $0x4000000000000000, R9
+	VDUP R9, V2.D2
+	VADD V2.D2, V1.D2, V1.D2
+	VUSHR $0x34, V1.D2, V2.D2
+	MOVD $0x4330000000000000, R9
+	VDUP R9, V16.D2
+	VORR V16.B16, V2.B16, V2.B16
+	MOVD $0x4330000000000400, R9
+	VDUP R9, V16.D2
+	WORD $0x4ef0d442 // fsub v2.2d, v2.2d, v16.2d
+	MOVD $0xfffffffffffff, R9
+	VDUP R9, V16.D2
+	VAND V16.B16, V1.B16, V1.B16
+	MOVD $0x3fe6a09e667f3bcd, R9
+	VDUP R9, V16.D2
+	VADD V16.D2, V1.D2, V1.D2
+	WORD $0x4ee9d421 // fsub v1.2d, v1.2d, v9.2d
+	WORD $0x6e68dc42 // fmul v2.2d, v2.2d, v8.2d
+	MOVD $0x4000000000000000, R9
+	VDUP R9, V16.D2
+	WORD $0x4e70d430 // fadd v16.2d, v1.2d, v16.2d
+	WORD $0x6e70fc21 // fdiv v1.2d, v1.2d, v16.2d
+	WORD $0x6e61dc30 // fmul v16.2d, v1.2d, v1.2d
+	MOVD $0x3fd999a7a9ca3c14, R9
+	VDUP R9, V17.D2
+	WORD $0x6e71de11 // fmul v17.2d, v16.2d, v17.2d
+	MOVD $0x3fe555554fd93849, R9
+	VDUP R9, V18.D2
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	MOVD $0x3fce2f722346f853, R9
+	VDUP R9, V18.D2
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	MOVD $0x3fd2438d2dc7ee36, R9
+	VDUP R9, V19.D2
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	WORD $0x6e70de13 // fmul v19.2d, v16.2d, v16.2d
+	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD $0x4e61d432 // fadd v18.2d, v1.2d, v1.2d
+	WORD $0x6e70dc21 // fmul v1.2d, v1.2d, v16.2d
+	WORD $0x6e71dc21 // fmul v1.2d, v1.2d, v17.2d
+	WORD $0x4e61d641 // fadd v1.2d, v18.2d, v1.2d
+	WORD $0x4e61d441 // fadd v1.2d, v2.2d, v1.2d
+	WORD $0x4ee0d402 // fsub v2.2d, v0.2d, v0.2d
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	FMOVQ 256(R0), F2
+	FMOVQ 384(R0), F16
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVQ 272(R0), F16
+	FMOVQ 400(R0), F17
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 288(R0), F17
+	FMOVQ 416(R0), F18
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	FMOVQ 304(R0), F18
+	FMOVQ 432(R0), F19
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	FMOVQ 320(R0), F19
+	FMOVQ 448(R0), F20
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
+	FMOVQ 336(R0), F20
+	FMOVQ 464(R0), F21
+	WORD $0x4e75d694 // fadd v20.2d, v20.2d, v21.2d
+	FMOVQ 352(R0), F21
+	FMOVQ 480(R0), F22
+	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
+	FMOVQ 368(R0), F22
+	FMOVQ 496(R0), F23
+	WORD $0x4e77d6d6 // fadd v22.2d, v22.2d, v23.2d
+	WORD $0x4e73d442 // fadd v2.2d, v2.2d, v19.2d
+	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
+	WORD $0x4e75d631 // fadd v17.2d, v17.2d, v21.2d
+	WORD $0x4e76d652 // fadd v18.2d, v18.2d, v22.2d
+	WORD $0x4e71d442 // fadd v2.2d, v2.2d, v17.2d
+	WORD $0x4e72d610 // fadd v16.2d, v16.2d, v18.2d
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	WORD $0x6e62d442 // faddp v2.2d, v2.2d, v2.2d
+	WORD $0x6e61dc41 // fmul v1.2d, v2.2d, v1.2d
+	FMOVQ 512(R0), F16
+	FMOVQ 640(R0), F17
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	FMOVQ 528(R0), F17
+	FMOVQ 656(R0), F18
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	FMOVQ 544(R0), F18
+	FMOVQ 672(R0), F19
+	WORD $0x4e73d652 // fadd v18.2d, v18.2d, v19.2d
+	FMOVQ 560(R0), F19
+	FMOVQ 688(R0), F20
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
+	FMOVQ 576(R0), F20
+	FMOVQ 704(R0), F21
+	WORD $0x4e75d694 // fadd v20.2d, v20.2d, v21.2d
+	FMOVQ 592(R0), F21
+	FMOVQ 720(R0), F22
+	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
+	FMOVQ 608(R0), F22
+	FMOVQ 736(R0), F23
+	WORD $0x4e77d6d6 // fadd v22.2d, v22.2d, v23.2d
+	FMOVQ 624(R0), F23
+	FMOVQ 752(R0), F24
+	WORD $0x4e78d6f7 // fadd v23.2d, v23.2d, v24.2d
+	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
+	WORD $0x4e75d631 // fadd v17.2d, v17.2d, v21.2d
+	WORD $0x4e76d652 // fadd v18.2d, v18.2d, v22.2d
+	WORD $0x4e77d673 // fadd v19.2d, v19.2d, v23.2d
+	WORD $0x4e72d610 // fadd v16.2d, v16.2d, v18.2d
+	WORD $0x4e73d631 // fadd v17.2d, v17.2d, v19.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e70d610 // faddp v16.2d, v16.2d, v16.2d
+	WORD $0x4ef0d421 // fsub v1.2d, v1.2d, v16.2d
+	FMOVD F1, (R8)
+	ADD $+8, R8
+	// the exponentials times the inverse of the sum
+	WORD $0x6e60fd20 // fdiv v0.2d, v9.2d, v0.2d
+	MOVWU scale+64(FP), R9
+	VDUP R9, V1.S2
+	WORD $0x6e60dc40 // fmul v0.2d, v2.2d, v0.2d
+	MOVD R7, R10
+	MOVD R2, R9
+	MOVD R6, R11
+	MOVD R9, R12
+	LSR $0x01, R12
+	CBZ R12, l8
+l10:
+	FMOVD (R11), F2
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e60dc42 // fmul v2.2d, v2.2d, v0.2d
+	WORD $0x0e616842 // fcvtn v2.2s, v2.2d
+	FMOVD (R10), F16
+	WORD $0x0eb0d442 // fsub v2.2s, v2.2s, v16.2s
+	WORD $0x2e21dc42 // fmul v2.2s, v2.2s, v1.2s
+	FMOVD F2, (R11)
+	ADD $+8, R11
+	ADD $+8, R10
+	SUB $+1, R12
+	CBNZ R12, l10
+l8:
+	AND $+1, R9
+	CBZ R9, l9
+	FMOVS (R11), F2
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x6e60dc40 // fmul v0.2d, v2.2d, v0.2d
+	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
+	FMOVS (R10), F2
+	WORD $0x0ea2d400 // fsub v0.2s, v0.2s, v2.2s
+	WORD $0x2e21dc00 // fmul v0.2s, v0.2s, v1.2s
+	FMOVS F0, (R11)
+l9:
+	MOVD ldg+24(FP), R9
+	LSL $0x02, R9
+	ADD R9, R6
+	MOVD ldt+56(FP), R9
+	LSL $0x02, R9
+	ADD R9, R7
+	MOVD ldx+40(FP), R9
+	LSL $0x02, R9
+	ADD R9, R3
+	SUB $+1, R1
+	CBNZ R1, l1
 l0:
 	RET
 
@@ -901,10 +1258,8 @@ TEXT ·softmaxGradNEON(SB), $256-64
 	MOVD y+48(FP), R2
 	MOVD rows+0(FP), R3
 	CBZ R3, l0
-
 l1:
 	MOVD $+0, R8
-
 l2:
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -917,7 +1272,6 @@ l2:
 	MOVD cols+8(FP), R9
 	LSR $0x05, R9
 	CBZ R9, l3
-
 l4:
 	FMOVD (R6), F4
 	FMOVD (R7), F5
@@ -947,7 +1301,6 @@ l4:
 	ADD $+128, R7
 	SUB $+1, R9
 	CBNZ R9, l4
-
 l3:
 	MOVD $local-256(SP), R9
 	ADD R8, R9
@@ -967,7 +1320,6 @@ l3:
 	MOVD R8, R10
 	LSR $0x01, R10
 	CBZ R10, l5
-
 l7:
 	FMOVQ (R9), F0
 	FMOVD (R6), F1
@@ -982,7 +1334,6 @@ l7:
 	ADD $+8, R7
 	SUB $+1, R10
 	CBNZ R10, l7
-
 l5:
 	AND $+1, R8
 	CBZ R8, l6
@@ -994,7 +1345,6 @@ l5:
 	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
 	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVD F0, (R9)
-
 l6:
 	MOVD $local-256(SP), R6
 	FMOVQ (R6), F0
@@ -1037,7 +1387,6 @@ l6:
 	MOVD R9, R10
 	LSR $0x01, R10
 	CBZ R10, l8
-
 l10:
 	FMOVD (R8), F1
 	FMOVD (R7), F2
@@ -1049,7 +1398,6 @@ l10:
 	ADD $+8, R8
 	SUB $+1, R10
 	CBNZ R10, l10
-
 l8:
 	AND $+1, R9
 	CBZ R9, l9
@@ -1058,7 +1406,6 @@ l8:
 	WORD $0x0ea0d440 // fsub v0.2s, v2.2s, v0.2s
 	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
 	FMOVS F0, (R6)
-
 l9:
 	MOVD ldd+24(FP), R6
 	LSL $0x02, R6
@@ -1071,7 +1418,6 @@ l9:
 	ADD R6, R2
 	SUB $+1, R3
 	CBNZ R3, l1
-
 l0:
 	RET
 
@@ -1088,14 +1434,13 @@ TEXT ·squaredErrorNEON(SB), $128-32
 	MOVD R0, R8
 	LSR $0x01, R8
 	CBZ R8, l0
-
 l2:
 	FMOVD (R1), F0
 	FMOVD (R2), F1
 	WORD $0x0ea1d400 // fsub v0.2s, v0.2s, v1.2s
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVQ (R6), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVQ (R6), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVQ F0, (R6)
 	ADD $+8, R1
@@ -1106,7 +1451,6 @@ l2:
 	ADD R7, R6
 	SUB $+1, R8
 	CBNZ R8, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
@@ -1114,11 +1458,10 @@ l0:
 	FMOVS (R2), F1
 	WORD $0x0ea1d400 // fsub v0.2s, v0.2s, v1.2s
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVD (R6), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVD (R6), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVD F0, (R6)
-
 l1:
 	RET
 
@@ -1138,16 +1481,80 @@ TEXT ·squaredErrorGradNEON(SB), $128-48
 	MOVD R0, R9
 	LSR $0x01, R9
 	CBZ R9, l0
-
 l2:
 	FMOVD (R1), F1
 	FMOVD (R2), F2
 	WORD $0x0ea2d421 // fsub v1.2s, v1.2s, v2.2s
-	WORD $0x2e20dc22 // fmul v2.2s, v1.2s, v0.2s
+	WORD $0x0e617822 // fcvtl v2.2d, v1.2s
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x2e20dc21 // fmul v1.2s, v1.2s, v0.2s
+	FMOVD F1, (R8)
+	FMOVQ (R6), F1
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	FMOVQ F1, (R6)
+	ADD $+8, R1
+	ADD $+8, R2
+	ADD $+16, R7
+	AND $+255, R7
+	MOVD R3, R6
+	ADD R7, R6
+	ADD $+8, R8
+	SUB $+1, R9
+	CBNZ R9, l2
+l0:
+	AND $+1, R0
+	CBZ R0, l1
+	FMOVS (R1), F1
+	FMOVS (R2), F2
+	WORD $0x0ea2d421 // fsub v1.2s, v1.2s, v2.2s
+	WORD $0x0e617822 // fcvtl v2.2d, v1.2s
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
+	FMOVS F0, (R8)
+	FMOVD (R6), F0
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	FMOVD F0, (R6)
+l1:
+	RET
+
+// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
+// grad = sign(d)·scale.
+//
+// func absoluteErrorNEON(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
+TEXT ·absoluteErrorNEON(SB), $128-48
+	MOVD $0x3f800000, R0
+	VDUP R0, V3.S2
+	MOVD $0x80000000, R0
+	VDUP R0, V4.S2
+	MOVD $0x7fffffff, R0
+	VDUP R0, V5.S2
+	VEOR V6.B16, V6.B16, V6.B16
+	MOVD n+0(FP), R0
+	MOVD y+16(FP), R1
+	MOVD target+24(FP), R2
+	MOVD acc+40(FP), R3
+	MOVD R3, R6
+	MOVD $+0, R7
+	MOVD grad+8(FP), R8
+	MOVWU scale+32(FP), R9
+	VDUP R9, V0.S2
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l0
+l2:
+	FMOVD (R1), F1
+	FMOVD (R2), F2
+	WORD $0x0ea2d421 // fsub v1.2s, v1.2s, v2.2s
+	VAND V4.B8, V1.B8, V2.B8
+	VORR V2.B8, V3.B8, V2.B8
+	VAND V5.B8, V1.B8, V7.B8
+	WORD $0x2ea6e4e8 // fcmgt v8.2s, v7.2s, v6.2s
+	VMOV V8.B8, V8.B8
+	VBSL V1.B8, V2.B8, V8.B8
+	WORD $0x0e6178e1 // fcvtl v1.2d, v7.2s
+	WORD $0x2e20dd02 // fmul v2.2s, v8.2s, v0.2s
 	FMOVD F2, (R8)
-	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
 	FMOVQ (R6), F2
-	WORD $0x6e61dc21 // fmul v1.2d, v1.2d, v1.2d
 	WORD $0x4e61d441 // fadd v1.2d, v2.2d, v1.2d
 	FMOVQ F1, (R6)
 	ADD $+8, R1
@@ -1159,21 +1566,327 @@ l2:
 	ADD $+8, R8
 	SUB $+1, R9
 	CBNZ R9, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
 	FMOVS (R1), F1
 	FMOVS (R2), F2
 	WORD $0x0ea2d421 // fsub v1.2s, v1.2s, v2.2s
-	WORD $0x2e20dc20 // fmul v0.2s, v1.2s, v0.2s
+	VAND V4.B8, V1.B8, V2.B8
+	VORR V2.B8, V3.B8, V2.B8
+	VAND V5.B8, V1.B8, V3.B8
+	WORD $0x2ea6e464 // fcmgt v4.2s, v3.2s, v6.2s
+	VMOV V4.B8, V4.B8
+	VBSL V1.B8, V2.B8, V4.B8
+	WORD $0x0e617861 // fcvtl v1.2d, v3.2s
+	WORD $0x2e20dc80 // fmul v0.2s, v4.2s, v0.2s
 	FMOVS F0, (R8)
-	WORD $0x0e617820 // fcvtl v0.2d, v1.2s
-	FMOVD (R6), F1
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
-	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVD (R6), F0
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
 	FMOVD F0, (R6)
+l1:
+	RET
 
+// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
+// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
+//
+// func huberErrorNEON(n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64)
+TEXT ·huberErrorNEON(SB), $128-48
+	MOVD $0x7fffffff, R0
+	VDUP R0, V5.S2
+	MOVD $0x3fe0000000000000, R0
+	VDUP R0, V6.D2
+	MOVWU delta+32(FP), R0
+	VDUP R0, V0.S2
+	MOVD $0x80000000, R0
+	VDUP R0, V1.S2
+	VEOR V1.B8, V0.B8, V1.B8
+	MOVD n+0(FP), R0
+	MOVD y+16(FP), R1
+	MOVD target+24(FP), R2
+	MOVD acc+40(FP), R3
+	MOVD R3, R6
+	MOVD $+0, R7
+	MOVD grad+8(FP), R8
+	MOVWU scale+36(FP), R9
+	VDUP R9, V2.S2
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l0
+l2:
+	FMOVD (R1), F3
+	FMOVD (R2), F4
+	WORD $0x0ea4d463 // fsub v3.2s, v3.2s, v4.2s
+	WORD $0x2ea0e464 // fcmgt v4.2s, v3.2s, v0.2s
+	VBSL V3.B8, V0.B8, V4.B8
+	WORD $0x2ea4e427 // fcmgt v7.2s, v1.2s, v4.2s
+	VBSL V4.B8, V1.B8, V7.B8
+	VAND V5.B8, V7.B8, V4.B8
+	WORD $0x0e617884 // fcvtl v4.2d, v4.2s
+	VAND V5.B8, V3.B8, V3.B8
+	WORD $0x0e617863 // fcvtl v3.2d, v3.2s
+	WORD $0x6e64dcc8 // fmul v8.2d, v6.2d, v4.2d
+	WORD $0x4ee8d463 // fsub v3.2d, v3.2d, v8.2d
+	WORD $0x6e63dc83 // fmul v3.2d, v4.2d, v3.2d
+	WORD $0x2e22dce4 // fmul v4.2s, v7.2s, v2.2s
+	FMOVD F4, (R8)
+	FMOVQ (R6), F4
+	WORD $0x4e63d483 // fadd v3.2d, v4.2d, v3.2d
+	FMOVQ F3, (R6)
+	ADD $+8, R1
+	ADD $+8, R2
+	ADD $+16, R7
+	AND $+255, R7
+	MOVD R3, R6
+	ADD R7, R6
+	ADD $+8, R8
+	SUB $+1, R9
+	CBNZ R9, l2
+l0:
+	AND $+1, R0
+	CBZ R0, l1
+	FMOVS (R1), F3
+	FMOVS (R2), F4
+	WORD $0x0ea4d463 // fsub v3.2s, v3.2s, v4.2s
+	WORD $0x2ea0e464 // fcmgt v4.2s, v3.2s, v0.2s
+	VBSL V3.B8, V0.B8, V4.B8
+	WORD $0x2ea4e420 // fcmgt v0.2s, v1.2s, v4.2s
+	VBSL V4.B8, V1.B8, V0.B8
+	VAND V5.B8, V0.B8, V1.B8
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	VAND V5.B8, V3.B8, V3.B8
+	WORD $0x0e617863 // fcvtl v3.2d, v3.2s
+	WORD $0x6e61dcc4 // fmul v4.2d, v6.2d, v1.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	WORD $0x6e63dc21 // fmul v1.2d, v1.2d, v3.2d
+	WORD $0x2e22dc00 // fmul v0.2s, v0.2s, v2.2s
+	FMOVS F0, (R8)
+	FMOVD (R6), F0
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVD F0, (R6)
+l1:
+	RET
+
+// LogisticError does, for each of n elements, with y the sigmoid of x,
+// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
+// grad = (y - target)·scale.
+//
+// func logisticErrorNEON(n int, grad *float32, x *float32, target *float32, scale float32, acc *float64)
+TEXT ·logisticErrorNEON(SB), $128-48
+	MOVD $0x4085e00000000000, R0
+	VDUP R0, V3.D2
+	MOVD $0x3ff0000000000000, R0
+	VDUP R0, V4.D2
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD $0x7fffffffffffffff, R0
+	VDUP R0, V6.D2
+	MOVD $0x3ff71547652b82fe, R0
+	VDUP R0, V7.D2
+	MOVD $0x4338000000000000, R0
+	VDUP R0, V8.D2
+	MOVD $0x3fe62e42fefa39ef, R0
+	VDUP R0, V9.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V10.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V11.D2
+	MOVD $0x3f8111270b2ef32a, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fa55548dc49937b, R0
+	VDUP R0, V13.D2
+	MOVD $0x3f29f08962453604, R0
+	VDUP R0, V14.D2
+	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V15.D2
+	MOVD $0x3fda827999fcef32, R0
+	VDUP R0, V16.D2
+	MOVD $0x3fe0000000000000, R0
+	VDUP R0, V17.D2
+	MOVD $0x4000000000000000, R0
+	VDUP R0, V18.D2
+	MOVD $0x3fd999a7a9ca3c14, R0
+	VDUP R0, V19.D2
+	MOVD $0x3fe555554fd93849, R0
+	VDUP R0, V20.D2
+	MOVD $0x3fce2f722346f853, R0
+	VDUP R0, V21.D2
+	MOVD $0x3fd2438d2dc7ee36, R0
+	VDUP R0, V22.D2
+	MOVD n+0(FP), R0
+	MOVD x+16(FP), R1
+	MOVD target+24(FP), R2
+	MOVD acc+40(FP), R3
+	MOVD R3, R6
+	MOVD $+0, R7
+	MOVD grad+8(FP), R8
+	MOVWU scale+32(FP), R9
+	VDUP R9, V0.S2
+	MOVD R0, R9
+	LSR $0x01, R9
+	CBZ R9, l0
+l2:
+	FMOVD (R1), F1
+	FMOVD (R2), F2
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	VAND V6.B16, V1.B16, V23.B16
+	VEOR V23.B16, V1.B16, V24.B16
+	WORD $0x6ee3e6f9 // fcmgt v25.2d, v23.2d, v3.2d
+	VBSL V23.B16, V3.B16, V25.B16
+	VORR V24.B16, V25.B16, V24.B16
+	WORD $0x4ef8d4b8 // fsub v24.2d, v5.2d, v24.2d
+	WORD $0x6e67df19 // fmul v25.2d, v24.2d, v7.2d
+	WORD $0x4e68d739 // fadd v25.2d, v25.2d, v8.2d
+	WORD $0x4ee8d73a // fsub v26.2d, v25.2d, v8.2d
+	WORD $0x6e69df5a // fmul v26.2d, v26.2d, v9.2d
+	WORD $0x4efad718 // fsub v24.2d, v24.2d, v26.2d
+	WORD $0x6e78df1a // fmul v26.2d, v24.2d, v24.2d
+	WORD $0x6e7adf5b // fmul v27.2d, v26.2d, v26.2d
+	WORD $0x6e6adf1c // fmul v28.2d, v24.2d, v10.2d
+	WORD $0x4e6bd79c // fadd v28.2d, v28.2d, v11.2d
+	WORD $0x6e6cdf1d // fmul v29.2d, v24.2d, v12.2d
+	WORD $0x4e6dd7bd // fadd v29.2d, v29.2d, v13.2d
+	WORD $0x6e6edf1e // fmul v30.2d, v24.2d, v14.2d
+	WORD $0x4e6fd7de // fadd v30.2d, v30.2d, v15.2d
+	WORD $0x6e7cdf5c // fmul v28.2d, v26.2d, v28.2d
+	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
+	WORD $0x6e7edf5a // fmul v26.2d, v26.2d, v30.2d
+	WORD $0x4e7ad7ba // fadd v26.2d, v29.2d, v26.2d
+	WORD $0x6e7adf7a // fmul v26.2d, v27.2d, v26.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e78d498 // fadd v24.2d, v4.2d, v24.2d
+	VSHL $0x34, V25.D2, V25.D2
+	VADD V25.D2, V24.D2, V24.D2
+	WORD $0x4e78d499 // fadd v25.2d, v4.2d, v24.2d
+	WORD $0x6e79fc99 // fdiv v25.2d, v4.2d, v25.2d
+	WORD $0x0e616b39 // fcvtn v25.2s, v25.2d
+	WORD $0x0ea2d739 // fsub v25.2s, v25.2s, v2.2s
+	WORD $0x6ee5e43a // fcmgt v26.2d, v1.2d, v5.2d
+	WORD $0x6e78fc9b // fdiv v27.2d, v4.2d, v24.2d
+	VMOV V26.B16, V28.B16
+	VBSL V27.B16, V24.B16, V28.B16
+	WORD $0x6ee3e6f7 // fcmgt v23.2d, v23.2d, v3.2d
+	VBSL V28.B16, V5.B16, V23.B16
+	VAND V4.B16, V26.B16, V24.B16
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4ee2d702 // fsub v2.2d, v24.2d, v2.2d
+	VAND V6.B16, V2.B16, V24.B16
+	WORD $0x6ee5e718 // fcmgt v24.2d, v24.2d, v5.2d
+	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	VBSL V2.B16, V1.B16, V24.B16
+	WORD $0x6ef0e6e1 // fcmgt v1.2d, v23.2d, v16.2d
+	WORD $0x4ee4d6e2 // fsub v2.2d, v23.2d, v4.2d
+	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
+	VMOV V1.B16, V26.B16
+	VBSL V23.B16, V2.B16, V26.B16
+	VAND V9.B16, V1.B16, V1.B16
+	WORD $0x4e72d742 // fadd v2.2d, v26.2d, v18.2d
+	WORD $0x6e62ff42 // fdiv v2.2d, v26.2d, v2.2d
+	WORD $0x6e62dc57 // fmul v23.2d, v2.2d, v2.2d
+	WORD $0x6e73defa // fmul v26.2d, v23.2d, v19.2d
+	WORD $0x4e74d75a // fadd v26.2d, v26.2d, v20.2d
+	WORD $0x6e75defb // fmul v27.2d, v23.2d, v21.2d
+	WORD $0x4e76d77b // fadd v27.2d, v27.2d, v22.2d
+	WORD $0x6e77defc // fmul v28.2d, v23.2d, v23.2d
+	WORD $0x6e7bdf9b // fmul v27.2d, v28.2d, v27.2d
+	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x4e62d45b // fadd v27.2d, v2.2d, v2.2d
+	WORD $0x6e77dc42 // fmul v2.2d, v2.2d, v23.2d
+	WORD $0x6e7adc42 // fmul v2.2d, v2.2d, v26.2d
+	WORD $0x4e62d762 // fadd v2.2d, v27.2d, v2.2d
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	WORD $0x4e61d701 // fadd v1.2d, v24.2d, v1.2d
+	WORD $0x2e20df22 // fmul v2.2s, v25.2s, v0.2s
+	FMOVD F2, (R8)
+	FMOVQ (R6), F2
+	WORD $0x4e61d441 // fadd v1.2d, v2.2d, v1.2d
+	FMOVQ F1, (R6)
+	ADD $+8, R1
+	ADD $+8, R2
+	ADD $+16, R7
+	AND $+255, R7
+	MOVD R3, R6
+	ADD R7, R6
+	ADD $+8, R8
+	SUB $+1, R9
+	CBNZ R9, l2
+l0:
+	AND $+1, R0
+	CBZ R0, l1
+	FMOVS (R1), F1
+	FMOVS (R2), F2
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	VAND V6.B16, V1.B16, V23.B16
+	VEOR V23.B16, V1.B16, V24.B16
+	WORD $0x6ee3e6f9 // fcmgt v25.2d, v23.2d, v3.2d
+	VBSL V23.B16, V3.B16, V25.B16
+	VORR V24.B16, V25.B16, V24.B16
+	WORD $0x4ef8d4b8 // fsub v24.2d, v5.2d, v24.2d
+	WORD $0x6e67df07 // fmul v7.2d, v24.2d, v7.2d
+	WORD $0x4e68d4e7 // fadd v7.2d, v7.2d, v8.2d
+	WORD $0x4ee8d4e8 // fsub v8.2d, v7.2d, v8.2d
+	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
+	WORD $0x4ee8d708 // fsub v8.2d, v24.2d, v8.2d
+	WORD $0x6e68dd18 // fmul v24.2d, v8.2d, v8.2d
+	WORD $0x6e78df19 // fmul v25.2d, v24.2d, v24.2d
+	WORD $0x6e6add0a // fmul v10.2d, v8.2d, v10.2d
+	WORD $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD $0x6e6cdd0b // fmul v11.2d, v8.2d, v12.2d
+	WORD $0x4e6dd56b // fadd v11.2d, v11.2d, v13.2d
+	WORD $0x6e6edd0c // fmul v12.2d, v8.2d, v14.2d
+	WORD $0x4e6fd58c // fadd v12.2d, v12.2d, v15.2d
+	WORD $0x6e6adf0a // fmul v10.2d, v24.2d, v10.2d
+	WORD $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
+	WORD $0x6e6cdf0a // fmul v10.2d, v24.2d, v12.2d
+	WORD $0x4e6ad56a // fadd v10.2d, v11.2d, v10.2d
+	WORD $0x6e6adf2a // fmul v10.2d, v25.2d, v10.2d
+	WORD $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
+	WORD $0x4e68d488 // fadd v8.2d, v4.2d, v8.2d
+	VSHL $0x34, V7.D2, V7.D2
+	VADD V7.D2, V8.D2, V7.D2
+	WORD $0x4e67d488 // fadd v8.2d, v4.2d, v7.2d
+	WORD $0x6e68fc88 // fdiv v8.2d, v4.2d, v8.2d
+	WORD $0x0e616908 // fcvtn v8.2s, v8.2d
+	WORD $0x0ea2d508 // fsub v8.2s, v8.2s, v2.2s
+	WORD $0x6ee5e42a // fcmgt v10.2d, v1.2d, v5.2d
+	WORD $0x6e67fc8b // fdiv v11.2d, v4.2d, v7.2d
+	VMOV V10.B16, V12.B16
+	VBSL V11.B16, V7.B16, V12.B16
+	WORD $0x6ee3e6e3 // fcmgt v3.2d, v23.2d, v3.2d
+	VBSL V12.B16, V5.B16, V3.B16
+	VAND V4.B16, V10.B16, V7.B16
+	WORD $0x0e617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4ee2d4e2 // fsub v2.2d, v7.2d, v2.2d
+	VAND V6.B16, V2.B16, V6.B16
+	WORD $0x6ee5e4c5 // fcmgt v5.2d, v6.2d, v5.2d
+	WORD $0x6e62dc21 // fmul v1.2d, v1.2d, v2.2d
+	VBSL V2.B16, V1.B16, V5.B16
+	WORD $0x6ef0e461 // fcmgt v1.2d, v3.2d, v16.2d
+	WORD $0x4ee4d462 // fsub v2.2d, v3.2d, v4.2d
+	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
+	VMOV V1.B16, V4.B16
+	VBSL V3.B16, V2.B16, V4.B16
+	VAND V9.B16, V1.B16, V1.B16
+	WORD $0x4e72d482 // fadd v2.2d, v4.2d, v18.2d
+	WORD $0x6e62fc82 // fdiv v2.2d, v4.2d, v2.2d
+	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
+	WORD $0x6e73dc64 // fmul v4.2d, v3.2d, v19.2d
+	WORD $0x4e74d484 // fadd v4.2d, v4.2d, v20.2d
+	WORD $0x6e75dc66 // fmul v6.2d, v3.2d, v21.2d
+	WORD $0x4e76d4c6 // fadd v6.2d, v6.2d, v22.2d
+	WORD $0x6e63dc67 // fmul v7.2d, v3.2d, v3.2d
+	WORD $0x6e66dce6 // fmul v6.2d, v7.2d, v6.2d
+	WORD $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD $0x4e62d446 // fadd v6.2d, v2.2d, v2.2d
+	WORD $0x6e63dc42 // fmul v2.2d, v2.2d, v3.2d
+	WORD $0x6e64dc42 // fmul v2.2d, v2.2d, v4.2d
+	WORD $0x4e62d4c2 // fadd v2.2d, v6.2d, v2.2d
+	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	WORD $0x4e61d4a1 // fadd v1.2d, v5.2d, v1.2d
+	WORD $0x2e20dd00 // fmul v0.2s, v8.2s, v0.2s
+	FMOVS F0, (R8)
+	FMOVD (R6), F0
+	WORD $0x4e61d400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVD F0, (R6)
 l1:
 	RET
 
@@ -1203,7 +1916,6 @@ TEXT ·sumSquaresNEON(SB), $128-24
 	FMOVQ 208(R2), F13
 	FMOVQ 224(R2), F14
 	FMOVQ 240(R2), F15
-
 l1:
 	FMOVD (R1), F16
 	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
@@ -1288,7 +2000,6 @@ l1:
 	FMOVQ F13, 208(R2)
 	FMOVQ F14, 224(R2)
 	FMOVQ F15, 240(R2)
-
 l0:
 	AND $+31, R0
 	MOVD R2, R3
@@ -1296,12 +2007,11 @@ l0:
 	MOVD R0, R7
 	LSR $0x01, R7
 	CBZ R7, l2
-
 l4:
 	FMOVD (R1), F0
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVQ (R3), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVQ (R3), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVQ F0, (R3)
 	ADD $+8, R1
@@ -1311,17 +2021,160 @@ l4:
 	ADD R6, R3
 	SUB $+1, R7
 	CBNZ R7, l4
-
 l2:
 	AND $+1, R0
 	CBZ R0, l3
 	FMOVS (R1), F0
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVD (R3), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVD (R3), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVD F0, (R3)
+l3:
+	RET
 
+// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
+//
+// func sumAbsNEON(n int, x *float32, acc *float64)
+TEXT ·sumAbsNEON(SB), $128-24
+	MOVD $0x7fffffff, R0
+	VDUP R0, V17.S2
+	MOVD n+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD acc+16(FP), R2
+	MOVD R0, R3
+	LSR $0x05, R3
+	CBZ R3, l0
+	FMOVQ (R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	FMOVQ 64(R2), F4
+	FMOVQ 80(R2), F5
+	FMOVQ 96(R2), F6
+	FMOVQ 112(R2), F7
+	FMOVQ 128(R2), F8
+	FMOVQ 144(R2), F9
+	FMOVQ 160(R2), F10
+	FMOVQ 176(R2), F11
+	FMOVQ 192(R2), F12
+	FMOVQ 208(R2), F13
+	FMOVQ 224(R2), F14
+	FMOVQ 240(R2), F15
+l1:
+	FMOVD (R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
+	FMOVD 8(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	FMOVD 16(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	FMOVD 24(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
+	FMOVD 32(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d484 // fadd v4.2d, v4.2d, v16.2d
+	FMOVD 40(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d4a5 // fadd v5.2d, v5.2d, v16.2d
+	FMOVD 48(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d4c6 // fadd v6.2d, v6.2d, v16.2d
+	FMOVD 56(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d4e7 // fadd v7.2d, v7.2d, v16.2d
+	FMOVD 64(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	FMOVD 72(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d529 // fadd v9.2d, v9.2d, v16.2d
+	FMOVD 80(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d54a // fadd v10.2d, v10.2d, v16.2d
+	FMOVD 88(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d56b // fadd v11.2d, v11.2d, v16.2d
+	FMOVD 96(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d58c // fadd v12.2d, v12.2d, v16.2d
+	FMOVD 104(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d5ad // fadd v13.2d, v13.2d, v16.2d
+	FMOVD 112(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
+	FMOVD 120(R1), F16
+	VAND V17.B8, V16.B8, V16.B8
+	WORD $0x0e617a10 // fcvtl v16.2d, v16.2s
+	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+	ADD $+128, R1
+	SUB $+1, R3
+	CBNZ R3, l1
+	FMOVQ F0, (R2)
+	FMOVQ F1, 16(R2)
+	FMOVQ F2, 32(R2)
+	FMOVQ F3, 48(R2)
+	FMOVQ F4, 64(R2)
+	FMOVQ F5, 80(R2)
+	FMOVQ F6, 96(R2)
+	FMOVQ F7, 112(R2)
+	FMOVQ F8, 128(R2)
+	FMOVQ F9, 144(R2)
+	FMOVQ F10, 160(R2)
+	FMOVQ F11, 176(R2)
+	FMOVQ F12, 192(R2)
+	FMOVQ F13, 208(R2)
+	FMOVQ F14, 224(R2)
+	FMOVQ F15, 240(R2)
+l0:
+	AND $+31, R0
+	MOVD R2, R3
+	MOVD $+0, R6
+	MOVD R0, R7
+	LSR $0x01, R7
+	CBZ R7, l2
+l4:
+	FMOVD (R1), F0
+	VAND V17.B8, V0.B8, V0.B8
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	FMOVQ (R3), F1
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, (R3)
+	ADD $+8, R1
+	ADD $+16, R6
+	AND $+255, R6
+	MOVD R2, R3
+	ADD R6, R3
+	SUB $+1, R7
+	CBNZ R7, l4
+l2:
+	AND $+1, R0
+	CBZ R0, l3
+	FMOVS (R1), F0
+	VAND V17.B8, V0.B8, V0.B8
+	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
+	FMOVD (R3), F1
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVD F0, (R3)
 l3:
 	RET
 
@@ -1335,28 +2188,25 @@ TEXT ·addSquaresNEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x01, R3
 	CBZ R3, l0
-
 l2:
 	FMOVD (R1), F0
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVQ (R2), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVQ (R2), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVQ F0, (R2)
 	ADD $+8, R1
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+1, R0
 	CBZ R0, l1
 	FMOVS (R1), F0
 	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	FMOVD (R2), F1
 	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	FMOVD (R2), F1
 	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
 	FMOVD F0, (R2)
-
 l1:
 	RET

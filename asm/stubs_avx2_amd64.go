@@ -4,779 +4,338 @@
 
 package asm
 
-// SGD does, for each of n elements of p, grad:
-//
-//	p = p - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func sgdAVX2(n int, p, grad *float32, lr, scale, clip, l1, l2, keep float32, options int)
 
-// Momentum does, for each of n elements of p, v, grad:
-//
-//	v = momentum·v - lr·grad
-//	p = p + v
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func momentumAVX2(n int, p, v, grad *float32, lr, momentum, scale, clip, l1, l2, keep float32, options int)
 
-// Nesterov does, for each of n elements of p, v, grad:
-//
-//	p = p + (momentum2·v - lookAhead·grad)
-//	v = momentum·v - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func nesterovAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-//	v = momentum·v - lr·grad
-//	p = p + (momentum2·v - lookAhead·grad)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func nesterovVelocityFirstAVX2(n int, p, v, grad *float32, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep float32, options int)
 
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-//	h = h + grad·grad
-//	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adaGradAVX2(n int, p, h, grad *float32, lr, eps, scale, clip, l1, l2, keep float32, options int)
 
-// RMSprop does, for each of n elements of p, h, grad:
-//
-//	h = rho·h + oneMinusRho·(grad·grad)
-//	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func rmSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
-// Adam does, for each of n elements of p, m, v, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = v + oneMinusBeta2·(grad·grad - v)
-//	p = p - (lr·m)/(√v + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adamAVX2(n int, p, m, v, grad *float32, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep float32, options int)
 
-// AdamW does, for each of n elements of p, m, v, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = beta2·v + (oneMinusBeta2·grad)·grad
-//	p = p - (stepSize·m)/(√v/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adamWAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
-// Lion does, for each of n elements of p, m, grad:
-//
-//	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
-//	m = beta2·m + oneMinusBeta2·grad
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func lionAVX2(n int, p, m, grad *float32, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep float32, options int)
 
-// HeavyBall does, for each of n elements of p, v, grad:
-//
-//	v = momentum·v + oneMinusDampening·grad
-//	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func heavyBallAVX2(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
 
-// HeavyBallNesterov does, for each of n elements of p, v, grad:
-//
-//	v = momentum·v + oneMinusDampening·grad
-//	p = p - lr·(grad + momentum·v)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func heavyBallNesterovAVX2(n int, p, v, grad *float32, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep float32, options int)
 
-// TorchRMSprop does, for each of n elements of p, h, grad:
-//
-//	h = rho·h + (oneMinusRho·grad)·grad
-//	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func torchRMSpropAVX2(n int, p, h, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
-// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
-//
-//	h = rho·h + (oneMinusRho·grad)·grad
-//	mean = mean + oneMinusRho·(grad - mean)
-//	p = p - (lr·grad)/(√(h - mean·mean) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func torchRMSpropCenteredAVX2(n int, p, h, mean, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
-// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
-//
-//	h = rho·h + (oneMinusRho·grad)·grad
-//	v = momentum·v + grad/(√h + eps)
-//	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func torchRMSpropMomentumAVX2(n int, p, h, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
 
-// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
-//
-//	h = rho·h + (oneMinusRho·grad)·grad
-//	mean = mean + oneMinusRho·(grad - mean)
-//	v = momentum·v + grad/(√(h - mean·mean) + eps)
-//	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func torchRMSpropCenteredMomentumAVX2(n int, p, h, mean, v, grad *float32, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep float32, options int)
 
-// Adadelta does, for each of n elements of p, h, d, grad:
-//
-//	h = rho·h + (oneMinusRho·grad)·grad
-//	u = (√(d + eps)/√(h + eps))·grad
-//	d = rho·d + (oneMinusRho·u)·u
-//	p = p - lr·u
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adadeltaAVX2(n int, p, h, d, grad *float32, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep float32, options int)
 
-// AMSGrad does, for each of n elements of p, m, v, top, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = beta2·v + (oneMinusBeta2·grad)·grad
-//	top = top if top > v, else v
-//	p = p - (stepSize·m)/(√top/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func amsGradAVX2(n int, p, m, v, top, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
-// Adamax does, for each of n elements of p, m, u, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
-//	p = p - (stepSize·m)/u
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adamaxAVX2(n int, p, m, u, grad *float32, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep float32, options int)
 
-// NAdam does, for each of n elements of p, m, v, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = beta2·v + (oneMinusBeta2·grad)·grad
-//	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func nAdamAVX2(n int, p, m, v, grad *float32, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep float32, options int)
 
-// RAdam does, for each of n elements of p, m, v, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = beta2·v + (oneMinusBeta2·grad)·grad
-//	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func rAdamAVX2(n int, p, m, v, grad *float32, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep float32, options int)
 
-// Rprop does, for each of n elements of p, prev, step, grad:
-//
-//	s = grad·prev
-//	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
-//	step = minStep if minStep > step; then maxStep if step > maxStep
-//	prev = 0 if 0 > s, else grad
-//	p = p - step·sign(prev)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func rpropAVX2(n int, p, prev, step, grad *float32, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep float32, options int)
 
-// ASGD does, for each of n elements of p, mean, grad:
-//
-//	p = p - lr·grad
-//	mean = oneMinusMu·mean + mu·p
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func asgdAVX2(n int, p, mean, grad *float32, lr, mu, oneMinusMu, scale, clip, l1, l2, keep float32, options int)
 
-// LAMB does, for each of n elements of p, m, v, dir, grad:
-//
-//	m = m + oneMinusBeta1·(grad - m)
-//	v = beta2·v + (oneMinusBeta2·grad)·grad
-//	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func lambAVX2(n int, p, m, v, dir, grad *float32, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2 float32, options int)
 
-// Muon does, for each of n elements of p, m, dir, grad:
-//
-//	m = m + oneMinusMomentum·(grad - m)
-//	dir = grad + momentum·(m - grad)
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func muonAVX2(n int, p, m, dir, grad *float32, momentum, oneMinusMomentum, scale, clip, l1, l2 float32, options int)
 
-// Adjust does, for each of n elements of p, dst, grad:
-//
-//	dst = grad
-//
-// after the options; see kernels.GradCoef.
-//
 //go:noescape
 func adjustAVX2(n int, p, dst, grad *float32, scale, clip, l1, l2 float32, options int)
 
-// Stream2 does, for each of n elements of p, grad:
-//
-//	p = p + grad
-//
 //go:noescape
 func stream2AVX2(n int, p, grad *float32)
 
-// Stream3 does, for each of n elements of p, m, grad:
-//
-//	p = p + grad
-//	m = m + grad
-//
 //go:noescape
 func stream3AVX2(n int, p, m, grad *float32)
 
-// Stream4 does, for each of n elements of p, m, v, grad:
-//
-//	p = p + grad
-//	m = m + grad
-//	v = v + grad
-//
 //go:noescape
 func stream4AVX2(n int, p, m, v, grad *float32)
 
-// Stream5 does, for each of n elements of p, m, v, top, grad:
-//
-//	p = p + grad
-//	m = m + grad
-//	v = v + grad
-//	top = top + grad
-//
 //go:noescape
 func stream5AVX2(n int, p, m, v, top, grad *float32)
 
-// Exp does, for each of n elements of dst, x:
-//
-//	dst = e^x
-//
 //go:noescape
 func expAVX2(n int, dst, x *float32)
 
-// Log does, for each of n elements of dst, x:
-//
-//	dst = ln x
-//
 //go:noescape
 func logAVX2(n int, dst, x *float32)
 
-// ReLU does, for each of n elements of dst, x:
-//
-//	dst = 0 where 0 > x, else x
-//
 //go:noescape
 func reLUAVX2(n int, dst, x *float32)
 
-// Sigmoid does, for each of n elements of dst, x:
-//
-//	dst = 1/(1 + e^-x)
-//
 //go:noescape
 func sigmoidAVX2(n int, dst, x *float32)
 
-// Tanh does, for each of n elements of dst, x:
-//
-//	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
-//
 //go:noescape
 func tanhAVX2(n int, dst, x *float32)
 
-// LeakyReLU does, for each of n elements of dst, x:
-//
-//	dst = slope·x where 0 > x, else x
-//
 //go:noescape
 func leakyReLUAVX2(n int, dst, x *float32, slope float32)
 
-// ELU does, for each of n elements of dst, x:
-//
-//	dst = x where x > 0, else alpha·(e^x - 1)
-//
 //go:noescape
 func eluAVX2(n int, dst, x *float32, alpha float32)
 
-// Softplus does, for each of n elements of dst, x:
-//
-//	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
-//
 //go:noescape
 func softplusAVX2(n int, dst, x *float32)
 
-// GELU does, for each of n elements of dst, x:
-//
-//	dst = x·Φ(x)
-//
 //go:noescape
 func geluAVX2(n int, dst, x *float32)
 
-// GELUTanh does, for each of n elements of dst, x:
-//
-//	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
-//
 //go:noescape
 func geluTanhAVX2(n int, dst, x *float32)
 
-// SiLU does, for each of n elements of dst, x:
-//
-//	dst = x/(1 + e^-x)
-//
 //go:noescape
 func siLUAVX2(n int, dst, x *float32)
 
-// DeriveReLU does, for each of n elements of dst, grad, y:
-//
-//	dst = grad where y > 0, else 0
-//
 //go:noescape
 func deriveReLUAVX2(n int, dst, grad, y *float32)
 
-// DeriveSigmoid does, for each of n elements of dst, grad, y:
-//
-//	dst = grad·(y·(1-y))
-//
 //go:noescape
 func deriveSigmoidAVX2(n int, dst, grad, y *float32)
 
-// DeriveTanh does, for each of n elements of dst, grad, y:
-//
-//	dst = grad·(1-y·y)
-//
 //go:noescape
 func deriveTanhAVX2(n int, dst, grad, y *float32)
 
-// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
-//
-//	dst = grad where y > 0, else slope·grad
-//
 //go:noescape
 func deriveLeakyReLUAVX2(n int, dst, grad, y *float32, slope float32)
 
-// DeriveELU does, for each of n elements of dst, grad, y:
-//
-//	dst = grad where y > 0, else grad·(y + alpha)
-//
 //go:noescape
 func deriveELUAVX2(n int, dst, grad, y *float32, alpha float32)
 
-// DeriveSoftplus does, for each of n elements of dst, grad, y:
-//
-//	dst = grad·(1 - e^-y)
-//
 //go:noescape
 func deriveSoftplusAVX2(n int, dst, grad, y *float32)
 
-// DeriveGELU does, for each of n elements of dst, grad, x:
-//
-//	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
-//
 //go:noescape
 func deriveGELUAVX2(n int, dst, grad, x *float32)
 
-// DeriveGELUTanh does, for each of n elements of dst, grad, x:
-//
-//	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
-//
 //go:noescape
 func deriveGELUTanhAVX2(n int, dst, grad, x *float32)
 
-// DeriveSiLU does, for each of n elements of dst, grad, x:
-//
-//	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
-//
 //go:noescape
 func deriveSiLUAVX2(n int, dst, grad, x *float32)
 
-// Lerp does, for each of n elements of dst, x:
-//
-//	dst = dst + w·(x - dst)
-//
 //go:noescape
 func lerpAVX2(n int, dst, x *float32, w float32)
 
-// Factored does, for each of n elements of dst, x, col:
-//
-//	dst = x/√(floor if floor > row·col, else row·col)
-//
+//go:noescape
+func scaleAVX2(n int, dst, x *float32, s float32)
+
 //go:noescape
 func factoredAVX2(n int, dst, x, col *float32, row, floor float32)
 
-// Softmax does, for each of rows rows of cols elements, strides in elements:
-//
-//	dst = e^(x - max x) / Σ e^(x - max x)
-//
 //go:noescape
 func softmaxAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int)
 
-// CrossEntropy does, for each of rows rows of cols elements, strides in elements:
-//
-//	loss = ln Σ e^(x - max x) - (x[label] - max x)
-//
 //go:noescape
 func crossEntropyAVX2(rows, cols int, x *float32, ldx int, label *int32, loss *float64)
 
-// CrossEntropyGrad is CrossEntropy and, with y the softmax of the row:
-//
-//	grad = (y - (1 at the label, else 0))·scale
-//
 //go:noescape
 func crossEntropyGradAVX2(rows, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 
-// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
-//
-//	dx = y·(dy - Σ dy·y)
-//
+//go:noescape
+func softCrossEntropyAVX2(rows, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
+
 //go:noescape
 func softmaxGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
 
-// SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
-//
 //go:noescape
 func squaredErrorAVX2(n int, y, target *float32, acc *float64)
 
-// SquaredErrorGrad is SquaredError and grad = d·scale.
-//
 //go:noescape
 func squaredErrorGradAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
 
-// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
-//
+//go:noescape
+func absoluteErrorAVX2(n int, grad, y, target *float32, scale float32, acc *float64)
+
+//go:noescape
+func huberErrorAVX2(n int, grad, y, target *float32, delta, scale float32, acc *float64)
+
+//go:noescape
+func logisticErrorAVX2(n int, grad, x, target *float32, scale float32, acc *float64)
+
 //go:noescape
 func sumSquaresAVX2(n int, x *float32, acc *float64)
 
-// AddSquares does, for each of n elements, sums = sums + x·x.
-//
+//go:noescape
+func sumAbsAVX2(n int, x *float32, acc *float64)
+
 //go:noescape
 func addSquaresAVX2(n int, sums *float64, x *float32)
 
-// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
-// elements:
-//
-//	sums = sums + x
-//
 //go:noescape
 func columnSumsAVX2(rows, cols int, sums *float64, x *float32, ldx int)
 
-// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
-// in elements:
-//
-//	sums = sums + (x - mean)·(x - mean)
-//
 //go:noescape
 func columnSquaresAVX2(rows, cols int, sums, mean *float64, x *float32, ldx int)
 
-// InverseRoot does, for each of n elements of dst, x:
-//
-//	dst = 1/√(x + eps)
-//
 //go:noescape
 func inverseRootAVX2(n int, dst, x *float32, eps float32)
 
-// Normalize does, for each of rows rows of cols elements, strides in elements:
-//
-//	dst = ((x - mean)·inverse)·gain + bias
-//
 //go:noescape
 func normalizeAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, mean, inverse, gain, bias *float32)
 
-// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-//	a = a + dy·((x - mean)·inverse)
-//	b = b + dy
-//
 //go:noescape
 func normalizeSumsAVX2(rows, cols int, a, b *float64, dy *float32, ldg int, x *float32, ldx int, mean, inverse *float32)
 
-// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
-//
-//	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
-//
 //go:noescape
 func normalizeGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean, inverse, gain, a, b *float32)
 
-// LayerNorm does, for each of rows rows of cols elements, strides in elements:
-//
-//	mean = (Σ x)/cols
-//	inverse = 1/√((Σ (x - mean)²)/cols + eps)
-//	dst = ((x - mean)·inverse)·gain + bias
-//
-// count is cols. mean and inverse may both be nil.
-//
 //go:noescape
 func layerNormAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, gain, bias, mean, inverse *float32, eps, count float32)
 
-// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
-// g = dy·gain and h = (x - mean)·inverse:
-//
-//	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
-//
-// count is cols.
-//
 //go:noescape
 func layerNormGradAVX2(rows, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean, inverse, gain *float32, count float32)
 
-// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-//	dgain = dgain + dy·((x - mean)·inverse)
-//	dbias = dbias + dy
-//
 //go:noescape
 func layerNormParamsAVX2(rows, cols int, dgain, dbias, dy *float32, ldg int, x *float32, ldx int, mean, inverse *float32)
 
-// Philox writes, for each of rows rows, groups groups of 32 words: word w of the
-// blocks of Philox4x32-10 for the key (key0, key1) and the counters
-//
-//	counter[i] + 8·group, row + the row's number, stream, step
-//
-// at place 8·w + i. No counter[i] + 8·groups may be more than 2³² + 7.
-//
 //go:noescape
 func philoxAVX2(rows, groups int, words, counter *uint32, key0, key1, row, stream, step int)
 
-// Dropout does, for each of rows rows of cols elements, strides in elements:
-//
-//	dst = x·scale where word/2 >= threshold, else 0
-//
 //go:noescape
 func dropoutAVX2(rows, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step, threshold int, scale float32)
 
-// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
-// many as a vector has lanes: element q of row p of dst is element p of row q of
-// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
-// the last row of src repeats it.
-//
 //go:noescape
 func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
-// CopyTrans is PackTrans, but the rows of dst are rows elements long.
-//
 //go:noescape
 func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
-// gemm12x1 is the micro-kernel for tiles of 12 rows and 1 vectors.
-//
 //go:noescape
 func gemm12x1AVX2(args *Gemm)
 
-// gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
-//
 //go:noescape
 func gemm11x1AVX2(args *Gemm)
 
-// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
-//
 //go:noescape
 func gemm10x1AVX2(args *Gemm)
 
-// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
-//
 //go:noescape
 func gemm9x1AVX2(args *Gemm)
 
-// gemm8x1 is the micro-kernel for tiles of 8 rows and 1 vectors.
-//
 //go:noescape
 func gemm8x1AVX2(args *Gemm)
 
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
 //go:noescape
 func gemm7x1AVX2(args *Gemm)
 
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
-//
 //go:noescape
 func gemm6x1AVX2(args *Gemm)
 
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
-//
 //go:noescape
 func gemm5x1AVX2(args *Gemm)
 
-// gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
-//
 //go:noescape
 func gemm4x1AVX2(args *Gemm)
 
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
 //go:noescape
 func gemm3x1AVX2(args *Gemm)
 
-// gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
-//
 //go:noescape
 func gemm2x1AVX2(args *Gemm)
 
-// gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
-//
 //go:noescape
 func gemm1x1AVX2(args *Gemm)
 
-// gemm6x2 is the micro-kernel for tiles of 6 rows and 2 vectors.
-//
 //go:noescape
 func gemm6x2AVX2(args *Gemm)
 
-// gemm5x2 is the micro-kernel for tiles of 5 rows and 2 vectors.
-//
 //go:noescape
 func gemm5x2AVX2(args *Gemm)
 
-// gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
-//
 //go:noescape
 func gemm4x2AVX2(args *Gemm)
 
-// gemm3x2 is the micro-kernel for tiles of 3 rows and 2 vectors.
-//
 //go:noescape
 func gemm3x2AVX2(args *Gemm)
 
-// gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
-//
 //go:noescape
 func gemm2x2AVX2(args *Gemm)
 
-// gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
-//
 //go:noescape
 func gemm1x2AVX2(args *Gemm)
 
-// gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
-//
 //go:noescape
 func gemm4x3AVX2(args *Gemm)
 
-// gemm3x3 is the micro-kernel for tiles of 3 rows and 3 vectors.
-//
 //go:noescape
 func gemm3x3AVX2(args *Gemm)
 
-// gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
-//
 //go:noescape
 func gemm2x3AVX2(args *Gemm)
 
-// gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
-//
 //go:noescape
 func gemm1x3AVX2(args *Gemm)
 
-// gemm8x1plus2 is the micro-kernel for tiles of 8 rows, a vector and 2 columns more.
-//
 //go:noescape
 func gemm8x1plus2AVX2(args *Gemm)
 
-// gemm4x1plus2 is the micro-kernel for tiles of 4 rows, a vector and 2 columns more.
-//
 //go:noescape
 func gemm4x1plus2AVX2(args *Gemm)
 
-// gemm2x1plus2 is the micro-kernel for tiles of 2 rows, a vector and 2 columns more.
-//
 //go:noescape
 func gemm2x1plus2AVX2(args *Gemm)
 
-// gemm1x1plus2 is the micro-kernel for tiles of 1 rows, a vector and 2 columns more.
-//
 //go:noescape
 func gemm1x1plus2AVX2(args *Gemm)
 
-// gemm8x1plus4 is the micro-kernel for tiles of 8 rows, a vector and 4 columns more.
-//
 //go:noescape
 func gemm8x1plus4AVX2(args *Gemm)
 
-// gemm4x1plus4 is the micro-kernel for tiles of 4 rows, a vector and 4 columns more.
-//
 //go:noescape
 func gemm4x1plus4AVX2(args *Gemm)
 
-// gemm2x1plus4 is the micro-kernel for tiles of 2 rows, a vector and 4 columns more.
-//
 //go:noescape
 func gemm2x1plus4AVX2(args *Gemm)
 
-// gemm1x1plus4 is the micro-kernel for tiles of 1 rows, a vector and 4 columns more.
-//
 //go:noescape
 func gemm1x1plus4AVX2(args *Gemm)
 
-// gemv8 does 8 steps of k for args.Cols columns of one row of C.
-//
 //go:noescape
 func gemv8AVX2(args *Gemm)
 
-// gemv4 does 4 steps of k for args.Cols columns of one row of C.
-//
 //go:noescape
 func gemv4AVX2(args *Gemm)
 
-// gemv2 does 2 steps of k for args.Cols columns of one row of C.
-//
 //go:noescape
 func gemv2AVX2(args *Gemm)
 
-// gemv1 does 1 steps of k for args.Cols columns of one row of C.
-//
 //go:noescape
 func gemv1AVX2(args *Gemm)

@@ -35,19 +35,16 @@ TEXT ·sgdNEON(SB), $128-56
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l2
-
 l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
 	CBZ R11, l4
 	FMOVQ F3, (R2)
-
 l4:
 	CBZ R6, l5
 	MOVWU scale+28(FP), R12
 	VDUP R12, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-
 l5:
 	CBZ R7, l6
 	MOVWU clip+32(FP), R12
@@ -57,7 +54,6 @@ l5:
 	VBSL V2.B16, V4.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-
 l6:
 	CBZ R8, l7
 	MOVWU l1+36(FP), R12
@@ -68,20 +64,17 @@ l6:
 	VAND V4.B16, V6.B16, V4.B16
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-
 l7:
 	CBZ R9, l8
 	MOVWU l2+40(FP), R12
 	VDUP R12, V4.S4
 	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
 	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-
 l8:
 	CBZ R10, l9
 	MOVWU keep+44(FP), R12
 	VDUP R12, V4.S4
 	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-
 l9:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
@@ -90,15 +83,12 @@ l9:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l10
-
 l11:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
@@ -109,53 +99,43 @@ l11:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
 	B part2
-
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F2
 	B part5
-
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
 	ADD $+8, R2, R3
 	VLD1 (R3), V2.S[2]
-
 part5:
 	CBZ R11, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F3, (R2)
 	B part8
-
 part9:
 	FMOVD F3, (R2)
 	TBZ $0x00, R0, part8
 	ADD $+8, R2, R2
 	VST1 V3.S[2], (R2)
-
 part8:
-
 l13:
 	CBZ R6, l14
 	MOVWU scale+28(FP), R2
 	VDUP R2, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-
 l14:
 	CBZ R7, l15
 	MOVWU clip+32(FP), R2
@@ -165,7 +145,6 @@ l14:
 	VBSL V2.B16, V4.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-
 l15:
 	CBZ R8, l16
 	MOVWU l1+36(FP), R2
@@ -176,35 +155,29 @@ l15:
 	VAND V4.B16, V3.B16, V3.B16
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-
 l16:
 	CBZ R9, l17
 	MOVWU l2+40(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-
 l17:
 	CBZ R10, l18
 	MOVWU keep+44(FP), R2
 	VDUP R2, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-
 l18:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
 	B part11
-
 part12:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part11
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part11:
-
 l12:
 	RET
 
@@ -243,19 +216,16 @@ TEXT ·momentumNEON(SB), $128-72
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	CBZ R12, l4
 	FMOVQ F4, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+40(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+44(FP), R13
@@ -265,7 +235,6 @@ l5:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+48(FP), R13
@@ -276,20 +245,17 @@ l6:
 	VAND V5.B16, V7.B16, V5.B16
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+52(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+56(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
-
 l9:
 	FMOVQ (R2), F5
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
@@ -303,15 +269,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
@@ -327,53 +290,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
-
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V2.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
 	B part5
-
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
 	B part8
-
 part9:
 	FMOVD F4, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V4.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+44(FP), R3
@@ -383,7 +336,6 @@ l14:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+48(FP), R3
@@ -394,31 +346,26 @@ l15:
 	VAND V5.B16, V4.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
 	B part11
-
 part12:
 	FMOVD (R2), F4
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V4.S[2]
-
 part11:
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
@@ -426,27 +373,22 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
-
 part15:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-
 part14:
 	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -489,19 +431,16 @@ TEXT ·nesterovNEON(SB), $128-80
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	CBZ R12, l4
 	FMOVQ F6, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+48(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+52(FP), R13
@@ -511,7 +450,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+56(FP), R13
@@ -522,20 +460,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+60(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+64(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
@@ -552,15 +487,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
@@ -579,53 +511,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
-
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
-
 part9:
 	FMOVD F6, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+52(FP), R3
@@ -635,7 +557,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+56(FP), R3
@@ -646,31 +567,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-
 part11:
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
@@ -679,13 +595,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R1)
 	B part14
-
 part15:
 	FMOVD F2, (R1)
 	TBZ $0x00, R0, part14
 	ADD $+8, R1, R1
 	VST1 V2.S[2], (R1)
-
 part14:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
@@ -693,15 +607,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
-
 part18:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -744,19 +655,16 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	CBZ R12, l4
 	FMOVQ F6, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+48(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+52(FP), R13
@@ -766,7 +674,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+56(FP), R13
@@ -777,20 +684,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+60(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+64(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
@@ -807,15 +711,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
@@ -834,53 +735,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
-
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
-
 part9:
 	FMOVD F6, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+52(FP), R3
@@ -890,7 +781,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+56(FP), R3
@@ -901,31 +791,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
@@ -933,13 +818,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
-
 part15:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-
 part14:
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
@@ -948,15 +831,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -995,19 +875,16 @@ TEXT ·adaGradNEON(SB), $128-72
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	CBZ R12, l4
 	FMOVQ F4, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+40(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+44(FP), R13
@@ -1017,7 +894,6 @@ l5:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+48(FP), R13
@@ -1028,20 +904,17 @@ l6:
 	VAND V5.B16, V7.B16, V5.B16
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+52(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+56(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
-
 l9:
 	FMOVQ (R2), F5
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
@@ -1058,15 +931,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
@@ -1085,53 +955,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
-
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V2.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
 	B part5
-
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R3)
 	B part8
-
 part9:
 	FMOVD F4, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V4.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+40(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+44(FP), R3
@@ -1141,7 +1001,6 @@ l14:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+48(FP), R3
@@ -1152,44 +1011,37 @@ l15:
 	VAND V5.B16, V4.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+52(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+56(FP), R3
 	VDUP R3, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F4
 	B part11
-
 part12:
 	FMOVD (R2), F4
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V4.S[2]
-
 part11:
 	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F4, (R2)
 	B part14
-
 part15:
 	FMOVD F4, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V4.S[2], (R2)
-
 part14:
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
@@ -1199,15 +1051,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -1250,19 +1099,16 @@ TEXT ·rmSpropNEON(SB), $128-80
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	CBZ R12, l4
 	FMOVQ F6, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+48(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+52(FP), R13
@@ -1272,7 +1118,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+56(FP), R13
@@ -1283,20 +1128,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+60(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+64(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
@@ -1315,15 +1157,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
@@ -1344,53 +1183,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
-
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
-
 part9:
 	FMOVD F6, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+52(FP), R3
@@ -1400,7 +1229,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+56(FP), R3
@@ -1411,31 +1239,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
@@ -1444,13 +1267,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
@@ -1460,15 +1281,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -1513,19 +1331,16 @@ TEXT ·adamNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	CBZ R13, l4
 	FMOVQ F6, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+56(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+60(FP), R14
@@ -1535,7 +1350,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+64(FP), R14
@@ -1546,20 +1360,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+68(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+72(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	FMOVQ (R3), F8
@@ -1584,15 +1395,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
@@ -1619,53 +1427,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
-
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
-
 part9:
 	FMOVD F6, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+60(FP), R6
@@ -1675,7 +1473,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+64(FP), R6
@@ -1686,42 +1483,35 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-
 part11:
 	TBNZ $0x01, R0, part15
 	FMOVS (R3), F7
 	B part14
-
 part15:
 	FMOVD (R3), F7
 	TBZ $0x00, R0, part14
 	ADD $+8, R3, R6
 	VLD1 (R6), V7.S[2]
-
 part14:
 	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
 	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
@@ -1733,24 +1523,20 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F1, (R2)
 	B part17
-
 part18:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
@@ -1760,15 +1546,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -1817,19 +1600,16 @@ TEXT ·adamWNEON(SB), $128-96
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
 	CBZ R13, l4
 	FMOVQ F8, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+64(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+68(FP), R14
@@ -1839,7 +1619,6 @@ l5:
 	VBSL V7.B16, V9.B16, V11.B16
 	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
 	VBSL V11.B16, V10.B16, V7.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+72(FP), R14
@@ -1850,20 +1629,17 @@ l6:
 	VAND V9.B16, V11.B16, V9.B16
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+76(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+80(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-
 l9:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
@@ -1889,15 +1665,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
@@ -1925,53 +1698,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
-
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V6.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F7
 	B part5
-
 part6:
 	FMOVD (R6), F7
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V7.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
 	B part8
-
 part9:
 	FMOVD F8, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V8.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+64(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+68(FP), R6
@@ -1981,7 +1744,6 @@ l14:
 	VBSL V7.B16, V9.B16, V11.B16
 	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
 	VBSL V11.B16, V10.B16, V7.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+72(FP), R6
@@ -1992,31 +1754,26 @@ l15:
 	VAND V9.B16, V8.B16, V8.B16
 	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+76(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+80(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
-
 part12:
 	FMOVD (R2), F8
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V8.S[2]
-
 part11:
 	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
@@ -2024,24 +1781,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F8
 	B part17
-
 part18:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V8.S[2]
-
 part17:
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
@@ -2050,13 +1803,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part20:
 	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
 	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
@@ -2067,15 +1818,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -2120,19 +1868,16 @@ TEXT ·lionNEON(SB), $128-80
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
 	CBZ R12, l4
 	FMOVQ F7, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+52(FP), R13
 	VDUP R13, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+56(FP), R13
@@ -2142,7 +1887,6 @@ l5:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+60(FP), R13
@@ -2153,20 +1897,17 @@ l6:
 	VAND V8.B16, V10.B16, V8.B16
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+64(FP), R13
 	VDUP R13, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+68(FP), R13
 	VDUP R13, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-
 l9:
 	FMOVQ (R2), F8
 	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
@@ -2188,15 +1929,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
@@ -2220,53 +1958,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
-
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V5.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F6
 	B part5
-
 part6:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V6.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R3)
 	B part8
-
 part9:
 	FMOVD F7, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V7.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+52(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+56(FP), R3
@@ -2276,7 +2004,6 @@ l14:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+60(FP), R3
@@ -2287,31 +2014,26 @@ l15:
 	VAND V8.B16, V10.B16, V8.B16
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+64(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+68(FP), R3
 	VDUP R3, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
-
 part12:
 	FMOVD (R2), F8
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V8.S[2]
-
 part11:
 	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
@@ -2325,13 +2047,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
 	B part14
-
 part15:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part14
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-
 part14:
 	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
 	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
@@ -2339,15 +2059,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
-
 part18:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -2388,19 +2105,16 @@ TEXT ·heavyBallNEON(SB), $128-72
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	CBZ R12, l4
 	FMOVQ F5, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+44(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+48(FP), R13
@@ -2410,7 +2124,6 @@ l5:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+52(FP), R13
@@ -2421,20 +2134,17 @@ l6:
 	VAND V6.B16, V8.B16, V6.B16
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+56(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+60(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-
 l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
@@ -2449,15 +2159,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
@@ -2474,53 +2181,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
-
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
-
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
-
 part9:
 	FMOVD F5, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+44(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+48(FP), R3
@@ -2530,7 +2227,6 @@ l14:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+52(FP), R3
@@ -2541,31 +2237,26 @@ l15:
 	VAND V6.B16, V5.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+56(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+60(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F5
 	B part11
-
 part12:
 	FMOVD (R2), F5
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V5.S[2]
-
 part11:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
@@ -2573,28 +2264,23 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -2635,19 +2321,16 @@ TEXT ·heavyBallNesterovNEON(SB), $128-72
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	CBZ R12, l4
 	FMOVQ F5, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+44(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+48(FP), R13
@@ -2657,7 +2340,6 @@ l5:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+52(FP), R13
@@ -2668,20 +2350,17 @@ l6:
 	VAND V6.B16, V8.B16, V6.B16
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+56(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+60(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-
 l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
@@ -2698,15 +2377,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
@@ -2725,53 +2401,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
-
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
-
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
-
 part9:
 	FMOVD F5, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+44(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+48(FP), R3
@@ -2781,7 +2447,6 @@ l14:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+52(FP), R3
@@ -2792,31 +2457,26 @@ l15:
 	VAND V6.B16, V5.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+56(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+60(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F5
 	B part11
-
 part12:
 	FMOVD (R2), F5
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V5.S[2]
-
 part11:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
@@ -2824,13 +2484,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R2)
 	B part14
-
 part15:
 	FMOVD F2, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V2.S[2], (R2)
-
 part14:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
@@ -2839,15 +2497,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -2890,19 +2545,16 @@ TEXT ·torchRMSpropNEON(SB), $128-80
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	CBZ R12, l4
 	FMOVQ F6, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+48(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+52(FP), R13
@@ -2912,7 +2564,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+56(FP), R13
@@ -2923,20 +2574,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+60(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+64(FP), R13
 	VDUP R13, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
@@ -2955,15 +2603,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
@@ -2984,53 +2629,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
 	B part5
-
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R3)
 	B part8
-
 part9:
 	FMOVD F6, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V6.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+48(FP), R3
 	VDUP R3, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+52(FP), R3
@@ -3040,7 +2675,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+56(FP), R3
@@ -3051,31 +2685,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+60(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+64(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R3
 	VLD1 (R3), V6.S[2]
-
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
@@ -3084,13 +2713,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
@@ -3100,15 +2727,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R1)
 	B part17
-
 part18:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part17
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -3153,19 +2777,16 @@ TEXT ·torchRMSpropCenteredNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	CBZ R13, l4
 	FMOVQ F6, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+56(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+60(FP), R14
@@ -3175,7 +2796,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+64(FP), R14
@@ -3186,20 +2806,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+68(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+72(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
@@ -3226,15 +2843,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
@@ -3263,53 +2877,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
-
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
-
 part9:
 	FMOVD F6, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+60(FP), R6
@@ -3319,7 +2923,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+64(FP), R6
@@ -3330,31 +2933,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-
 part11:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
@@ -3363,24 +2961,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F6
 	B part17
-
 part18:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V6.S[2]
-
 part17:
 	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
 	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
@@ -3388,13 +2982,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part20:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
@@ -3406,15 +2998,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -3461,19 +3050,16 @@ TEXT ·torchRMSpropMomentumNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
 	CBZ R13, l4
 	FMOVQ F7, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+60(FP), R14
 	VDUP R14, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+64(FP), R14
@@ -3483,7 +3069,6 @@ l5:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+68(FP), R14
@@ -3494,20 +3079,17 @@ l6:
 	VAND V8.B16, V10.B16, V8.B16
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+72(FP), R14
 	VDUP R14, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+76(FP), R14
 	VDUP R14, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-
 l9:
 	FMOVQ (R2), F8
 	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
@@ -3531,15 +3113,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
@@ -3565,53 +3144,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
-
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V5.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F6
 	B part5
-
 part6:
 	FMOVD (R6), F6
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V6.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R6)
 	B part8
-
 part9:
 	FMOVD F7, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V7.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+60(FP), R6
 	VDUP R6, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+64(FP), R6
@@ -3621,7 +3190,6 @@ l14:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+68(FP), R6
@@ -3632,31 +3200,26 @@ l15:
 	VAND V8.B16, V7.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+72(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+76(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
-
 part12:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V7.S[2]
-
 part11:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
@@ -3665,24 +3228,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F2
 	B part17
-
 part18:
 	FMOVD (R3), F2
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V2.S[2]
-
 part17:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
@@ -3692,28 +3251,23 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R3)
 	B part20
-
 part21:
 	FMOVD F1, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V1.S[2], (R2)
-
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -3762,19 +3316,16 @@ TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l2
-
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
 	CBZ R14, l4
 	FMOVQ F7, (R7)
-
 l4:
 	CBZ R9, l5
 	MOVWU scale+68(FP), R15
 	VDUP R15, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l5:
 	CBZ R10, l6
 	MOVWU clip+72(FP), R15
@@ -3784,7 +3335,6 @@ l5:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l6:
 	CBZ R11, l7
 	MOVWU l1+76(FP), R15
@@ -3795,20 +3345,17 @@ l6:
 	VAND V8.B16, V10.B16, V8.B16
 	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l7:
 	CBZ R12, l8
 	MOVWU l2+80(FP), R15
 	VDUP R15, V8.S4
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
 	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-
 l8:
 	CBZ R13, l9
 	MOVWU keep+84(FP), R15
 	VDUP R15, V8.S4
 	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-
 l9:
 	FMOVQ (R2), F8
 	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
@@ -3840,15 +3387,12 @@ l9:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l10
-
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
@@ -3882,53 +3426,43 @@ l11:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
-
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R8
 	VLD1 (R8), V5.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F6
 	B part5
-
 part6:
 	FMOVD (R7), F6
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R8
 	VLD1 (R8), V6.S[2]
-
 part5:
 	CBZ R14, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F7, (R7)
 	B part8
-
 part9:
 	FMOVD F7, (R7)
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R7
 	VST1 V7.S[2], (R7)
-
 part8:
-
 l13:
 	CBZ R9, l14
 	MOVWU scale+68(FP), R7
 	VDUP R7, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l14:
 	CBZ R10, l15
 	MOVWU clip+72(FP), R7
@@ -3938,7 +3472,6 @@ l14:
 	VBSL V6.B16, V8.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-
 l15:
 	CBZ R11, l16
 	MOVWU l1+76(FP), R7
@@ -3949,31 +3482,26 @@ l15:
 	VAND V8.B16, V7.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-
 l16:
 	CBZ R12, l17
 	MOVWU l2+80(FP), R7
 	VDUP R7, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-
 l17:
 	CBZ R13, l18
 	MOVWU keep+84(FP), R7
 	VDUP R7, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
-
 part12:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R7
 	VLD1 (R7), V7.S[2]
-
 part11:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
@@ -3982,24 +3510,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F7
 	B part17
-
 part18:
 	FMOVD (R3), F7
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V7.S[2]
-
 part17:
 	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
@@ -4007,26 +3531,22 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part20:
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	TBNZ $0x01, R0, part24
 	FMOVS (R6), F2
 	B part23
-
 part24:
 	FMOVD (R6), F2
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R2
 	VLD1 (R2), V2.S[2]
-
 part23:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
@@ -4036,28 +3556,23 @@ part23:
 	TBNZ $0x01, R0, part27
 	FMOVS F1, (R6)
 	B part26
-
 part27:
 	FMOVD F1, (R6)
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R2
 	VST1 V1.S[2], (R2)
-
 part26:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	TBNZ $0x01, R0, part30
 	FMOVS F0, (R1)
 	B part29
-
 part30:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part29
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part29:
-
 l12:
 	RET
 
@@ -4103,19 +3618,16 @@ TEXT ·adadeltaNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	CBZ R13, l4
 	FMOVQ F6, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+56(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+60(FP), R14
@@ -4125,7 +3637,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+64(FP), R14
@@ -4136,20 +3647,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+68(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+72(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
@@ -4179,15 +3687,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
@@ -4219,53 +3724,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
-
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
-
 part9:
 	FMOVD F6, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+60(FP), R6
@@ -4275,7 +3770,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+64(FP), R6
@@ -4286,31 +3780,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-
 part11:
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
@@ -4319,24 +3808,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F6, (R2)
 	B part14
-
 part15:
 	FMOVD F6, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V6.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F7
 	B part17
-
 part18:
 	FMOVD (R3), F7
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V7.S[2]
-
 part17:
 	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
 	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
@@ -4347,13 +3832,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS (R3), F5
 	B part20
-
 part21:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VLD1 (R2), V5.S[2]
-
 part20:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
@@ -4362,28 +3845,23 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F1, (R3)
 	B part23
-
 part24:
 	FMOVD F1, (R3)
 	TBZ $0x00, R0, part23
 	ADD $+8, R3, R2
 	VST1 V1.S[2], (R2)
-
 part23:
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	TBNZ $0x01, R0, part27
 	FMOVS F0, (R1)
 	B part26
-
 part27:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part26
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part26:
-
 l12:
 	RET
 
@@ -4434,19 +3912,16 @@ TEXT ·amsGradNEON(SB), $128-104
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l2
-
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R7), F7
 	CBZ R14, l4
 	FMOVQ F8, (R7)
-
 l4:
 	CBZ R9, l5
 	MOVWU scale+72(FP), R15
 	VDUP R15, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l5:
 	CBZ R10, l6
 	MOVWU clip+76(FP), R15
@@ -4456,7 +3931,6 @@ l5:
 	VBSL V7.B16, V9.B16, V11.B16
 	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
 	VBSL V11.B16, V10.B16, V7.B16
-
 l6:
 	CBZ R11, l7
 	MOVWU l1+80(FP), R15
@@ -4467,20 +3941,17 @@ l6:
 	VAND V9.B16, V11.B16, V9.B16
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l7:
 	CBZ R12, l8
 	MOVWU l2+84(FP), R15
 	VDUP R15, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l8:
 	CBZ R13, l9
 	MOVWU keep+88(FP), R15
 	VDUP R15, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-
 l9:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
@@ -4511,15 +3982,12 @@ l9:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l10
-
 l11:
 	FMOVQ (R1), F6
 	FMOVQ (R7), F7
@@ -4552,53 +4020,43 @@ l11:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
-
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R8
 	VLD1 (R8), V6.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F7
 	B part5
-
 part6:
 	FMOVD (R7), F7
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R8
 	VLD1 (R8), V7.S[2]
-
 part5:
 	CBZ R14, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R7)
 	B part8
-
 part9:
 	FMOVD F8, (R7)
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R7
 	VST1 V8.S[2], (R7)
-
 part8:
-
 l13:
 	CBZ R9, l14
 	MOVWU scale+72(FP), R7
 	VDUP R7, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l14:
 	CBZ R10, l15
 	MOVWU clip+76(FP), R7
@@ -4608,7 +4066,6 @@ l14:
 	VBSL V7.B16, V9.B16, V11.B16
 	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
 	VBSL V11.B16, V10.B16, V7.B16
-
 l15:
 	CBZ R11, l16
 	MOVWU l1+80(FP), R7
@@ -4619,31 +4076,26 @@ l15:
 	VAND V9.B16, V8.B16, V8.B16
 	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-
 l16:
 	CBZ R12, l17
 	MOVWU l2+84(FP), R7
 	VDUP R7, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-
 l17:
 	CBZ R13, l18
 	MOVWU keep+88(FP), R7
 	VDUP R7, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F8
 	B part11
-
 part12:
 	FMOVD (R2), F8
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R7
 	VLD1 (R7), V8.S[2]
-
 part11:
 	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
@@ -4651,35 +4103,29 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R6), F8
 	B part17
-
 part18:
 	FMOVD (R6), F8
 	TBZ $0x00, R0, part17
 	ADD $+8, R6, R2
 	VLD1 (R2), V8.S[2]
-
 part17:
 	TBNZ $0x01, R0, part21
 	FMOVS (R3), F9
 	B part20
-
 part21:
 	FMOVD (R3), F9
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-
 part20:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
@@ -4688,26 +4134,22 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F2, (R3)
 	B part23
-
 part24:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part23
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part23:
 	WORD $0x6ea2e503 // fcmgt v3.4s, v8.4s, v2.4s
 	VBSL V2.B16, V8.B16, V3.B16
 	TBNZ $0x01, R0, part27
 	FMOVS F3, (R6)
 	B part26
-
 part27:
 	FMOVD F3, (R6)
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R2
 	VST1 V3.S[2], (R2)
-
 part26:
 	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
 	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
@@ -4718,15 +4160,12 @@ part26:
 	TBNZ $0x01, R0, part30
 	FMOVS F0, (R1)
 	B part29
-
 part30:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part29
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part29:
-
 l12:
 	RET
 
@@ -4773,19 +4212,16 @@ TEXT ·adamaxNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	CBZ R13, l4
 	FMOVQ F6, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+56(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+60(FP), R14
@@ -4795,7 +4231,6 @@ l5:
 	VBSL V5.B16, V7.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+64(FP), R14
@@ -4806,20 +4241,17 @@ l6:
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+68(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+72(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
@@ -4843,15 +4275,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
@@ -4877,53 +4306,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
-
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
-
 part9:
 	FMOVD F6, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+60(FP), R6
@@ -4933,7 +4352,6 @@ l14:
 	VBSL V5.B16, V7.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+64(FP), R6
@@ -4944,31 +4362,26 @@ l15:
 	VAND V7.B16, V6.B16, V6.B16
 	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+68(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+72(FP), R6
 	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F6
 	B part11
-
 part12:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V6.S[2]
-
 part11:
 	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
@@ -4976,26 +4389,22 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	VAND V8.B16, V5.B16, V5.B16
 	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F5
 	B part17
-
 part18:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V5.S[2]
-
 part17:
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
@@ -5003,13 +4412,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F5, (R3)
 	B part20
-
 part21:
 	FMOVD F5, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V5.S[2], (R2)
-
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e25fc00 // fdiv v0.4s, v0.4s, v5.4s
@@ -5017,15 +4424,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -5076,19 +4480,16 @@ TEXT ·nAdamNEON(SB), $128-96
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
 	CBZ R13, l4
 	FMOVQ F9, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+68(FP), R14
 	VDUP R14, V10.S4
 	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+72(FP), R14
@@ -5098,7 +4499,6 @@ l5:
 	VBSL V8.B16, V10.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+76(FP), R14
@@ -5109,20 +4509,17 @@ l6:
 	VAND V10.B16, V12.B16, V10.B16
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+80(FP), R14
 	VDUP R14, V10.S4
 	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+84(FP), R14
 	VDUP R14, V10.S4
 	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
-
 l9:
 	FMOVQ (R2), F10
 	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
@@ -5150,15 +4547,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
@@ -5188,53 +4582,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F7
 	B part2
-
 part3:
 	FMOVD (R1), F7
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V7.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F8
 	B part5
-
 part6:
 	FMOVD (R6), F8
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V8.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F9, (R6)
 	B part8
-
 part9:
 	FMOVD F9, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V9.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+68(FP), R6
 	VDUP R6, V10.S4
 	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+72(FP), R6
@@ -5244,7 +4628,6 @@ l14:
 	VBSL V8.B16, V10.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+76(FP), R6
@@ -5255,31 +4638,26 @@ l15:
 	VAND V10.B16, V9.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+80(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+84(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
-
 part12:
 	FMOVD (R2), F9
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V9.S[2]
-
 part11:
 	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
 	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
@@ -5287,24 +4665,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R2)
 	B part14
-
 part15:
 	FMOVD F2, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V2.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
-
 part18:
 	FMOVD (R3), F9
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-
 part17:
 	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
 	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
@@ -5313,13 +4687,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F3, (R3)
 	B part20
-
 part21:
 	FMOVD F3, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V3.S[2], (R2)
-
 part20:
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
@@ -5332,15 +4704,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -5391,19 +4760,16 @@ TEXT ·rAdamNEON(SB), $128-96
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
 	CBZ R13, l4
 	FMOVQ F8, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+64(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+68(FP), R14
@@ -5413,7 +4779,6 @@ l5:
 	VBSL V7.B16, V9.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+72(FP), R14
@@ -5424,20 +4789,17 @@ l6:
 	VAND V9.B16, V12.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+76(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+80(FP), R14
 	VDUP R14, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-
 l9:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
@@ -5464,15 +4826,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
@@ -5501,53 +4860,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
-
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V6.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F7
 	B part5
-
 part6:
 	FMOVD (R6), F7
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V7.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F8, (R6)
 	B part8
-
 part9:
 	FMOVD F8, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V8.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+64(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+68(FP), R6
@@ -5557,7 +4906,6 @@ l14:
 	VBSL V7.B16, V9.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+72(FP), R6
@@ -5568,31 +4916,26 @@ l15:
 	VAND V9.B16, V12.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+76(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
 	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+80(FP), R6
 	VDUP R6, V9.S4
 	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
-
 part12:
 	FMOVD (R2), F9
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V9.S[2]
-
 part11:
 	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
@@ -5600,24 +4943,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
-
 part18:
 	FMOVD (R3), F9
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VLD1 (R2), V9.S[2]
-
 part17:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
@@ -5626,13 +4965,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-
 part20:
 	WORD $0x6ea8e4a3 // fcmgt v3.4s, v5.4s, v8.4s
 	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
@@ -5644,15 +4981,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -5699,19 +5033,16 @@ TEXT ·rpropNEON(SB), $128-88
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	CBZ R13, l4
 	FMOVQ F6, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+56(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+60(FP), R14
@@ -5721,7 +5052,6 @@ l5:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+64(FP), R14
@@ -5732,20 +5062,17 @@ l6:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+68(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l8:
 	CBZ R12, l9
 	MOVWU keep+72(FP), R14
 	VDUP R14, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
@@ -5778,15 +5105,12 @@ l9:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l10
-
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
@@ -5821,53 +5145,43 @@ l11:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
-
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
 	VLD1 (R7), V4.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
 	B part5
-
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
-
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F6, (R6)
 	B part8
-
 part9:
 	FMOVD F6, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
 	VST1 V6.S[2], (R6)
-
 part8:
-
 l13:
 	CBZ R8, l14
 	MOVWU scale+56(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-
 l14:
 	CBZ R9, l15
 	MOVWU clip+60(FP), R6
@@ -5877,7 +5191,6 @@ l14:
 	VBSL V5.B16, V7.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-
 l15:
 	CBZ R10, l16
 	MOVWU l1+64(FP), R6
@@ -5888,43 +5201,36 @@ l15:
 	VAND V7.B16, V9.B16, V7.B16
 	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l16:
 	CBZ R11, l17
 	MOVWU l2+68(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
 	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-
 l17:
 	CBZ R12, l18
 	MOVWU keep+72(FP), R6
 	VDUP R6, V7.S4
 	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-
 l18:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F7
 	B part11
-
 part12:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
 	VLD1 (R6), V7.S[2]
-
 part11:
 	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
 	TBNZ $0x01, R0, part15
 	FMOVS (R3), F8
 	B part14
-
 part15:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part14
 	ADD $+8, R3, R6
 	VLD1 (R6), V8.S[2]
-
 part14:
 	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
 	WORD $0x6e20dd00 // fmul v0.4s, v8.4s, v0.4s
@@ -5940,26 +5246,22 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R3)
 	B part17
-
 part18:
 	FMOVD F0, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R3
 	VST1 V0.S[2], (R3)
-
 part17:
 	VMOV V9.B16, V1.B16
 	VBSL V5.B16, V6.B16, V1.B16
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R2)
 	B part20
-
 part21:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part20
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-
 part20:
 	WORD $0x6ea6e422 // fcmgt v2.4s, v1.4s, v6.4s
 	VAND V0.B16, V2.B16, V2.B16
@@ -5970,15 +5272,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
-
 part24:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part23
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l12:
 	RET
 
@@ -6019,19 +5318,16 @@ TEXT ·asgdNEON(SB), $128-72
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	CBZ R12, l4
 	FMOVQ F5, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+44(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+48(FP), R13
@@ -6041,7 +5337,6 @@ l5:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+52(FP), R13
@@ -6052,20 +5347,17 @@ l6:
 	VAND V6.B16, V8.B16, V6.B16
 	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+56(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-
 l8:
 	CBZ R11, l9
 	MOVWU keep+60(FP), R13
 	VDUP R13, V6.S4
 	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-
 l9:
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
@@ -6080,15 +5372,12 @@ l9:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l10
-
 l11:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
@@ -6105,53 +5394,43 @@ l11:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l11
-
 l10:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
-
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R6
 	VLD1 (R6), V3.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
 	B part5
-
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
-
 part5:
 	CBZ R12, l13
 	TBNZ $0x01, R0, part9
 	FMOVS F5, (R3)
 	B part8
-
 part9:
 	FMOVD F5, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R3
 	VST1 V5.S[2], (R3)
-
 part8:
-
 l13:
 	CBZ R7, l14
 	MOVWU scale+44(FP), R3
 	VDUP R3, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-
 l14:
 	CBZ R8, l15
 	MOVWU clip+48(FP), R3
@@ -6161,7 +5440,6 @@ l14:
 	VBSL V4.B16, V6.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-
 l15:
 	CBZ R9, l16
 	MOVWU l1+52(FP), R3
@@ -6172,44 +5450,37 @@ l15:
 	VAND V6.B16, V5.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l16:
 	CBZ R10, l17
 	MOVWU l2+56(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-
 l17:
 	CBZ R11, l18
 	MOVWU keep+60(FP), R3
 	VDUP R3, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l18:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
 	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
 	B part11
-
 part12:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part11
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-
 part11:
 	TBNZ $0x01, R0, part15
 	FMOVS (R2), F3
 	B part14
-
 part15:
 	FMOVD (R2), F3
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VLD1 (R1), V3.S[2]
-
 part14:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
@@ -6217,15 +5488,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R2)
 	B part17
-
 part18:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part17
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l12:
 	RET
 
@@ -6277,19 +5545,16 @@ TEXT ·lambNEON(SB), $128-104
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l2
-
 l3:
 	FMOVQ (R1), F7
 	FMOVQ (R7), F8
 	CBZ R13, l4
 	FMOVQ F9, (R7)
-
 l4:
 	CBZ R9, l5
 	MOVWU scale+76(FP), R14
 	VDUP R14, V10.S4
 	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-
 l5:
 	CBZ R10, l6
 	MOVWU clip+80(FP), R14
@@ -6299,7 +5564,6 @@ l5:
 	VBSL V8.B16, V10.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-
 l6:
 	CBZ R11, l7
 	MOVWU l1+84(FP), R14
@@ -6310,14 +5574,12 @@ l6:
 	VAND V10.B16, V12.B16, V10.B16
 	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-
 l7:
 	CBZ R12, l8
 	MOVWU l2+88(FP), R14
 	VDUP R14, V10.S4
 	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
 	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-
 l8:
 	FMOVQ (R2), F10
 	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
@@ -6345,15 +5607,12 @@ l8:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l9
-
 l10:
 	FMOVQ (R1), F7
 	FMOVQ (R7), F8
@@ -6383,53 +5642,43 @@ l10:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l10
-
 l9:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l11
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F7
 	B part2
-
 part3:
 	FMOVD (R1), F7
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V7.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F8
 	B part5
-
 part6:
 	FMOVD (R7), F8
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R1
 	VLD1 (R1), V8.S[2]
-
 part5:
 	CBZ R13, l12
 	TBNZ $0x01, R0, part9
 	FMOVS F9, (R7)
 	B part8
-
 part9:
 	FMOVD F9, (R7)
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R1
 	VST1 V9.S[2], (R1)
-
 part8:
-
 l12:
 	CBZ R9, l13
 	MOVWU scale+76(FP), R1
 	VDUP R1, V10.S4
 	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-
 l13:
 	CBZ R10, l14
 	MOVWU clip+80(FP), R1
@@ -6439,7 +5688,6 @@ l13:
 	VBSL V8.B16, V10.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-
 l14:
 	CBZ R11, l15
 	MOVWU l1+84(FP), R1
@@ -6450,25 +5698,21 @@ l14:
 	VAND V10.B16, V9.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-
 l15:
 	CBZ R12, l16
 	MOVWU l2+88(FP), R1
 	VDUP R1, V9.S4
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-
 l16:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F9
 	B part11
-
 part12:
 	FMOVD (R2), F9
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V9.S[2]
-
 part11:
 	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
 	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
@@ -6476,24 +5720,20 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F9
 	B part17
-
 part18:
 	FMOVD (R3), F9
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V9.S[2]
-
 part17:
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
 	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
@@ -6502,13 +5742,11 @@ part17:
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
-
 part21:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R1
 	VST1 V2.S[2], (R1)
-
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
@@ -6520,15 +5758,12 @@ part20:
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R6)
 	B part23
-
 part24:
 	FMOVD F0, (R6)
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R0
 	VST1 V0.S[2], (R0)
-
 part23:
-
 l11:
 	RET
 
@@ -6568,19 +5803,16 @@ TEXT ·muonNEON(SB), $128-72
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l2
-
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F3
 	CBZ R12, l4
 	FMOVQ F4, (R6)
-
 l4:
 	CBZ R8, l5
 	MOVWU scale+48(FP), R13
 	VDUP R13, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l5:
 	CBZ R9, l6
 	MOVWU clip+52(FP), R13
@@ -6590,7 +5822,6 @@ l5:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l6:
 	CBZ R10, l7
 	MOVWU l1+56(FP), R13
@@ -6601,7 +5832,6 @@ l6:
 	VAND V5.B16, V7.B16, V5.B16
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-
 l7:
 	CBZ R11, l8
 	MOVWU l2+60(FP), R13
@@ -6609,7 +5839,6 @@ l7:
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-
 l8:
 	FMOVQ (R2), F2
 	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
@@ -6626,15 +5855,12 @@ l8:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l9
-
 l10:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F2
@@ -6653,53 +5879,43 @@ l10:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l10
-
 l9:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l11
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
-
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V2.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F3
 	B part5
-
 part6:
 	FMOVD (R6), F3
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R1
 	VLD1 (R1), V3.S[2]
-
 part5:
 	CBZ R12, l12
 	TBNZ $0x01, R0, part9
 	FMOVS F4, (R6)
 	B part8
-
 part9:
 	FMOVD F4, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R1
 	VST1 V4.S[2], (R1)
-
 part8:
-
 l12:
 	CBZ R8, l13
 	MOVWU scale+48(FP), R1
 	VDUP R1, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-
 l13:
 	CBZ R9, l14
 	MOVWU clip+52(FP), R1
@@ -6709,7 +5925,6 @@ l13:
 	VBSL V3.B16, V5.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-
 l14:
 	CBZ R10, l15
 	MOVWU l1+56(FP), R1
@@ -6720,7 +5935,6 @@ l14:
 	VAND V5.B16, V4.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-
 l15:
 	CBZ R11, l16
 	MOVWU l2+60(FP), R1
@@ -6728,18 +5942,15 @@ l15:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-
 l16:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F2
 	B part11
-
 part12:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V2.S[2]
-
 part11:
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
@@ -6747,13 +5958,11 @@ part11:
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-
 part14:
 	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -6761,15 +5970,12 @@ part14:
 	TBNZ $0x01, R0, part18
 	FMOVS F0, (R3)
 	B part17
-
 part18:
 	FMOVD F0, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R0
 	VST1 V0.S[2], (R0)
-
 part17:
-
 l11:
 	RET
 
@@ -6803,19 +6009,16 @@ TEXT ·adjustNEON(SB), $128-56
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l2
-
 l3:
 	FMOVQ (R1), F0
 	FMOVQ (R3), F1
 	CBZ R11, l4
 	FMOVQ F2, (R3)
-
 l4:
 	CBZ R7, l5
 	MOVWU scale+32(FP), R12
 	VDUP R12, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-
 l5:
 	CBZ R8, l6
 	MOVWU clip+36(FP), R12
@@ -6825,7 +6028,6 @@ l5:
 	VBSL V1.B16, V3.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-
 l6:
 	CBZ R9, l7
 	MOVWU l1+40(FP), R12
@@ -6836,7 +6038,6 @@ l6:
 	VAND V3.B16, V5.B16, V3.B16
 	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-
 l7:
 	CBZ R10, l8
 	MOVWU l2+44(FP), R12
@@ -6844,7 +6045,6 @@ l7:
 	WORD $0x6e20dc60 // fmul v0.4s, v3.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-
 l8:
 	FMOVQ F1, (R2)
 	ADD $+16, R1
@@ -6852,15 +6052,12 @@ l8:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l3
-
 l2:
 	B l1
-
 l0:
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l9
-
 l10:
 	FMOVQ (R1), F0
 	FMOVQ (R3), F0
@@ -6870,53 +6067,43 @@ l10:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l10
-
 l9:
-
 l1:
 	AND $+3, R0
 	CBZ R0, l11
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F0
 	B part2
-
 part3:
 	FMOVD (R1), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
 	VLD1 (R1), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F1
 	B part5
-
 part6:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-
 part5:
 	CBZ R11, l12
 	TBNZ $0x01, R0, part9
 	FMOVS F2, (R3)
 	B part8
-
 part9:
 	FMOVD F2, (R3)
 	TBZ $0x00, R0, part8
 	ADD $+8, R3, R1
 	VST1 V2.S[2], (R1)
-
 part8:
-
 l12:
 	CBZ R7, l13
 	MOVWU scale+32(FP), R1
 	VDUP R1, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-
 l13:
 	CBZ R8, l14
 	MOVWU clip+36(FP), R1
@@ -6926,7 +6113,6 @@ l13:
 	VBSL V1.B16, V3.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-
 l14:
 	CBZ R9, l15
 	MOVWU l1+40(FP), R1
@@ -6937,7 +6123,6 @@ l14:
 	VAND V3.B16, V2.B16, V2.B16
 	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-
 l15:
 	CBZ R10, l16
 	MOVWU l2+44(FP), R1
@@ -6945,20 +6130,16 @@ l15:
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-
 l16:
 	TBNZ $0x01, R0, part12
 	FMOVS F1, (R2)
 	B part11
-
 part12:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R0
 	VST1 V1.S[2], (R0)
-
 part11:
-
 l11:
 	RET
 
@@ -6974,7 +6155,6 @@ TEXT ·stream2NEON(SB), $128-24
 	MOVD R0, R3
 	LSR $0x02, R3
 	CBZ R3, l0
-
 l2:
 	FMOVQ (R2), F0
 	FMOVQ (R1), F1
@@ -6984,45 +6164,37 @@ l2:
 	ADD $+16, R2
 	SUB $+1, R3
 	CBNZ R3, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F0
 	B part2
-
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R2, R2
 	VLD1 (R2), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
-
 part6:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R2
 	VLD1 (R2), V1.S[2]
-
 part5:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
 	B part8
-
 part9:
 	FMOVD F0, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R0
 	VST1 V0.S[2], (R0)
-
 part8:
-
 l1:
 	RET
 
@@ -7040,7 +6212,6 @@ TEXT ·stream3NEON(SB), $128-32
 	MOVD R0, R6
 	LSR $0x02, R6
 	CBZ R6, l0
-
 l2:
 	FMOVQ (R3), F0
 	FMOVQ (R1), F1
@@ -7054,68 +6225,56 @@ l2:
 	ADD $+16, R3
 	SUB $+1, R6
 	CBNZ R6, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R3), F0
 	B part2
-
 part3:
 	FMOVD (R3), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R3, R3
 	VLD1 (R3), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
-
 part6:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R3
 	VLD1 (R3), V1.S[2]
-
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
-
 part9:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-
 part8:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
-
 part12:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-
 part11:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
-
 part15:
 	FMOVD F0, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R0
 	VST1 V0.S[2], (R0)
-
 part14:
-
 l1:
 	RET
 
@@ -7135,7 +6294,6 @@ TEXT ·stream4NEON(SB), $128-40
 	MOVD R0, R7
 	LSR $0x02, R7
 	CBZ R7, l0
-
 l2:
 	FMOVQ (R6), F0
 	FMOVQ (R1), F1
@@ -7153,91 +6311,75 @@ l2:
 	ADD $+16, R6
 	SUB $+1, R7
 	CBNZ R7, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R6), F0
 	B part2
-
 part3:
 	FMOVD (R6), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R6, R6
 	VLD1 (R6), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
-
 part6:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R6
 	VLD1 (R6), V1.S[2]
-
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
-
 part9:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-
 part8:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
-
 part12:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-
 part11:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F1
 	B part17
-
 part18:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-
 part17:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F0, (R3)
 	B part20
-
 part21:
 	FMOVD F0, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R0
 	VST1 V0.S[2], (R0)
-
 part20:
-
 l1:
 	RET
 
@@ -7259,7 +6401,6 @@ TEXT ·stream5NEON(SB), $128-48
 	MOVD R0, R8
 	LSR $0x02, R8
 	CBZ R8, l0
-
 l2:
 	FMOVQ (R7), F0
 	FMOVQ (R1), F1
@@ -7281,113 +6422,93 @@ l2:
 	ADD $+16, R7
 	SUB $+1, R8
 	CBNZ R8, l2
-
 l0:
 	AND $+3, R0
 	CBZ R0, l1
 	TBNZ $0x01, R0, part3
 	FMOVS (R7), F0
 	B part2
-
 part3:
 	FMOVD (R7), F0
 	TBZ $0x00, R0, part2
 	ADD $+8, R7, R7
 	VLD1 (R7), V0.S[2]
-
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F1
 	B part5
-
 part6:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part5
 	ADD $+8, R1, R7
 	VLD1 (R7), V1.S[2]
-
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R1)
 	B part8
-
 part9:
 	FMOVD F1, (R1)
 	TBZ $0x00, R0, part8
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-
 part8:
 	TBNZ $0x01, R0, part12
 	FMOVS (R2), F1
 	B part11
-
 part12:
 	FMOVD (R2), F1
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-
 part11:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
-
 part15:
 	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-
 part14:
 	TBNZ $0x01, R0, part18
 	FMOVS (R3), F1
 	B part17
-
 part18:
 	FMOVD (R3), F1
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
-
 part17:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F1, (R3)
 	B part20
-
 part21:
 	FMOVD F1, (R3)
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R1
 	VST1 V1.S[2], (R1)
-
 part20:
 	TBNZ $0x01, R0, part24
 	FMOVS (R6), F1
 	B part23
-
 part24:
 	FMOVD (R6), F1
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R1
 	VLD1 (R1), V1.S[2]
-
 part23:
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part27
 	FMOVS F0, (R6)
 	B part26
-
 part27:
 	FMOVD F0, (R6)
 	TBZ $0x00, R0, part26
 	ADD $+8, R6, R0
 	VST1 V0.S[2], (R0)
-
 part26:
-
 l1:
 	RET

@@ -218,10 +218,12 @@ var meanings = map[string]func(c call){
 			c.v("dst")[i] += float32(c.s("w") * (x - c.v("dst")[i]))
 		}
 	},
+	"Scale": func(c call) { kernels.Scale(c.v("dst"), c.v("x"), c.s("s")) },
 	"Factored": func(c call) {
 		kernels.Factored(c.v("dst"), c.v("x"), c.v("col"), c.s("row"), c.s("floor"))
 	},
 	"SumSquares": func(c call) { c.wide("acc")[0] = kernels.SumSquares(c.v("x")) },
+	"SumAbs":     func(c call) { c.wide("acc")[0] = kernels.SumAbs(c.v("x")) },
 	"AddSquares": func(c call) { kernels.AddSquares(c.wide("sums"), c.v("x")) },
 
 	"Exp":           func(c call) { kernels.Exp(c.v("dst"), c.v("x")) },
@@ -257,9 +259,22 @@ var meanings = map[string]func(c call){
 		kernels.SoftmaxCrossEntropy(c.n("rows"), c.n("cols"), c.wide("loss"), c.v("grad"), c.n("ldg"),
 			c.v("x"), c.n("ldx"), c.labels("label"), c.s("scale"))
 	},
+	"SoftCrossEntropy": func(c call) {
+		kernels.SoftCrossEntropy(c.n("rows"), c.n("cols"), c.wide("loss"), c.v("grad"), c.n("ldg"),
+			c.v("x"), c.n("ldx"), c.v("target"), c.n("ldt"), c.s("scale"))
+	},
 	"SquaredError": func(c call) { c.wide("acc")[0] = kernels.SquaredError(nil, c.v("y"), c.v("target"), 0) },
 	"SquaredErrorGrad": func(c call) {
 		c.wide("acc")[0] = kernels.SquaredError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
+	},
+	"AbsoluteError": func(c call) {
+		c.wide("acc")[0] = kernels.AbsoluteError(c.v("grad"), c.v("y"), c.v("target"), c.s("scale"))
+	},
+	"HuberError": func(c call) {
+		c.wide("acc")[0] = kernels.HuberError(c.v("grad"), c.v("y"), c.v("target"), c.s("delta"), c.s("scale"))
+	},
+	"LogisticError": func(c call) {
+		c.wide("acc")[0] = kernels.LogisticError(c.v("grad"), c.v("x"), c.v("target"), c.s("scale"))
 	},
 
 	"SoftmaxGrad": func(c call) {
@@ -395,7 +410,7 @@ func arguments(p *vec.Program, n, kind int) call {
 		width = rows
 	}
 	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
-	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "ldy": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
+	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "ldt": cols + r.IntN(3), "ldy": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
 	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
 	scalars := map[string]float32{}
 	switch p.Name {
@@ -426,6 +441,8 @@ func arguments(p *vec.Program, n, kind int) call {
 	length := n
 	for _, q := range p.Params {
 		switch q.Name {
+		case "ldt":
+			sizes["target"] = (rows-1)*ints["ldt"] + cols
 		case "rows":
 			length = (rows-1)*ld + cols
 		case "src":
@@ -453,6 +470,9 @@ func arguments(p *vec.Program, n, kind int) call {
 				if x = float32(math.Abs(float64(x))); !(x <= math.MaxFloat32) {
 					x = 0.25
 				}
+			}
+			if q.Name == "delta" && !(x > 0 && x <= math.MaxFloat32) {
+				x = 0.5 // of HuberError, which refuses others
 			}
 			c.Args[q.Name] = x
 		case vec.PtrFloat32:
@@ -490,7 +510,10 @@ func arguments(p *vec.Program, n, kind int) call {
 		return c // no vector of an update rule may be another
 	}
 	// Now and then the result takes the place of an argument.
-	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"dx", "dy"}, {"dx", "x"}, {"dx", "y"}, {"grad", "x"}, {"grad", "target"}} {
+	for _, alias := range [][2]string{{"dst", "x"}, {"dst", "grad"}, {"dst", "y"}, {"dx", "dy"}, {"dx", "x"}, {"dx", "y"}, {"grad", "x"}, {"grad", "y"}, {"grad", "target"}} {
+		if alias[1] == "target" && c.Args["ldt"] != nil {
+			continue // of SoftCrossEntropy, which refuses it
+		}
 		if c.Args[alias[0]] != nil && c.Args[alias[1]] != nil && r.IntN(4) == 0 {
 			c.Args[alias[0]] = c.Args[alias[1]]
 			break

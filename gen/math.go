@@ -180,6 +180,12 @@ var maths = []kernel{
 			l.Put("dst", l.Add(d, l.Mul(l.Scalar("w"), l.Sub(l.Get("x"), d))))
 		}),
 
+	elementwise("Scale", "dst x", "s", `
+		dst = s·x`,
+		func(l lanes) {
+			l.Put("dst", l.Mul(l.Scalar("s"), l.Get("x")))
+		}),
+
 	elementwise("Factored", "dst x col", "row floor", `
 		dst = x/√(floor if floor > row·col, else row·col)`,
 		func(l lanes) {

@@ -390,7 +390,7 @@ func rowSum(p *vec.Program, vectors []vec.R, term func(x []vec.V) vec.V) vec.V {
 	p.Each(n, streams, func() {
 		p.Store(rest.At(0), p.Add(p.Load(64, rest.At(0)), term(load(0))))
 	})
-	return tree(p, p.Local(accumulators*8))
+	return tree(p, p.Local(accumulators*8), 0)
 }
 
 func layerNorm(p *vec.Program) {

@@ -20,7 +20,7 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("rows, cols int, dst *float32, ldd int, x *float32, ldx int"),
 		wide:   true,
-		body:   func(p *vec.Program) { softmax(p, "dst", "ldd", false) },
+		body:   func(p *vec.Program) { softmax(p, "dst", "ldd", noLoss) },
 	},
 	{
 		name: "CrossEntropy",
@@ -31,7 +31,7 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("rows, cols int, x *float32, ldx int, label *int32, loss *float64"),
 		wide:   true,
-		body:   func(p *vec.Program) { softmax(p, "", "", true) },
+		body:   func(p *vec.Program) { softmax(p, "", "", labelLoss) },
 	},
 	{
 		name: "CrossEntropyGrad",
@@ -42,7 +42,20 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("rows, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64"),
 		wide:   true,
-		body:   func(p *vec.Program) { softmax(p, "grad", "ldg", true) },
+		body:   func(p *vec.Program) { softmax(p, "grad", "ldg", labelLoss) },
+	},
+	{
+		name: "SoftCrossEntropy",
+		doc: []string{
+			"SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,",
+			"y being the softmax of the row:",
+			"",
+			"\tloss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)",
+			"\tgrad = (y·Σ target - target)·scale",
+		},
+		params: vec.Params("rows, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64"),
+		wide:   true,
+		body:   func(p *vec.Program) { softmax(p, "grad", "ldg", targetLoss) },
 	},
 	{
 		name: "SoftmaxGrad",
@@ -62,7 +75,7 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("n int, y, target *float32, acc *float64"),
 		wide:   true,
-		body:   func(p *vec.Program) { squaredError(p, false) },
+		body:   func(p *vec.Program) { errorSum(p, "y", false, squaredError) },
 	},
 	{
 		name: "SquaredErrorGrad",
@@ -71,7 +84,47 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("n int, grad, y, target *float32, scale float32, acc *float64"),
 		wide:   true,
-		body:   func(p *vec.Program) { squaredError(p, true) },
+		body:   func(p *vec.Program) { errorSum(p, "y", true, squaredError) },
+	},
+	{
+		name: "AbsoluteError",
+		doc: []string{
+			"AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,",
+			"grad = sign(d)·scale.",
+		},
+		params: vec.Params("n int, grad, y, target *float32, scale float32, acc *float64"),
+		wide:   true,
+		body:   func(p *vec.Program) { errorSum(p, "y", true, absoluteError) },
+	},
+	{
+		name: "HuberError",
+		doc: []string{
+			"HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,",
+			"acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.",
+		},
+		params: vec.Params("n int, grad, y, target *float32, delta, scale float32, acc *float64"),
+		wide:   true,
+		body: func(p *vec.Program) {
+			delta := p.Splat("delta")
+			lowest := p.Xor(delta, p.Bits(32, 1<<31))
+			errorSum(p, "y", true, func(p *vec.Program, y, target vec.V) (g, term vec.V) {
+				d := p.Sub(y, target)
+				g = p.Max(lowest, p.Min(delta, d))
+				m := magnitude(p, g)
+				return g, p.Mul(m, p.Sub(magnitude(p, d), p.Mul(p.F64(0.5), m)))
+			})
+		},
+	},
+	{
+		name: "LogisticError",
+		doc: []string{
+			"LogisticError does, for each of n elements, with y the sigmoid of x,",
+			"acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),",
+			"grad = (y - target)·scale.",
+		},
+		params: vec.Params("n int, grad, x, target *float32, scale float32, acc *float64"),
+		wide:   true,
+		body:   func(p *vec.Program) { errorSum(p, "x", true, logisticError) },
 	},
 	{
 		name: "SumSquares",
@@ -80,7 +133,16 @@ var softmaxes = []kernel{
 		},
 		params: vec.Params("n int, x *float32, acc *float64"),
 		wide:   true,
-		body:   sumSquares,
+		body:   func(p *vec.Program) { sum(p, square) },
+	},
+	{
+		name: "SumAbs",
+		doc: []string{
+			"SumAbs does, for each of n elements, acc[i mod 32] += |x|.",
+		},
+		params: vec.Params("n int, x *float32, acc *float64"),
+		wide:   true,
+		body:   func(p *vec.Program) { sum(p, magnitude) },
 	},
 	{
 		name: "AddSquares",
@@ -92,23 +154,41 @@ var softmaxes = []kernel{
 		body: func(p *vec.Program) {
 			n, x := p.Param("n"), p.Stream(32, p.Param("x"))
 			sums := p.Stream(64, p.Param("sums"))
-			p.Each(n, []*vec.Stream{x, sums}, func() { addSquare(p, sums, p.Load(32, x.At())) })
+			p.Each(n, []*vec.Stream{x, sums}, func() { addTo(p, sums.At(), square(p, p.Load(32, x.At()))) })
 		},
 	},
 }
 
-// softmax describes the three kernels over rows: out and its stride name the
-// parameters that take the softmax or the gradient, if any.
-func softmax(p *vec.Program, out, stride string, entropy bool) {
-	acc := p.Local(accumulators * 8)
+// lossKind is the loss that a kernel over rows computes besides the softmax: none, or
+// the cross-entropy with a label or with a row of targets.
+type lossKind int
+
+const (
+	noLoss lossKind = iota
+	labelLoss
+	targetLoss
+)
+
+// softmax describes the kernels over rows: out and its stride name the parameters
+// that take the softmax or the gradient, if any.
+func softmax(p *vec.Program, out, stride string, kind lossKind) {
+	const size = accumulators * 8
+	sums := 1
+	if kind == targetLoss {
+		sums = 3 // of the exponentials, of the targets, of these times x
+	}
+	acc := p.Local(sums * size)
 	rows, cols := p.Param("rows"), p.Param("cols")
 	x := p.Param("x")
-	var dst, label, loss vec.R
+	var dst, label, target, loss vec.R
 	if out != "" {
 		dst = p.Param(out)
 	}
-	if entropy {
+	switch kind {
+	case labelLoss:
 		label, loss = p.Param("label"), p.Param("loss")
+	case targetLoss:
+		target, loss = p.Param("target"), p.Param("loss")
 	}
 	end := p.NewLabel()
 	p.JumpZero(rows, end)
@@ -125,69 +205,103 @@ func softmax(p *vec.Program, out, stride string, entropy bool) {
 		p.Set(top, p.FoldMax(top))
 		max := p.Widen(top)
 
-		var target vec.V // before dst is written, which may be x
+		var xAtLabel vec.V // before dst is written, which may be x
 		var place vec.R
-		if entropy {
+		if kind == labelLoss {
 			place = p.LoadR32(label.At(0))
 			p.ShlI(place, 2)
 			at := p.Copy(place)
 			p.AddR(at, x)
-			target = p.Widen(p.LoadSplat(32, at.At(0)))
+			xAtLabel = p.Widen(p.LoadSplat(32, at.At(0)))
 		}
 
-		p.Comment("the exponentials, and their sum in the accumulators")
-		for i := 0; i < accumulators; i += p.Lanes {
-			p.Store(acc.At(8*i), p.F64(0))
+		p.Comment("the exponentials, and the sums in the accumulators")
+		zero := p.Vec(64)
+		p.Zero(zero)
+		for i := 0; i < sums*accumulators; i += p.Lanes {
+			p.Store(acc.At(8*i), zero)
 		}
 		p.Mov(n, cols)
 		src = p.Stream(32, p.Copy(x))
 		sum := p.Circle(acc, accumulators)
 		streams := []*vec.Stream{src, sum}
-		var to *vec.Stream
+		var to, weights *vec.Stream
 		if out != "" {
 			to = p.Stream(32, p.Copy(dst))
 			streams = append(streams, to)
 		}
+		if kind == targetLoss {
+			weights = p.Stream(32, p.Copy(target))
+			streams = append(streams, weights)
+		}
 		p.Each(n, streams, func() {
 			d := p.Sub(p.Widen(p.Load(32, src.At())), max)
+			if kind == targetLoss {
+				t := p.Widen(p.Load(32, weights.At()))
+				weighted := p.And(nonzero(p, t), p.Mul(t, d))
+				addTo(p, sum.At().Plus(size), t)
+				addTo(p, sum.At().Plus(2*size), weighted)
+			}
 			e := exp(p, p.Max(p.F64(-110), d))
 			if out != "" {
 				p.Store(to.At(), p.Narrow(e))
 			}
-			p.Store(sum.At(), p.Add(p.Load(64, sum.At()), e))
+			addTo(p, sum.At(), e)
 		})
-		total := tree(p, acc)
+		total := tree(p, acc, 0)
 
-		if entropy {
+		var weight vec.V
+		if kind != noLoss {
 			// total - total carries a NaN, which log does not.
 			lse := p.Add(ln(p, total), p.Sub(total, total))
-			p.StoreLane(loss.At(0), p.Sub(lse, p.Sub(target, max)))
-			p.AddI(label, 4)
+			if kind == labelLoss {
+				p.StoreLane(loss.At(0), p.Sub(lse, p.Sub(xAtLabel, max)))
+				p.AddI(label, 4)
+			} else {
+				weight = tree(p, acc, size)
+				p.StoreLane(loss.At(0), p.Sub(p.Mul(weight, lse), tree(p, acc, 2*size)))
+			}
 			p.AddI(loss, 8)
 		}
 		if out != "" {
 			p.Comment("the exponentials times the inverse of the sum")
 			inverse := p.Div(p.F64(1), total)
 			var atLabel, scale vec.V
-			if entropy {
+			if kind != noLoss {
 				scale = p.Splat("scale")
+			}
+			switch kind {
+			case labelLoss:
 				p.AddR(place, dst)
 				y := p.Narrow(p.Mul(p.Widen(p.LoadSplat(32, place.At(0))), inverse))
 				atLabel = p.Mul(p.Sub(y, p.F32(1)), scale)
+			case targetLoss:
+				inverse = p.Mul(weight, inverse)
+				weights = p.Stream(32, p.Copy(target))
 			}
 			p.Mov(n, cols)
 			to = p.Stream(32, p.Copy(dst))
-			p.Each(n, []*vec.Stream{to}, func() {
+			streams := []*vec.Stream{to}
+			if kind == targetLoss {
+				streams = append(streams, weights)
+			}
+			p.Each(n, streams, func() {
 				y := p.Narrow(p.Mul(p.Widen(p.Load(32, to.At())), inverse))
-				if entropy {
+				if kind == targetLoss {
+					y = p.Sub(y, p.Load(32, weights.At()))
+				}
+				if kind != noLoss {
 					y = p.Mul(y, scale)
 				}
 				p.Store(to.At(), y)
 			})
-			if entropy {
+			if kind == labelLoss {
 				p.StoreLane(place.At(0), atLabel)
 			}
 			advanceRow(p, dst, stride)
+		}
+		if kind == targetLoss {
+			advanceRow(p, target, "ldt")
 		}
 		advanceRow(p, x, "ldx")
 	})
@@ -201,12 +315,12 @@ func advanceRow(p *vec.Program, ptr vec.R, stride string) {
 	p.AddR(ptr, ld)
 }
 
-// tree adds up the accumulators: the upper half to the lower half until one is
-// left.
-func tree(p *vec.Program, acc vec.R) vec.V {
+// tree adds up the accumulators that lie off bytes from acc: the upper half to the
+// lower half until one is left.
+func tree(p *vec.Program, acc vec.R, off int) vec.V {
 	var v []vec.V
 	for i := 0; i < accumulators/2; i += p.Lanes {
-		v = append(v, p.Add(p.Load(64, acc.At(8*i)), p.Load(64, acc.At(8*(i+accumulators/2)))))
+		v = append(v, p.Add(p.Load(64, acc.At(off+8*i)), p.Load(64, acc.At(off+8*(i+accumulators/2)))))
 	}
 	for len(v) > 1 {
 		half := len(v) / 2
@@ -218,9 +332,12 @@ func tree(p *vec.Program, acc vec.R) vec.V {
 	return p.FoldAdd(v[0])
 }
 
-func squaredError(p *vec.Program, grad bool) {
+// errorSum describes a sum over two vectors, the first of which is called y or x. of
+// gives, for an element of each, the gradient before it is scaled and what goes to
+// the accumulator.
+func errorSum(p *vec.Program, yName string, grad bool, of func(p *vec.Program, y, target vec.V) (g, term vec.V)) {
 	n := p.Param("n")
-	y, target := p.Stream(32, p.Param("y")), p.Stream(32, p.Param("target"))
+	y, target := p.Stream(32, p.Param(yName)), p.Stream(32, p.Param("target"))
 	acc := p.Circle(p.Param("acc"), accumulators)
 	streams := []*vec.Stream{y, target, acc}
 	var out *vec.Stream
@@ -230,17 +347,46 @@ func squaredError(p *vec.Program, grad bool) {
 		streams = append(streams, out)
 	}
 	p.Each(n, streams, func() {
-		d := p.Sub(p.Load(32, y.At()), p.Load(32, target.At()))
+		g, term := of(p, p.Load(32, y.At()), p.Load(32, target.At()))
 		if grad {
-			p.Store(out.At(), p.Mul(d, scale))
+			p.Store(out.At(), p.Mul(g, scale))
 		}
-		addSquare(p, acc, d)
+		addTo(p, acc.At(), term)
 	})
 }
 
-// sumSquares describes the sum with all accumulators in registers, as long as there
-// are as many elements left.
-func sumSquares(p *vec.Program) {
+func squaredError(p *vec.Program, y, target vec.V) (g, term vec.V) {
+	d := p.Sub(y, target)
+	return d, square(p, d)
+}
+
+func absoluteError(p *vec.Program, y, target vec.V) (g, term vec.V) {
+	d := p.Sub(y, target)
+	one := p.Or(p.F32(1), p.And(d, p.Bits(32, 1<<31)))
+	size := p.And(d, p.Bits(32, 1<<31-1))
+	return p.Select(p.Gt(size, p.F32(0)), one, d), p.Widen(size)
+}
+
+// logisticError takes one exponential for both: u = e^-x, and e^-|x| is u or 1/u.
+func logisticError(p *vec.Program, x, target vec.V) (g, term vec.V) {
+	cut := p.F64(700) // as in package kernels
+	w, one, zero := p.Widen(x), p.F64(1), p.F64(0)
+	size := p.And(w, p.Bits(64, 1<<63-1))
+	sign := p.Xor(w, size)
+	u := exp(p, p.Sub(zero, p.Or(p.Min(cut, size), sign)))
+	g = p.Sub(p.Narrow(p.Div(one, p.Add(one, u))), target)
+
+	positive := p.Gt(w, zero)
+	e := p.Select(positive, u, p.Div(one, u))
+	e = p.Select(p.Gt(size, cut), zero, e)
+	factor := p.Sub(p.And(positive, one), p.Widen(target))
+	linear := p.Select(nonzero(p, factor), p.Mul(w, factor), factor)
+	return g, p.Add(linear, log1p(p, e))
+}
+
+// sum describes the sum of a function of each element, with all accumulators in
+// registers as long as there are as many elements left.
+func sum(p *vec.Program, of func(p *vec.Program, x vec.V) vec.V) {
 	n, x, acc := p.Param("n"), p.Param("x"), p.Param("acc")
 	rest := p.NewLabel()
 	rounds := p.Copy(n)
@@ -252,8 +398,7 @@ func sumSquares(p *vec.Program) {
 	}
 	p.Loop(rounds, func() {
 		for i, sum := range sums {
-			w := p.Widen(p.Load(32, x.At(4*i*p.Lanes)))
-			p.Set(sum, p.Add(sum, p.Mul(w, w)))
+			p.Set(sum, p.Add(sum, of(p, p.Load(32, x.At(4*i*p.Lanes)))))
 		}
 		p.AddI(x, 4*accumulators)
 	})
@@ -263,11 +408,26 @@ func sumSquares(p *vec.Program) {
 	p.Here(rest)
 	p.AndI(n, accumulators-1)
 	left, circle := p.Stream(32, x), p.Circle(acc, accumulators)
-	p.Each(n, []*vec.Stream{left, circle}, func() { addSquare(p, circle, p.Load(32, left.At())) })
+	p.Each(n, []*vec.Stream{left, circle}, func() { addTo(p, circle.At(), of(p, p.Load(32, left.At()))) })
 }
 
-// addSquare adds the squares of x to float64 sums.
-func addSquare(p *vec.Program, sums *vec.Stream, x vec.V) {
+// square is x² in float64.
+func square(p *vec.Program, x vec.V) vec.V {
 	w := p.Widen(x)
-	p.Store(sums.At(), p.Add(p.Load(64, sums.At()), p.Mul(w, w)))
+	return p.Mul(w, w)
+}
+
+// magnitude is |x| in float64.
+func magnitude(p *vec.Program, x vec.V) vec.V {
+	return p.Widen(p.And(x, p.Bits(32, 1<<31-1)))
+}
+
+// nonzero is all ones where a float64 is neither zero nor NaN.
+func nonzero(p *vec.Program, x vec.V) vec.V {
+	return p.Gt(p.And(x, p.Bits(64, 1<<63-1)), p.F64(0))
+}
+
+// addTo adds to the float64 sums at m.
+func addTo(p *vec.Program, m vec.Mem, x vec.V) {
+	p.Store(m, p.Add(p.Load(64, m), x))
 }

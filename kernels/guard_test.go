@@ -106,13 +106,13 @@ func TestRowGuard(t *testing.T) {
 	eachRowKernel(t, func(t *testing.T, k *rowKernel, r *rand.Rand) {
 		const rows, most = 3, 45
 		eachSide(t, func(end bool) {
-			x, dst := newGuarded[float32](t, rows*most, end), newGuarded[float32](t, rows*most, end)
+			x, dst, target := newGuarded[float32](t, rows*most, end), newGuarded[float32](t, rows*most, end), newGuarded[float32](t, rows*most, end)
 			loss, label := newGuarded[float64](t, rows, end), newGuarded[int32](t, rows, end)
 			for cols := 1; cols < 41; cols++ {
 				for n := range rows + 1 {
 					a := newRowArgs(r, kindNamed("normal"), n, cols)
-					a.x, a.dst, a.loss, a.label = x.with(a.x), dst.with(a.dst), loss.with(a.loss), label.with(a.label)
-					wantNoFault(t, end, func() { k.run(a, 1) }, "%s: %d×%d, ldd %d, ldx %d", k.name, n, cols, a.ldd, a.ldx)
+					a.x, a.dst, a.loss, a.label, a.target = x.with(a.x), dst.with(a.dst), loss.with(a.loss), label.with(a.label), target.with(a.target)
+					wantNoFault(t, end, func() { k.run(a, 1) }, "%s: %d×%d, ldd %d, ldx %d, ldt %d", k.name, n, cols, a.ldd, a.ldx, a.ldt)
 				}
 			}
 		})

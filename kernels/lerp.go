@@ -45,3 +45,36 @@ func (t *lerpTask) Range(lo, hi int) {
 		dst[i] += float32(w * (x - dst[i]))
 	}
 }
+
+// Scale multiplies a vector by a number:
+//
+//	dst[i] = s·x[i]
+//
+// Shapes: dst and x have the same length. Aliasing: dst may be x.
+func Scale(dst, x []float32, s float32, limit ...Threads) {
+	wantMap("Scale", dst, x)
+	task, most := scaleTask{dst, x, s}, threads("Scale", limit)
+	if len(dst) <= block {
+		task.Range(0, len(dst))
+		return
+	}
+	scaleTasks.run(most, len(dst), block, task)
+}
+
+type scaleTask struct {
+	dst, x []float32
+	s      float32
+}
+
+var scaleTasks tasks[scaleTask, *scaleTask]
+
+// Range does the elements lo to hi.
+func (t *scaleTask) Range(lo, hi int) {
+	dst, x, s := t.dst[lo:hi], t.x[lo:hi], t.s
+	if asm.Scale(cpu.Active(), len(dst), unsafe.SliceData(dst), unsafe.SliceData(x), s) {
+		return
+	}
+	for i, x := range x {
+		dst[i] = s * x
+	}
+}

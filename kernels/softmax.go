@@ -55,18 +55,12 @@ func Softmax(rows, cols int, dst []float32, ldd int, x []float32, ldx int, limit
 // a label is not in [0, cols).
 func SoftmaxCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int, x []float32, ldx int, label []int32, scale float32, limit ...Threads) {
 	const fn = "SoftmaxCrossEntropy"
-	if grad == nil {
-		wantRows(fn, rows, cols, "x", x, "ldx", ldx, x, ldx)
-	} else {
-		wantRows(fn, rows, cols, "grad", grad, "ldg", ldg, x, ldx)
-	}
-	wantLen(fn, "loss", len(loss), "rows", rows)
+	wantRowLoss(fn, rows, cols, loss, grad, ldg, x, ldx)
 	wantLen(fn, "label", len(label), "rows", rows)
-	for _, m := range [...]matrix{matrixOf("x", x, rows, cols, ldx), matrixOf("grad", grad, rows, cols, ldg)} {
-		if m.x != nil {
-			wantMatricesApart(fn, matrixOf("loss", loss, 1, rows, rows), m)
-			wantMatricesApart(fn, matrixOf("label", label, 1, rows, rows), m)
-		}
+	l := matrixOf("label", label, 1, rows, rows)
+	wantMatricesApart(fn, l, matrixOf("x", x, rows, cols, ldx))
+	if grad != nil {
+		wantMatricesApart(fn, l, matrixOf("grad", grad, rows, cols, ldg))
 	}
 	wantApart(fn, "loss", loss, "label", label)
 	for i, l := range label {
@@ -76,6 +70,55 @@ func SoftmaxCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int
 	}
 	softmaxTasks.run(threads(fn, limit), rows, rowGrain(cols),
 		softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, label: label, scale: scale})
+}
+
+// SoftCrossEntropy computes, for each row of x and the row t of target, the
+// cross-entropy of x's softmax with the weights or probabilities t, and its gradient
+// with respect to x times scale:
+//
+//	loss[i] = (Σ t[j])·ln Σ e^(x[j] - max x) - Σ t[j]·(x[j] - max x)
+//	grad[j] = (y[j]·Σ t[j] - t[j])·scale
+//
+// with y the [Softmax] of the row. A target of 1 at a label and 0 elsewhere gives the
+// bits of [SoftmaxCrossEntropy]; w at the label gives the label the weight w; other
+// targets smooth the labels or are another network's probabilities. With grad nil,
+// only the loss is computed.
+//
+// Numerics: the loss is computed in float64 throughout; each sum has 32
+// accumulators. y[j]·Σt is the exponential rounded to float32, times (Σt)·(1/sum) in
+// float64, rounded. Where t is 0, nothing is added, even if x is -Inf. A row of x
+// with a NaN or +Inf, or of nothing but -Inf, gets NaN as its loss and all its
+// gradients, whatever the target; so does one whose target has a NaN. Without
+// columns, the losses are 0.
+//
+// Shapes: grad: rows×cols, ldg >= cols, or nil; x: rows×cols, ldx >= cols; target:
+// rows×cols, ldt >= cols; loss: rows. Aliasing: grad may be x, with the same stride.
+func SoftCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int, x []float32, ldx int, target []float32, ldt int, scale float32, limit ...Threads) {
+	const fn = "SoftCrossEntropy"
+	wantRowLoss(fn, rows, cols, loss, grad, ldg, x, ldx)
+	wantMatrix(fn, "target", len(target), rows, cols, "ldt", ldt)
+	t := matrixOf("target", target, rows, cols, ldt)
+	wantMatricesApart(fn, matrixOf("loss", loss, 1, rows, rows), t)
+	if grad != nil {
+		wantMatricesApart(fn, matrixOf("grad", grad, rows, cols, ldg), t)
+	}
+	softmaxTasks.run(threads(fn, limit), rows, rowGrain(cols),
+		softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, target: target, ldt: ldt, scale: scale})
+}
+
+// wantRowLoss checks what a loss of each row has, except for what it compares with.
+func wantRowLoss(fn string, rows, cols int, loss []float64, grad []float32, ldg int, x []float32, ldx int) {
+	if grad == nil {
+		wantRows(fn, rows, cols, "x", x, "ldx", ldx, x, ldx)
+	} else {
+		wantRows(fn, rows, cols, "grad", grad, "ldg", ldg, x, ldx)
+	}
+	wantLen(fn, "loss", len(loss), "rows", rows)
+	l := matrixOf("loss", loss, 1, rows, rows)
+	wantMatricesApart(fn, l, matrixOf("x", x, rows, cols, ldx))
+	if grad != nil {
+		wantMatricesApart(fn, l, matrixOf("grad", grad, rows, cols, ldg))
+	}
 }
 
 // wantRows checks the two matrices of a kernel that works row by row.
@@ -102,16 +145,19 @@ func wantGradRows(fn string, rows, cols int, dx []float32, ldd int, dy []float32
 // rowGrain is how many rows make a block.
 func rowGrain(cols int) int { return max(1, block/max(1, cols)) }
 
-// softmaxTask is a Softmax, or a SoftmaxCrossEntropy if loss is there.
+// softmaxTask is a Softmax or, if loss is there, a SoftmaxCrossEntropy with label or
+// a SoftCrossEntropy with target.
 type softmaxTask struct {
-	cols  int
-	dst   []float32
-	ldd   int
-	x     []float32
-	ldx   int
-	loss  []float64
-	label []int32
-	scale float32
+	cols   int
+	dst    []float32
+	ldd    int
+	x      []float32
+	ldx    int
+	loss   []float64
+	label  []int32
+	target []float32
+	ldt    int
+	scale  float32
 }
 
 var softmaxTasks tasks[softmaxTask, *softmaxTask]
@@ -119,6 +165,9 @@ var softmaxTasks tasks[softmaxTask, *softmaxTask]
 // Range does the rows lo to hi.
 func (t *softmaxTask) Range(lo, hi int) {
 	if t.cols == 0 {
+		if t.loss != nil { // of SoftCrossEntropy: no label is valid
+			clear(t.loss[lo:hi])
+		}
 		return
 	}
 	// A row wider than a block would keep the processor for too long.
@@ -136,11 +185,21 @@ func (t *softmaxTask) asm(lo, hi int) bool {
 	if t.loss == nil {
 		return asm.Softmax(isa, rows, t.cols, unsafe.SliceData(t.dst[lo*t.ldd:]), t.ldd, x, t.ldx)
 	}
-	loss, label := unsafe.SliceData(t.loss[lo:]), unsafe.SliceData(t.label[lo:])
-	if t.dst == nil {
-		return asm.CrossEntropy(isa, rows, t.cols, x, t.ldx, label, loss)
+	loss := unsafe.SliceData(t.loss[lo:])
+	switch {
+	case t.label == nil:
+		target := unsafe.SliceData(t.target[lo*t.ldt:])
+		if t.dst == nil { // the kernel writes a gradient in any case
+			b := blocks.Get().(*[block]float32)
+			defer blocks.Put(b)
+			return asm.SoftCrossEntropy(isa, rows, t.cols, &b[0], t.cols, x, t.ldx, target, t.ldt, t.scale, loss)
+		}
+		return asm.SoftCrossEntropy(isa, rows, t.cols, unsafe.SliceData(t.dst[lo*t.ldd:]), t.ldd, x, t.ldx, target, t.ldt, t.scale, loss)
+	case t.dst == nil:
+		return asm.CrossEntropy(isa, rows, t.cols, x, t.ldx, unsafe.SliceData(t.label[lo:]), loss)
+	default:
+		return asm.CrossEntropyGrad(isa, rows, t.cols, unsafe.SliceData(t.dst[lo*t.ldd:]), t.ldd, x, t.ldx, unsafe.SliceData(t.label[lo:]), t.scale, loss)
 	}
-	return asm.CrossEntropyGrad(isa, rows, t.cols, unsafe.SliceData(t.dst[lo*t.ldd:]), t.ldd, x, t.ldx, label, t.scale, loss)
 }
 
 func (t *softmaxTask) row(i int) {
@@ -151,17 +210,27 @@ func (t *softmaxTask) row(i int) {
 			top = x
 		}
 	}
-	var y []float32
+	var y, target []float32
 	if t.dst != nil {
 		y = t.dst[i*t.ldd:][:t.cols]
 	}
-	var target float32
-	if t.loss != nil {
-		target = x[t.label[i]] // y may be x
+	if t.target != nil {
+		target = t.target[i*t.ldt:][:t.cols]
 	}
-	var acc [lanes]float64
+	var xAtLabel float32
+	if t.label != nil {
+		xAtLabel = x[t.label[i]] // y may be x
+	}
+	var acc, accWeight, accDot [lanes]float64
 	for j, x := range x {
 		d := float64(x) - float64(top)
+		if target != nil {
+			w := float64(target[j])
+			accWeight[j%lanes] += w
+			if w != 0 {
+				accDot[j%lanes] += float64(w * d)
+			}
+		}
 		if -110 > d {
 			d = -110
 		}
@@ -172,20 +241,31 @@ func (t *softmaxTask) row(i int) {
 		}
 	}
 	sum := tree(&acc)
+	factor := 1 / sum
 	if t.loss != nil {
 		// sum - sum carries a NaN, which log does not.
-		t.loss[i] = (log(sum) + (sum - sum)) - (float64(target) - float64(top))
-	}
-	inverse := 1 / sum
-	for j, e := range y {
-		y[j] = float32(float64(e) * inverse)
-		if t.loss != nil {
-			var one float32
-			if int32(j) == t.label[i] {
-				one = 1
-			}
-			y[j] = (y[j] - one) * t.scale
+		lse := log(sum) + (sum - sum)
+		if target == nil {
+			t.loss[i] = lse - (float64(xAtLabel) - float64(top))
+		} else {
+			weight := tree(&accWeight)
+			t.loss[i] = float64(weight*lse) - tree(&accDot)
+			factor = weight * factor
 		}
+	}
+	for j, e := range y {
+		y[j] = float32(float64(e) * factor)
+		if t.loss == nil {
+			continue
+		}
+		var p float32
+		switch {
+		case target != nil:
+			p = target[j]
+		case int32(j) == t.label[i]:
+			p = 1
+		}
+		y[j] = (y[j] - p) * t.scale
 	}
 }
 

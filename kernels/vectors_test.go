@@ -14,7 +14,7 @@ import (
 // its row there.
 type vectorKernel struct {
 	name    string // the function and, after a space, its variant
-	streams string // the vectors in order; * behind those that it writes, + behind those that are never negative
+	streams string // the vectors in order; * behind those that it writes, + behind those that are never negative, % behind those from 0 to 1
 	inPlace bool   // the first vector may be one of the others
 	run     func(v [][]float32, limit ...Threads) (sum float64)
 
@@ -121,6 +121,14 @@ var vectorKernels = []vectorKernel{
 		},
 	},
 	{
+		name: "Scale", streams: "dst* x", inPlace: true, roundings: 1,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { Scale(v[0], v[1], 0.3, limit...); return },
+		formula: func(x []float64, _ func(a, b float64) float64) (sum float64) {
+			x[0] = float64(float32(0.3)) * x[1]
+			return
+		},
+	},
+	{
 		name: "Factored", streams: "dst* x col+", inPlace: true, roundings: 4,
 		run: func(v [][]float32, limit ...Threads) (sum float64) {
 			Factored(v[0], v[1], v[2], 0.7, 1e-3, limit...)
@@ -150,6 +158,13 @@ var vectorKernels = []vectorKernel{
 		},
 	},
 	{
+		name: "SumAbs", streams: "x", roundings: 1,
+		run: func(v [][]float32, limit ...Threads) (sum float64) { return SumAbs(v[0], limit...) },
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			return math.Abs(x[0])
+		},
+	},
+	{
 		name: "SquaredError sum", streams: "y target", roundings: 3,
 		run: func(v [][]float32, limit ...Threads) (sum float64) {
 			return SquaredError(nil, v[0], v[1], 3, limit...)
@@ -170,6 +185,85 @@ var vectorKernels = []vectorKernel{
 			return d * d
 		},
 	},
+	{
+		name: "AbsoluteError sum", streams: "y target", roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return AbsoluteError(nil, v[0], v[1], 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			return math.Abs(sub(x[0], x[1]))
+		},
+	},
+	{
+		name: "AbsoluteError gradient", streams: "grad* y target", inPlace: true, roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return AbsoluteError(v[0], v[1], v[2], 0.3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			d := sub(x[1], x[2])
+			x[0] = 0
+			if d != 0 {
+				x[0] = math.Copysign(float64(float32(0.3)), d)
+			}
+			return math.Abs(d)
+		},
+	},
+	{
+		name: "HuberError sum", streams: "y target", roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return HuberError(nil, v[0], v[1], 0.7, 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			return huber(sub(x[0], x[1]), float64(float32(0.7)))
+		},
+	},
+	{
+		name: "HuberError gradient", streams: "grad* y target", inPlace: true, roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return HuberError(v[0], v[1], v[2], 0.7, 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			d, delta := sub(x[1], x[2]), float64(float32(0.7))
+			x[0] = 3 * max(-delta, min(delta, d))
+			return huber(d, delta)
+		},
+	},
+	{
+		name: "LogisticError sum", streams: "x target%", roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return LogisticError(nil, v[0], v[1], 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			return logistic(x[0], x[1])
+		},
+	},
+	{
+		name: "LogisticError gradient", streams: "grad* x target%", inPlace: true, roundings: 3,
+		run: func(v [][]float32, limit ...Threads) (sum float64) {
+			return LogisticError(v[0], v[1], v[2], 3, limit...)
+		},
+		formula: func(x []float64, sub func(a, b float64) float64) (sum float64) {
+			x[0] = 3 * sub(1/(1+math.Exp(-x[1])), x[2])
+			return logistic(x[1], x[2])
+		},
+	},
+}
+
+// huber is Huber's loss of a difference.
+func huber(d, delta float64) float64 {
+	if a := math.Abs(d); a > delta {
+		return delta * (a - delta/2)
+	}
+	return d * d / 2
+}
+
+// logistic is the binary cross-entropy of the sigmoid of x and t.
+func logistic(x, t float64) float64 {
+	e := math.Log1p(math.Exp(-math.Abs(x)))
+	if x > 0 {
+		return x*(1-t) + e
+	}
+	return e - x*t
 }
 
 func activateKernel(name string, act Activation, ulps float64, f func(x float64) float64) vectorKernel {
@@ -225,14 +319,14 @@ func gatedOf(u, v float64, sub func(a, b float64) float64) float64 {
 
 // stream is a vector of a kernel.
 type stream struct {
-	name              string
-	written, positive bool
+	name                    string
+	written, positive, unit bool
 }
 
 func (k *vectorKernel) vectors() []stream {
 	var list []stream
 	for _, s := range strings.Fields(k.streams) {
-		list = append(list, stream{strings.TrimRight(s, "*+"), strings.Contains(s, "*"), strings.Contains(s, "+")})
+		list = append(list, stream{strings.TrimRight(s, "*+%"), strings.Contains(s, "*"), strings.Contains(s, "+"), strings.Contains(s, "%")})
 	}
 	return list
 }
@@ -359,7 +453,10 @@ func TestVectorValues(t *testing.T) {
 		for i, s := range streams {
 			for range n {
 				x := float32(math.Ldexp(1+r.Float64(), r.IntN(40)-30))
-				if !s.positive && r.IntN(2) == 0 {
+				switch {
+				case s.unit:
+					x = min(1, x)
+				case !s.positive && r.IntN(2) == 0:
 					x = -x
 				}
 				if r.IntN(20) == 0 && k.ulps == 0 {

@@ -99,7 +99,8 @@ func passes(t *Target) pass.Interface {
 	)
 }
 
-// pruneSelfCopies removes the copies of a register to itself, which the allocator leaves where source and destination could share one.
+// pruneSelfCopies removes the copies of a register to itself, which the allocator leaves
+// where source and destination could share one.
 func pruneSelfCopies(fn *ir.Function) error {
 	fn.Nodes = slices.DeleteFunc(fn.Nodes, func(n ir.Node) bool {
 		i, ok := n.(*ir.Instruction)
@@ -111,16 +112,13 @@ func pruneSelfCopies(fn *ir.Function) error {
 // copies are the instructions that copy a register, and have other uses.
 var copies = []string{"VMOVUPS", "MOVQ", "VMOV.B16", "MOVD"}
 
-// Stubs declares the functions of the programs for Go.
+// Stubs declares the functions of the programs for Go. What each does, the exported function
+// of its name says, and the assembly above its code.
 func Stubs(programs []*Program) []byte {
 	var b bytes.Buffer
 	b.WriteString(Header + "\n//go:build !purego\n\npackage asm\n")
 	for _, p := range programs {
-		b.WriteByte('\n')
-		for _, line := range p.Doc {
-			b.WriteString(strings.TrimRight("// "+line, " ") + "\n")
-		}
-		fmt.Fprintf(&b, "//\n//go:noescape\nfunc %s%s\n", p.FuncName(), p.signature())
+		fmt.Fprintf(&b, "\n//go:noescape\nfunc %s%s\n", p.FuncName(), p.signature())
 	}
 	return b.Bytes()
 }

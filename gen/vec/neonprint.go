@@ -41,7 +41,7 @@ func printNEON(fn *ir.Function) string {
 	for _, node := range fn.Nodes {
 		switch n := node.(type) {
 		case ir.Label:
-			fmt.Fprintf(&b, "\n%s:\n", n)
+			fmt.Fprintf(&b, "%s:\n", n)
 		case *ir.Comment:
 			for _, line := range n.Lines {
 				fmt.Fprintf(&b, "\t// %s\n", line)

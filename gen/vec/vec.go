@@ -92,6 +92,12 @@ type Mem struct {
 // At is the address r + off.
 func (r R) At(off int) Mem { return Mem{Base: r, Off: off} }
 
+// Plus is the address off bytes further on.
+func (m Mem) Plus(off int) Mem {
+	m.Off += off
+	return m
+}
+
 type op int
 
 const (

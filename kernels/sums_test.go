@@ -59,6 +59,31 @@ func TestSumSquaresOrder(t *testing.T) {
 	})
 }
 
+// TestSumAbs: extremes, and what is not finite, in each place.
+func TestSumAbs(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		for _, n := range []int{1, 37, block + 5} {
+			for _, c := range []float32{math.MaxFloat32, -math.MaxFloat32, 0x1p-149, -0x1p-149} {
+				if got, want := SumAbs(slices.Repeat([]float32{c}, n)), float64(n)*math.Abs(float64(c)); got != want {
+					t.Errorf("%d times %g: sum %g, want %g", n, c, got, want)
+				}
+			}
+			for _, c := range []struct{ x, want float64 }{{math.NaN(), math.NaN()}, {math.Inf(1), math.Inf(1)}, {math.Inf(-1), math.Inf(1)}} {
+				for _, at := range []int{0, n / 2, n - 1} {
+					x := make([]float32, n)
+					x[at] = float32(c.x)
+					if got := SumAbs(x, 2); !same64(got, c.want) {
+						t.Errorf("%g at %d of %d: sum %g, want %g", c.x, at, n, got, c.want)
+					}
+				}
+			}
+		}
+		if got := SumAbs([]float32{float32(math.Copysign(0, -1))}); math.Float64bits(got) != 0 {
+			t.Errorf("sum of -0: %g, want 0", got)
+		}
+	})
+}
+
 // TestAddSquares compares with the formula, which float64 computes exactly but for
 // the rounding of the sum.
 func TestAddSquares(t *testing.T) {

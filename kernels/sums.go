@@ -9,28 +9,6 @@ import (
 	"github.com/lockstep-go/lockstep/internal/cpu"
 )
 
-// SquaredError returns the sum of the squared differences of y and target, and
-// sets grad to the differences times scale:
-//
-//	d[i] = y[i] - target[i]
-//	grad[i] = d[i]·scale
-//	Σ d[i]·d[i]
-//
-// The gradient of the mean over n elements has scale 2/n. The sum is in float64:
-// 32 accumulators for each block of 16384 elements, the blocks added in order.
-//
-// Shapes: grad, y and target have the same length. Aliasing: grad may be y or
-// target. With grad nil, only the sum is computed.
-func SquaredError(grad, y, target []float32, scale float32, limit ...Threads) float64 {
-	wantLen("SquaredError", "target", len(target), "len(y)", len(y))
-	if grad != nil {
-		wantLen("SquaredError", "grad", len(grad), "len(y)", len(y))
-		wantSameOrApart("SquaredError", "grad", grad, "y", y)
-		wantSameOrApart("SquaredError", "grad", grad, "target", target)
-	}
-	return squaredTask{grad: grad, y: y, target: target, scale: scale}.sum(threads("SquaredError", limit))
-}
-
 // SumSquares returns the sum of the squares of x:
 //
 //	Σ x[i]·x[i]
@@ -41,55 +19,103 @@ func SquaredError(grad, y, target []float32, scale float32, limit ...Threads) fl
 // Numerics: no finite x overflows; a NaN or an infinity anywhere makes the sum NaN
 // or +Inf.
 func SumSquares(x []float32, limit ...Threads) float64 {
-	return squaredTask{y: x}.sum(threads("SumSquares", limit))
+	return sumTask{of: squares, y: x}.sum(threads("SumSquares", limit))
 }
 
-// squaredTask is a SquaredError or, if target is nil, a SumSquares of y.
-type squaredTask struct {
+// SumAbs returns the sum of the magnitudes of x:
+//
+//	Σ |x[i]|
+//
+// It is in float64: 32 accumulators for each block of 16384 elements, the blocks
+// added in order.
+//
+// Numerics: no finite x overflows; a NaN or an infinity anywhere makes the sum NaN
+// or +Inf.
+func SumAbs(x []float32, limit ...Threads) float64 {
+	return sumTask{of: magnitudes, y: x}.sum(threads("SumAbs", limit))
+}
+
+// sumOf says what a sum adds up.
+type sumOf uint8
+
+const (
+	squares sumOf = iota
+	magnitudes
+	squaredErrors
+	absoluteErrors
+	huberErrors
+	logisticErrors
+)
+
+// sumTask is a sum over y or, if target is there, over y and target.
+type sumTask struct {
+	of              sumOf
 	grad, y, target []float32
-	scale           float32
+	delta, scale    float32
 	sums            []float64 // one a block
 }
 
-var squaredTasks tasks[squaredTask, *squaredTask]
+var sumTasks tasks[sumTask, *sumTask]
 
-// squaredSums keeps the sums of the blocks between calls.
-var squaredSums sync.Pool
+// blockSums keeps the sums of the blocks between calls.
+var blockSums sync.Pool
 
 // sum does all blocks, on that many threads, and adds up their sums.
-func (t squaredTask) sum(most int) float64 {
+func (t sumTask) sum(most int) float64 {
 	if len(t.y) <= block {
 		return t.part(0, len(t.y))
 	}
-	sums, _ := squaredSums.Get().(*[]float64)
+	sums, _ := blockSums.Get().(*[]float64)
 	if sums == nil {
 		sums = new([]float64)
 	}
 	*sums = slices.Grow((*sums)[:0], (len(t.y)+block-1)/block)[:(len(t.y)+block-1)/block]
 	t.sums = *sums
-	squaredTasks.run(most, len(t.y), block, t)
+	sumTasks.run(most, len(t.y), block, t)
 	var sum float64
 	for _, s := range *sums {
 		sum += s
 	}
-	squaredSums.Put(sums)
+	blockSums.Put(sums)
 	return sum
 }
 
 // Range does the block from lo to hi.
-func (t *squaredTask) Range(lo, hi int) { t.sums[lo/block] = t.part(lo, hi) }
+func (t *sumTask) Range(lo, hi int) { t.sums[lo/block] = t.part(lo, hi) }
 
 // part is the sum of the elements lo to hi, at most a block.
-func (t *squaredTask) part(lo, hi int) float64 {
-	if t.target == nil {
-		return sumSquares(t.y[lo:hi])
+func (t *sumTask) part(lo, hi int) float64 {
+	y := t.y[lo:hi]
+	switch t.of {
+	case squares:
+		return sumSquares(y)
+	case magnitudes:
+		return sumAbs(y)
 	}
-	var grad []float32
-	if t.grad != nil {
-		grad = t.grad[lo:hi]
+	target, grad := t.target[lo:hi], t.grad
+	if grad != nil {
+		grad = grad[lo:hi]
 	}
-	return squaredError(grad, t.y[lo:hi], t.target[lo:hi], t.scale)
+	if t.of == squaredErrors {
+		return squaredError(grad, y, target, t.scale)
+	}
+	if grad == nil { // the other kernels write one in any case
+		b := blocks.Get().(*[block]float32)
+		defer blocks.Put(b)
+		grad = b[:len(y)]
+	}
+	switch t.of {
+	case absoluteErrors:
+		return absoluteError(grad, y, target, t.scale)
+	case huberErrors:
+		return huberError(grad, y, target, t.delta, t.scale)
+	default:
+		return logisticError(grad, y, target, t.scale)
+	}
 }
+
+// blocks is memory for gradients that nobody asked for.
+var blocks = sync.Pool{New: func() any { return new([block]float32) }}
 
 // sumSquares is SumSquares for at most a block.
 func sumSquares(x []float32) float64 {
@@ -103,23 +129,14 @@ func sumSquares(x []float32) float64 {
 	return tree(&acc)
 }
 
-// squaredError is SquaredError without the checks, for at most a block.
-func squaredError(grad, y, target []float32, scale float32) float64 {
+// sumAbs is SumAbs for at most a block.
+func sumAbs(x []float32) float64 {
 	var acc [lanes]float64
-	isa, n, a, b := cpu.Active(), len(y), unsafe.SliceData(y), unsafe.SliceData(target)
-	if grad == nil {
-		if asm.SquaredError(isa, n, a, b, &acc[0]) {
-			return tree(&acc)
-		}
-	} else if asm.SquaredErrorGrad(isa, n, unsafe.SliceData(grad), a, b, scale, &acc[0]) {
+	if asm.SumAbs(cpu.Active(), len(x), unsafe.SliceData(x), &acc[0]) {
 		return tree(&acc)
 	}
-	for i, y := range y {
-		d := y - target[i]
-		acc[i%lanes] += float64(float64(d) * float64(d))
-		if grad != nil {
-			grad[i] = d * scale
-		}
+	for i, x := range x {
+		acc[i%lanes] += float64(abs(x))
 	}
 	return tree(&acc)
 }
