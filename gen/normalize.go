@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
 )
@@ -283,12 +284,11 @@ func eachRow(p *vec.Program, body func()) {
 // alongRow runs body for the elements of a row, a vector at a time; columns are the
 // parameters that have an element for each column.
 func alongRow(p *vec.Program, rows []*vec.Stream, columns []string, body func(columns []vec.V)) {
-	streams := rows
 	var more []*vec.Stream
 	for _, name := range columns {
 		more = append(more, p.Stream(32, p.Param(name)))
 	}
-	p.Each(p.Param("cols"), append(streams[:len(streams):len(streams)], more...), func() {
+	p.Each(p.Param("cols"), slices.Concat(rows, more), func() {
 		var v []vec.V
 		for _, s := range more {
 			v = append(v, p.Load(32, s.At()))

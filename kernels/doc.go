@@ -1,6 +1,6 @@
 // Package kernels holds float32 kernels for training small networks: fused
 // optimizer updates, GEMM with a fused epilogue, activations, softmax and
-// losses. Each is generated assembly where there is some for the processor and
+// losses, batch and layer normalisation, dropout. Each is generated assembly where there is some for the processor and
 // a plain Go loop elsewhere, and both give the same bits.
 //
 // # The same bits everywhere

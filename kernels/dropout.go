@@ -119,8 +119,8 @@ func (t *dropoutTask) part(words *randomWords, i, end, lo, hi int) {
 func (t *dropoutTask) random(words *randomWords, i, end, lo, step int) {
 	m := &t.mask
 	key := [2]uint32{uint32(m.Seed), uint32(m.Seed >> 32)}
-	// No counter wraps between lo and hi: they lie between multiples of 4096, which
-	// 2³² is one of.
+	// No counter wraps in this part: its columns lie between multiples of 4096, so the
+	// counters lie between multiples of 1024, which 2³² is one of.
 	var counter [groupBlocks]uint32
 	for b := range counter {
 		counter[b] = uint32(lo/groupWords*groupBlocks + b)
