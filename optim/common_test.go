@@ -1,8 +1,10 @@
 package optim_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/lockstep-go/lockstep/optim"
@@ -141,4 +143,36 @@ func TestCommon(t *testing.T) {
 func ulp(x float32) float64 {
 	x = float32(math.Abs(float64(x)))
 	return float64(math.Float32frombits(math.Float32bits(x)+1)) - float64(x)
+}
+
+// TestPenalty: L1·Σ|p| + L2/2·Σp², of the parts that an optimizer penalises, and the opposite
+// where the loss is maximised.
+func TestPenalty(t *testing.T) {
+	params := []float32{1, -2, 0.5, 0, -3}
+	rule := func(n int, c optim.Common) *optim.Rule { return optim.NewAdam(n, optim.AdamOptions{Common: c}) }
+	for _, test := range []struct {
+		name string
+		o    optim.Optimizer
+		want float64
+	}{
+		{"none", rule(5, optim.Common{Decay: 0.1}), 0},
+		{"L1", rule(5, optim.Common{L1: 0.5}), 0.5 * 6.5},
+		{"L2", rule(5, optim.Common{L2: 0.5}), 0.25 * 14.25},
+		{"both", rule(5, optim.Common{L1: 2, L2: 0.5}), 2*6.5 + 0.25*14.25},
+		{"maximised", rule(5, optim.Common{L1: 2, Maximize: true}), -2 * 6.5},
+		{"groups", optim.NewGroups(optim.Guard{}, rule(2, optim.Common{L1: 1}), rule(3, optim.Common{L2: 2})), 3 + 9.25},
+		{"lookahead", optim.NewLookahead(5, rule(5, optim.Common{L1: 0.5}), optim.LookaheadOptions{}), 0.5 * 6.5},
+	} {
+		if got := test.o.Penalty(params); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, ".Penalty: len(params) = 4, want the n = 5") {
+					t.Errorf("%s: panic %s for 4 parameters", test.name, got)
+				}
+			}()
+			test.o.Penalty(params[:4])
+		}()
+	}
 }

@@ -86,6 +86,20 @@ func (g *Groups) try(params, grads []float32, limit []kernels.Threads) error {
 	return nil
 }
 
+// Penalty returns the sum of the rules' penalties; see [Optimizer].
+func (g *Groups) Penalty(params []float32, limit ...kernels.Threads) float64 {
+	if len(params) != g.n {
+		panic(fmt.Sprintf("optim: groups.Penalty: len(params) = %d, want the n = %d that it was made for", len(params), g.n))
+	}
+	n := copy(g.limit[:], limit)
+	var sum float64
+	for _, r := range g.rules {
+		sum += r.Penalty(params[:r.n:r.n], g.limit[:n]...)
+		params = params[r.n:]
+	}
+	return sum
+}
+
 // LR returns the rate of the first rule.
 func (g *Groups) LR() float64 { return g.rules[0].lr }
 

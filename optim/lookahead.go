@@ -69,6 +69,12 @@ func (l *Lookahead) try(params, grads []float32, limit []kernels.Threads) error 
 	return nil
 }
 
+// Penalty is the inner optimizer's; see [Optimizer].
+func (l *Lookahead) Penalty(params []float32, limit ...kernels.Threads) float64 {
+	n := copy(l.limit[:], limit)
+	return l.inner.Penalty(params, l.limit[:n]...)
+}
+
 // LR and SetLR are the inner optimizer's.
 func (l *Lookahead) LR() float64      { return l.inner.LR() }
 func (l *Lookahead) SetLR(lr float64) { l.inner.SetLR(lr) }

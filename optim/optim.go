@@ -91,6 +91,14 @@ type Optimizer interface {
 	LR() float64
 	SetLR(lr float64)
 
+	// Penalty returns what Common.L1 and Common.L2 add to the loss at params,
+	//
+	//	L1·Σ|p| + L2/2·Σp²
+	//
+	// in float64, or with Common.Maximize the opposite; without either it is 0 and
+	// costs nothing.
+	Penalty(params []float32, limit ...kernels.Threads) float64
+
 	// State returns what has to be kept to go on later. The vectors are the
 	// optimizer's own, not copies: the next step changes them.
 	State() State

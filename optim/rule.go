@@ -184,6 +184,25 @@ func wantVectors(name string, params, grads []float32, n int) {
 	}
 }
 
+// Penalty returns what the penalties add to the loss; see [Optimizer].
+func (r *Rule) Penalty(params []float32, limit ...kernels.Threads) float64 {
+	if len(params) != r.n {
+		panic(fmt.Sprintf("optim: %s.Penalty: len(params) = %d, want the n = %d that it was made for", r.name, len(params), r.n))
+	}
+	n := copy(r.limit[:], limit)
+	var sum float64
+	if r.common.L1 != 0 {
+		sum += float64(r.common.L1 * kernels.SumAbs(params, r.limit[:n]...))
+	}
+	if r.common.L2 != 0 {
+		sum += float64(r.common.L2 / 2 * kernels.SumSquares(params, r.limit[:n]...))
+	}
+	if r.common.Maximize {
+		return -sum
+	}
+	return sum
+}
+
 // LR returns the learning rate.
 func (r *Rule) LR() float64 { return r.lr }
 
