@@ -165,26 +165,26 @@ func checkRun(t *testing.T, set string, r result, steps, batch int, seed uint64,
 	if err != nil {
 		t.Fatal(err)
 	}
-	trainer := &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: rule, Steps: 1, Batch: batch, Seed: seed}
+	trainer := &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: rule, Steps: 1, Batch: batch, Seed: seed, WithReplacement: true}
 	if _, err := trainer.Fit(t.Context(), train); err != nil {
 		t.Fatal(err)
 	}
 	var first nn.Data
 	first.Draw(train, batch, seed, 0)
-	firstLoss := trainer.Evaluate(&first)
+	firstLoss, _ := trainer.Evaluate(&first)
 
 	net.Init(nn.He(), seed)
-	trainer.Steps = steps
-	if trainer.Optimizer, err = optim.New(r.Optimizer, net.Layout(), nil); err != nil {
+	if rule, err = optim.New(r.Optimizer, net.Layout(), nil); err != nil {
 		t.Fatal(err)
 	}
+	trainer = &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: rule, Steps: steps, Batch: batch, Seed: seed, WithReplacement: true}
 	if _, err := trainer.Fit(t.Context(), train); err != nil {
 		t.Fatal(err)
 	}
 	if hash := fmt.Sprintf("%x", nn.Hash(net.Params())); r.ParamsSHA256 != hash {
 		t.Errorf("%s: params_sha256 %s, want %s", r.Optimizer, r.ParamsSHA256, hash)
 	}
-	if accuracy := nn.Accuracy(net.Forward(test.X, test.Rows), test.Labels); r.TestAccuracy != accuracy {
+	if accuracy := nn.Accuracy(net.Forward(test.X, test.Rows), test); r.TestAccuracy != accuracy {
 		t.Errorf("%s: test_accuracy %v, want %v", r.Optimizer, r.TestAccuracy, accuracy)
 	}
 

@@ -80,7 +80,7 @@ func (c *compare) Run(ctx context.Context, to console) error {
 		y := make([]float32, test.Rows*net.Out())
 		net.Predictor(1000).Predict(y, test.X, test.Rows, kernels.Threads(c.Threads))
 		hash := nn.Hash(net.Params())
-		res.Runs = append(res.Runs, newResult(name, losses, perStep, nn.Accuracy(y, test.Labels), hex.EncodeToString(hash[:])))
+		res.Runs = append(res.Runs, newResult(name, losses, perStep, nn.Accuracy(y, test), hex.EncodeToString(hash[:])))
 	}
 
 	if err := res.print(to.out); err != nil {
@@ -96,7 +96,7 @@ func (c *compare) train(ctx context.Context, net *nn.Net, name string, set *nn.D
 	if err != nil {
 		return nil, 0, err
 	}
-	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: optimizer, Threads: kernels.Threads(c.Threads)}
+	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optimizer, Threads: kernels.Threads(c.Threads)}
 	var batch nn.Data
 	var losses []float64
 	var spent time.Duration
@@ -113,7 +113,8 @@ func (c *compare) train(ctx context.Context, net *nn.Net, name string, set *nn.D
 			return nil, 0, err
 		}
 
-		losses = append(losses, trainer.Evaluate(&batch))
+		loss, _ := trainer.Evaluate(&batch)
+		losses = append(losses, loss)
 		if step%500 == 0 {
 			bar.Clear()
 			fmt.Fprintf(out, "%-9s iteration %5d  loss %.4f\n", name, step, losses[step])

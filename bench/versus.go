@@ -192,7 +192,7 @@ func (v *versus) lockstep(c course, rule string, threads int) (*racer, error) {
 	if err != nil {
 		return nil, err
 	}
-	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: optimizer, Threads: kernels.Threads(threads)}
+	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optimizer, Threads: kernels.Threads(threads)}
 	step := 0
 	return &racer{name: "Lockstep", pid: os.Getpid(), train: func(steps int) (lap, error) {
 		var l lap

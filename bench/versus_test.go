@@ -72,7 +72,7 @@ func trainAsPython(wrong float64) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: optimizer}
+	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optimizer}
 	step := 0
 	for {
 		var steps int

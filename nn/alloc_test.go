@@ -21,16 +21,19 @@ import (
 func TestAllocations(t *testing.T) {
 	const in, rows = 300, 16
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection empties the pools of kernels
-	net := nn.MustNew(in, nn.Tanh(), nn.Affine(64), nn.Sigmoid(), nn.ReLU(), nn.Affine(50), nn.ReLU(), nn.Affine(10), nn.Sigmoid())
+	net := newNet(t, in, "tanh,64,sigmoid,batchnorm,relu,50,gelu,dropout:0.2,layernorm,20,dropout-book:0.1,softmax,elu,7,leakyrelu")
 	net.Init(nn.He(), 1)
 	set := newData(rand.New(rand.NewPCG(1, 7)), 100, in, net.Out())
 	for _, threads := range []kernels.Threads{0, 1, 2} {
 		for _, loss := range losses {
 			trainer := &nn.Trainer{
-				Net: net, Loss: loss.loss,
+				Net: net, Loss: weighted(loss.loss, net.Out()),
 				Optimizer: optim.NewAdam(net.NumParams(), optim.AdamOptions{}),
-				Threads:   threads,
+				Threads:   threads, Micro: 5,
+				Schedule: optim.WarmupCosine(10, 100, 0),
+				Metrics:  []nn.Metric{{Name: "accuracy", Of: nn.Accuracy}, {Name: "top 3", Of: nn.TopK(3)}},
 			}
+			set := dataFor(rand.New(rand.NewPCG(1, 7)), loss.needs, 100, in, net.Out())
 			var batch nn.Data
 			step := uint32(0)
 			allocs := testing.AllocsPerRun(5, func() {

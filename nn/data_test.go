@@ -2,6 +2,7 @@ package nn_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -78,5 +79,69 @@ func TestDrawPanics(t *testing.T) {
 	}
 	if !reflect.DeepEqual(batch, nn.Data{}) {
 		t.Errorf("a refused Draw left %v", batch)
+	}
+}
+
+// TestTake: the rows in the order asked for, and no others.
+func TestTake(t *testing.T) {
+	set := &nn.Data{Rows: 3, X: []float32{1, 2, 3, 4, 5, 6}, Labels: []int32{7, 8, 9}, Targets: []float32{10, 20, 30}}
+	batch := nn.Data{X: make([]float32, 100)}
+	batch.Take(set, []int{2, 0, 2})
+	if want := (nn.Data{Rows: 3, X: []float32{5, 6, 1, 2, 5, 6}, Labels: []int32{9, 7, 9}, Targets: []float32{30, 10, 30}}); fmt.Sprint(batch) != fmt.Sprint(want) {
+		t.Errorf("rows 2, 0, 2: %v, want %v", batch, want)
+	}
+	for _, index := range []int{-1, 3} {
+		wantPanic(t, fmt.Sprintf("nn.Data.Take: indices[1] = %d, want 0 to set.Rows - 1 = 2", index), func() { batch.Take(set, []int{0, index}) })
+	}
+}
+
+// TestSplit: each sample is on one side, as many are held out as the fraction says, and the
+// seed chooses which.
+func TestSplit(t *testing.T) {
+	set := &nn.Data{Rows: 50, X: make([]float32, 50), Labels: make([]int32, 50)}
+	for i := range 50 {
+		set.X[i], set.Labels[i] = float32(i), int32(i)
+	}
+	var first []int32
+	for seed := range uint64(3) {
+		train, held := set.Split(0.25, seed)
+		if train.Rows != 37 || held.Rows != 13 { // 12.5 rounds away from zero
+			t.Fatalf("%d and %d rows, want 37 and 13", train.Rows, held.Rows)
+		}
+		labels := slices.Concat(train.Labels, held.Labels)
+		slices.Sort(labels)
+		if !slices.Equal(labels, set.Labels) {
+			t.Errorf("the sides have %v, want each sample once", labels)
+		}
+		if seed > 0 && slices.Equal(first, held.Labels) {
+			t.Error("two seeds hold out the same")
+		}
+		first = held.Labels
+	}
+	for _, fraction := range []float64{0, 1, -0.5, 0.001, 0.999, math.NaN()} {
+		wantPanic(t, fmt.Sprintf("nn.Data.Split: fraction = %v of 50 rows", fraction), func() { set.Split(fraction, 1) })
+	}
+}
+
+// TestPermutation: each number once, in another order for each epoch and seed; each place
+// is as likely for each number.
+func TestPermutation(t *testing.T) {
+	const n, times = 5, 6000
+	var counts [n][n]float64
+	for epoch := range uint32(times) {
+		order := nn.Permutation(n, 1, epoch)
+		for at, i := range order {
+			counts[i][at]++
+		}
+	}
+	for i, row := range counts {
+		for at, count := range row {
+			if want := float64(times) / n; math.Abs(count-want) > 5*math.Sqrt(want) {
+				t.Errorf("%d was at place %d %v times, want about %v", i, at, count, want)
+			}
+		}
+	}
+	if got, want := nn.Permutation(10, 1, 0), []int{4, 3, 7, 9, 8, 6, 2, 5, 1, 0}; !slices.Equal(got, want) {
+		t.Errorf("the first order of 10 is %v, want %v on every machine", got, want)
 	}
 }

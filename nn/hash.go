@@ -14,15 +14,19 @@ func Hash(flat []float32) [sha256.Size]byte {
 	h := sha256.New()
 	var buf [4096]byte
 	for chunk := range slices.Chunk(flat, len(buf)/4) {
-		b := buf[:0]
-		for _, v := range chunk {
-			bits := math.Float32bits(v)
-			if v != v {
-				bits = 0x7FC00000
-			}
-			b = binary.LittleEndian.AppendUint32(b, bits)
-		}
-		h.Write(b)
+		h.Write(appendFloats(buf[:0], chunk))
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// appendFloats writes numbers as hashes and files have them.
+func appendFloats(b []byte, x []float32) []byte {
+	for _, v := range x {
+		bits := math.Float32bits(v)
+		if v != v {
+			bits = 0x7FC00000
+		}
+		b = binary.LittleEndian.AppendUint32(b, bits)
+	}
+	return b
 }

@@ -3,6 +3,7 @@ package nn_test
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 
@@ -82,7 +83,7 @@ func newRun(t *testing.T, rule string, threads kernels.Threads, layers ...nn.Lay
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &run{trainer: &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy, Optimizer: opt, Threads: threads}}
+	return &run{trainer: &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: opt, Threads: threads}}
 }
 
 // until trains up to the given step and returns the parameters' hash.
@@ -141,6 +142,51 @@ func TestFullNetBits(t *testing.T) {
 		for _, at := range until {
 			if got := r.until(t, at.steps, 128); got != at.hash {
 				t.Errorf("%s, threads %d: parameters after %d steps %s, want %s", kernels.ISA(), threads, at.steps, got, at.hash)
+			}
+		}
+	}
+}
+
+// everything is the SHA-256 of the parameters and the running statistics after
+// TestEverythingBits's run.
+const everything = "8e6f5a430bdc0d8bf20b8801e50415cdabe2642881a3ca85dffc2b5060df41d7"
+
+// TestEverythingBits runs a network with every layer, trained with all that a trainer
+// switches on: shuffled epochs, label smoothing, micro-batches, Adam with clipping and a
+// penalty, a schedule, evaluations and the best weights put back.
+func TestEverythingBits(t *testing.T) {
+	set, err := train()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const in = 28 * 28
+	few := &nn.Data{Rows: 200, X: set.X[:200*in], Labels: set.Labels[:200]}
+	held := &nn.Data{Rows: 100, X: set.X[200*in : 300*in], Labels: set.Labels[200:300]}
+	was := kernels.ISA()
+	defer kernels.SetISA(was)
+	for _, isa := range kernels.ISAs() {
+		if err := kernels.SetISA(isa); err != nil {
+			t.Fatal(err)
+		}
+		counts := threadCounts
+		if testing.Short() {
+			counts = []kernels.Threads{3}
+		}
+		for _, threads := range counts {
+			net := newNet(t, in, "32,batchnorm,relu,dropout:0.1,24,layernorm,gelu,24,silu,24,elu,20,tanh,gelu-tanh,20,softplus,20,leakyrelu,dropout-book:0.1,16,sigmoid,softmax,10")
+			net.Init(nn.GlorotUniform(), seed)
+			trainer := &nn.Trainer{
+				Net: net, Loss: nn.SoftmaxCrossEntropy{Smoothing: 0.1}, Threads: threads, Seed: seed, Batch: 40, Micro: 16, Epochs: 4,
+				Optimizer: optim.NewAdam(net.NumParams(), optim.AdamOptions{Common: optim.Common{Guard: optim.Guard{ClipNorm: 1}, L2: 1e-3}}),
+				Schedule:  optim.WarmupCosine(5, 20, 0), Validation: held, Patience: 2,
+				Metrics: []nn.Metric{{Name: "accuracy", Of: nn.Accuracy}},
+			}
+			if _, err := trainer.Fit(t.Context(), few); err != nil {
+				t.Fatal(err)
+			}
+			hash := nn.Hash(slices.Concat(net.Params(), net.Stats()))
+			if got := hex.EncodeToString(hash[:]); got != everything {
+				t.Errorf("%s, threads %d: %s, want %s", isa, threads, got, everything)
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package nn_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/lockstep-go/lockstep/nn"
@@ -18,9 +20,9 @@ func TestLossOrder(t *testing.T) {
 	fillNormal(rng, y)
 	var sum float64
 	for i := range rows {
-		sum += nn.SoftmaxCrossEntropy(nil, y[i*cols:][:cols], &nn.Data{Rows: 1, Labels: data.Labels[i:][:1]})
+		sum += nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, y[i*cols:][:cols], &nn.Data{Rows: 1, Labels: data.Labels[i:][:1]})
 	}
-	if got, want := nn.SoftmaxCrossEntropy(nil, y, data), sum/rows; got != want {
+	if got, want := nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, y, data), sum/rows; got != want {
 		t.Errorf("loss %v, want %v", got, want)
 	}
 }
@@ -31,7 +33,7 @@ func TestLossValues(t *testing.T) {
 	const rows, cols = 4, 10
 	data := &nn.Data{Rows: rows, Labels: []int32{0, 9, 3, 3}, Targets: make([]float32, rows*cols)}
 	y, grad := make([]float32, rows*cols), make([]float32, rows*cols)
-	if got := nn.SoftmaxCrossEntropy(grad, y, data); !(math.Abs(got-math.Ln10) < 1e-12) {
+	if got := nn.MeanLoss(nn.SoftmaxCrossEntropy{}, grad, y, data); !(math.Abs(got-math.Ln10) < 1e-12) {
 		t.Errorf("cross-entropy of uniform outputs = %v, want ln 10", got)
 	}
 	for i, g := range grad {
@@ -46,7 +48,7 @@ func TestLossValues(t *testing.T) {
 	for i := range y {
 		y[i] = 1
 	}
-	if got := nn.MeanSquaredError(grad, y, data); got != 1 {
+	if got := nn.MeanLoss(nn.MeanSquaredError{}, grad, y, data); got != 1 {
 		t.Errorf("mean squared error = %v, want 1", got)
 	}
 	for i, g := range grad {
@@ -56,50 +58,88 @@ func TestLossValues(t *testing.T) {
 	}
 }
 
-func TestAccuracy(t *testing.T) {
-	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	for _, test := range []struct {
-		x    []float32
-		want int
-	}{
-		{nil, -1},
-		{[]float32{-3}, 0},
-		{[]float32{1, 3, 2}, 1},
-		{[]float32{1, 3, 3}, 1},
-		{[]float32{0, float32(math.Copysign(0, -1))}, 0},
-		{[]float32{-inf, -inf}, 0},
-		{[]float32{-inf, 1, inf}, 2},
-		{[]float32{5, nan, inf}, 1},
-		{[]float32{nan, 7, nan}, 0},
-	} {
-		if got := nn.Argmax(test.x); got != test.want {
-			t.Errorf("Argmax(%v) = %d, want %d", test.x, got, test.want)
-		}
-	}
-	y := []float32{1, 2, 3, 3, 2, 1, 0, 0, 9, nan, 5, 5}
-	if got := nn.Accuracy(y, []int32{2, 0, 1, 0}); got != 0.75 {
-		t.Errorf("Accuracy = %v, want 0.75", got)
-	}
-}
-
 func TestLossPanics(t *testing.T) {
 	four := make([]float32, 4)
 	for _, test := range []struct {
 		do   func()
 		want string
 	}{
-		{func() { nn.SoftmaxCrossEntropy(nil, four, &nn.Data{Rows: 2}) }, "nn.SoftmaxCrossEntropy: len(data.Labels) = 0, want 2 rows of 1"},
-		{func() { nn.SoftmaxCrossEntropy(nil, four, &nn.Data{}) }, "nn.SoftmaxCrossEntropy: len(y) = 4 and rows = 0, want rows >= 1"},
-		{func() { nn.SoftmaxCrossEntropy(nil, four, &nn.Data{Rows: 3, Labels: make([]int32, 3)}) }, "len(y) = 4 and rows = 3"},
-		{func() { nn.SoftmaxCrossEntropy(nil, nil, &nn.Data{Rows: 1, Labels: make([]int32, 1)}) }, "len(y) = 0 and rows = 1"},
-		{func() { nn.SoftmaxCrossEntropy(nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 2}}) }, "label[1] = 2, want 0 to 1"},
-		{func() { nn.SoftmaxCrossEntropy(four[:3], four, &nn.Data{Rows: 2, Labels: []int32{0, 1}}) }, "len(grad) = 3"},
-		{func() { nn.MeanSquaredError(nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.MeanSquaredError: len(data.Targets) = 2, want 2 rows of 2"},
-		{func() { nn.MeanSquaredError(four[:3], four, &nn.Data{Rows: 2, Targets: four}) }, "len(grad) = 3"},
-		{func() { nn.MeanSquaredError(nil, nil, &nn.Data{}) }, "nn.MeanSquaredError: len(y) = 0 and rows = 0"},
-		{func() { nn.Accuracy(nil, nil) }, "nn.Accuracy: len(y) = 0 and rows = 0"},
-		{func() { nn.Accuracy(four, make([]int32, 3)) }, "nn.Accuracy: len(y) = 4 and rows = 3"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, four, &nn.Data{Rows: 2}) }, "nn.SoftmaxCrossEntropy: len(data.Labels) = 0 and len(data.Targets) = 0, want 2 labels or as many targets as the 4 outputs"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, four, &nn.Data{}) }, "nn.SoftmaxCrossEntropy: len(y) = 4 and rows = 0, want rows >= 1"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, four, &nn.Data{Rows: 3, Labels: make([]int32, 3)}) }, "len(y) = 4 and rows = 3"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, nil, &nn.Data{Rows: 1, Labels: make([]int32, 1)}) }, "len(y) = 0 and rows = 1"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 2}}) }, "label[1] = 2, want 0 to 1"},
+		{func() {
+			nn.MeanLoss(nn.SoftmaxCrossEntropy{}, four[:3], four, &nn.Data{Rows: 2, Labels: []int32{0, 1}})
+		}, "len(grad) = 3"},
+		{func() { nn.MeanLoss(nn.MeanSquaredError{}, nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.MeanSquaredError: len(data.Targets) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.MeanSquaredError{}, four[:3], four, &nn.Data{Rows: 2, Targets: four}) }, "len(grad) = 3"},
+		{func() { nn.MeanLoss(nn.MeanSquaredError{}, nil, nil, &nn.Data{}) }, "nn.MeanSquaredError: len(y) = 0 and rows = 0"},
+		{func() {
+			nn.MeanLoss(nn.SoftmaxCrossEntropy{Smoothing: 1}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 1}})
+		}, "nn.SoftmaxCrossEntropy: Smoothing = 1, want from 0 to below 1"},
+		{func() {
+			nn.MeanLoss(nn.SoftmaxCrossEntropy{Weights: four}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 1}})
+		}, "nn.SoftmaxCrossEntropy: len(Weights) = 4, want one for each of the 2 outputs"},
+		{func() {
+			nn.MeanLoss(nn.SoftmaxCrossEntropy{Weights: four[:2]}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 2}})
+		}, "data.Labels[1] = 2, want 0 to 1"},
+		{func() {
+			nn.MeanLoss(nn.SoftmaxCrossEntropy{Smoothing: 0.1}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, -1}})
+		}, "data.Labels[1] = -1, want 0 to 1"},
+		{func() { nn.MeanLoss(nn.SoftmaxCrossEntropy{}, nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.SoftmaxCrossEntropy: len(data.Targets) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.BinaryCrossEntropy{}, nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.BinaryCrossEntropy: len(data.Targets) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.BinaryCrossEntropy{}, nil, four, &nn.Data{Rows: 2, Labels: []int32{0, 1}}) }, "nn.BinaryCrossEntropy: len(data.Labels) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.BinaryCrossEntropy{}, nil, four[:2], &nn.Data{Rows: 2, Labels: []int32{0, 2}}) }, "nn.BinaryCrossEntropy: data.Labels[1] = 2, want 0 or 1"},
+		{func() { nn.MeanLoss(nn.MeanAbsoluteError{}, nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.MeanAbsoluteError: len(data.Targets) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.Huber{}, nil, four, &nn.Data{Rows: 2, Targets: four[:2]}) }, "nn.Huber: len(data.Targets) = 2, want 2 rows of 2"},
+		{func() { nn.MeanLoss(nn.Huber{Delta: -1}, nil, four, &nn.Data{Rows: 2, Targets: four}) }, "delta = -1"},
 	} {
 		wantPanic(t, test.want, test.do)
+	}
+}
+
+// TestBinaryLabels: labels of a single output are its targets.
+func TestBinaryLabels(t *testing.T) {
+	y := []float32{-1, 2, 0.5, -3}
+	grad, gradOfTargets := make([]float32, 4), make([]float32, 4)
+	got := nn.MeanLoss(nn.BinaryCrossEntropy{}, grad, y, &nn.Data{Rows: 4, Labels: []int32{0, 1, 1, 0}})
+	want := nn.MeanLoss(nn.BinaryCrossEntropy{}, gradOfTargets, y, &nn.Data{Rows: 4, Targets: []float32{0, 1, 1, 0}})
+	if got != want || !sameBits(grad, gradOfTargets) {
+		t.Errorf("by labels %v and %v, by targets %v and %v", got, grad, want, gradOfTargets)
+	}
+}
+
+func TestNewLoss(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options map[string]float64
+		want    nn.Loss
+	}{
+		{"softmax-cross-entropy", nil, nn.SoftmaxCrossEntropy{}},
+		{"softmax-cross-entropy", map[string]float64{"smoothing": 0.1}, nn.SoftmaxCrossEntropy{Smoothing: 0.1}},
+		{"binary-cross-entropy", nil, nn.BinaryCrossEntropy{}},
+		{"mean-squared-error", nil, nn.MeanSquaredError{}},
+		{"mean-absolute-error", nil, nn.MeanAbsoluteError{}},
+		{"huber", map[string]float64{"delta": 2}, nn.Huber{Delta: 2}},
+	} {
+		if got, err := nn.NewLoss(test.name, test.options); err != nil || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", test.want) {
+			t.Errorf("NewLoss(%s, %v) = %#v, error %v, want %#v", test.name, test.options, got, err, test.want)
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		options map[string]float64
+		want    string
+	}{
+		{"mse", nil, `nn: unknown loss "mse", want one of softmax-cross-entropy, binary-cross-entropy, mean-squared-error, mean-absolute-error, huber`},
+		{"huber", map[string]float64{"smoothing": 1}, `nn: loss huber: unknown option "smoothing", want delta`},
+		{"mean-squared-error", map[string]float64{"delta": 1}, `nn: loss mean-squared-error: unknown option "delta", want none`},
+		{"softmax-cross-entropy", map[string]float64{"smoothing": 1}, "nn: loss softmax-cross-entropy: smoothing = 1, want 0 or more, below 1"},
+		{"huber", map[string]float64{"delta": math.NaN()}, "nn: loss huber: delta = NaN"},
+	} {
+		if loss, err := nn.NewLoss(test.name, test.options); err == nil || loss != nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("NewLoss(%s, %v): error %v, want %s", test.name, test.options, err, test.want)
+		}
 	}
 }

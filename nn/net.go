@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/lockstep-go/lockstep/kernels"
 	"github.com/lockstep-go/lockstep/optim"
@@ -13,31 +14,29 @@ import (
 // Net is a multi-layer perceptron: its parameters, their gradients, and the
 // memory that [Net.Forward] and [Net.Backward] work in.
 type Net struct {
+	in            int
+	layers        []Layer
 	stages        []stage
+	steady        []stage // without those that leave a prediction as it is
 	params, grads []float32
+	stats         []float32
 	views         []View
 
-	// Of the last Forward.
+	// Of the last Forward, as the stages' outputs are.
 	x    []float32
+	ys   [][]float32 // of each stage
 	rows int
+	pass pass
 
-	dz [2][]float32 // the gradient on its way back, by turns
-}
-
-// stage is an affine layer with the activation behind it, or an activation that
-// has no affine layer before it.
-type stage struct {
-	in, out      int
-	affine       bool
-	act          kernels.Activation
-	w, b, dw, db []float32 // parts of the flat vectors
-	y            []float32 // rows×out: the result of the last Forward
+	next  pass               // of the next Forward
+	dz    [2][]float32       // the gradient on its way back, by turns
+	limit [2]kernels.Threads // where a call through an interface can keep it without an allocation
 }
 
 // View is a named part of the flat vectors.
 type View struct {
-	Name   string // W1, b1, W2, …: the weights and biases of the affine layers
-	Shape  []int  // in×out for weights, out for biases
+	Name   string // W1, b1, W2, … of the affine layers; gamma1, beta1, … of those that normalise
+	Shape  []int  // in×out for W, else the number of elements
 	Offset int
 }
 
@@ -55,49 +54,138 @@ func (v View) Of(flat []float32) []float32 {
 // until [Net.Init]. An activation right behind an affine layer is computed with
 // it, in one pass.
 func New(in int, layers ...Layer) (*Net, error) {
-	const maxParams = math.MaxInt / 4 // as many as have countable bytes
-	if in < 1 {
-		return nil, fmt.Errorf("nn.New: in = %d, want at least 1", in)
+	size, err := countParams(in, layers)
+	if err != nil {
+		return nil, fmt.Errorf("nn.New: %w", err)
 	}
-	if len(layers) == 0 {
-		return nil, errors.New("nn.New: no layers, want at least 1")
-	}
-	net := new(Net)
-	size := 0
-	for i, l := range layers {
-		last := len(net.stages) - 1
-		switch {
-		case l.act != kernels.Identity && last >= 0 && net.stages[last].act == kernels.Identity:
-			net.stages[last].act = l.act
-		case l.act != kernels.Identity:
-			net.stages = append(net.stages, stage{in: in, out: in, act: l.act})
-		case l.out < 1:
-			return nil, fmt.Errorf("nn.New: layer %d is Affine(%d), want at least 1 output", i+1, l.out)
-		case l.out > (maxParams-size)/(in+1):
-			return nil, fmt.Errorf("nn.New: layer %d is Affine(%d) of %d inputs: more parameters than a slice can hold", i+1, l.out, in)
-		default:
-			net.stages = append(net.stages, stage{in: in, out: l.out, affine: true})
-			size += (in + 1) * l.out
-			in = l.out
-		}
-	}
-
-	net.params, net.grads = make([]float32, size), make([]float32, size)
-	offset := 0
-	for i := range net.stages {
-		s := &net.stages[i]
-		if !s.affine {
+	n := &Net{in: in, layers: slices.Clone(layers), params: make([]float32, size), grads: make([]float32, size)}
+	width, affines, norms, dropouts := in, 0, 0, 0
+	for _, l := range layers {
+		if act := l.activation(); act != kernels.Identity {
+			if len(n.stages) > 0 {
+				if s, ok := n.stages[len(n.stages)-1].(*affine); ok && s.act == kernels.Identity {
+					s.act = act
+					continue
+				}
+			}
+			n.stages = append(n.stages, &activation{width: width, act: act})
 			continue
 		}
-		number := len(net.views)/2 + 1
-		w := View{fmt.Sprint("W", number), []int{s.in, s.out}, offset}
-		b := View{fmt.Sprint("b", number), []int{s.out}, offset + s.in*s.out}
-		net.views = append(net.views, w, b)
-		s.w, s.dw = w.Of(net.params), w.Of(net.grads)
-		s.b, s.db = b.Of(net.params), b.Of(net.grads)
-		offset = b.Offset + s.out
+		switch l.kind {
+		case kindAffine:
+			affines++
+			s := &affine{in: width, out: l.out}
+			s.w, s.dw = n.part(fmt.Sprint("W", affines), width, l.out)
+			s.b, s.db = n.part(fmt.Sprint("b", affines), l.out)
+			n.stages = append(n.stages, s)
+			width = l.out
+		case kindSoftmax:
+			n.stages = append(n.stages, &softmax{width: width})
+		case kindBatchNorm:
+			norms++
+			s := &batchNorm{width: width, momentum: l.args[0], eps: float32(l.args[1]), unbiased: l.args[2] != 0}
+			s.gamma, s.dgamma = n.part(fmt.Sprint("gamma", norms), width)
+			s.beta, s.dbeta = n.part(fmt.Sprint("beta", norms), width)
+			s.batchMean, s.batchVariance, s.inverse = make([]float32, width), make([]float32, width), make([]float32, width)
+			n.stages = append(n.stages, s)
+		case kindLayerNorm:
+			norms++
+			s := &layerNorm{width: width, eps: float32(l.args[0])}
+			s.gamma, s.dgamma = n.part(fmt.Sprint("gamma", norms), width)
+			s.beta, s.dbeta = n.part(fmt.Sprint("beta", norms), width)
+			n.stages = append(n.stages, s)
+		case kindDropout, kindBookDropout:
+			s := &dropout{width: width, rate: l.args[0], number: uint32(dropouts), kept: 1, later: 1}
+			dropouts++
+			if l.kind == kindDropout {
+				s.kept = float32(1 / (1 - s.rate))
+			} else {
+				s.later = float32(1 - s.rate)
+			}
+			n.stages = append(n.stages, s)
+		}
 	}
-	return net, nil
+	n.ys = make([][]float32, len(n.stages))
+	n.addStats()
+	for i, s := range n.stages {
+		if d, ok := s.(*dropout); ok && d.later == 1 && (len(n.steady) > 0 || i+1 < len(n.stages)) {
+			continue
+		}
+		n.steady = append(n.steady, s)
+	}
+	return n, nil
+}
+
+// countParams returns the number of parameters of a network, or what is wrong with it.
+func countParams(in int, layers []Layer) (int, error) {
+	const most = math.MaxInt / 4 // as many as have countable bytes
+	if in < 1 {
+		return 0, fmt.Errorf("in = %d, want at least 1", in)
+	}
+	if len(layers) == 0 {
+		return 0, errors.New("no layers, want at least 1")
+	}
+	size := 0
+	for i, l := range layers {
+		if err := l.check(); err != nil {
+			return 0, fmt.Errorf("layer %d is %w", i+1, err)
+		}
+		switch l.kind {
+		case kindAffine:
+			if l.out > (most-size)/(in+1) {
+				return 0, fmt.Errorf("layer %d is Affine(%d) of %d inputs: more parameters than a slice can hold", i+1, l.out, in)
+			}
+			size += (in + 1) * l.out
+			in = l.out
+		case kindBatchNorm, kindLayerNorm:
+			if in > (most-size)/2 {
+				return 0, fmt.Errorf("layer %d normalises %d inputs: more parameters than a slice can hold", i+1, in)
+			}
+			size += 2 * in
+		}
+	}
+	return size, nil
+}
+
+// part gives the next part of the flat vectors a name and a shape.
+func (n *Net) part(name string, shape ...int) (params, grads []float32) {
+	offset := 0
+	if len(n.views) > 0 {
+		last := n.views[len(n.views)-1]
+		offset = last.Offset + len(last.Of(n.params))
+	}
+	v := View{name, shape, offset}
+	n.views = append(n.views, v)
+	return v.Of(n.params), v.Of(n.grads)
+}
+
+// addStats makes the running statistics: means of 0 and variances of 1.
+func (n *Net) addStats() {
+	size := 0
+	for _, s := range n.stages {
+		if s, ok := s.(*batchNorm); ok {
+			size += 2 * s.width
+		}
+	}
+	n.stats = make([]float32, size)
+	rest := n.stats
+	for _, s := range n.stages {
+		if s, ok := s.(*batchNorm); ok {
+			s.mean, s.variance, rest = rest[:s.width:s.width], rest[s.width:][:s.width:s.width], rest[2*s.width:]
+		}
+	}
+	n.resetStats()
+}
+
+func (n *Net) resetStats() {
+	clear(n.stats)
+	for _, s := range n.stages {
+		if s, ok := s.(*batchNorm); ok {
+			for i := range s.variance {
+				s.variance[i] = 1
+			}
+		}
+	}
 }
 
 // MustNew is [New] for layers that are known to be right: it panics on an error.
@@ -110,10 +198,13 @@ func MustNew(in int, layers ...Layer) *Net {
 }
 
 // In returns the number of inputs.
-func (n *Net) In() int { return n.stages[0].in }
+func (n *Net) In() int { return n.in }
 
 // Out returns the number of outputs.
-func (n *Net) Out() int { return n.stages[len(n.stages)-1].out }
+func (n *Net) Out() int { return n.stages[len(n.stages)-1].outputs() }
+
+// Layers returns the layers that the network was made of.
+func (n *Net) Layers() []Layer { return slices.Clone(n.layers) }
 
 // NumParams returns the number of parameters.
 func (n *Net) NumParams() int { return len(n.params) }
@@ -126,6 +217,11 @@ func (n *Net) Params() []float32 { return n.params }
 // parameters. They are the network's own too.
 func (n *Net) Grads() []float32 { return n.grads }
 
+// Stats returns the running statistics themselves, not a copy: for each [BatchNorm], the
+// means of its columns and then their variances. Training changes them, though no
+// optimizer does.
+func (n *Net) Stats() []float32 { return n.stats }
+
 // Views returns the parts of the parameters and gradients, in their order.
 func (n *Net) Views() []View { return slices.Clone(n.views) }
 
@@ -133,47 +229,71 @@ func (n *Net) Views() []View { return slices.Clone(n.views) }
 // them. The weights of the first and of the last affine layer are Outer.
 func (n *Net) Layout() []optim.Tensor {
 	var layout []optim.Tensor
-	for i := range n.stages {
-		if s := &n.stages[i]; s.affine {
-			outer := len(layout) == 0 || len(layout)+2 == len(n.views)
-			layout = append(layout, optim.Tensor{Rows: s.in, Cols: s.out, Outer: outer}, optim.Tensor{Rows: 1, Cols: s.out})
+	first, last := -1, -1
+	for i, v := range n.views {
+		t := optim.Tensor{Rows: 1, Cols: v.Shape[0]}
+		if len(v.Shape) == 2 {
+			t = optim.Tensor{Rows: v.Shape[0], Cols: v.Shape[1]}
+			if last = i; first < 0 {
+				first = i
+			}
 		}
+		layout = append(layout, t)
+	}
+	if first >= 0 {
+		layout[first].Outer, layout[last].Outer = true, true
 	}
 	return layout
 }
 
-// Forward returns the outputs for each row of x:
-//
-//	y = act(x·W + b)
-//
-// for each affine layer. The result belongs to the network and holds until its
-// next use; Backward needs it, and x, unchanged.
+// threads keeps the limit of a call.
+func (n *Net) threads(limit []kernels.Threads) []kernels.Threads {
+	return n.limit[:copy(n.limit[:], limit)]
+}
+
+// DropoutAt chooses what the dropouts of the next Forward drop: by a seed, the number of
+// the step, and row, which of the whole batch's rows is the first of that pass. Without it
+// each Forward drops as if its step were the one after the last's.
+func (n *Net) DropoutAt(seed uint64, step uint32, row int) {
+	n.next = pass{seed: seed, step: step, row: row}
+}
+
+// describe names the layers of a stage.
+func (n *Net) describe(stage int) string {
+	at := -1 // of the stage that a layer is in
+	var names []string
+	for i, l := range n.layers {
+		joined := i > 0 && l.activation() != kernels.Identity && n.layers[i-1].kind == kindAffine
+		if !joined {
+			at++
+		}
+		if at == stage {
+			names = append(names, l.String())
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// Forward returns the outputs for each row of x in training: dropouts drop, and
+// BatchNorm goes by the batch and changes its running statistics. [Net.Predictor]
+// predicts. The result belongs to the network and holds until its next use; Backward
+// needs it, and x, unchanged.
 //
 // Shapes: x: rows×In, the result: rows×Out.
 func (n *Net) Forward(x []float32, rows int, limit ...kernels.Threads) []float32 {
 	wantMatrix("Net.Forward", "x", len(x), rows, n.In())
-	n.x, n.rows = x, rows
-	for i := range n.stages {
-		s := &n.stages[i]
-		s.y = resize(s.y, rows*s.out)
-		s.forward(s.y, x, rows, limit...)
-		x = s.y
+	n.x, n.rows, n.pass = x, rows, n.next
+	n.next.step++
+	for i, s := range n.stages {
+		x = s.forward(x, rows, &n.pass, n.threads(limit))
+		n.ys[i] = x
 	}
 	return x
 }
 
-func (s *stage) forward(y, x []float32, rows int, limit ...kernels.Threads) {
-	if !s.affine {
-		kernels.Activate(s.act, y, x, limit...)
-		return
-	}
-	kernels.GemmFused(kernels.NoTrans, kernels.NoTrans, rows, s.out, s.in, 1, x, s.in, s.w, s.out, 0, y, s.out,
-		kernels.Epilogue{Bias: s.b, Act: s.act}, limit...)
-}
-
 // Backward sets Grads to the gradients of a loss with respect to the
 // parameters, given dy, that with respect to the outputs of the last Forward.
-// From the last affine layer to the first, with dz the gradient before its
+// From the last layer to the first; for an affine one, with dz the gradient before its
 // activation:
 //
 //	dW = xᵀ·dz
@@ -184,51 +304,52 @@ func (s *stage) forward(y, x []float32, rows int, limit ...kernels.Threads) {
 //
 // Shapes: dy: rows×Out.
 func (n *Net) Backward(dy []float32, limit ...kernels.Threads) {
-	last := len(n.stages) - 1
 	wantMatrix("Net.Backward", "dy", len(dy), n.rows, n.Out())
-	dz := dy
-	if s := &n.stages[last]; s.act != kernels.Identity {
-		dz = n.scratch(last)
-		kernels.Derive(s.act, dz, dy, s.y, limit...)
-	}
-	for i := last; i > 0; i-- {
-		s, before := &n.stages[i], &n.stages[i-1]
-		s.backward(dz, before.y, n.rows, limit...)
-		dx := n.scratch(i - 1)
-		if s.affine {
-			kernels.GemmFused(kernels.NoTrans, kernels.Trans, n.rows, s.in, s.out, 1, dz, s.out, s.w, s.out, 0, dx, s.in,
-				kernels.Epilogue{Deriv: before.act, Y: before.y, LdY: s.in}, limit...)
-		} else {
-			kernels.Derive(before.act, dx, dz, before.y, limit...)
-		}
-		dz = dx
-	}
-	n.stages[0].backward(dz, n.x, n.rows, limit...)
+	n.pass.accumulate = false
+	n.backward(dy, n.threads(limit))
 }
 
-// backward sets the gradients of the parameters.
-func (s *stage) backward(dz, x []float32, rows int, limit ...kernels.Threads) {
-	if !s.affine {
-		return
+// Accumulate is Backward, but adds to Grads: after the passes of the parts of a batch in
+// their order, the first by Backward, they have the bits that one pass of the
+// whole batch gives, if dy is that of the whole batch's loss. Not so with BatchNorm, which
+// goes by the rows of each pass.
+func (n *Net) Accumulate(dy []float32, limit ...kernels.Threads) {
+	wantMatrix("Net.Accumulate", "dy", len(dy), n.rows, n.Out())
+	n.pass.accumulate = true
+	n.backward(dy, n.threads(limit))
+}
+
+func (n *Net) backward(dy []float32, limit []kernels.Threads) {
+	last := len(n.stages) - 1
+	dz := dy
+	if act, of := n.stages[last].activation(); act != kernels.Identity {
+		dz = n.scratch(last)
+		kernels.Derive(act, dz, dy, of, limit...)
 	}
-	kernels.Gemm(kernels.Trans, kernels.NoTrans, s.in, s.out, rows, 1, x, s.in, dz, s.out, 0, s.dw, s.out, limit...)
-	kernels.SumRows(rows, s.out, s.db, dz, s.out, limit...)
+	for i := last; i > 0; i-- {
+		dx, x := n.scratch(i-1), n.ys[i-1]
+		n.stages[i].backward(dx, dz, x, n.rows, n.stages[i-1], &n.pass, limit)
+		dz = dx
+	}
+	n.stages[0].backward(nil, dz, n.x, n.rows, nil, &n.pass, limit)
 }
 
 // scratch returns the memory for the gradient at the outputs of stage i.
 func (n *Net) scratch(i int) []float32 {
 	dz := &n.dz[i%2]
-	*dz = resize(*dz, n.rows*n.stages[i].out)
+	*dz = resize(*dz, n.rows*n.stages[i].outputs())
 	return *dz
 }
 
 // Predictor computes the outputs of a network in memory of its own, so that each
-// of many goroutines can have one. It uses the network's parameters as they are
-// at the moment; nothing may change them meanwhile.
+// of many goroutines can have one. It uses the network's parameters and running
+// statistics as they are at the moment; nothing may change them meanwhile.
 type Predictor struct {
-	net *Net
-	max int
-	y   [2][]float32
+	net     *Net
+	max     int
+	y       [2][]float32
+	scratch []float32
+	limit   [2]kernels.Threads // as the network's
 }
 
 // Predictor makes a predictor that takes max rows through the network at a
@@ -241,24 +362,26 @@ func (n *Net) Predictor(max int) *Predictor {
 }
 
 // Predict sets each row of dst to the outputs for the row of x. It has the same
-// bits whatever the other rows, and those of [Net.Forward].
+// bits whatever the other rows; and those of [Net.Forward], if the network has no
+// BatchNorm and no dropout, which do otherwise in training.
 //
 // Shapes: dst: rows×Out; x: rows×In, rows being any number. Aliasing: none.
 func (p *Predictor) Predict(dst, x []float32, rows int, limit ...kernels.Threads) {
 	in, out := p.net.In(), p.net.Out()
 	wantMatrix("Predictor.Predict", "x", len(x), rows, in)
 	wantMatrix("Predictor.Predict", "dst", len(dst), rows, out)
-	last := len(p.net.stages) - 1
+	most := p.limit[:copy(p.limit[:], limit)]
+	last := len(p.net.steady) - 1
 	for ; rows > 0; rows -= p.max {
 		some := min(rows, p.max)
 		x0 := x[:some*in]
-		for i := range p.net.stages[:last] {
+		for i, s := range p.net.steady[:last] {
 			y := &p.y[i%2]
-			*y = resize(*y, some*p.net.stages[i].out)
-			p.net.stages[i].forward(*y, x0, some, limit...)
+			*y = resize(*y, some*s.outputs())
+			s.infer(*y, x0, some, &p.scratch, most)
 			x0 = *y
 		}
-		p.net.stages[last].forward(dst[:some*out], x0, some, limit...)
+		p.net.steady[last].infer(dst[:some*out], x0, some, &p.scratch, most)
 		x, dst = x[some*in:], dst[some*out:]
 	}
 }

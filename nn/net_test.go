@@ -12,28 +12,14 @@ import (
 	"github.com/lockstep-go/lockstep/nn"
 )
 
-// layer is a layer as a test writes it: "relu" and so on, or "" for an affine
-// one of out outputs.
-type layer struct {
-	act string
-	out int
-}
-
-// newNet makes the network through the names.
-func newNet(t testing.TB, in int, layers []layer) *nn.Net {
+// newNet makes the network of a text.
+func newNet(t testing.TB, in int, layers string) *nn.Net {
 	t.Helper()
-	var made []nn.Layer
-	for _, l := range layers {
-		next := nn.Affine(l.out)
-		if l.act != "" {
-			var err error
-			if next, err = nn.NewActivation(l.act); err != nil {
-				t.Fatal(err)
-			}
-		}
-		made = append(made, next)
+	list, err := nn.ParseLayers(layers)
+	if err != nil {
+		t.Fatal(err)
 	}
-	net, err := nn.New(in, made...)
+	net, err := nn.New(in, list...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,164 +44,6 @@ func newData(rng *rand.Rand, rows, in, out int) *nn.Data {
 	return d
 }
 
-// oracle computes the outputs of one row in float64 from the formulas.
-func oracle(layers []layer, params, x []float64) []float64 {
-	for _, l := range layers {
-		y := make([]float64, l.out)
-		switch l.act {
-		case "":
-			w, b := params[:len(x)*l.out], params[len(x)*l.out:][:l.out]
-			params = params[(len(x)+1)*l.out:]
-			for j := range y {
-				y[j] = b[j]
-				for i := range x {
-					y[j] += x[i] * w[i*l.out+j]
-				}
-			}
-		default:
-			y = make([]float64, len(x))
-			for i, v := range x {
-				switch l.act {
-				case "relu":
-					y[i] = max(0, v)
-				case "sigmoid":
-					y[i] = 1 / (1 + math.Exp(-v))
-				case "tanh":
-					y[i] = math.Tanh(v)
-				}
-			}
-		}
-		x = y
-	}
-	return x
-}
-
-// losses has each loss and its value for one row of outputs in float64, whose
-// mean over the rows it is.
-var losses = []struct {
-	name   string
-	loss   nn.Loss
-	oracle func(y, target []float64, label int32) float64
-}{
-	{"softmax cross-entropy", nn.SoftmaxCrossEntropy, func(y, target []float64, label int32) float64 {
-		var sum float64
-		for _, v := range y {
-			sum += math.Exp(v)
-		}
-		return math.Log(sum) - y[label]
-	}},
-	{"mean squared error", nn.MeanSquaredError, func(y, target []float64, label int32) float64 {
-		var sum float64
-		for j := range y {
-			sum += (y[j] - target[j]) * (y[j] - target[j])
-		}
-		return sum / float64(len(y))
-	}},
-}
-
-func float64s(x []float32) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = float64(v)
-	}
-	return y
-}
-
-// nets are the networks of the tests, each of 5 inputs.
-var nets = [][]layer{
-	{{"", 3}},
-	{{"", 7}, {"relu", 0}, {"", 6}, {"relu", 0}, {"", 4}},
-	{{"", 7}, {"sigmoid", 0}, {"", 6}, {"sigmoid", 0}, {"", 4}},
-	{{"", 7}, {"tanh", 0}, {"", 6}, {"tanh", 0}, {"", 4}},
-	{{"", 7}, {"", 6}, {"", 2}},
-	{{"", 17}, {"tanh", 0}, {"", 3}, {"sigmoid", 0}},
-	{{"", 6}, {"relu", 0}, {"", 3}, {"relu", 0}},
-	{{"tanh", 0}, {"", 6}, {"relu", 0}, {"tanh", 0}, {"sigmoid", 0}, {"", 3}},
-	{{"sigmoid", 0}, {"tanh", 0}, {"", 2}, {"tanh", 0}, {"relu", 0}},
-	{{"", 1}, {"sigmoid", 0}, {"", 2}},
-}
-
-// TestGradients compares the loss and each gradient with float64: the loss with
-// the formula's, to 1e-6 of it; the gradients with central differences of the
-// formula, to 1e-5 of the largest of their view.
-func TestGradients(t *testing.T) {
-	const (
-		in        = 5
-		step      = 1e-5 // both errors of a central difference are below 1e-9
-		lossBound = 1e-6
-		gradBound = 1e-5
-	)
-	var worstLoss, worstGrad float64
-	for _, layers := range nets {
-		net := newNet(t, in, layers)
-		for _, loss := range losses {
-			for _, rows := range []int{1, 2, 7, 64} {
-				name := fmt.Sprintf("%v, %s, batch %d", layers, loss.name, rows)
-				rng := rand.New(rand.NewPCG(uint64(rows), 7))
-				net.Init(nn.Std(0.7), 3)
-				for _, v := range net.Views() {
-					if v.Name[0] == 'b' {
-						fillNormal(rng, v.Of(net.Params()))
-					}
-				}
-				data := newData(rng, rows, in, net.Out())
-				y := net.Forward(data.X, rows)
-				dy := make([]float32, len(y))
-				got := loss.loss(dy, y, data)
-				if without := loss.loss(nil, y, data); math.Float64bits(without) != math.Float64bits(got) {
-					t.Errorf("%s: loss %v without a gradient, %v with", name, without, got)
-				}
-				for i := range net.Grads() {
-					net.Grads()[i] = float32(math.NaN()) // what was there must not matter
-				}
-				net.Backward(dy)
-
-				params, x, targets := float64s(net.Params()), float64s(data.X), float64s(data.Targets)
-				mean := func() float64 {
-					var sum float64
-					for i := range rows {
-						y := oracle(layers, params, x[i*in:][:in])
-						sum += loss.oracle(y, targets[i*net.Out():][:net.Out()], data.Labels[i])
-					}
-					return sum / float64(rows)
-				}
-				want := mean()
-				e := math.Abs(got-want) / want
-				if worstLoss = max(worstLoss, e); !(e <= lossBound) {
-					t.Fatalf("%s: loss %v, float64 has %v: relative error %.2g, want at most %g", name, got, want, e, lossBound)
-				}
-
-				for _, v := range net.Views() {
-					grads := v.Of(net.Grads())
-					wants := make([]float64, len(grads))
-					var largest float64
-					for i := range grads {
-						p := &params[v.Offset+i]
-						was := *p
-						*p = was + step
-						above := mean()
-						*p = was - step
-						wants[i] = (above - mean()) / (2 * step)
-						*p = was
-						largest = max(largest, math.Abs(wants[i]))
-					}
-					for i, g := range grads {
-						if largest == 0 && g == 0 {
-							continue // units that no row switches on
-						}
-						e := math.Abs(float64(g)-wants[i]) / largest
-						if worstGrad = max(worstGrad, e); !(e <= gradBound) {
-							t.Fatalf("%s: gradient of %s[%d] is %v, float64 has %v: error %.2g of the largest, want at most %g",
-								name, v.Name, i, g, wants[i], e, gradBound)
-						}
-					}
-				}
-			}
-		}
-	}
-	t.Logf("largest relative error: loss %.2g, gradients %.2g", worstLoss, worstGrad)
-}
-
 // TestPredict: a row's outputs have the bits of the row alone, whatever batch it
 // comes in and whatever batches the predictor works in; and of Forward.
 func TestPredict(t *testing.T) {
@@ -224,6 +52,9 @@ func TestPredict(t *testing.T) {
 	for _, layers := range nets {
 		net := newNet(t, in, layers)
 		fillNormal(rng, net.Params())
+		for i := range net.Stats() {
+			net.Stats()[i] = 0.1 + rng.Float32()
+		}
 		out := net.Out()
 		x := make([]float32, most*in)
 		fillNormal(rng, x)
@@ -241,6 +72,9 @@ func TestPredict(t *testing.T) {
 				if !sameBits(dst, want[:rows*out]) {
 					t.Fatalf("%v: %d rows by at most %d: %v, one by one %v", layers, rows, max, dst, want[:rows*out])
 				}
+			}
+			if strings.Contains(layers, "batchnorm") || strings.Contains(layers, "dropout") {
+				continue // which do otherwise in training
 			}
 			if y := net.Forward(x[:rows*in], rows); !sameBits(y, want[:rows*out]) {
 				t.Fatalf("%v: Forward of %d rows: %v, one by one %v", layers, rows, y, want[:rows*out])
@@ -321,6 +155,13 @@ func TestNewErrors(t *testing.T) {
 		{3, []nn.Layer{nn.Affine(2), nn.ReLU(), nn.Affine(0)}, "nn.New: layer 3 is Affine(0), want at least 1 output"},
 		{3, []nn.Layer{{}}, "nn.New: layer 1 is Affine(0), want at least 1 output"},
 		{3, []nn.Layer{nn.Affine(-2)}, "nn.New: layer 1 is Affine(-2), want at least 1 output"},
+		{3, []nn.Layer{nn.LeakyReLU(-1)}, "nn.New: layer 1 is leakyrelu with slope = -1, want from 0 to"},
+		{3, []nn.Layer{nn.ELU(math.NaN())}, "elu with alpha = NaN"},
+		{3, []nn.Layer{nn.Affine(2), nn.Dropout(1)}, "nn.New: layer 2 is dropout with rate = 1, want from 0 to"},
+		{3, []nn.Layer{nn.BatchNorm(nn.BatchNormOptions{Momentum: 1})}, "batchnorm with momentum = 1, want below 1"},
+		{3, []nn.Layer{nn.BatchNorm(nn.BatchNormOptions{Eps: -1})}, "batchnorm with eps = -1"},
+		{3, []nn.Layer{nn.LayerNorm(math.Inf(1))}, "layernorm with eps = +Inf"},
+		{math.MaxInt / 4, []nn.Layer{nn.BatchNorm(nn.BatchNormOptions{})}, "more parameters than a slice can hold"},
 		{math.MaxInt, []nn.Layer{nn.Affine(1)}, "more parameters than a slice can hold"},
 		{1 << 20, []nn.Layer{nn.Affine(math.MaxInt/4>>20 + 1)}, "more parameters than a slice can hold"},
 		{1, []nn.Layer{nn.Affine(math.MaxInt / 8), nn.Affine(1)}, "layer 2 is Affine(1) of"},
@@ -332,12 +173,6 @@ func TestNewErrors(t *testing.T) {
 		if net != nil {
 			t.Errorf("New(%d, %v) returned a network besides an error", test.in, test.layers)
 		}
-	}
-	if _, err := nn.NewActivation("gelu"); err == nil || err.Error() != `nn: unknown activation "gelu", want one of relu, sigmoid, tanh` {
-		t.Errorf("NewActivation(gelu): error %v", err)
-	}
-	if got := nn.Activations(); !slices.Equal(got, []string{"relu", "sigmoid", "tanh"}) {
-		t.Errorf("Activations() = %v", got)
 	}
 }
 

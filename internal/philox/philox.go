@@ -36,8 +36,11 @@ func Block(key [2]uint32, ctr [4]uint32) [4]uint32 {
 type Purpose uint32
 
 const (
-	Init  Purpose = 0 // initial weights
-	Batch Purpose = 1 // choice of the samples in a batch
+	Init    Purpose = 0       // initial weights
+	Batch   Purpose = 1       // choice of the samples in a batch
+	Shuffle Purpose = 2       // the order of the samples in an epoch
+	Split   Purpose = 3       // choice of the samples to hold out
+	Dropout Purpose = 1 << 16 // and above, one for each layer: what is dropped
 )
 
 // Stream is the sequence of random numbers of one seed, purpose and step. Every
