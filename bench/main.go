@@ -1,6 +1,7 @@
 // Command bench runs the experiments.
 //
 //	go run ./bench                all six update rules on MNIST, who learns fastest
+//	go run ./bench train          one network, trained and tested
 //	go run ./bench trajectories   where each update rule goes in a long valley
 //	go run ./bench versus         time of a training step, beside PyTorch
 //	go run ./bench updates        time of each update rule, beside PyTorch
@@ -33,6 +34,7 @@ import (
 
 type commands struct {
 	Compare      compare      `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
+	Train        train        `cmd:"" help:"Train one network on MNIST, or another set in IDX files, and test it."`
 	Trajectories trajectories `cmd:"" help:"Draw where each update rule goes in a long valley."`
 	Versus       versus       `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
