@@ -136,8 +136,8 @@ func huberError(grad, y, target []float32, delta, scale float32) float64 {
 	return tree(&acc)
 }
 
-// logisticCut is from where on e^-|x| counts as 0 in [LogisticError]: its
-// exponential is good for less than 700 and more.
+// logisticCut is the |x| beyond which e^-|x| counts as 0 in [LogisticError]: the
+// exponential is good for no more.
 const logisticCut = 700
 
 // LogisticError returns the sum of the binary cross-entropies of the sigmoid of x
@@ -146,15 +146,15 @@ const logisticCut = 700
 //
 //	y[i] = 1/(1 + e^-x[i])
 //	grad[i] = (y[i] - target[i])·scale
-//	Σ x[i]·((1 if x[i] > 0, else 0) - target[i]) + ln(1 + e^-|x[i]|)
+//	Σ (x[i]·((1 if x[i] > 0, else 0) - target[i]) + ln(1 + e^-|x[i]|))
 //
 // The gradient of the mean over n elements has scale 1/n. Each term is
 // max(x, 0) - x·t + ln(1 + e^-|x|), with no difference of large numbers for a
 // target in [0, 1].
 //
 // Numerics: y is what [Activate] gives. The terms and their sum are in float64, the
-// logarithm within 2^-33 of itself, however small; from |x| > 700 on, it is 0. The
-// sum has 32 accumulators for each block of 16384 elements, the blocks added in
+// logarithm within 2^-33 of itself, however small; for |x| > 700 it is 0. The sum
+// has 32 accumulators for each block of 16384 elements, the blocks added in
 // order. In the first product, 0·±Inf is 0, so x = +Inf costs nothing with target
 // 1, nor x = -Inf with target 0; each costs +Inf with a target in between or on
 // the other side. NaN stays NaN.

@@ -126,13 +126,13 @@ func TestHuberErrorPanics(t *testing.T) {
 	unchanged(t, "HuberError", "grad", grad, make([]float32, 3))
 }
 
-// logits are numbers of every exponent and sign, and those around the places where
-// LogisticError's formula changes.
+// logits are numbers of every exponent and sign, as many ordinary ones, and those
+// around the places where LogisticError's formula changes.
 func logits(r *rand.Rand, perExponent int) []float32 {
 	var x []float32
 	for e := range uint32(255) {
 		for range perExponent {
-			x = append(x, math.Float32frombits(e<<23|r.Uint32()>>9|r.Uint32()<<31))
+			x = append(x, math.Float32frombits(e<<23|r.Uint32()>>9|r.Uint32()<<31), float32(4*r.NormFloat64()))
 		}
 	}
 	for _, place := range []float64{-math.Log(math.Sqrt2 - 1), 87, 105, 700} {
@@ -145,14 +145,29 @@ func logits(r *rand.Rand, perExponent int) []float32 {
 }
 
 // TestLogisticErrorTerms compares single terms with package math, to within a part
-// of themselves: a loss that is nearly 0 keeps its digits.
+// of themselves: a loss that is nearly 0 keeps its digits. With the portable loop it
+// compares bit for bit, each term alone and 32 times, of which the sum is exact.
 func TestLogisticErrorTerms(t *testing.T) {
 	const bound = 0x1p-33
+	perExponent := 40
+	if testing.Short() {
+		perExponent = 10
+	}
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 2))
 		var worst float64
-		for _, x := range logits(r, 40) {
+		x32, target32 := make([]float32, lanes), make([]float32, lanes)
+		for _, x := range logits(r, perExponent) {
 			for _, target := range []float32{0, 1, 0.5, 0x1p-30, r.Float32()} {
+				for i := range x32 {
+					x32[i], target32[i] = x, target
+				}
+				var portable float64
+				onPortable(t, func() { portable = LogisticError(nil, x32[:1], target32[:1], 1) })
+				got := LogisticError(nil, x32[:1], target32[:1], 1)
+				if got32 := LogisticError(nil, x32, target32, 1); !same64(got, portable) || !same64(got32, 32*portable) {
+					t.Fatalf("of %s and %g: %g, and %g for 32 of them; want %g (%#x) and 32 times that", show(x), target, got, got32, portable, math.Float64bits(portable))
+				}
 				want := logistic(float64(x), float64(target))
 				if abs(x) > 700 {
 					want = max(float64(x), 0) * (1 - float64(target))
@@ -160,7 +175,6 @@ func TestLogisticErrorTerms(t *testing.T) {
 						want = -float64(x) * float64(target)
 					}
 				}
-				got := LogisticError(nil, []float32{x}, []float32{target}, 1)
 				if got == want {
 					continue
 				}

@@ -499,6 +499,49 @@ func TestVectorValues(t *testing.T) {
 	})
 }
 
+// TestVectorSums compares with the portable loop what hides in the sum of many
+// ordinary numbers: single terms, alone and 32 times, of which the sum is exact, and
+// the order of terms that are far apart.
+func TestVectorSums(t *testing.T) {
+	apart := func(r *rand.Rand) float32 {
+		return float32(math.Ldexp(r.Float64()+1, r.IntN(45)-40)) * float32(1-2*r.IntN(2))
+	}
+	tries := 1000
+	if testing.Short() {
+		tries = 300
+	}
+	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
+		normal, off := kindNamed("normal"), make([]int, len(k.vectors()))
+		if _, sum := k.portable(t, k.draw(r, normal, 1)); sum == 0 {
+			return // none is returned
+		}
+		compare := func(what string, in [][]float32) {
+			want, sum := k.portable(t, in)
+			k.check(t, what, in, off, want, sum, 1)
+		}
+		for try := range tries {
+			one, many := k.draw(r, normal, 1), make([][]float32, len(off))
+			for i := range one {
+				if try%2 == 0 {
+					one[i][0] = apart(r)
+				}
+				many[i] = slices.Repeat(one[i], lanes)
+			}
+			compare("a single term", one)
+			compare("one term 32 times", many)
+		}
+		for n := range 150 {
+			in := k.draw(r, normal, n)
+			for i := range in {
+				for e := range in[i] {
+					in[i][e] = apart(r)
+				}
+			}
+			compare("terms far apart", in)
+		}
+	})
+}
+
 // TestVectorLengths gives one vector another length than the rest.
 func TestVectorLengths(t *testing.T) {
 	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
