@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"sync"
 	"unsafe"
 
 	"github.com/lockstep-go/lockstep/asm"
@@ -72,10 +71,8 @@ const (
 )
 
 // randomWords are what a call of assembly writes and the next one reads: few enough
-// to stay near the processor.
-type randomWords [1 << 12]uint32
-
-var freeWords = sync.Pool{New: func() any { return new(randomWords) }}
+// for the stack, and to stay near the processor.
+type randomWords [1 << 10]uint32
 
 // Range does the pieces lo to hi.
 func (t *dropoutTask) Range(lo, hi int) {
@@ -83,15 +80,14 @@ func (t *dropoutTask) Range(lo, hi int) {
 		return
 	}
 	i, end, from, to := cutOut(t.cols, lo, hi)
-	words := freeWords.Get().(*randomWords)
+	var words randomWords
 	for j := from; j < to; j += len(words) {
 		last := min(to, j+len(words))
 		each := len(words) / (ceil(last-j, groupWords) * groupWords) // rows at once
 		for r := i; r < end; r += each {
-			t.part(words, r, min(end, r+each), j, last)
+			t.part(&words, r, min(end, r+each), j, last)
 		}
 	}
-	freeWords.Put(words)
 }
 
 // part does the rows i to end of the columns lo to hi. The words of the rows have
@@ -119,8 +115,8 @@ func (t *dropoutTask) part(words *randomWords, i, end, lo, hi int) {
 func (t *dropoutTask) random(words *randomWords, i, end, lo, step int) {
 	m := &t.mask
 	key := [2]uint32{uint32(m.Seed), uint32(m.Seed >> 32)}
-	// No counter wraps in this part: its columns lie between multiples of 4096, so the
-	// counters lie between multiples of 1024, which 2³² is one of.
+	// No counter wraps in this part: its columns lie between multiples of 1024, so the
+	// counters lie between multiples of 256, which 2³² is one of.
 	var counter [groupBlocks]uint32
 	for b := range counter {
 		counter[b] = uint32(lo/groupWords*groupBlocks + b)
