@@ -156,16 +156,16 @@ func TestLogisticErrorTerms(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(11, 2))
 		var worst float64
-		x32, target32 := make([]float32, lanes), make([]float32, lanes)
+		x32, target32, grad := make([]float32, lanes), make([]float32, lanes), make([]float32, lanes)
 		for _, x := range logits(r, perExponent) {
 			for _, target := range []float32{0, 1, 0.5, 0x1p-30, r.Float32()} {
 				for i := range x32 {
 					x32[i], target32[i] = x, target
 				}
 				var portable float64
-				onPortable(t, func() { portable = LogisticError(nil, x32[:1], target32[:1], 1) })
-				got := LogisticError(nil, x32[:1], target32[:1], 1)
-				if got32 := LogisticError(nil, x32, target32, 1); !same64(got, portable) || !same64(got32, 32*portable) {
+				onPortable(t, func() { portable = LogisticError(grad[:1], x32[:1], target32[:1], 1) })
+				got := LogisticError(grad[:1], x32[:1], target32[:1], 1)
+				if got32 := LogisticError(grad, x32, target32, 1); !same64(got, portable) || !same64(got32, 32*portable) {
 					t.Fatalf("of %s and %g: %g, and %g for 32 of them; want %g (%#x) and 32 times that", show(x), target, got, got32, portable, math.Float64bits(portable))
 				}
 				want := logistic(float64(x), float64(target))
