@@ -57,6 +57,7 @@ type section struct {
 type position struct {
 	Seed            uint64    `json:"seed"`
 	Batch           int       `json:"batch"`
+	Micro           int       `json:"micro"`
 	WithReplacement bool      `json:"withReplacement"`
 	Steps           int       `json:"steps"`
 	BaseLR          float64   `json:"baseLR"`
@@ -197,11 +198,12 @@ func (h *header) net() (*Net, error) {
 // Save writes all that the steps to come depend on: the network, the optimizer's state, the
 // position, with which the random numbers are known, the schedule's base and, of a
 // [optim.ReduceLROnPlateau], its state, the history and the best weights so far.
-// Training that goes on from there ends in the same bits as one that never stopped.
+// Training that goes on from there, for as many steps and with the same evaluations, ends in
+// the same bits as one that never stopped.
 func (t *Trainer) Save(w io.Writer) error {
 	h := t.Net.header()
 	p := &position{
-		Seed: t.Seed, Batch: t.Batch, WithReplacement: t.WithReplacement,
+		Seed: t.Seed, Batch: t.Batch, Micro: t.Micro, WithReplacement: t.WithReplacement,
 		Steps: t.steps, BaseLR: t.baseLR, Based: t.based, Sum: math.Float64bits(t.sum), Count: t.count,
 		Bad: t.bad, Best: t.history.Best, Stopped: t.history.Stopped, Metrics: []string{},
 	}
@@ -270,7 +272,8 @@ func (h *header) optimizer(o optimizer) (optim.State, error) {
 func (t *Trainer) SaveFile(path string) error { return saveFile(path, t.Save) }
 
 // Load goes on from what [Trainer.Save] has written. The trainer must have been made as that
-// one was: the layers, the optimizer, Seed, Batch, WithReplacement and Metrics are compared.
+// one was: the layers, the optimizer, Seed, Batch, WithReplacement, Metrics and, where
+// there is BatchNorm, Micro are compared.
 // A file of another one, or one that is damaged, is an error that says what was wanted, and
 // changes nothing.
 func (t *Trainer) Load(r io.Reader) error {
@@ -300,6 +303,8 @@ func (t *Trainer) restore(h *header) error {
 		return fmt.Errorf("a network of %d inputs and the layers %s, want %d and %s", h.In, strings.Join(h.Layers, ","), own.In, strings.Join(own.Layers, ","))
 	case p.Seed != t.Seed || p.Batch != t.Batch || p.WithReplacement != t.WithReplacement:
 		return fmt.Errorf("Seed = %d, Batch = %d, WithReplacement = %v, want %d, %d, %v", p.Seed, p.Batch, p.WithReplacement, t.Seed, t.Batch, t.WithReplacement)
+	case p.Micro != t.Micro && len(t.Net.stats) > 0:
+		return fmt.Errorf("Micro = %d, want %d: it changes what BatchNorm does", p.Micro, t.Micro)
 	case !slices.Equal(p.Metrics, metrics):
 		return fmt.Errorf("the metrics %q, want %q", p.Metrics, metrics)
 	case p.Steps < 0 || p.Count < 0 || p.Bad < 0 || !(p.BaseLR >= 0 && p.BaseLR <= math.MaxFloat32):

@@ -42,6 +42,9 @@ func (d *Data) Take(set *Data, indices []int) {
 
 // gather makes row i of d row of(i) of set.
 func (d *Data) gather(fn string, set *Data, rows int, of func(i int) int) {
+	if d == set {
+		panic(fmt.Sprintf("nn.%s: set is the batch itself", fn))
+	}
 	inputs, labels, targets := set.widths(fn)
 	d.Rows = rows
 	d.X = resize(d.X, rows*inputs)

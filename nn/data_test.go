@@ -90,6 +90,7 @@ func TestTake(t *testing.T) {
 	if want := (nn.Data{Rows: 3, X: []float32{5, 6, 1, 2, 5, 6}, Labels: []int32{9, 7, 9}, Targets: []float32{30, 10, 30}}); fmt.Sprint(batch) != fmt.Sprint(want) {
 		t.Errorf("rows 2, 0, 2: %v, want %v", batch, want)
 	}
+	wantPanic(t, "nn.Data.Take: set is the batch itself", func() { batch.Take(&batch, nil) })
 	for _, index := range []int{-1, 3} {
 		wantPanic(t, fmt.Sprintf("nn.Data.Take: indices[1] = %d, want 0 to set.Rows - 1 = 2", index), func() { batch.Take(set, []int{0, index}) })
 	}

@@ -84,6 +84,9 @@ func checkPositive(name string, v float64) error {
 // zero and each gamma to one, and the running statistics to means of 0 and variances of
 // 1. The seed and the weight's index in the parameters choose the deviate.
 func (n *Net) Init(init Init, seed uint64) {
+	if init.fill == nil {
+		panic("nn.Net.Init: init is the zero Init, want what He() or another of these functions returns")
+	}
 	clear(n.params)
 	n.resetStats()
 	deviates := philox.Stream{Seed: seed, Purpose: philox.Init}

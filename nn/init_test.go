@@ -169,6 +169,7 @@ func TestInitErrors(t *testing.T) {
 	if _, err := nn.NewInit("orthogonal", map[string]float64{"gain": -2}); fmt.Sprint(err) != "nn: initial values orthogonal: gain = -2, want above 0 and below 3.4028234663852886e+38" {
 		t.Errorf("NewInit(orthogonal, gain -2): error %v", err)
 	}
+	wantPanic(t, "nn.Net.Init: init is the zero Init", func() { nn.MustNew(1, nn.Affine(1)).Init(nn.Init{}, 1) })
 	wantPanic(t, "nn.Orthogonal: gain = 0, want above 0", func() { nn.Orthogonal(0) })
 	for _, std := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 		wantPanic(t, fmt.Sprintf("nn.Std: std = %v, want above 0", std), func() { nn.Std(std) })

@@ -54,14 +54,17 @@ var layerKinds = [...]struct {
 	kindTanh:        {"tanh", nil},
 	kindSoftplus:    {"softplus", nil},
 	kindSoftmax:     {"softmax", nil},
-	kindBatchNorm:   {"batchnorm", []layerArg{{"momentum", 0.9, 0, 1}, {"eps", 1e-6, 0, math.MaxFloat32}, {"unbiased", 0, 0, 1}}},
-	kindLayerNorm:   {"layernorm", []layerArg{{"eps", 1e-5, 0, math.MaxFloat32}}},
+	kindBatchNorm:   {"batchnorm", []layerArg{{"momentum", 0.9, 0, 1}, {"eps", 1e-6, smallest, math.MaxFloat32}, {"unbiased", 0, 0, 1}}},
+	kindLayerNorm:   {"layernorm", []layerArg{{"eps", 1e-5, smallest, math.MaxFloat32}}},
 	kindDropout:     {"dropout", []layerArg{{"rate", 0.5, 0, maxRate}}},
 	kindBookDropout: {"dropout-book", []layerArg{{"rate", 0.5, 0, maxRate}}},
 }
 
 // maxRate is the largest rate of dropout: of 2³¹ numbers at least one stays.
 const maxRate = 1 - 0x1p-31
+
+// smallest is the least that is above zero as a float32.
+const smallest = math.SmallestNonzeroFloat32
 
 // layerArg is an argument of a layer: a number from lo to hi.
 type layerArg struct {
@@ -78,14 +81,14 @@ func ReLU() Layer { return Layer{kind: kindReLU} }
 
 // LeakyReLU is the activation that is slope·x where 0 > x, else x; PyTorch's slope
 // is 0.01.
-func LeakyReLU(slope float64) Layer { return of(kindLeakyReLU, slope) }
+func LeakyReLU(slope float64) Layer { return Layer{kind: kindLeakyReLU, args: [3]float64{slope}} }
 
 // ELU is the activation that is x where x > 0, else alpha·(e^x - 1); the paper's alpha
 // is 1.
 //
 // Source: Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning
 // by exponential linear units, 2015.
-func ELU(alpha float64) Layer { return of(kindELU, alpha) }
+func ELU(alpha float64) Layer { return Layer{kind: kindELU, args: [3]float64{alpha}} }
 
 // GELU is the activation x·Φ(x), with Φ the distribution function of a normal deviate;
 // GELUTanh is the approximation of it by tanh.
@@ -127,7 +130,8 @@ type BatchNormOptions struct {
 //
 //	running = Momentum·running + (1-Momentum)·batch
 //
-// which prediction normalises by. With a batch of one row h is zero. See
+// which prediction normalises by. With a batch of one row h is zero, and only the running
+// mean takes it in. See
 // [kernels.Normalize] and [kernels.NormalizeGrad] for the arithmetic.
 //
 // Source: Ioffe and Szegedy, Batch normalization, 2015; the defaults are those of Deep

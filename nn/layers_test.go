@@ -65,6 +65,7 @@ func TestParseLayer(t *testing.T) {
 		{"batchnorm:0.9:1e-6:2", `unbiased = 2, want from 0 to 1`},
 		{"batchnorm:0.9:1e-6:0.5", `unbiased = 0.5, want 0 or 1`},
 		{"elu:-1", `elu with alpha = -1`},
+		{"layernorm:0", `layernorm with eps = 0, want from 1.4`},
 	} {
 		if _, err := nn.ParseLayer(test.text); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("ParseLayer(%q): error %v, want %s", test.text, err, test.want)
@@ -96,6 +97,7 @@ func TestBatchNormStats(t *testing.T) {
 		for range 4 {
 			fillNormal(rng, x)
 			net.Forward(x, rows)
+			net.Backward(make([]float32, rows*width))
 			for j := range width {
 				var m, v float64
 				for i := range rows {
@@ -154,6 +156,9 @@ func TestBatchNormOfOne(t *testing.T) {
 		if g != 0 {
 			t.Errorf("the gradient of W1[%d] is %v, want 0: the outputs do not depend on it", i, g)
 		}
+	}
+	if variances := net.Stats()[3:]; !slices.Equal(variances, []float32{1, 1, 1}) || net.Stats()[0] == 0 {
+		t.Errorf("running statistics %v, want the mean changed and the variances of 1 as they were", net.Stats())
 	}
 	before := slices.Clone(net.Stats())
 	net.Forward(nil, 0)

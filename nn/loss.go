@@ -292,7 +292,7 @@ func NewLoss(name string, options map[string]float64) (Loss, error) {
 		if option != l.option {
 			return nil, fmt.Errorf("nn: loss %s: unknown option %q, want %s", name, option, orNone(l.option))
 		}
-		if v := options[option]; !(v >= 0 && v < l.hi) {
+		if v := options[option]; !(v >= 0 && v < l.hi) || v > 0 && float32(v) == 0 {
 			return nil, fmt.Errorf("nn: loss %s: %s = %v, want 0 or more, below %v", name, option, v, l.hi)
 		}
 	}

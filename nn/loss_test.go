@@ -137,6 +137,7 @@ func TestNewLoss(t *testing.T) {
 		{"mean-squared-error", map[string]float64{"delta": 1}, `nn: loss mean-squared-error: unknown option "delta", want none`},
 		{"softmax-cross-entropy", map[string]float64{"smoothing": 1}, "nn: loss softmax-cross-entropy: smoothing = 1, want 0 or more, below 1"},
 		{"huber", map[string]float64{"delta": math.NaN()}, "nn: loss huber: delta = NaN"},
+		{"huber", map[string]float64{"delta": 1e-60}, "nn: loss huber: delta = 1e-60"},
 	} {
 		if loss, err := nn.NewLoss(test.name, test.options); err == nil || loss != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("NewLoss(%s, %v): error %v, want %s", test.name, test.options, err, test.want)

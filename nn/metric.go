@@ -72,13 +72,17 @@ func trueClass(fn string, data *Data, i, cols int) int {
 }
 
 // TopK is the share of the rows whose label's output is among the k largest: fewer than k
-// others are larger, or as large and before it. NaN counts as larger than all numbers.
+// others are larger, or as large and before it. NaN counts as larger than all numbers. There
+// must be at least two outputs.
 func TopK(k int) func(y []float32, data *Data) float64 {
 	if k < 1 {
 		panic(fmt.Sprintf("nn.TopK: k = %d, want at least 1", k))
 	}
 	return func(y []float32, data *Data) float64 {
 		cols := columns("TopK", "y", len(y), data.Rows)
+		if cols < 2 {
+			panic(fmt.Sprintf("nn.TopK: %d output a row, want at least 2", cols))
+		}
 		right := 0
 		for i := range data.Rows {
 			label := trueClass("TopK", data, i, cols)

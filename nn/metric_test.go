@@ -63,6 +63,7 @@ func TestTopK(t *testing.T) {
 	if got := nn.TopK(9)(y, &nn.Data{Rows: 4, Labels: []int32{0, 3, -1, 2}}); got != 0.5 {
 		t.Errorf("labels that are no column: %v, want 0.5", got)
 	}
+	wantPanic(t, "nn.TopK: 1 output a row, want at least 2", func() { nn.TopK(1)(y[:4], data) })
 	wantPanic(t, "nn.TopK: k = 0, want at least 1", func() { nn.TopK(0) })
 }
 

@@ -275,8 +275,7 @@ func (n *Net) describe(stage int) string {
 }
 
 // Forward returns the outputs for each row of x in training: dropouts drop, and
-// BatchNorm goes by the batch and changes its running statistics. [Net.Predictor]
-// predicts. The result belongs to the network and holds until its next use; Backward
+// BatchNorm goes by the batch. [Net.Predictor] predicts. The result belongs to the network and holds until its next use; Backward
 // needs it, and x, unchanged.
 //
 // Shapes: x: rows×In, the result: rows×Out.
@@ -300,7 +299,8 @@ func (n *Net) Forward(x []float32, rows int, limit ...kernels.Threads) []float32
 //	db = Σ dz over the rows, in their order
 //	dx = dz·Wᵀ, times the derivative of the activation that gave x
 //
-// Nothing is computed for the inputs of the network.
+// Nothing is computed for the inputs of the network. BatchNorm takes the batch into its
+// running statistics.
 //
 // Shapes: dy: rows×Out.
 func (n *Net) Backward(dy []float32, limit ...kernels.Threads) {

@@ -197,12 +197,20 @@ func (s *batchNorm) forward(x []float32, rows int, _ *pass, limit []kernels.Thre
 	kernels.Moments(rows, s.width, s.batchMean, s.batchVariance, x, s.width, limit...)
 	kernels.InverseRoot(s.inverse, s.batchVariance, s.eps, limit...)
 	kernels.Normalize(rows, s.width, s.y, s.width, x, s.width, s.batchMean, s.inverse, s.gamma, s.beta, limit...)
+	return s.y
+}
+
+// keep takes the batch into the running statistics: a single row, which has no variance, into
+// the mean alone.
+func (s *batchNorm) keep(rows int, limit []kernels.Threads) {
 	kernels.Lerp(s.mean, s.batchMean, float32(1-s.momentum), limit...)
-	if s.unbiased && rows > 1 {
+	if rows == 1 {
+		return
+	}
+	if s.unbiased {
 		kernels.Scale(s.batchVariance, s.batchVariance, float32(float64(rows)/float64(rows-1)), limit...)
 	}
 	kernels.Lerp(s.variance, s.batchVariance, float32(1-s.momentum), limit...)
-	return s.y
 }
 
 func (s *batchNorm) backward(dx, dy, x []float32, rows int, from stage, p *pass, limit []kernels.Threads) {
@@ -213,6 +221,7 @@ func (s *batchNorm) backward(dx, dy, x []float32, rows int, from stage, p *pass,
 		}
 		return
 	}
+	s.keep(rows, limit)
 	dgamma, dbeta := s.dgamma, s.dbeta
 	if p.accumulate {
 		s.sums = resize(s.sums, 2*s.width)

@@ -38,7 +38,7 @@ type Trainer struct {
 	// For Fit.
 	Steps           int  // in all; 0 stands for those of Epochs
 	Epochs          int  // 0 stands for 10; an epoch is as many steps as there are batches in the set
-	Batch           int  // rows in a batch; 0 stands for 128, or the set if that is smaller
+	Batch           int  // rows in a batch; 0 stands for 128, and without replacement more than the set has for all of it
 	WithReplacement bool // draws batches as [Data.Draw] does; else each epoch has each sample once, the last batch being smaller
 
 	Validation *Data    // to evaluate on; nil for none
@@ -46,8 +46,8 @@ type Trainer struct {
 	EvalEvery  int      // steps between evaluations, and there is one at the end; 0 stands for an epoch
 
 	// Patience is how many evaluations in a row may be no better than the best one before
-	// Fit stops; it then ends with the best weights and running statistics. 0 stands for no
-	// such end. Better is a loss lower, or the metric that Monitor names better, by more
+	// Fit stops. Where it ends without an error it puts the best weights and running
+	// statistics back, from which a later Fit with more steps goes on. 0 stands for neither. Better is a loss lower, or the metric that Monitor names better, by more
 	// than MinDelta; the loss is that of Validation or, without, of the steps since the
 	// last evaluation. A [optim.ReduceLROnPlateau] as the Schedule observes the same.
 	Patience int
@@ -108,7 +108,7 @@ type Evaluation struct {
 type History struct {
 	Losses      []float64 // of each step, before its update
 	Evaluations []Evaluation
-	Best        int  // which evaluation's weights Patience has put back; -1 for none
+	Best        int  // which evaluation's weights Patience puts back; -1 for none
 	Stopped     bool // by Patience
 }
 
@@ -118,7 +118,7 @@ func (t *Trainer) Done() int { return t.steps }
 // Step does one step of training on a batch: forward, backward, update. It
 // returns the loss before the update, with the penalties of the optimizer. An error, of the
 // optimizer or because the loss is NaN or Inf, which wraps [optim.ErrNotFinite],
-// leaves the parameters as they were.
+// leaves the parameters as they were, and in the second case the running statistics too.
 func (t *Trainer) Step(batch *Data) (loss float64, err error) {
 	t.limit[0] = t.Threads
 	limit := t.limit[:]
@@ -129,8 +129,10 @@ func (t *Trainer) Step(batch *Data) (loss float64, err error) {
 		t.Optimizer.SetLR(t.Schedule.LR(t.baseLR, t.steps))
 	}
 	micro := t.Micro
-	if micro <= 0 || micro > batch.Rows {
+	if micro <= 0 || micro >= batch.Rows {
 		micro = max(1, batch.Rows)
+	} else if err := t.fits("batch", batch); err != nil {
+		panic("nn.Trainer.Step: " + err.Error())
 	}
 	total := t.Loss.Total(batch)
 	var sum float64
@@ -270,16 +272,29 @@ func (t *Trainer) plan(set *Data) (plan, error) {
 	case len(t.Metrics) > 0 && t.Validation == nil:
 		return plan{}, fmt.Errorf("%d Metrics and no Validation to have them of", len(t.Metrics))
 	}
-	set.widths("Trainer.Fit")
+	if err := t.fits("set", set); err != nil {
+		return plan{}, err
+	}
+	if t.Validation != nil {
+		if err := t.fits("Validation", t.Validation); err != nil {
+			return plan{}, err
+		}
+	}
 	p := plan{batch: t.Batch, steps: t.Steps, every: t.EvalEvery, monitor: -1}
 	if p.batch == 0 {
-		p.batch = min(128, set.Rows)
+		p.batch = 128
 	}
-	p.perEpoch = (set.Rows + p.batch - 1) / p.batch
+	if !t.WithReplacement {
+		p.batch = min(p.batch, set.Rows)
+	}
+	p.perEpoch = 1 + (set.Rows-1)/p.batch
 	if p.steps == 0 {
 		epochs := t.Epochs
 		if epochs == 0 {
 			epochs = 10
+		}
+		if epochs > math.MaxInt/p.perEpoch {
+			return plan{}, fmt.Errorf("Epochs = %d of %d steps each, want no more steps than an int can count", epochs, p.perEpoch)
 		}
 		p.steps = epochs * p.perEpoch
 	}
@@ -293,6 +308,21 @@ func (t *Trainer) plan(set *Data) (plan, error) {
 		}
 	}
 	return p, nil
+}
+
+// fits wants samples for the network.
+func (t *Trainer) fits(name string, d *Data) error {
+	switch in, out := t.Net.In(), t.Net.Out(); {
+	case d == nil || d.Rows < 1:
+		return fmt.Errorf("%s without samples, want at least 1", name)
+	case len(d.X)%in != 0 || len(d.X)/in != d.Rows:
+		return fmt.Errorf("len(%s.X) = %d, want %d rows of the %d inputs", name, len(d.X), d.Rows, in)
+	case len(d.Labels) != 0 && len(d.Labels) != d.Rows:
+		return fmt.Errorf("len(%s.Labels) = %d, want none or %d", name, len(d.Labels), d.Rows)
+	case len(d.Targets) != 0 && (len(d.Targets)%out != 0 || len(d.Targets)/out != d.Rows):
+		return fmt.Errorf("len(%s.Targets) = %d, want none or %d rows of the %d outputs", name, len(d.Targets), d.Rows, out)
+	}
+	return nil
 }
 
 // fitStep does a step of Fit, and the evaluation that may be due after it.
@@ -378,6 +408,8 @@ func (t *Trainer) evaluate(p plan) error {
 // monitored is the number that an evaluation goes by, and whether lower is better.
 func (t *Trainer) monitored(e *Evaluation, p plan) (value float64, lower bool) {
 	switch {
+	case p.monitor >= 0 && p.monitor >= len(e.Metrics): // of a Fit before there was this metric
+		return math.NaN(), t.Metrics[p.monitor].Lower
 	case p.monitor >= 0:
 		return e.Metrics[p.monitor], t.Metrics[p.monitor].Lower
 	case t.Validation != nil:

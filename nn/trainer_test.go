@@ -175,11 +175,13 @@ func TestFit(t *testing.T) {
 		wantSteps, wantBatch int
 	}{
 		{7, 0, 5, true, 7, 5},
-		{0, 0, 0, true, 10, 40}, // 10 epochs, and no more than there is
+		{0, 0, 0, true, 10, 128},
+		{0, 0, 0, false, 10, 40}, // no more than there is
 		{0, 3, 16, true, 9, 16},
 		{0, 3, 16, false, 9, 16},
 		{7, 0, 40, false, 7, 40},
 		{5, 0, 100, false, 5, 40},
+		{5, 0, math.MaxInt, false, 5, 40},
 	} {
 		name := fmt.Sprintf("%+v", test)
 		fitted, own := build(), build()
@@ -267,12 +269,25 @@ func TestFitPanics(t *testing.T) {
 		{func(t *nn.Trainer) { t.Steps, t.Epochs = 1, 2 }, "Steps = 1 and Epochs = 2, want at most one"},
 		{func(t *nn.Trainer) { t.Metrics = []nn.Metric{{}} }, "1 Metrics and no Validation"},
 		{func(t *nn.Trainer) { t.Monitor = "r2" }, `Monitor = "r2", want loss or the name`},
+		{func(t *nn.Trainer) { t.Epochs, t.Batch = math.MaxInt, 1 }, "Epochs = 9223372036854775807 of 40 steps each"},
+		{func(t *nn.Trainer) { t.Validation = &nn.Data{} }, "Validation without samples"},
+		{func(t *nn.Trainer) { t.Validation = &nn.Data{Rows: 2, X: make([]float32, 9)} }, "len(Validation.X) = 9, want 2 rows of the 4 inputs"},
+		{func(t *nn.Trainer) { t.Validation = &nn.Data{Rows: 2, X: make([]float32, 8), Labels: make([]int32, 3)} }, "len(Validation.Labels) = 3, want none or 2"},
+		{func(t *nn.Trainer) {
+			t.Validation = &nn.Data{Rows: 2, X: make([]float32, 8), Targets: make([]float32, 7)}
+		}, "len(Validation.Targets) = 7, want none or 2 rows of the 3 outputs"},
 	} {
 		net := nn.MustNew(4, nn.Affine(3))
 		trainer := &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optim.NewSGD(net.NumParams(), optim.SGDOptions{})}
 		test.change(trainer)
 		wantPanic(t, test.want, func() { trainer.Fit(t.Context(), set) })
 	}
+	net := nn.MustNew(4, nn.Affine(3))
+	trainer := &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optim.NewSGD(net.NumParams(), optim.SGDOptions{}), Micro: 2}
+	wantPanic(t, "nn.Trainer.Fit: set without samples", func() { trainer.Fit(t.Context(), nil) })
+	wantPanic(t, "nn.Trainer.Step: len(batch.Labels) = 6, want none or 4", func() {
+		trainer.Step(&nn.Data{Rows: 4, X: make([]float32, 16), Labels: make([]int32, 6)})
+	})
 }
 
 // scripted is a loss that shows the trainer a given number at each evaluation.
@@ -483,6 +498,34 @@ func TestNotFinite(t *testing.T) {
 	set.X[4*17+2] = nan
 	if _, err := build().Fit(t.Context(), set); err == nil || !strings.Contains(err.Error(), "which is sample 17 of the set") {
 		t.Errorf("Fit: error %v, want one that names sample 17", err)
+	}
+}
+
+// TestNotFiniteStats: what made a loss that is no number is in no running statistic.
+func TestNotFiniteStats(t *testing.T) {
+	net := nn.MustNew(2, nn.BatchNorm(nn.BatchNormOptions{}), nn.Affine(2))
+	net.Init(nn.He(), 1)
+	trainer := &nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optim.NewSGD(net.NumParams(), optim.SGDOptions{})}
+	before := slices.Clone(net.Stats())
+	batch := &nn.Data{Rows: 2, X: []float32{1, float32(math.NaN()), 2, 3}, Labels: []int32{0, 1}}
+	if _, err := trainer.Step(batch); !errors.Is(err, optim.ErrNotFinite) || !sameBits(net.Stats(), before) {
+		t.Errorf("error %v, running statistics %v, want them as before", err, net.Stats())
+	}
+}
+
+// TestMetricsAdded: a metric that earlier evaluations lack does not disturb.
+func TestMetricsAdded(t *testing.T) {
+	set := newData(rand.New(rand.NewPCG(1, 9)), 40, 4, 3)
+	net := nn.MustNew(4, nn.Affine(3))
+	trainer := &nn.Trainer{
+		Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optim.NewSGD(net.NumParams(), optim.SGDOptions{}), Epochs: 2, Validation: set,
+	}
+	if _, err := trainer.Fit(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	trainer.Metrics, trainer.Monitor, trainer.Patience, trainer.Epochs = []nn.Metric{{Name: "accuracy", Of: nn.Accuracy}}, "accuracy", 5, 4
+	if h, err := trainer.Fit(t.Context(), set); err != nil || len(h.Evaluations) != 4 || h.Best != 2 {
+		t.Errorf("error %v, history %+v, want 4 evaluations, the best being number 2", err, h)
 	}
 }
 
