@@ -295,7 +295,12 @@ func TestMisuse(t *testing.T) {
 		{"versus --optimizers=", "", 2, []string{"--optimizers", "one or more"}},
 		{"versus --threads 1,0", "", 2, []string{"--threads", "at least 1"}},
 		{"versus --rounds 0", "", 2, []string{"--rounds", "at least 1"}},
-		{"versus --steps 0", "", 2, []string{"--steps", "at least 1"}},
+		{"versus --lap 0s", "", 2, []string{"--lap", "1ms to 1m"}},
+		{"versus --nets 784-10", "", 2, []string{"--nets", "784-10", "784-100x4-10/128"}},
+		{"versus --nets=", "", 2, []string{"--nets", "nothing"}},
+		{"versus --against=", "", 2, []string{"--against", "one or more"}},
+		{"versus --against tensorflow", "", 2, []string{"--against", "pytorch"}},
+		{"versus --against scikit-learn --optimizers rmsprop", "", 2, []string{"--optimizers", "rmsprop", "sgd,momentum,nesterov,adam"}},
 		{"versus --python " + filepath.Join(empty, "python"), "", 2, []string{"--python", "PyTorch"}},
 		{"--steps 1", "mmx", 2, []string{"LOCKSTEP_ISA", `"mmx"`, "portable"}},
 	} {

@@ -50,7 +50,7 @@ func (c *compare) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	net, err := c.network(trainSet)
+	net, err := network(c.widths(trainSet), c.Seed)
 	if err != nil {
 		return err
 	}

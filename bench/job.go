@@ -11,17 +11,29 @@ import (
 	"github.com/lockstep-go/lockstep/optim"
 )
 
-// job says what is trained: flags that commands have in common.
+// source says what there is to train on: flags that commands have in common.
+type source struct {
+	Seed uint64 `default:"1" help:"Chooses the initial weights and the batches."`
+	Data string `placeholder:"DIR" help:"Read the four IDX files of another set, plain or .gz, instead of the embedded MNIST."`
+}
+
+// job says what is trained.
 type job struct {
-	Batch  int    `default:"128" help:"Samples in a batch, drawn with replacement."`
-	Seed   uint64 `default:"1" help:"Chooses the initial weights and the batches."`
-	Hidden []int  `default:"100,100,100,100" help:"Widths of the hidden layers."`
-	Data   string `placeholder:"DIR" help:"Read the four IDX files of another set, plain or .gz, instead of the embedded MNIST."`
+	source
+	Batch  int   `default:"128" help:"Samples in a batch, drawn with replacement."`
+	Hidden []int `default:"100,100,100,100" help:"Widths of the hidden layers."`
 }
 
 // maxSize bounds batches and layers, to refuse a slip of the finger rather than
 // run out of memory.
 const maxSize = 1 << 16
+
+func (s *source) check() error {
+	if info, err := os.Stat(s.Data); s.Data != "" && (err != nil || !info.IsDir()) {
+		return fmt.Errorf("--data: %q, want a directory with the four IDX files of a set like MNIST", s.Data)
+	}
+	return nil
+}
 
 func (j *job) check() error {
 	if j.Batch < 1 || j.Batch > maxSize {
@@ -35,16 +47,13 @@ func (j *job) check() error {
 			return fmt.Errorf("--hidden: %d, want widths of 1 to %d", width, maxSize)
 		}
 	}
-	if info, err := os.Stat(j.Data); j.Data != "" && (err != nil || !info.IsDir()) {
-		return fmt.Errorf("--data: %q, want a directory with the four IDX files of a set like MNIST", j.Data)
-	}
-	return nil
+	return j.source.check()
 }
 
 // load reads the training and the test set.
-func (j *job) load() (train, test *mnist.Set, err error) {
-	if j.Data != "" {
-		return mnist.Load(j.Data)
+func (s *source) load() (train, test *mnist.Set, err error) {
+	if s.Data != "" {
+		return mnist.Load(s.Data)
 	}
 	return mnist.Embedded()
 }
@@ -58,19 +67,18 @@ func (j *job) widths(set *mnist.Set) []int {
 	return slices.Concat([]int{set.Width * set.Height}, j.Hidden, []int{set.Classes})
 }
 
-// network makes the network for a set, with He's initial weights and zero
+// network makes a network of these widths, with He's initial weights and zero
 // biases: the same ones at each call.
-func (j *job) network(set *mnist.Set) (*nn.Net, error) {
-	widths := j.widths(set)
+func network(widths []int, seed uint64) (*nn.Net, error) {
 	var layers []nn.Layer
-	for _, width := range j.Hidden {
+	for _, width := range widths[1:] {
 		layers = append(layers, nn.Affine(width), nn.ReLU())
 	}
-	net, err := nn.New(widths[0], append(layers, nn.Affine(set.Classes))...)
+	net, err := nn.New(widths[0], layers[:len(layers)-1]...)
 	if err != nil {
 		return nil, err
 	}
-	net.Init(nn.He(), j.Seed)
+	net.Init(nn.He(), seed)
 	return net, nil
 }
 

@@ -3,7 +3,7 @@
 //	go run ./bench                all six update rules on MNIST, who learns fastest
 //	go run ./bench train          one network, trained and tested
 //	go run ./bench trajectories   where each update rule goes in a long valley
-//	go run ./bench versus         time of a training step, beside PyTorch
+//	go run ./bench versus         time of a training step, beside PyTorch and others
 //	go run ./bench updates        time of each update rule, beside PyTorch
 //	go run ./bench gemm           speed of products of matrices, beside OpenBLAS and BLIS
 //	go run ./bench --help         the flags
@@ -36,7 +36,7 @@ type commands struct {
 	Compare      compare      `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
 	Train        train        `cmd:"" help:"Train one network on MNIST, or another set in IDX files, and test it."`
 	Trajectories trajectories `cmd:"" help:"Draw where each update rule goes in a long valley."`
-	Versus       versus       `cmd:"" help:"Time a training step beside PyTorch's, in turns. Needs Python with PyTorch."`
+	Versus       versus       `cmd:"" help:"Time training steps beside those of PyTorch and others, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
 	Gemm         gemm         `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
 }

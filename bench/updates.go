@@ -115,30 +115,30 @@ func (u *updates) race(ctx context.Context, optimizer string, n, threads int) (t
 		return lap{Elapsed: time.Since(start).Seconds()}, nil
 	}}}
 	for _, form := range torchForms {
-		t, err := startScript(ctx, u.Python, updateScript, threads, optimizer, form, fmt.Sprint(n), fmt.Sprint(threads))
+		var hello struct{ Version, Missing string }
+		h, err := startHelper(ctx, threads, &hello, u.Python, "-c", updateScript, optimizer, form, fmt.Sprint(n), fmt.Sprint(threads))
 		if err != nil {
 			return nil, "", err
 		}
-		defer t.stop()
-		var hello struct{ Version, Missing string }
-		if err := t.replies.Decode(&hello); err != nil {
-			return nil, "", cmp.Or(t.stop(), fmt.Errorf("no answer from %s: %w", t.cmd.Path, err))
-		}
+		defer h.stop()
 		if hello.Missing != "" {
 			racers = append(racers, nil)
 			continue
 		}
 		version = hello.Version
-		racers = append(racers, &racer{pid: t.pid(), train: t.train})
+		racers = append(racers, &racer{pid: h.pid(), train: h.train})
 	}
 	steps := max(1, 1_000_000/n) // 0.3 ms or more
 	order := slices.DeleteFunc(slices.Clone(racers), func(r *racer) bool { return r == nil })
+	for _, r := range order {
+		r.warmup, r.steps = 10, steps
+	}
 	for range u.Rounds {
 		for _, r := range order {
 			if threads > 1 {
 				time.Sleep(rest)
 			}
-			if err := r.round(steps, noCycles); err != nil {
+			if err := r.round(noCycles); err != nil {
 				return nil, "", err
 			}
 		}

@@ -5,36 +5,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"os"
-	"os/exec"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
 
-	"github.com/lockstep-go/lockstep/internal/mnist"
 	"github.com/lockstep-go/lockstep/kernels"
 	"github.com/lockstep-go/lockstep/nn"
-	"github.com/lockstep-go/lockstep/optim"
 )
 
-// versus times a training step here and in PyTorch: the same network from the
-// same initial weights on the same batches, a round here and a round there by
-// turns, so that both meet the same weather on the machine. A step is forward,
-// loss, backward and update on a batch that has been gathered before. It needs
-// Python's module resource, so not Windows.
+// versus times a training step here and with other libraries: the same network from
+// the same initial weights on the same batches, a round of each by turns, so that all
+// meet the same weather on the machine. A step is forward, loss, backward and update on
+// a batch that has been gathered before. The others need Python's module resource or
+// its like, so not Windows.
 type versus struct {
-	job
-	Optimizers []string `default:"sgd,adam" enum:"sgd,momentum,nesterov,adagrad,rmsprop,adam" help:"Update rules, some of ${enum}."`
-	Threads    []int    `default:"1,2" help:"Numbers of threads; each on both sides, one after the other."`
-	Rounds     int      `default:"20" help:"Rounds on each side."`
-	Steps      int      `default:"100" help:"Timed steps in a round."`
-	Python     string   `default:"python3" help:"The Python that has PyTorch."`
-}
+	source
+	Nets       []string      `default:"784-100x4-10/128" help:"Widths of the layers and batch sizes; all stands for six of them. On MNIST where the widths are 784 and 10, else on random numbers."`
+	Optimizers []string      `default:"sgd,adam" enum:"sgd,momentum,nesterov,adagrad,rmsprop,adam" help:"Update rules, some of ${enum}."`
+	Threads    []int         `default:"1,2" help:"Numbers of threads; each on all sides, one after the other."`
+	Against    []string      `default:"pytorch" enum:"pytorch,scikit-learn,spago" help:"The other sides, some of ${enum}. The last is fetched and built by go."`
+	Rounds     int           `default:"20" help:"Rounds on each side."`
+	Lap        time.Duration `default:"50ms" help:"How long about a round is."`
+	Python     string        `default:"python3" help:"The Python that has PyTorch or scikit-learn."`
 
-// warmup is how many steps of a round come before the timed ones. They fetch
-// code and weights, and the other side's idle threads stop spinning meanwhile.
-const warmup = 10
+	specs []spec
+}
 
 // Validate is called by kong.
 func (v *versus) Validate() error {
@@ -47,11 +44,37 @@ func (v *versus) Validate() error {
 	if v.Rounds < 1 {
 		return fmt.Errorf("--rounds: %d, want at least 1", v.Rounds)
 	}
-	if v.Steps < 1 {
-		return fmt.Errorf("--steps: %d, want at least 1", v.Steps)
+	if v.Lap < time.Millisecond || v.Lap > time.Minute {
+		return fmt.Errorf("--lap: %v, want 1ms to 1m", v.Lap)
 	}
-	if _, err := exec.LookPath(v.Python); err != nil {
-		return fmt.Errorf("--python: want a Python that has PyTorch: %w", err)
+	if len(v.Nets) == 0 {
+		return fmt.Errorf("--nets: nothing, %w", errSpec)
+	}
+	for _, name := range v.Nets {
+		names := []string{name}
+		if name == "all" {
+			names = allSpecs
+		}
+		for _, name := range names {
+			s, err := parseSpec(name)
+			if err != nil {
+				return fmt.Errorf("--nets: %q, %w", name, err)
+			}
+			v.specs = append(v.specs, s)
+		}
+	}
+	if len(v.Against) == 0 {
+		return errors.New("--against: nothing, want one or more with commas between")
+	}
+	for _, name := range v.Against {
+		for _, rule := range v.Optimizers {
+			if rules := peers[name].rules; !slices.Contains(rules, rule) {
+				return fmt.Errorf("--optimizers: %s, want some of %s, which %s has", rule, strings.Join(rules, ","), name)
+			}
+		}
+		if err := v.checkPeer(name); err != nil {
+			return err
+		}
 	}
 	return v.check()
 }
@@ -62,153 +85,117 @@ func (v *versus) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	net, err := v.network(set)
-	if err != nil {
-		return err
-	}
-	batches := make([]nn.Data, max(1, min(50, 1<<24/(v.Batch*net.In()))))
-	for i := range batches {
-		batches[i].Draw(samples(set), v.Batch, v.Seed, uint32(i))
-	}
 	dir, err := os.MkdirTemp("", "lockstep-versus-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := writeForTorch(dir, net.Params(), batches); err != nil {
-		return err
+	var others []*program
+	for _, name := range v.Against {
+		p := &program{peer: peers[name]}
+		if p.path, p.args, err = p.command(ctx, v, dir); err != nil {
+			return cmp.Or(ctx.Err(), err)
+		}
+		others = append(others, p)
 	}
-
 	measure, how := newMeter()
-	c := course{set, batches, dir, measure}
 
-	fmt.Fprintf(to.out, "%s, ReLU; batches of %d; %d rounds of %d steps; %s\n\n",
-		dashed(v.widths(set)), v.Batch, v.Rounds, v.Steps, kernels.ISA())
-	table := tabwriter.NewWriter(to.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "optimizer\tthreads\tby\tµs/step: median\tminimum\tcycles/step\tloss: first\tlast")
-	for _, threads := range v.Threads {
+	fmt.Fprintf(to.out, "Widths, ReLU between, and batch size; medians of %d rounds of about %v by turns; %s\n\n", v.Rounds, v.Lap, kernels.ISA())
+	fmt.Fprintf(to.out, "%-18s %-9s %7s  %-20s %12s %12s %12s %7s %10s\n",
+		"network", "optimizer", "threads", "by", "µs/step", "minimum", "cycles/step", "ratio", "of minima")
+	for _, s := range v.specs {
+		net, err := network(s.widths, v.Seed)
+		if err != nil {
+			return err
+		}
+		c := course{s, s.batches(set, v.Seed), dir, others, measure}
+		if err := writeTask(dir, net.Params(), c.batches); err != nil {
+			return err
+		}
 		for _, optimizer := range v.Optimizers {
-			here, there, err := v.race(ctx, c, optimizer, threads)
-			if err != nil {
-				return err
+			for _, threads := range v.Threads {
+				racers, err := v.race(ctx, c, optimizer, threads)
+				if err != nil {
+					return cmp.Or(ctx.Err(), fmt.Errorf("%s, %s: %w", s.name, optimizer, err))
+				}
+				report(to.out, s, optimizer, threads, racers)
 			}
-			for _, r := range []*racer{here, there} {
-				fmt.Fprintf(table, "%s\t%d\t%s\t%.1f\t%.1f\t%.0f\t%.5f\t%.5f\n", optimizer, threads, r.name,
-					median(r.micros), slices.Min(r.micros), median(r.cycles), r.first, r.last)
-			}
-			fmt.Fprintf(table, "\t\tratio\t%.2f\t%.2f\t%.2f\t\t\n", median(there.micros)/median(here.micros),
-				slices.Min(there.micros)/slices.Min(here.micros), median(there.cycles)/median(here.cycles))
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	var versions []string
+	for _, p := range others {
+		versions = append(versions, p.title+" "+p.version)
 	}
-	_, err = fmt.Fprintf(to.out, "\nratio: PyTorch by Lockstep. cycles/step: in user mode, on all threads, median; %s.\n", how)
+	_, err = fmt.Fprintf(to.out, "\nratio: to Lockstep. %s.\ncycles/step: in user mode, on all threads, median; %s.\n", strings.Join(versions, ", "), how)
 	return err
 }
 
-// course is what all races have in common.
+func report(out io.Writer, s spec, optimizer string, threads int, racers []*racer) {
+	here := racers[0]
+	for _, r := range racers {
+		fmt.Fprintf(out, "%-18s %-9s %7d  %-20s %12.2f %12.2f %12.0f %7.2f %10.2f\n", s.name, optimizer, threads, r.name,
+			median(r.micros), slices.Min(r.micros), median(r.cycles),
+			median(r.micros)/median(here.micros), slices.Min(r.micros)/slices.Min(here.micros))
+	}
+}
+
+// course is what the races of a network have in common.
 type course struct {
-	set     *mnist.Set
+	spec
 	batches []nn.Data // taken in turn
-	dir     string    // with the files for PyTorch
+	dir     string    // with the files for the other sides
+	others  []*program
 	measure meter
 }
 
-// race trains on both sides by turns.
-func (v *versus) race(ctx context.Context, c course, optimizer string, threads int) (here, there *racer, err error) {
-	here, err = v.lockstep(c, optimizer, threads)
+// race trains on all sides by turns and returns them, Lockstep first.
+func (v *versus) race(ctx context.Context, c course, optimizer string, threads int) (racers []*racer, err error) {
+	here, err := lockstep(c.spec, v.Seed, c.batches, optimizer, threads)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	process, err := startTorch(ctx, v.Python, c.dir, optimizer, threads, v.Batch, v.widths(c.set))
+	racers = []*racer{here}
+	defer func() {
+		for _, r := range racers[1:] {
+			if stopped := r.stop(); err == nil {
+				err = stopped
+			}
+		}
+	}()
+	first, err := here.train(trial)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	there = &racer{name: "PyTorch", pid: process.pid(), train: process.train}
-	order := []*racer{here, there}
+	for _, p := range c.others {
+		r, err := p.start(ctx, c.dir, optimizer, threads, c.spec)
+		if err != nil {
+			return racers, err
+		}
+		racers = append(racers, r)
+		l, err := r.train(trial)
+		if err == nil {
+			err = same(here, r, first, l)
+		}
+		if err != nil {
+			return racers, err
+		}
+	}
+	for _, r := range racers {
+		if err := r.calibrate(v.Lap); err != nil {
+			return racers, err
+		}
+	}
+	order := slices.Clone(racers)
 	for range v.Rounds {
 		for _, r := range order {
-			if err := r.round(v.Steps, c.measure); err != nil {
-				process.stop()
-				return nil, nil, cmp.Or(ctx.Err(), err)
+			if threads > 1 {
+				time.Sleep(rest)
+			}
+			if err := r.round(c.measure); err != nil {
+				return racers, err
 			}
 		}
-		slices.Reverse(order) // so that neither always comes first
+		slices.Reverse(order) // so that none always comes first
 	}
-	if err := process.stop(); err != nil {
-		return nil, nil, cmp.Or(ctx.Err(), err)
-	}
-	if !(math.Abs(here.first-there.first) <= 1e-3) {
-		return nil, nil, fmt.Errorf("%s: the loss of the first batch is %v here and %v in PyTorch: they do not train the same network",
-			optimizer, here.first, there.first)
-	}
-	return here, there, nil
-}
-
-// lap is some steps of training: the seconds they took, the processor seconds in
-// user mode, and the losses of the first and the last.
-type lap struct{ Elapsed, User, First, Last float64 }
-
-// racer is one side of a race.
-type racer struct {
-	name  string
-	pid   int                          // of the process that trains
-	train func(steps int) (lap, error) // trains on where it stopped
-
-	micros, cycles []float64 // of a step, by round
-	first, last    float64   // losses of the first step of all and the last
-}
-
-// round trains for warmup steps and then for the timed ones.
-func (r *racer) round(steps int, measure meter) error {
-	warm, err := r.train(warmup)
-	if err != nil {
-		return err
-	}
-	cycles, timed, err := measure(r.pid, func() (lap, error) { return r.train(steps) })
-	if err != nil {
-		return err
-	}
-	if len(r.micros) == 0 {
-		r.first = warm.First
-	}
-	r.last = timed.Last
-	r.micros = append(r.micros, timed.Elapsed*1e6/float64(steps))
-	r.cycles = append(r.cycles, cycles/float64(steps))
-	return nil
-}
-
-// median returns the middle one of the values, the upper one of two.
-func median(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
-
-// lockstep is the side that trains here.
-func (v *versus) lockstep(c course, rule string, threads int) (*racer, error) {
-	net, err := v.network(c.set)
-	if err != nil {
-		return nil, err
-	}
-	optimizer, err := optim.New(rule, net.Layout(), nil)
-	if err != nil {
-		return nil, err
-	}
-	trainer := nn.Trainer{Net: net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: optimizer, Threads: kernels.Threads(threads)}
-	step := 0
-	return &racer{name: "Lockstep", pid: os.Getpid(), train: func(steps int) (lap, error) {
-		var l lap
-		user, start := userTime(), time.Now()
-		for i := range steps {
-			var err error
-			if l.Last, err = trainer.Step(&c.batches[step%len(c.batches)]); err != nil {
-				return l, err
-			}
-			step++
-			if i == 0 {
-				l.First = l.Last
-			}
-		}
-		l.Elapsed = time.Since(start).Seconds()
-		l.User = (userTime() - user).Seconds()
-		return l, nil
-	}}, nil
+	return racers, nil
 }
