@@ -13,7 +13,7 @@ import (
 
 // source says what there is to train on: flags that commands have in common.
 type source struct {
-	Seed uint64 `default:"1" help:"Chooses the initial weights and the batches."`
+	Seed uint64 `default:"1" help:"Chooses the initial weights, the batches and what is dropped."`
 	Data string `placeholder:"DIR" help:"Read the four IDX files of another set, plain or .gz, instead of the embedded MNIST."`
 }
 

@@ -16,6 +16,7 @@ import (
 
 // train trains one network and tests it.
 type train struct {
+	source
 	Layers     string  `default:"512,relu,512,relu" help:"The layers but the last, which has an output for each class: widths, activations, batchnorm, layernorm, dropout:RATE and so on."`
 	Init       string  `default:"he" help:"Initial weights, by name."`
 	Optimizer  string  `default:"adam" help:"Update rule, by name, with options as in adamw:lr=0.002,decay=0.01."`
@@ -25,9 +26,7 @@ type train struct {
 	Batch      int     `default:"128" help:"Samples in a batch."`
 	Holdout    float64 `help:"Part of the training set to hold out and evaluate on after each epoch."`
 	Patience   int     `help:"Stop after so many epochs without a lower loss on what is held out, and put the best weights back."`
-	Seed       uint64  `default:"1" help:"Chooses the initial weights, the order of the samples and what is dropped."`
 	Threads    int     `default:"${threads}" help:"The most threads to run on. They change the speed and no bit."`
-	Data       string  `placeholder:"DIR" help:"Read the four IDX files of another set, plain or .gz, instead of the embedded MNIST."`
 	Checkpoint string  `placeholder:"FILE" help:"Save the whole run there after each epoch."`
 	Resume     bool    `help:"Go on from the --checkpoint, to the same bits as without a stop."`
 }
@@ -52,12 +51,12 @@ func (c *train) Validate() error {
 	if c.Resume && c.Checkpoint == "" {
 		return fmt.Errorf("--resume: want a --checkpoint to go on from")
 	}
-	return nil
+	return c.check()
 }
 
 // Run is called by kong.
 func (c *train) Run(ctx context.Context, to console) error {
-	trainSet, testSet, err := (&job{Data: c.Data}).load()
+	trainSet, testSet, err := c.load()
 	if err != nil {
 		return err
 	}
