@@ -6,6 +6,7 @@
 //	go run ./bench versus         time of a training step, beside PyTorch and others
 //	go run ./bench updates        time of each update rule, beside PyTorch
 //	go run ./bench gemm           speed of products of matrices, beside OpenBLAS and BLIS
+//	go run ./bench kill           training runs that are killed and go on, to the same bits
 //	go run ./bench --help         the flags
 //
 // The exit status is 0, 1 after a failure, 2 after a mistake in the command line
@@ -39,6 +40,8 @@ type commands struct {
 	Versus       versus       `cmd:"" help:"Time training steps beside those of PyTorch and others, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
 	Gemm         gemm         `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
+	Kill         kill         `cmd:"" help:"Kill training runs at random moments, go on from their checkpoints and compare what they end in."`
+	Victim       victim       `cmd:"" hidden:""`
 }
 
 // console is where a command reports.

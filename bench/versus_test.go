@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 		updateAsPython()
 	case "bench":
 		main()
+	case "forgets", "litters", "fails", "wavers":
+		dieAsVictim(how)
 	default:
 		helpVersus(how)
 	}
