@@ -6,10 +6,10 @@ flat initial parameters (params.f32) and the inputs and labels of some batches
 (inputs.f32, labels.i32), in this machine's byte order.
 
 The first line on standard output is JSON: the version of the library, the form that
-it has been brought into, and whether its steps differ from the others'. Then each line on standard input is a number of steps to
-train on, on the batches by turns. It is answered by a line of JSON: the seconds
-that the steps took, the processor seconds in user mode, and the losses of the
-first and the last of them.
+it has been brought into, and whether its steps differ from the others'. Then each
+line on standard input is a number of steps to train on, on the batches by turns. It
+is answered by a line of JSON: the seconds that the steps took, the processor seconds
+in user mode, and the losses of the first and the last of them.
 """
 
 import array
