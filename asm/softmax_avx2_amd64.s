@@ -526,8 +526,160 @@ TEXT ·crossEntropyGradAVX2(SB), $256-72
 	MOVQ  loss+64(FP), R8
 	TESTQ CX, CX
 	JEQ   l0
+	CMPQ  DX, $0x00000005
+	JLT   l1
+	JMP   l2
 
 l1:
+	MOVQ         $+1258291201, R9
+	SHLQ         $0x20, R9
+	ADDQ         $+1258291200, R9
+	MOVQ         R9, (AX)
+	MOVQ         $+1258291203, R9
+	SHLQ         $0x20, R9
+	ADDQ         $+1258291202, R9
+	MOVQ         R9, 8(AX)
+	VMOVUPS      (AX), X0
+	VMOVUPS      c256_ffffffffffffffff<>+0(SB), Y1
+	VMOVUPS      Y1, (AX)
+	MOVQ         DX, R10
+	SHLQ         $0x02, R10
+	LEAQ         tailmask<>+32(SB), R9
+	SUBQ         R10, R9
+	MOVQ         DX, R11
+	SHLQ         $0x03, R11
+	LEAQ         tailmask<>+32(SB), R10
+	SUBQ         R11, R10
+	VMOVUPS      (R10), Y1
+	VMASKMOVPD   (AX), Y1, Y1
+	VBROADCASTSS scale+56(FP), X2
+
+l3:
+	VMOVUPS      (R9), X4
+	VMASKMOVPS   (BX), X4, X3
+	VMOVUPS      c128_ff800000<>+0(SB), X5
+	VBLENDVPS    X4, X3, X5, X3
+	VMAXPS       c128_ff800000<>+0(SB), X3, X4
+	VPERMILPS    $0x4e, X4, X5
+	VMAXPS       X5, X4, X4
+	VPERMILPS    $0xb1, X4, X5
+	VMAXPS       X5, X4, X4
+	VCVTPS2PD    X4, Y4
+	MOVLQSX      (DI), AX
+	SHLQ         $0x02, AX
+	ADDQ         BX, AX
+	VBROADCASTSS (AX), X5
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X3, Y3
+	VSUBPD       Y4, Y3, Y3
+	VMOVUPS      c256_c05b800000000000<>+0(SB), Y6
+	VMAXPD       Y3, Y6, Y3
+	VMULPD       c256_3ff71547652b82fe<>+0(SB), Y3, Y6
+	VADDPD       c256_4338000000000000<>+0(SB), Y6, Y6
+	VSUBPD       c256_4338000000000000<>+0(SB), Y6, Y7
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y7, Y7
+	VSUBPD       Y7, Y3, Y3
+	VMULPD       Y3, Y3, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y3, Y9
+	VADDPD       c256_3fe0000003a23742<>+0(SB), Y9, Y9
+	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y3, Y10
+	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y10, Y10
+	VMULPD       c256_3f29f08962453604<>+0(SB), Y3, Y11
+	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y7, Y9
+	VADDPD       Y9, Y3, Y3
+	VMULPD       Y11, Y7, Y7
+	VADDPD       Y7, Y10, Y7
+	VMULPD       Y7, Y8, Y7
+	VADDPD       Y7, Y3, Y3
+	VADDPD       c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y6, Y6
+	VPADDQ       Y6, Y3, Y3
+	VANDPD       Y1, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X6
+	VADDPD       X6, X3, X6
+	VPERMILPD    $0x01, X6, X7
+	VADDPD       X7, X6, X6
+	VBROADCASTSD X6, Y6
+	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y6, Y7
+	VPADDQ       c256_4000000000000000<>+0(SB), Y7, Y7
+	VPSRLQ       $0x34, Y7, Y8
+	VORPD        c256_4330000000000000<>+0(SB), Y8, Y8
+	VSUBPD       c256_4330000000000400<>+0(SB), Y8, Y8
+	VANDPD       c256_000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       c256_3ff0000000000000<>+0(SB), Y7, Y7
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y8, Y8
+	VADDPD       c256_4000000000000000<>+0(SB), Y7, Y9
+	VDIVPD       Y9, Y7, Y7
+	VMULPD       Y7, Y7, Y9
+	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y9, Y10
+	VADDPD       c256_3fe555554fd93849<>+0(SB), Y10, Y10
+	VMULPD       c256_3fce2f722346f853<>+0(SB), Y9, Y11
+	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y9, Y12
+	VMULPD       Y11, Y12, Y11
+	VADDPD       Y11, Y10, Y10
+	VADDPD       Y7, Y7, Y11
+	VMULPD       Y9, Y7, Y7
+	VMULPD       Y10, Y7, Y7
+	VADDPD       Y7, Y11, Y7
+	VADDPD       Y7, Y8, Y7
+	VSUBPD       Y6, Y6, Y8
+	VADDPD       Y8, Y7, Y7
+	VSUBPD       Y4, Y5, Y4
+	VSUBPD       Y4, Y7, Y4
+	VMOVSD       X4, (R8)
+	VCVTPD2PSY   Y3, X3
+	VCVTPS2PD    X3, Y3
+	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y4
+	VDIVPD       Y6, Y4, Y4
+	VMULPD       Y4, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VBROADCASTSS (DI), X4
+	VORPS        c128_4b000000<>+0(SB), X4, X4
+	VCMPPS       $0x1e, X4, X0, X5
+	VCMPPS       $0x1e, X0, X4, X4
+	VORPS        X4, X5, X4
+	VMOVUPS      c128_3f800000<>+0(SB), X5
+	VBLENDVPS    X4, c128_00000000<>+0(SB), X5, X4
+	VSUBPS       X4, X3, X3
+	VMULPS       X2, X3, X3
+	CMPQ         DX, $0x00000004
+	JEQ          part2
+	LEAQ         (SI), AX
+	VMOVAPS      X3, X3
+	TESTQ        $0x00000002, DX
+	JEQ          part3
+	VMOVSD       X3, (AX)
+	VPERMILPD    $0x01, X3, X3
+	ADDQ         $+8, AX
+
+part3:
+	TESTQ  $0x00000001, DX
+	JEQ    part1
+	VMOVSS X3, (AX)
+	JMP    part1
+
+part2:
+	VMOVUPS X3, (SI)
+
+part1:
+	ADDQ $+4, DI
+	ADDQ $+8, R8
+	MOVQ ldg+24(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, SI
+	MOVQ ldx+40(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, BX
+	DECQ CX
+	JNE  l3
+	JMP  l0
+
+l2:
+l4:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
 	MOVQ    DX, R9
@@ -535,19 +687,19 @@ l1:
 	MOVQ    R9, R11
 	SHRQ    $0x02, R11
 	TESTQ   R11, R11
-	JEQ     l2
+	JEQ     l5
 
-l4:
+l7:
 	VMOVUPS (R10), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R10
 	DECQ    R11
-	JNE     l4
+	JNE     l7
 
-l2:
+l5:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l3
+	JEQ        l6
 	MOVQ       R9, R11
 	SHLQ       $0x02, R11
 	LEAQ       tailmask<>+32(SB), R9
@@ -558,7 +710,7 @@ l2:
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
 
-l3:
+l6:
 	VPERMILPS    $0x4e, X0, X1
 	VMAXPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
@@ -589,9 +741,9 @@ l3:
 	MOVQ    R9, R15
 	SHRQ    $0x02, R15
 	TESTQ   R15, R15
-	JEQ     l5
+	JEQ     l8
 
-l7:
+l10:
 	VMOVUPS    (R11), X2
 	VCVTPS2PD  X2, Y2
 	VSUBPD     Y0, Y2, Y2
@@ -631,12 +783,12 @@ l7:
 	ADDQ       R13, R12
 	ADDQ       $+16, R14
 	DECQ       R15
-	JNE        l7
+	JNE        l10
 
-l5:
+l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l6
+	JEQ        l9
 	MOVQ       R9, R15
 	SHLQ       $0x02, R15
 	LEAQ       tailmask<>+32(SB), R13
@@ -677,35 +829,35 @@ l5:
 	LEAQ       (R14), R11
 	VMOVAPS    X3, X3
 	TESTQ      $0x00000002, R9
-	JEQ        part3
+	JEQ        part6
 	VMOVSD     X3, (R11)
 	VPERMILPD  $0x01, X3, X3
 	ADDQ       $+8, R11
 
-part3:
+part6:
 	TESTQ  $0x00000001, R9
-	JEQ    part1
+	JEQ    part4
 	VMOVSS X3, (R11)
 
-part1:
+part4:
 	VMOVUPS      (R15), Y3
 	VMASKMOVPD   (R12), Y3, Y3
 	VADDPD       Y2, Y3, Y2
 	LEAQ         (R12), R11
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000002, R9
-	JEQ          part6
+	JEQ          part9
 	VMOVUPS      X3, (R11)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, R11
 
-part6:
+part9:
 	TESTQ  $0x00000001, R9
-	JEQ    part4
+	JEQ    part7
 	VMOVSD X3, (R11)
 
-part4:
-l6:
+part7:
+l9:
 	VMOVUPS      (AX), Y2
 	VMOVUPS      128(AX), Y3
 	VADDPD       Y3, Y2, Y2
@@ -774,9 +926,9 @@ l6:
 	MOVQ         R9, R12
 	SHRQ         $0x02, R12
 	TESTQ        R12, R12
-	JEQ          l8
+	JEQ          l11
 
-l10:
+l13:
 	VMOVUPS    (R11), X3
 	VCVTPS2PD  X3, Y3
 	VMULPD     Y0, Y3, Y3
@@ -785,12 +937,12 @@ l10:
 	VMOVUPS    X3, (R11)
 	ADDQ       $+16, R11
 	DECQ       R12
-	JNE        l10
+	JNE        l13
 
-l8:
+l11:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l9
+	JEQ        l12
 	MOVQ       R9, R13
 	SHLQ       $0x02, R13
 	LEAQ       tailmask<>+32(SB), R12
@@ -804,18 +956,18 @@ l8:
 	LEAQ       (R11), R11
 	VMOVAPS    X0, X0
 	TESTQ      $0x00000002, R9
-	JEQ        part9
+	JEQ        part12
 	VMOVSD     X0, (R11)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R11
 
-part9:
+part12:
 	TESTQ  $0x00000001, R9
-	JEQ    part7
+	JEQ    part10
 	VMOVSS X0, (R11)
 
-part7:
-l9:
+part10:
+l12:
 	VMOVSS X2, (R10)
 	MOVQ   ldg+24(FP), R9
 	SHLQ   $0x02, R9
@@ -824,7 +976,7 @@ l9:
 	SHLQ   $0x02, R9
 	ADDQ   R9, BX
 	DECQ   CX
-	JNE    l1
+	JNE    l4
 
 l0:
 	VZEROUPPER
@@ -2415,6 +2567,10 @@ DATA c128_3f800000<>+0(SB)/8, $0x3f8000003f800000
 DATA c128_3f800000<>+8(SB)/8, $0x3f8000003f800000
 GLOBL c128_3f800000<>(SB), RODATA|NOPTR, $16
 
+DATA c128_4b000000<>+0(SB)/8, $0x4b0000004b000000
+DATA c128_4b000000<>+8(SB)/8, $0x4b0000004b000000
+GLOBL c128_4b000000<>(SB), RODATA|NOPTR, $16
+
 DATA c128_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
 DATA c128_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff
 GLOBL c128_7fffffff<>(SB), RODATA|NOPTR, $16
@@ -2576,6 +2732,12 @@ DATA c256_c05b800000000000<>+8(SB)/8, $0xc05b800000000000
 DATA c256_c05b800000000000<>+16(SB)/8, $0xc05b800000000000
 DATA c256_c05b800000000000<>+24(SB)/8, $0xc05b800000000000
 GLOBL c256_c05b800000000000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_ffffffffffffffff<>+0(SB)/8, $0xffffffffffffffff
+DATA c256_ffffffffffffffff<>+8(SB)/8, $0xffffffffffffffff
+DATA c256_ffffffffffffffff<>+16(SB)/8, $0xffffffffffffffff
+DATA c256_ffffffffffffffff<>+24(SB)/8, $0xffffffffffffffff
+GLOBL c256_ffffffffffffffff<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailmask<>+8(SB)/8, $0xffffffffffffffff

@@ -192,6 +192,15 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 	}
 	end := p.NewLabel()
 	p.JumpZero(rows, end)
+	if kind == labelLoss && out != "" && p.Lanes >= 4 { // with fewer it is hardly ever of use
+		short, long := p.NewLabel(), p.NewLabel()
+		p.JumpLess(cols, p.Lanes+1, short)
+		p.Jump(long)
+		p.Here(short)
+		shortRows(p, acc, rows, cols, x, dst, label, loss, stride)
+		p.Jump(end)
+		p.Here(long)
+	}
 	p.Loop(rows, func() {
 		p.Comment("the greatest element; NaN is not greater")
 		lowest := p.F32(float32(math.Inf(-1)))
@@ -306,6 +315,49 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 		advanceRow(p, x, "ldx")
 	})
 	p.Here(end)
+}
+
+// shortRows is the gradient of the cross-entropy with a label for rows that fit into a
+// vector, as those of two or four classes: all of a row stays in registers. The elements
+// beyond the row count as accumulators that are zero.
+func shortRows(p *vec.Program, acc, rows, cols, x, dst, label, loss vec.R, stride string) {
+	// Numbers of lanes and labels are compared as the floats 2²³ + number.
+	const number = 0x4B000000
+	for i := 0; i < p.Lanes; i += 2 {
+		two := p.RegI(number + i + 1)
+		p.ShlI(two, 32)
+		p.AddI(two, number+i)
+		p.StoreR(acc.At(4*i), two)
+	}
+	lane := p.Load(32, acc.At(0))
+	p.Store(acc.At(0), p.Bits(64, 1<<64-1))
+	p.InTail(p.NewTail(cols), func() {
+		inRow := p.Load(64, acc.At(0))
+		scale := p.Splat("scale")
+		lowest := p.F32(float32(math.Inf(-1)))
+		p.Loop(rows, func() {
+			v := p.LoadElse(32, x.At(0), lowest)
+			max := p.Widen(p.FoldMax(p.Max(v, lowest)))
+			at := p.LoadR32(label.At(0))
+			p.ShlI(at, 2)
+			p.AddR(at, x)
+			xAtLabel := p.Widen(p.LoadSplat(32, at.At(0)))
+
+			e := p.And(exp(p, p.Max(p.F64(-110), p.Sub(p.Widen(v), max))), inRow)
+			total := p.FoldAdd(e)
+			lse := p.Add(ln(p, total), p.Sub(total, total))
+			p.StoreLane(loss.At(0), p.Sub(lse, p.Sub(xAtLabel, max)))
+
+			y := p.Narrow(p.Mul(p.Widen(p.Narrow(e)), p.Div(p.F64(1), total)))
+			right := p.Or(p.LoadSplat(32, label.At(0)), p.Bits(32, number))
+			other := p.Or(p.Gt(lane, right), p.Gt(right, lane))
+			p.Store(dst.At(0), p.Mul(p.Sub(y, p.Select(other, p.F32(0), p.F32(1))), scale))
+			p.AddI(label, 4)
+			p.AddI(loss, 8)
+			advanceRow(p, dst, stride)
+			advanceRow(p, x, "ldx")
+		})
+	})
 }
 
 // advanceRow moves a pointer on by a stride of float32 elements.

@@ -500,8 +500,13 @@ func (p *Program) RegI(x int) R {
 	return d
 }
 
-// MovI sets dst to a number.
-func (p *Program) MovI(dst R, x int) { p.emit(inst{op: opMovI, dst: dst.id, imm: x}) }
+// MovI sets dst to a number of 32 bits.
+func (p *Program) MovI(dst R, x int) {
+	if x < 0 || x > math.MaxUint32 {
+		panic(fmt.Sprintf("vec: %s: move of %d, want 32 bits", p.Name, x))
+	}
+	p.emit(inst{op: opMovI, dst: dst.id, imm: x})
+}
 
 // Copy gives a new register with the value of src.
 func (p *Program) Copy(src R) R {
