@@ -540,140 +540,131 @@ l1:
 	ADDQ         $+1258291202, R9
 	MOVQ         R9, 8(AX)
 	VMOVUPS      (AX), X0
-	VMOVUPS      c256_ffffffffffffffff<>+0(SB), Y1
-	VMOVUPS      Y1, (AX)
-	MOVQ         DX, R10
-	SHLQ         $0x02, R10
-	LEAQ         tailmask<>+32(SB), R9
-	SUBQ         R10, R9
-	MOVQ         DX, R11
-	SHLQ         $0x03, R11
-	LEAQ         tailmask<>+32(SB), R10
-	SUBQ         R11, R10
-	VMOVUPS      (R10), Y1
-	VMASKMOVPD   (AX), Y1, Y1
-	VBROADCASTSS scale+56(FP), X2
+	MOVQ         DX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), AX
+	SUBQ         R9, AX
+	VBROADCASTSS scale+56(FP), X1
 
 l3:
-	VMOVUPS      (R9), X4
-	VMASKMOVPS   (BX), X4, X3
-	VMOVUPS      c128_ff800000<>+0(SB), X5
-	VBLENDVPS    X4, X3, X5, X3
-	VMAXPS       c128_ff800000<>+0(SB), X3, X4
-	VPERMILPS    $0x4e, X4, X5
-	VMAXPS       X5, X4, X4
-	VPERMILPS    $0xb1, X4, X5
-	VMAXPS       X5, X4, X4
+	VMOVUPS      (AX), X3
+	VMASKMOVPS   (BX), X3, X2
+	VMOVUPS      c128_ff800000<>+0(SB), X4
+	VBLENDVPS    X3, X2, X4, X2
+	VMAXPS       c128_ff800000<>+0(SB), X2, X3
+	VPERMILPS    $0x4e, X3, X4
+	VMAXPS       X4, X3, X3
+	VPERMILPS    $0xb1, X3, X4
+	VMAXPS       X4, X3, X3
+	VCVTPS2PD    X3, Y3
+	MOVLQSX      (DI), R9
+	SHLQ         $0x02, R9
+	ADDQ         BX, R9
+	VBROADCASTSS (R9), X4
 	VCVTPS2PD    X4, Y4
-	MOVLQSX      (DI), AX
-	SHLQ         $0x02, AX
-	ADDQ         BX, AX
-	VBROADCASTSS (AX), X5
-	VCVTPS2PD    X5, Y5
-	VCVTPS2PD    X3, Y3
-	VSUBPD       Y4, Y3, Y3
-	VMOVUPS      c256_c05b800000000000<>+0(SB), Y6
-	VMAXPD       Y3, Y6, Y3
-	VMULPD       c256_3ff71547652b82fe<>+0(SB), Y3, Y6
-	VADDPD       c256_4338000000000000<>+0(SB), Y6, Y6
-	VSUBPD       c256_4338000000000000<>+0(SB), Y6, Y7
+	VCVTPS2PD    X2, Y2
+	VSUBPD       Y3, Y2, Y2
+	VMOVUPS      c256_c05b800000000000<>+0(SB), Y5
+	VMAXPD       Y2, Y5, Y2
+	VMULPD       c256_3ff71547652b82fe<>+0(SB), Y2, Y5
+	VADDPD       c256_4338000000000000<>+0(SB), Y5, Y5
+	VSUBPD       c256_4338000000000000<>+0(SB), Y5, Y6
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VSUBPD       Y6, Y2, Y2
+	VMULPD       Y2, Y2, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y2, Y8
+	VADDPD       c256_3fe0000003a23742<>+0(SB), Y8, Y8
+	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y2, Y9
+	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y9, Y9
+	VMULPD       c256_3f29f08962453604<>+0(SB), Y2, Y10
+	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y6, Y8
+	VADDPD       Y8, Y2, Y2
+	VMULPD       Y10, Y6, Y6
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y6, Y7, Y6
+	VADDPD       Y6, Y2, Y2
+	VADDPD       c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VPSLLQ       $0x34, Y5, Y5
+	VPADDQ       Y5, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X5
+	VADDPD       X5, X2, X5
+	VPERMILPD    $0x01, X5, X6
+	VADDPD       X6, X5, X5
+	VBROADCASTSD X5, Y5
+	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y5, Y6
+	VPADDQ       c256_4000000000000000<>+0(SB), Y6, Y6
+	VPSRLQ       $0x34, Y6, Y7
+	VORPD        c256_4330000000000000<>+0(SB), Y7, Y7
+	VSUBPD       c256_4330000000000400<>+0(SB), Y7, Y7
+	VANDPD       c256_000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       c256_3ff0000000000000<>+0(SB), Y6, Y6
 	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y7, Y7
-	VSUBPD       Y7, Y3, Y3
-	VMULPD       Y3, Y3, Y7
-	VMULPD       Y7, Y7, Y8
-	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y3, Y9
-	VADDPD       c256_3fe0000003a23742<>+0(SB), Y9, Y9
-	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y3, Y10
-	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y10, Y10
-	VMULPD       c256_3f29f08962453604<>+0(SB), Y3, Y11
-	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y7, Y9
-	VADDPD       Y9, Y3, Y3
-	VMULPD       Y11, Y7, Y7
-	VADDPD       Y7, Y10, Y7
-	VMULPD       Y7, Y8, Y7
-	VADDPD       Y7, Y3, Y3
-	VADDPD       c256_3ff0000000000000<>+0(SB), Y3, Y3
-	VPSLLQ       $0x34, Y6, Y6
-	VPADDQ       Y6, Y3, Y3
-	VANDPD       Y1, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X6
-	VADDPD       X6, X3, X6
-	VPERMILPD    $0x01, X6, X7
-	VADDPD       X7, X6, X6
-	VBROADCASTSD X6, Y6
-	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y6, Y7
-	VPADDQ       c256_4000000000000000<>+0(SB), Y7, Y7
-	VPSRLQ       $0x34, Y7, Y8
-	VORPD        c256_4330000000000000<>+0(SB), Y8, Y8
-	VSUBPD       c256_4330000000000400<>+0(SB), Y8, Y8
-	VANDPD       c256_000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       c256_3ff0000000000000<>+0(SB), Y7, Y7
-	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y8, Y8
-	VADDPD       c256_4000000000000000<>+0(SB), Y7, Y9
-	VDIVPD       Y9, Y7, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y9, Y10
-	VADDPD       c256_3fe555554fd93849<>+0(SB), Y10, Y10
-	VMULPD       c256_3fce2f722346f853<>+0(SB), Y9, Y11
-	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y9, Y12
-	VMULPD       Y11, Y12, Y11
-	VADDPD       Y11, Y10, Y10
-	VADDPD       Y7, Y7, Y11
-	VMULPD       Y9, Y7, Y7
-	VMULPD       Y10, Y7, Y7
-	VADDPD       Y7, Y11, Y7
-	VADDPD       Y7, Y8, Y7
-	VSUBPD       Y6, Y6, Y8
-	VADDPD       Y8, Y7, Y7
-	VSUBPD       Y4, Y5, Y4
-	VSUBPD       Y4, Y7, Y4
-	VMOVSD       X4, (R8)
-	VCVTPD2PSY   Y3, X3
-	VCVTPS2PD    X3, Y3
-	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y4
-	VDIVPD       Y6, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VCVTPD2PSY   Y3, X3
-	VBROADCASTSS (DI), X4
-	VORPS        c128_4b000000<>+0(SB), X4, X4
-	VCMPPS       $0x1e, X4, X0, X5
-	VCMPPS       $0x1e, X0, X4, X4
-	VORPS        X4, X5, X4
-	VMOVUPS      c128_3f800000<>+0(SB), X5
-	VBLENDVPS    X4, c128_00000000<>+0(SB), X5, X4
-	VSUBPS       X4, X3, X3
-	VMULPS       X2, X3, X3
+	VADDPD       c256_4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y6
+	VMULPD       Y6, Y6, Y8
+	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y8, Y9
+	VADDPD       c256_3fe555554fd93849<>+0(SB), Y9, Y9
+	VMULPD       c256_3fce2f722346f853<>+0(SB), Y8, Y10
+	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y8, Y11
+	VMULPD       Y10, Y11, Y10
+	VADDPD       Y10, Y9, Y9
+	VADDPD       Y6, Y6, Y10
+	VMULPD       Y8, Y6, Y6
+	VMULPD       Y9, Y6, Y6
+	VADDPD       Y6, Y10, Y6
+	VADDPD       Y6, Y7, Y6
+	VSUBPD       Y5, Y5, Y7
+	VADDPD       Y7, Y6, Y6
+	VSUBPD       Y3, Y4, Y3
+	VSUBPD       Y3, Y6, Y3
+	VMOVSD       X3, (R8)
+	VCVTPD2PSY   Y2, X2
+	VCVTPS2PD    X2, Y2
+	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD       Y5, Y3, Y3
+	VMULPD       Y3, Y2, Y2
+	VCVTPD2PSY   Y2, X2
+	VBROADCASTSS (DI), X3
+	VORPS        c128_4b000000<>+0(SB), X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VCMPPS       $0x1e, X0, X3, X3
+	VORPS        X3, X4, X3
+	VMOVUPS      c128_3f800000<>+0(SB), X4
+	VBLENDVPS    X3, c128_00000000<>+0(SB), X4, X3
+	VSUBPS       X3, X2, X2
+	VMULPS       X1, X2, X2
 	CMPQ         DX, $0x00000004
 	JEQ          part2
-	LEAQ         (SI), AX
-	VMOVAPS      X3, X3
+	LEAQ         (SI), R9
+	VMOVAPS      X2, X2
 	TESTQ        $0x00000002, DX
 	JEQ          part3
-	VMOVSD       X3, (AX)
-	VPERMILPD    $0x01, X3, X3
-	ADDQ         $+8, AX
+	VMOVSD       X2, (R9)
+	VPERMILPD    $0x01, X2, X2
+	ADDQ         $+8, R9
 
 part3:
 	TESTQ  $0x00000001, DX
 	JEQ    part1
-	VMOVSS X3, (AX)
+	VMOVSS X2, (R9)
 	JMP    part1
 
 part2:
-	VMOVUPS X3, (SI)
+	VMOVUPS X2, (SI)
 
 part1:
 	ADDQ $+4, DI
 	ADDQ $+8, R8
-	MOVQ ldg+24(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, SI
-	MOVQ ldx+40(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, BX
+	MOVQ ldg+24(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, SI
+	MOVQ ldx+40(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
 	DECQ CX
 	JNE  l3
 	JMP  l0
@@ -2732,12 +2723,6 @@ DATA c256_c05b800000000000<>+8(SB)/8, $0xc05b800000000000
 DATA c256_c05b800000000000<>+16(SB)/8, $0xc05b800000000000
 DATA c256_c05b800000000000<>+24(SB)/8, $0xc05b800000000000
 GLOBL c256_c05b800000000000<>(SB), RODATA|NOPTR, $32
-
-DATA c256_ffffffffffffffff<>+0(SB)/8, $0xffffffffffffffff
-DATA c256_ffffffffffffffff<>+8(SB)/8, $0xffffffffffffffff
-DATA c256_ffffffffffffffff<>+16(SB)/8, $0xffffffffffffffff
-DATA c256_ffffffffffffffff<>+24(SB)/8, $0xffffffffffffffff
-GLOBL c256_ffffffffffffffff<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailmask<>+8(SB)/8, $0xffffffffffffffff

@@ -318,8 +318,9 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 }
 
 // shortRows is the gradient of the cross-entropy with a label for rows that fit into a
-// vector, as those of two or four classes: all of a row stays in registers. The elements
-// beyond the row count as accumulators that are zero.
+// vector, as those of two or four classes: all of a row stays in registers. The lanes
+// beyond the row are -Inf and add e^-110 to a sum of at least 1, which rounds to what it
+// was, as with accumulators of zero.
 func shortRows(p *vec.Program, acc, rows, cols, x, dst, label, loss vec.R, stride string) {
 	// Numbers of lanes and labels are compared as the floats 2²³ + number.
 	const number = 0x4B000000
@@ -330,9 +331,7 @@ func shortRows(p *vec.Program, acc, rows, cols, x, dst, label, loss vec.R, strid
 		p.StoreR(acc.At(4*i), two)
 	}
 	lane := p.Load(32, acc.At(0))
-	p.Store(acc.At(0), p.Bits(64, 1<<64-1))
 	p.InTail(p.NewTail(cols), func() {
-		inRow := p.Load(64, acc.At(0))
 		scale := p.Splat("scale")
 		lowest := p.F32(float32(math.Inf(-1)))
 		p.Loop(rows, func() {
@@ -343,7 +342,7 @@ func shortRows(p *vec.Program, acc, rows, cols, x, dst, label, loss vec.R, strid
 			p.AddR(at, x)
 			xAtLabel := p.Widen(p.LoadSplat(32, at.At(0)))
 
-			e := p.And(exp(p, p.Max(p.F64(-110), p.Sub(p.Widen(v), max))), inRow)
+			e := exp(p, p.Max(p.F64(-110), p.Sub(p.Widen(v), max)))
 			total := p.FoldAdd(e)
 			lse := p.Add(ln(p, total), p.Sub(total, total))
 			p.StoreLane(loss.At(0), p.Sub(lse, p.Sub(xAtLabel, max)))
