@@ -27,9 +27,11 @@ import (
 //
 // All numbers are little-endian. See https://github.com/huggingface/safetensors.
 
-// maxTensorHeader bounds what a file can make the reader parse. The header of a network of
-// ten thousand layers has half of it.
-const maxTensorHeader = 1 << 22
+// maxTensorHeader bounds what a file can make the reader parse: some ten thousand tensors.
+const maxTensorHeader = 1 << 20
+
+// maxDims is as many dimensions as PyTorch's tensors can have.
+const maxDims = 64
 
 // metadataKey is what the header has that is no tensor.
 const metadataKey = "__metadata__"
@@ -58,7 +60,7 @@ var tensorTypes = []struct {
 //
 // A file that is damaged is an error too, and so is one that the format forbids: with a name
 // twice, or tensors that overlap, leave a gap, do not have the bytes that their type and
-// shape want or end before the file does. The header may have 4 MiB. Memory is taken for
+// shape want or end before the file does. The header may have 1 MiB. Memory is taken for
 // what the file has, not for what it says that it has.
 func ReadSafetensors(r io.Reader) (tensors []Tensor, metadata map[string]string, err error) {
 	size := int64(-1)
@@ -123,11 +125,11 @@ func readSafetensors(r io.Reader, size int64) ([]Tensor, map[string]string, erro
 	}
 	places, metadata, err := parseTensorHeader(text.Bytes())
 	if err != nil {
-		return nil, nil, fmt.Errorf("the header: %w", clipped(err))
+		return nil, nil, fmt.Errorf("the header: %w", err)
 	}
 	end, err := checkPlaces(places)
 	if err != nil {
-		return nil, nil, clipped(err)
+		return nil, nil, err
 	}
 	if has := size - int64(len(start)) - int64(n); size >= 0 && has != end {
 		return nil, nil, fmt.Errorf("the tensors have %d bytes in the header, and %d in the file", end, has)
@@ -137,7 +139,7 @@ func readSafetensors(r io.Reader, size int64) ([]Tensor, map[string]string, erro
 	for i, p := range places {
 		tensors[i] = Tensor{Name: p.name, DType: p.dtype, Shape: p.shape}
 		if err := tensors[i].read(r, p, size >= 0, buf); err != nil {
-			return nil, nil, fmt.Errorf("tensor %q of %d bytes: %w", p.name, p.end-p.begin, atEnd(err))
+			return nil, nil, fmt.Errorf("tensor %q of %d bytes: %w", clipped(p.name), p.end-p.begin, atEnd(err))
 		}
 	}
 	switch _, err := io.ReadFull(r, buf[:1]); err {
@@ -150,13 +152,13 @@ func readSafetensors(r io.Reader, size int64) ([]Tensor, map[string]string, erro
 	}
 }
 
-// clipped is an error with a message short enough to read, whatever a file has as a name.
-func clipped(err error) error {
-	const most = 400
-	if text := err.Error(); len(text) > most {
-		return errors.New(strings.ToValidUTF8(text[:most], "") + " …")
+// clipped is a name short enough to read, whatever a file has for one.
+func clipped(name string) string {
+	const most = 100
+	if len(name) > most {
+		return strings.ToValidUTF8(name[:most], "") + "…"
 	}
-	return err
+	return name
 }
 
 // atEnd is the error of a reader that has to have more.
@@ -194,14 +196,14 @@ func checkPlaces(places []place) (end int64, err error) {
 	for i := range places {
 		p := &places[i]
 		if p.end < p.begin {
-			return 0, fmt.Errorf("tensor %q begins at %d and ends at %d", p.name, p.begin, p.end)
+			return 0, fmt.Errorf("tensor %q begins at %d and ends at %d", clipped(p.name), p.begin, p.end)
 		}
 		n, ok := p.elements()
 		if hi, want := bits.Mul64(uint64(n), uint64(p.size)); !ok || hi != 0 || want > math.MaxInt {
-			return 0, fmt.Errorf("tensor %q of shape %v has more elements than a slice can hold", p.name, p.shape)
+			return 0, fmt.Errorf("tensor %q of shape %v has more elements than a slice can hold", clipped(p.name), p.shape)
 		}
 		if want := n * int64(p.size); p.end-p.begin != want {
-			return 0, fmt.Errorf("tensor %q has %d bytes, want the %d of %s and shape %v", p.name, p.end-p.begin, want, p.dtype, p.shape)
+			return 0, fmt.Errorf("tensor %q has %d bytes, want the %d of %s and shape %v", clipped(p.name), p.end-p.begin, want, p.dtype, p.shape)
 		}
 	}
 	slices.SortStableFunc(places, func(a, b place) int {
@@ -210,9 +212,9 @@ func checkPlaces(places []place) (end int64, err error) {
 	for _, p := range places {
 		switch {
 		case p.begin < end:
-			return 0, fmt.Errorf("tensor %q begins at %d, inside another that ends at %d", p.name, p.begin, end)
+			return 0, fmt.Errorf("tensor %q begins at %d, inside another that ends at %d", clipped(p.name), p.begin, end)
 		case p.begin > end:
-			return 0, fmt.Errorf("tensor %q begins at %d, want %d, where the one before ends", p.name, p.begin, end)
+			return 0, fmt.Errorf("tensor %q begins at %d, want %d, where the one before ends", clipped(p.name), p.begin, end)
 		}
 		end = p.end
 	}
@@ -347,8 +349,11 @@ func (s *jsonScanner) place(name string) place {
 			p.shape = []int{}
 			s.array(func() {
 				n := s.number()
-				if n > math.MaxInt {
+				switch {
+				case n > math.MaxInt:
 					s.fail("tensor %q has a dimension of %d, more than a slice can hold", name, n)
+				case len(p.shape) == maxDims:
+					s.fail("tensor %q has more than %d dimensions", name, maxDims)
 				}
 				p.shape = append(p.shape, int(n))
 			})
@@ -380,9 +385,15 @@ type jsonScanner struct {
 
 // fail sets the error, if there is none yet.
 func (s *jsonScanner) fail(format string, args ...any) {
-	if s.err == nil {
-		s.err = fmt.Errorf("byte %d: %s", s.at, fmt.Sprintf(format, args...))
+	if s.err != nil {
+		return
 	}
+	for i, a := range args {
+		if name, ok := a.(string); ok {
+			args[i] = clipped(name)
+		}
+	}
+	s.err = fmt.Errorf("byte %d: %s", s.at, fmt.Sprintf(format, args...))
 }
 
 // skip goes over spaces.
@@ -399,15 +410,12 @@ func (s *jsonScanner) want(one string) byte {
 	}
 	s.skip()
 	if s.at == len(s.text) {
-		s.fail("the end, want %s", strconv.Quote(one))
+		s.fail("the end, want %s", strings.Join(strings.Split(one, ""), " or "))
 		return 0
 	}
 	c := s.text[s.at]
 	if strings.IndexByte(one, c) < 0 {
-		if len(one) > 1 {
-			one = one[:1] + " or " + one[1:]
-		}
-		s.fail("%q, want %s", c, one)
+		s.fail("%q, want %s", c, strings.Join(strings.Split(one, ""), " or "))
 		return 0
 	}
 	s.at++
@@ -491,13 +499,10 @@ func (s *jsonScanner) string() string {
 func (s *jsonScanner) number() int64 {
 	s.skip()
 	start := s.at
-	for s.err == nil && s.at < len(s.text) && strings.IndexByte("+-.0123456789Ee", s.text[s.at]) >= 0 {
+	for s.err == nil && s.at < len(s.text) && strings.IndexByte("+-.0123456789Ee", s.text[s.at]) >= 0 && s.at < start+20 { // the longest has 19
 		s.at++
 	}
 	text := s.text[start:s.at]
-	if len(text) > 20 { // the longest has 19 digits
-		text = text[:20]
-	}
 	n, err := strconv.ParseUint(string(text), 10, 63)
 	if err != nil || len(text) > 1 && text[0] == '0' {
 		s.fail("%q, want a whole number from 0 to %d", text, int64(math.MaxInt64))

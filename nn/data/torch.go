@@ -180,9 +180,9 @@ func loadStateDict(net *nn.Net, tensors []Tensor, prefix string) error {
 		switch {
 		case !strings.HasPrefix(t.Name, prefix):
 		case byName[t.Name] != nil:
-			return fmt.Errorf("two tensors of the name %q", t.Name)
+			return fmt.Errorf("two tensors of the name %q", clipped(t.Name))
 		case !slices.ContainsFunc(list, func(l torchTensor) bool { return l.name == t.Name }):
-			superfluous = append(superfluous, fmt.Sprintf("%s of shape %s", t.Name, shapeText(t.Shape)))
+			superfluous = append(superfluous, fmt.Sprintf("%q of shape %s", clipped(t.Name), shapeText(t.Shape)))
 		default:
 			byName[t.Name] = t
 		}
@@ -191,12 +191,12 @@ func loadStateDict(net *nn.Net, tensors []Tensor, prefix string) error {
 		t := byName[l.name]
 		switch {
 		case t == nil && !l.count:
-			missing = append(missing, fmt.Sprintf("%s of shape %s", l.name, shapeText(l.shape)))
+			missing = append(missing, fmt.Sprintf("%q of shape %s", l.name, shapeText(l.shape)))
 		case t == nil:
 		case (t.Ints != nil) != l.count:
-			wrong = append(wrong, fmt.Sprintf("%s with elements of type %s, want %s", l.name, t.DType, map[bool]string{false: "F32", true: "I64"}[l.count]))
+			wrong = append(wrong, fmt.Sprintf("%q with elements of type %s, want %s", l.name, t.DType, map[bool]string{false: "F32", true: "I64"}[l.count]))
 		case !l.count && (!slices.Equal(t.Shape, l.shape) || len(t.Data) != len(l.of)):
-			wrong = append(wrong, fmt.Sprintf("%s of shape %s, want %s", l.name, shapeText(t.Shape), shapeText(l.shape)))
+			wrong = append(wrong, fmt.Sprintf("%q of shape %s, want %s", l.name, shapeText(t.Shape), shapeText(l.shape)))
 		}
 	}
 	var problems []string

@@ -277,20 +277,20 @@ func TestLoadStateDictErrors(t *testing.T) {
 		prefix  string
 		want    []string
 	}{
-		{"missing", without("1.running_var"), "", []string{"there is no 1.running_var of shape 4 (the layers are 3 inputs,4,batchnorm:0.9:1e-06:0,relu,2)"}},
-		{"superfluous", without("", vector("4.weight", 5, 2)), "", []string{"the layers do not have 4.weight of shape 5×2"}},
-		{"another number", without("3.bias", vector("4.bias", 2)), "", []string{"there is no 3.bias of shape 2; the layers do not have 4.bias of shape 2"}},
-		{"the other way round", without("0.weight", vector("0.weight", 3, 4)), "", []string{"there is 0.weight of shape 3×4, want 4×3"}},
-		{"other inputs", without("0.weight", vector("0.weight", 4, 5)), "", []string{"there is 0.weight of shape 4×5, want 4×3"}},
-		{"too many dimensions", without("0.bias", vector("0.bias", 4, 1)), "", []string{"there is 0.bias of shape 4×1, want 4"}},
-		{"a number", without("0.bias", vector("0.bias")), "", []string{"there is 0.bias of shape (), want 4"}},
-		{"too few elements", without("0.bias", data.Tensor{Name: "0.bias", Shape: []int{4}}), "", []string{"there is 0.bias of shape 4"}},
-		{"integers", without("0.bias", data.Tensor{Name: "0.bias", DType: "I64", Shape: []int{4}, Ints: make([]int64, 4)}), "", []string{"there is 0.bias with elements of type I64, want F32"}},
-		{"a count of floats", without("1.num_batches_tracked", vector("1.num_batches_tracked")), "", []string{"1.num_batches_tracked with elements of type F32, want I64"}},
+		{"missing", without("1.running_var"), "", []string{`there is no "1.running_var" of shape 4 (the layers are 3 inputs,4,batchnorm:0.9:1e-06:0,relu,2)`}},
+		{"superfluous", without("", vector("4.weight", 5, 2)), "", []string{`the layers do not have "4.weight" of shape 5×2`}},
+		{"another number", without("3.bias", vector("4.bias", 2)), "", []string{`there is no "3.bias" of shape 2; the layers do not have "4.bias" of shape 2`}},
+		{"the other way round", without("0.weight", vector("0.weight", 3, 4)), "", []string{`there is "0.weight" of shape 3×4, want 4×3`}},
+		{"other inputs", without("0.weight", vector("0.weight", 4, 5)), "", []string{`there is "0.weight" of shape 4×5, want 4×3`}},
+		{"too many dimensions", without("0.bias", vector("0.bias", 4, 1)), "", []string{`there is "0.bias" of shape 4×1, want 4`}},
+		{"a number", without("0.bias", vector("0.bias")), "", []string{`there is "0.bias" of shape (), want 4`}},
+		{"too few elements", without("0.bias", data.Tensor{Name: "0.bias", Shape: []int{4}}), "", []string{`there is "0.bias" of shape 4`}},
+		{"integers", without("0.bias", data.Tensor{Name: "0.bias", DType: "I64", Shape: []int{4}, Ints: make([]int64, 4)}), "", []string{`there is "0.bias" with elements of type I64, want F32`}},
+		{"a count of floats", without("1.num_batches_tracked", vector("1.num_batches_tracked")), "", []string{`"1.num_batches_tracked" with elements of type F32, want I64`}},
 		{"twice", without("", vector("0.bias", 4)), "", []string{`two tensors of the name "0.bias"`}},
-		{"without the prefix", prefixed, "", []string{"there is no 0.weight of shape 4×3, 0.bias of shape 4, ", "2 more", "do not have layers.0.weight of shape 4×3", `no name begins with the prefix ""`}},
-		{"with another prefix", without(""), "layers.", []string{"there is no layers.0.weight of shape 4×3, ", `no name begins with the prefix "layers."`}},
-		{"nothing", nil, "", []string{"there is no 0.weight of shape 4×3"}},
+		{"without the prefix", prefixed, "", []string{`there is no "0.weight" of shape 4×3, "0.bias" of shape 4, `, "2 more", `do not have "layers.0.weight" of shape 4×3`, `no name begins with the prefix ""`}},
+		{"with another prefix", without(""), "layers.", []string{`there is no "layers.0.weight" of shape 4×3, `, `no name begins with the prefix "layers."`}},
+		{"nothing", nil, "", []string{`there is no "0.weight" of shape 4×3`}},
 	} {
 		net := filled(t, 3, layers)
 		params, stats := slices.Clone(net.Params()), slices.Clone(net.Stats())
