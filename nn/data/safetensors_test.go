@@ -286,6 +286,12 @@ func TestReadSafetensorsTruncated(t *testing.T) {
 	if _, _, err := data.ReadSafetensors(streamed{bytes.NewReader(append(slices.Clone(whole), 0))}); err == nil || !strings.Contains(err.Error(), "behind the last tensor") {
 		t.Errorf("a byte more: error %v", err)
 	}
+	if _, _, err := data.ReadSafetensors(bytes.NewReader(append(slices.Clone(whole), 0))); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in the header, and %d in the file", len(whole)+1-8-int(whole[0])-256*int(whole[1]))) {
+		t.Errorf("a byte more, in memory: error %v", err)
+	}
+	if _, _, err := data.ReadSafetensors(bytes.NewReader(whole[:100])); err == nil || !strings.Contains(err.Error(), " in a file of 100") {
+		t.Errorf("100 bytes, in memory: error %v", err)
+	}
 	path := filepath.Join(t.TempDir(), "x.safetensors")
 	if _, _, err := data.ReadSafetensorsFile(path); !errors.Is(err, os.ErrNotExist) || strings.Count(err.Error(), path) != 1 {
 		t.Errorf("no file: error %v", err)
@@ -319,6 +325,9 @@ func TestWriteSafetensors(t *testing.T) {
 	}
 	if size := binary.LittleEndian.Uint64(first.Bytes()); size%8 != 0 || first.Bytes()[8+size-1] != ' ' && first.Bytes()[8+size-1] != '}' {
 		t.Errorf("a header of %d bytes, want a multiple of 8", size)
+	}
+	if name := `"a/<&>\"\\\n"`; !strings.Contains(first.String(), name) {
+		t.Errorf("the header %.300q, want it with the name %s, as the library writes it", first.String(), name)
 	}
 	reversed := slices.Clone(tensors)
 	slices.Reverse(reversed)
@@ -362,6 +371,7 @@ func TestWriteSafetensorsErrors(t *testing.T) {
 		{"metadata that are not UTF-8", nil, map[string]string{"a": "\xff"}, `"\xff" is not UTF-8`},
 		{"a shape", []data.Tensor{{Name: "a", Shape: []int{2}, Data: one}}, nil, `tensor "a" has 1 elements, want those of shape [2]`},
 		{"a negative shape", []data.Tensor{{Name: "a", Shape: []int{-1, -1}, Data: one}}, nil, `tensor "a" has 1 elements, want those of shape [-1 -1]`},
+		{"a negative shape of nothing", []data.Tensor{{Name: "a", Shape: []int{0, -1}, Data: one[:0]}}, nil, `tensor "a" has 0 elements, want those of shape [0 -1]`},
 		{"a shape that overflows", []data.Tensor{{Name: "a", Shape: []int{math.MaxInt, math.MaxInt}, Data: one}}, nil, `tensor "a" has 1 elements`},
 		{"both", []data.Tensor{{Name: "a", Data: one, Ints: []int64{1}}}, nil, `tensor "a" has Data and Ints`},
 		{"a header that cannot be read", []data.Tensor{{Name: strings.Repeat("a", 1<<20), Data: one}}, nil, "want at most 1048576"},
