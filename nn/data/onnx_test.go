@@ -14,7 +14,7 @@ import (
 	"github.com/lockstep-go/lockstep/nn/data"
 )
 
-var update = flag.Bool("update", false, "write testdata/onnx_*.onnx anew")
+var updateONNX = flag.Bool("update-onnx", false, "write testdata/onnx_*.onnx anew")
 
 // onnxCases are networks of which testdata has the files, and what onnxruntime makes of them.
 var onnxCases = []struct {
@@ -81,11 +81,11 @@ func TestONNX(t *testing.T) {
 		file := "onnx_" + c.name + ".onnx"
 		files = append(files, file)
 		path := filepath.Join("testdata", file)
-		if *update {
+		if *updateONNX {
 			if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		} else if !bytes.Equal(b.Bytes(), readFile(t, file)) {
+		} else if !bytes.Equal(b.Bytes(), readModelFile(t, file)) {
 			t.Errorf("%s: other bytes than in testdata", c.name)
 		}
 
@@ -97,7 +97,7 @@ func TestONNX(t *testing.T) {
 			t.Errorf("%s: %d other bytes in a file, error %v", c.name, len(again), err)
 		}
 	}
-	if *update {
+	if *updateONNX {
 		return
 	}
 	f := readCases(t, "onnx.json")
@@ -169,17 +169,17 @@ func TestONNXErrors(t *testing.T) {
 	if err := data.WriteONNXFile(filepath.Join(dir, "none", "net.onnx"), net, data.ONNXOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want one of a directory that is not there", err)
 	}
-	if err := data.WriteONNX(failing{}, net, data.ONNXOptions{}); !errors.Is(err, errFull) {
+	if err := data.WriteONNX(fullDevice{}, net, data.ONNXOptions{}); !errors.Is(err, errFull) {
 		t.Errorf("error %v, want the writer's", err)
 	}
 }
 
 var errFull = errors.New("it is full")
 
-// failing takes nothing.
-type failing struct{}
+// fullDevice takes and gives nothing.
+type fullDevice struct{}
 
-func (failing) Write([]byte) (int, error) { return 0, errFull }
+func (fullDevice) Write([]byte) (int, error) { return 0, errFull }
 
 func float32NaN() float32 {
 	var zero float32

@@ -25,8 +25,8 @@ func safetensorsFile(header string, elements ...byte) []byte {
 	return append(append(b, header...), elements...)
 }
 
-// streamed hides how much a reader has.
-type streamed struct{ io.Reader }
+// streamedModel hides how much a reader has.
+type streamedModel struct{ io.Reader }
 
 // Each type, each kind of number, by the bits.
 func TestReadSafetensors(t *testing.T) {
@@ -74,7 +74,7 @@ func TestReadSafetensors(t *testing.T) {
 	for how, read := range map[string]func() ([]data.Tensor, map[string]string, error){
 		"in memory": func() ([]data.Tensor, map[string]string, error) { return data.ReadSafetensors(bytes.NewReader(b)) },
 		"streamed": func() ([]data.Tensor, map[string]string, error) {
-			return data.ReadSafetensors(streamed{bytes.NewReader(b)})
+			return data.ReadSafetensors(streamedModel{bytes.NewReader(b)})
 		},
 		"a file": func() ([]data.Tensor, map[string]string, error) { return data.ReadSafetensorsFile(path) },
 	} {
@@ -140,8 +140,8 @@ func TestReadSafetensorsHalf(t *testing.T) {
 	}
 }
 
-// hostile are files that are not safetensors, and a part of what the error says.
-func hostile() []struct{ what, want, file string } {
+// hostileSafetensors are files that are not safetensors, and a part of what the error says.
+func hostileSafetensors() []struct{ what, want, file string } {
 	file := func(header string, elements int) string {
 		return string(safetensorsFile(header, make([]byte, elements)...))
 	}
@@ -231,11 +231,11 @@ func hostile() []struct{ what, want, file string } {
 
 // What is wrong is said, without a panic and without memory for what is not there.
 func TestReadSafetensorsErrors(t *testing.T) {
-	for _, c := range hostile() {
+	for _, c := range hostileSafetensors() {
 		if math.MaxInt == math.MaxInt32 && strings.Contains(c.what, "2⁶") {
 			continue // refused as too large before
 		}
-		for how, r := range map[string]io.Reader{"in memory": strings.NewReader(c.file), "streamed": streamed{strings.NewReader(c.file)}} {
+		for how, r := range map[string]io.Reader{"in memory": strings.NewReader(c.file), "streamed": streamedModel{strings.NewReader(c.file)}} {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
@@ -266,24 +266,24 @@ func TestReadSafetensorsErrors(t *testing.T) {
 
 // A file that ends anywhere is an error, and so is what its reader says.
 func TestReadSafetensorsTruncated(t *testing.T) {
-	whole := readFile(t, "torch_f16.safetensors")
+	whole := readModelFile(t, "torch_f16.safetensors")
 	for n := range whole {
-		for how, r := range map[string]io.Reader{"in memory": bytes.NewReader(whole[:n]), "streamed": streamed{bytes.NewReader(whole[:n])}} {
+		for how, r := range map[string]io.Reader{"in memory": bytes.NewReader(whole[:n]), "streamed": streamedModel{bytes.NewReader(whole[:n])}} {
 			if _, _, err := data.ReadSafetensors(r); err == nil {
 				t.Errorf("%d of %d bytes, %s: no error", n, len(whole), how)
 			} else if how == "streamed" && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%d of %d bytes, %s: error %v, want %v in it", n, len(whole), how, err, io.ErrUnexpectedEOF)
 			}
 		}
-		broken := io.MultiReader(bytes.NewReader(whole[:n]), failing{})
+		broken := io.MultiReader(bytes.NewReader(whole[:n]), fullDevice{})
 		if _, _, err := data.ReadSafetensors(broken); !errors.Is(err, errFull) {
 			t.Errorf("%d bytes and an error: %v, want that", n, err)
 		}
 	}
-	if _, _, err := data.ReadSafetensors(io.MultiReader(bytes.NewReader(whole), failing{})); !errors.Is(err, errFull) {
+	if _, _, err := data.ReadSafetensors(io.MultiReader(bytes.NewReader(whole), fullDevice{})); !errors.Is(err, errFull) {
 		t.Errorf("an error behind the end: %v, want that", err)
 	}
-	if _, _, err := data.ReadSafetensors(streamed{bytes.NewReader(append(slices.Clone(whole), 0))}); err == nil || !strings.Contains(err.Error(), "behind the last tensor") {
+	if _, _, err := data.ReadSafetensors(streamedModel{bytes.NewReader(append(slices.Clone(whole), 0))}); err == nil || !strings.Contains(err.Error(), "behind the last tensor") {
 		t.Errorf("a byte more: error %v", err)
 	}
 	if _, _, err := data.ReadSafetensors(bytes.NewReader(append(slices.Clone(whole), 0))); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in the header, and %d in the file", len(whole)+1-8-int(whole[0])-256*int(whole[1]))) {
@@ -304,7 +304,7 @@ func TestReadSafetensorsTruncated(t *testing.T) {
 	}
 }
 
-func (failing) Read([]byte) (int, error) { return 0, errFull }
+func (fullDevice) Read([]byte) (int, error) { return 0, errFull }
 
 // The bytes do not depend on the order, and are read as what was written.
 func TestWriteSafetensors(t *testing.T) {
@@ -383,7 +383,7 @@ func TestWriteSafetensorsErrors(t *testing.T) {
 	}
 	large := []data.Tensor{{Name: "a", Shape: []int{1 << 16}, Data: make([]float32, 1<<16)}, {Name: "b", Shape: []int{1 << 16}, Ints: make([]int64, 1<<16)}}
 	for i := range large {
-		if err := data.WriteSafetensors(failing{}, large[i:][:1], nil); !errors.Is(err, errFull) {
+		if err := data.WriteSafetensors(fullDevice{}, large[i:][:1], nil); !errors.Is(err, errFull) {
 			t.Errorf("error %v, want the writer's", err)
 		}
 	}
@@ -411,14 +411,14 @@ func FuzzReadSafetensors(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	for _, c := range hostile() {
+	for _, c := range hostileSafetensors() {
 		if len(c.file) < 1<<12 {
 			f.Add([]byte(c.file))
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tensors, metadata, err := data.ReadSafetensors(bytes.NewReader(b))
-		others, _, err2 := data.ReadSafetensors(streamed{bytes.NewReader(b)})
+		others, _, err2 := data.ReadSafetensors(streamedModel{bytes.NewReader(b)})
 		if (err == nil) != (err2 == nil) {
 			t.Fatalf("in memory the error is %v, streamed %v", err, err2)
 		}

@@ -36,18 +36,18 @@ type modelCase struct {
 func readCases(t *testing.T, name string) modelCases {
 	t.Helper()
 	var f modelCases
-	if err := json.Unmarshal(readFile(t, name), &f); err != nil {
+	if err := json.Unmarshal(readModelFile(t, name), &f); err != nil {
 		t.Fatal(name, err)
 	}
 	for _, c := range f.Cases {
-		if sum := fmt.Sprintf("%x", sha256.Sum256(readFile(t, c.File))); sum != c.SHA256 {
+		if sum := fmt.Sprintf("%x", sha256.Sum256(readModelFile(t, c.File))); sum != c.SHA256 {
 			t.Fatalf("%s: SHA-256 is %s, %s has %s", c.File, sum, name, c.SHA256)
 		}
 	}
 	return f
 }
 
-func readFile(t *testing.T, name string) []byte {
+func readModelFile(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
@@ -123,7 +123,7 @@ func TestReadTorch(t *testing.T) {
 	t.Log(f.Versions)
 	for _, c := range f.Cases {
 		net := parsed(t, c.In, c.Layers)
-		tensors, metadata, err := data.ReadSafetensors(bytes.NewReader(readFile(t, c.File)))
+		tensors, metadata, err := data.ReadSafetensors(bytes.NewReader(readModelFile(t, c.File)))
 		if err != nil || len(tensors) != c.Tensors {
 			t.Errorf("%s: %d tensors, error %v, want %d", c.File, len(tensors), err, c.Tensors)
 			continue
@@ -131,7 +131,7 @@ func TestReadTorch(t *testing.T) {
 		if want := strings.Contains(c.File, "every") || strings.Contains(c.File, "prefix"); want != (metadata["format"] == "pt") {
 			t.Errorf("%s: metadata %v", c.File, metadata)
 		}
-		if err := data.ReadTorch(bytes.NewReader(readFile(t, c.File)), net, c.Prefix); err != nil {
+		if err := data.ReadTorch(bytes.NewReader(readModelFile(t, c.File)), net, c.Prefix); err != nil {
 			t.Errorf("%s: %v", c.File, err)
 			continue
 		}
@@ -160,7 +160,7 @@ func TestWriteTorch(t *testing.T) {
 		}
 		written++
 		net := parsed(t, c.In, c.Layers)
-		want := readFile(t, c.File)
+		want := readModelFile(t, c.File)
 		if err := data.ReadTorch(bytes.NewReader(want), net, c.Prefix); err != nil {
 			t.Fatal(err)
 		}

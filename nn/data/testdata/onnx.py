@@ -1,6 +1,6 @@
 """Writes onnx.json: what onnxruntime computes with the onnx_*.onnx beside it.
 
-    go test -run TestONNX -update .
+    go test -run TestONNX -update-onnx .
     python testdata/onnx.py
 
 Written with onnx 1.23.2, onnxruntime 1.32.0 and numpy 2.4.6. Each file passes onnx.checker
