@@ -1,3 +1,5 @@
+//go:build exchange
+
 package data_test
 
 import (
@@ -16,19 +18,16 @@ import (
 	"github.com/lockstep-go/lockstep/optim"
 )
 
-var python = flag.String("python", "", "a python that has torch, safetensors, onnx and onnxruntime, for TestExchange")
+var python = flag.String("python", "python3", "a python that has torch, safetensors, onnx and onnxruntime, for TestExchange")
 
 // Networks that are trained on MNIST predict the same in PyTorch and in onnxruntime, for the
 // whole test set, and those that PyTorch trains predict the same here:
 //
-//	go test -run TestExchange -v -python …/bin/python .
+//	go test -tags exchange -run TestExchange -v -python …/bin/python .
 //
 // testdata/torch_exchange.py is the other side. It needs what is not in this module, so
-// without the flag there is no test.
+// there is a tag for it.
 func TestExchange(t *testing.T) {
-	if *python == "" {
-		t.Skip("no -python")
-	}
 	train, test, err := mnist.Embedded()
 	if err != nil {
 		t.Fatal(err)

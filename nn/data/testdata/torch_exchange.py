@@ -1,6 +1,6 @@
 """The other side of TestExchange: networks of nn in PyTorch and onnxruntime, and the reverse.
 
-    go test -run TestExchange -v -python python .
+    go test -tags exchange -run TestExchange -v -python python .
 
 Run with torch 2.15.0, safetensors 0.8.0, onnx 1.23.2, onnxruntime 1.32.0 and numpy 2.4.6, on
 the CPU. The directory has NAME.safetensors, NAME.onnx, the module as an expression,
