@@ -13,17 +13,17 @@ package mnist
 import (
 	"compress/gzip"
 	"embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/lockstep-go/lockstep/internal/idx"
 )
 
 // The notice is embedded too, so that it goes where the data go.
@@ -143,111 +143,20 @@ func readFile(fsys fs.FS, name string, read func(io.Reader) error) error {
 }
 
 func (s *Set) readImages(r io.Reader) error {
-	dims, chunks, err := readIDX(r, imagesMagic)
+	f, err := idx.Read(r, idx.Images)
 	if err != nil {
 		return err
 	}
-	s.Rows, s.Height, s.Width = dims[0], dims[1], dims[2]
-
-	var pixels [256]float32
-	for b := range pixels {
-		pixels[b] = float32(b) / 255
-	}
-	s.Images = make([]float32, s.Rows*s.Height*s.Width)
-	rest := s.Images
-	for _, chunk := range chunks {
-		for i, b := range chunk {
-			rest[i] = pixels[b]
-		}
-		rest = rest[len(chunk):]
-	}
+	s.Rows, s.Height, s.Width = f.Dims[0], f.Dims[1], f.Dims[2]
+	s.Images = f.Pixels()
 	return nil
 }
 
 func (s *Set) readLabels(r io.Reader) error {
-	dims, chunks, err := readIDX(r, labelsMagic)
+	f, err := idx.Read(r, idx.Labels)
 	if err != nil {
 		return err
 	}
-	s.Labels = make([]int32, 0, dims[0])
-	for _, chunk := range chunks {
-		for _, b := range chunk {
-			s.Labels = append(s.Labels, int32(b))
-		}
-	}
+	s.Labels = f.Labels()
 	return nil
-}
-
-// An IDX file starts with two zero bytes, the element type (8: unsigned byte)
-// and the number of dimensions; then follow the dimensions as big-endian uint32,
-// and the elements in row-major order.
-const (
-	imagesMagic = 0x00000803
-	labelsMagic = 0x00000801
-)
-
-func magicString(magic uint32) string {
-	switch magic {
-	case imagesMagic:
-		return "0x00000803 (images)"
-	case labelsMagic:
-		return "0x00000801 (labels)"
-	}
-	return fmt.Sprintf("0x%08x (neither images nor labels)", magic)
-}
-
-// readIDX reads an IDX file of unsigned bytes to its end. Its elements come in
-// chunks, each allocated only once the one before it is full, so that a header
-// alone cannot make readIDX allocate more than one chunk.
-func readIDX(r io.Reader, magic uint32) (dims []int, chunks [][]byte, err error) {
-	const (
-		chunkLen = 1 << 18
-		maxElems = math.MaxInt / 4 // as float32 they still fit the address space
-	)
-	dims = make([]int, magic&0xff)
-	header := make([]byte, 4+4*len(dims))
-	n, err := io.ReadFull(r, header)
-	// Before the length: a foreign file may be shorter than the header.
-	if found := binary.BigEndian.Uint32(header); n >= 4 && found != magic {
-		return nil, nil, fmt.Errorf("expected the magic number %s, found %s", magicString(magic), magicString(found))
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("expected a header of %d bytes, found %d: %w", len(header), n, err)
-	}
-
-	sizes := make([]uint32, len(dims))
-	if _, err := binary.Decode(header[4:], binary.BigEndian, sizes); err != nil {
-		return nil, nil, err
-	}
-	elems := 1
-	for i, size := range sizes {
-		if size == 0 {
-			return nil, nil, fmt.Errorf("expected dimensions above zero, found %d", sizes)
-		}
-		if uint64(size) > uint64(maxElems/elems) {
-			return nil, nil, fmt.Errorf("expected dimensions whose product is at most %d, found %d", maxElems, sizes)
-		}
-		dims[i] = int(size)
-		elems *= dims[i]
-	}
-
-	want, have := len(header)+elems, len(header)
-	for have < want {
-		chunk := make([]byte, min(want-have, chunkLen))
-		n, err := io.ReadFull(r, chunk)
-		have += n
-		if err != nil {
-			return nil, nil, fmt.Errorf("expected %d bytes for the dimensions %d, found %d: %w", want, sizes, have, err)
-		}
-		chunks = append(chunks, chunk)
-	}
-	// Reading on to the end also makes gzip compare its checksum.
-	extra, err := io.Copy(io.Discard, r)
-	if err != nil {
-		return nil, nil, fmt.Errorf("expected the end after %d bytes, found: %w", want, err)
-	}
-	if extra > 0 {
-		return nil, nil, fmt.Errorf("expected %d bytes for the dimensions %d, found %d", want, sizes, int64(want)+extra)
-	}
-	return dims, chunks, nil
 }

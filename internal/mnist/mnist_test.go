@@ -118,8 +118,8 @@ func checkPixels(t *testing.T, name string, s *Set, want []byte) {
 // files is the content of a directory.
 type files map[string][]byte
 
-// idx returns an IDX file.
-func idx(magic uint32, dims []uint32, elems []byte) []byte {
+// idxFile returns an IDX file.
+func idxFile(magic uint32, dims []uint32, elems []byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, magic)
 	for _, d := range dims {
 		b = binary.BigEndian.AppendUint32(b, d)
@@ -143,10 +143,10 @@ func small() files {
 		pixels[i] = byte(i ^ i>>8)
 	}
 	return files{
-		trainImages: idx(0x803, []uint32{2, 2, 128}, pixels),
-		trainLabels: idx(0x801, []uint32{2}, []byte{0, 255}),
-		testImages:  idx(0x803, []uint32{1, 2, 128}, pixels[256:]),
-		testLabels:  idx(0x801, []uint32{1}, []byte{254}),
+		trainImages: idxFile(0x803, []uint32{2, 2, 128}, pixels),
+		trainLabels: idxFile(0x801, []uint32{2}, []byte{0, 255}),
+		testImages:  idxFile(0x803, []uint32{1, 2, 128}, pixels[256:]),
+		testLabels:  idxFile(0x801, []uint32{1}, []byte{254}),
 	}
 }
 
@@ -240,21 +240,21 @@ func TestLoadErrors(t *testing.T) {
 		{"foreign", trainImages, []byte("GIF89a"), []string{"0x00000803 (images)", "found 0x47494638 (neither images nor labels)"}},
 		{"compressed without .gz", trainImages, compressed(images), []string{"0x00000803 (images)", "found 0x1f8b0800"}},
 		{"little-endian", trainLabels, []byte{1, 8, 0, 0, 2, 0, 0, 0, 0, 1}, []string{"0x00000801 (labels)", "found 0x01080000"}},
-		{"IDX of float32", trainLabels, idx(0xd01, []uint32{1}, make([]byte, 4)), []string{"0x00000801 (labels)", "found 0x00000d01"}},
-		{"zero rows", trainImages, idx(0x803, []uint32{0, 28, 28}, nil), []string{"above zero", "[0 28 28]"}},
-		{"zero height", trainImages, idx(0x803, []uint32{2, 0, 28}, nil), []string{"above zero", "[2 0 28]"}},
-		{"zero width", trainImages, idx(0x803, []uint32{2, 28, 0}, nil), []string{"above zero", "[2 28 0]"}},
-		{"zero labels", testLabels, idx(0x801, []uint32{0}, nil), []string{"above zero", "[0]"}},
-		{"product past 2^64", trainImages, idx(0x803, []uint32{1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, nil), []string{"product is at most", "[4294967295 4294967295 4294967295]"}},
-		{"product 2^64, wrapping to 0", trainImages, idx(0x803, []uint32{1 << 22, 1 << 21, 1 << 21}, nil), []string{"product is at most", "[4194304 2097152 2097152]"}},
-		{"product 2^62", trainImages, idx(0x803, []uint32{1 << 30, 1 << 30, 4}, nil), []string{"product is at most", "[1073741824 1073741824 4]"}},
-		{"large header, no data", trainImages, idx(0x803, []uint32{500, 1000, 1000}, []byte{1}), []string{"expected 500000016 bytes", "found 17"}},
-		{"more labels than images", trainLabels, idx(0x801, []uint32{3}, make([]byte, 3)), []string{"expected 2 labels", trainImages, "found 3"}},
-		{"fewer labels than images", trainLabels, idx(0x801, []uint32{1}, make([]byte, 1)), []string{"expected 2 labels", trainImages, "found 1"}},
-		{"more test labels than images", testLabels, idx(0x801, []uint32{3}, make([]byte, 3)), []string{"expected 1 labels", testImages, "found 3"}},
-		{"other width", testImages, idx(0x803, []uint32{1, 2, 127}, make([]byte, 254)), []string{"128×2", trainImages, "found 127×2"}},
-		{"other height", testImages, idx(0x803, []uint32{1, 1, 128}, make([]byte, 128)), []string{"128×2", trainImages, "found 128×1"}},
-		{"label beyond the training set's", trainLabels, idx(0x801, []uint32{2}, []byte{3, 253}), []string{testLabels, "labels up to 253", "found 254 at index 0"}},
+		{"IDX of float32", trainLabels, idxFile(0xd01, []uint32{1}, make([]byte, 4)), []string{"0x00000801 (labels)", "found 0x00000d01"}},
+		{"zero rows", trainImages, idxFile(0x803, []uint32{0, 28, 28}, nil), []string{"above zero", "[0 28 28]"}},
+		{"zero height", trainImages, idxFile(0x803, []uint32{2, 0, 28}, nil), []string{"above zero", "[2 0 28]"}},
+		{"zero width", trainImages, idxFile(0x803, []uint32{2, 28, 0}, nil), []string{"above zero", "[2 28 0]"}},
+		{"zero labels", testLabels, idxFile(0x801, []uint32{0}, nil), []string{"above zero", "[0]"}},
+		{"product past 2^64", trainImages, idxFile(0x803, []uint32{1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, nil), []string{"product is at most", "[4294967295 4294967295 4294967295]"}},
+		{"product 2^64, wrapping to 0", trainImages, idxFile(0x803, []uint32{1 << 22, 1 << 21, 1 << 21}, nil), []string{"product is at most", "[4194304 2097152 2097152]"}},
+		{"product 2^62", trainImages, idxFile(0x803, []uint32{1 << 30, 1 << 30, 4}, nil), []string{"product is at most", "[1073741824 1073741824 4]"}},
+		{"large header, no data", trainImages, idxFile(0x803, []uint32{500, 1000, 1000}, []byte{1}), []string{"expected 500000016 bytes", "found 17"}},
+		{"more labels than images", trainLabels, idxFile(0x801, []uint32{3}, make([]byte, 3)), []string{"expected 2 labels", trainImages, "found 3"}},
+		{"fewer labels than images", trainLabels, idxFile(0x801, []uint32{1}, make([]byte, 1)), []string{"expected 2 labels", trainImages, "found 1"}},
+		{"more test labels than images", testLabels, idxFile(0x801, []uint32{3}, make([]byte, 3)), []string{"expected 1 labels", testImages, "found 3"}},
+		{"other width", testImages, idxFile(0x803, []uint32{1, 2, 127}, make([]byte, 254)), []string{"128×2", trainImages, "found 127×2"}},
+		{"other height", testImages, idxFile(0x803, []uint32{1, 1, 128}, make([]byte, 128)), []string{"128×2", trainImages, "found 128×1"}},
+		{"label beyond the training set's", trainLabels, idxFile(0x801, []uint32{2}, []byte{3, 253}), []string{testLabels, "labels up to 253", "found 254 at index 0"}},
 
 		{"gzip: empty", trainImages + ".gz", []byte{}, []string{"gzip header", "EOF"}},
 		{"gzip: foreign", trainImages + ".gz", images, []string{"gzip header", "gzip: invalid header"}},
@@ -347,12 +347,12 @@ func allocated() uint64 {
 // no end: use -fuzzminimizetime=0x.
 func FuzzIDX(f *testing.F) {
 	images, labels := small()[trainImages], small()[trainLabels]
-	large := idx(0x803, []uint32{60000, 28, 28}, make([]byte, 100))
+	large := idxFile(0x803, []uint32{60000, 28, 28}, make([]byte, 100))
 	for _, seed := range [][2][]byte{
 		{images, labels},
 		{images[:100], labels},
 		{large, labels},
-		{idx(0x803, []uint32{1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, nil), labels},
+		{idxFile(0x803, []uint32{1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, nil), labels},
 		{labels, images},
 		{nil, nil},
 	} {
