@@ -95,11 +95,12 @@ func magicString(magic uint32) string {
 func Read(r io.Reader, magic uint32) (*File, error) {
 	const (
 		chunkLen = 1 << 18
+		maxDims  = 16
 		maxElems = math.MaxInt / 16 // as float32, and in a file, they still fit the address space
 	)
 	// The dimensions' number is in the magic number, which is read first where it is
 	// not known.
-	header := make([]byte, 4, 4+4*255)
+	header := make([]byte, 4, 4+4*maxDims)
 	if magic != Any {
 		header = header[:4+4*(magic&0xff)]
 	}
@@ -110,8 +111,8 @@ func Read(r io.Reader, magic uint32) (*File, error) {
 		return nil, fmt.Errorf("expected the magic number %s, found %s", magicString(magic), magicString(found))
 	}
 	kind, dims := byte(found>>8), int(found&0xff)
-	if n >= 4 && (found>>16 != 0 || sizes[kind] == 0 || dims == 0) {
-		return nil, fmt.Errorf("expected a magic number of IDX, two zero bytes, a type out of 08, 09, 0b, 0c, 0d, 0e and at least one dimension, found 0x%08x", found)
+	if n >= 4 && (found>>16 != 0 || sizes[kind] == 0 || dims < 1 || dims > maxDims) {
+		return nil, fmt.Errorf("expected a magic number of IDX, two zero bytes, a type out of 08, 09, 0b, 0c, 0d, 0e and 1 to %d dimensions, found 0x%08x", maxDims, found)
 	}
 	if n >= 4 && magic == Any {
 		header = header[:4+4*dims]
