@@ -103,7 +103,7 @@ type Column struct {
 //	x = float32((v - Mean)/Std)
 //
 // in float64. One of categories is as many inputs as it has categories: 1 for the row's, 0
-// for the others. Space around a field does not count.
+// for the others. Space at the ends of a field does not count.
 type Prep struct {
 	Comma   string   `json:"comma"`  // between the fields
 	Header  bool     `json:"header"` // the first line is names
@@ -334,6 +334,9 @@ func (p *Prep) read(r io.Reader, targets bool) (*nn.Data, error) {
 
 var errNoRows = errors.New("no rows, want at least one")
 
+// maxFields bounds what a line of nothing but commas can cost.
+const maxFields = 1 << 16
+
 // fieldError says where something is wrong.
 func fieldError(line int, column, format string, args ...any) error {
 	return fmt.Errorf("line %d, column %s: %w", line, short(column), fmt.Errorf(format, args...))
@@ -374,7 +377,9 @@ func scanCSV(r io.Reader, comma rune, reuse bool, row func(line int, row []strin
 		}
 		line, _ := c.FieldPos(0)
 		if width == 0 {
-			width, first = len(fields), line
+			if width, first = len(fields), line; width > maxFields {
+				return 0, fmt.Errorf("line %d: expected at most %d fields, found %d", line, maxFields, width)
+			}
 		}
 		if len(fields) != width {
 			return 0, fmt.Errorf("line %d: expected %d fields with %q between them, as line %d has, found %d", line, width, comma, first, len(fields))
@@ -620,7 +625,7 @@ func (f *fit) texts(at int) (bool, error) {
 	}
 	if other >= 0 && numbers >= len(f.rows)-numbers {
 		return false, fieldError(f.lines[other], f.names[at],
-			"expected a number, as in %d of %d rows, found %s; if the column is categories, say so", numbers, len(f.rows), short(f.rows[other][at]))
+			"expected a number, as in %d of %d rows, found %s; if these are categories, list the column in Categorical", numbers, len(f.rows), short(f.rows[other][at]))
 	}
 	return other >= 0, nil
 }
@@ -656,7 +661,7 @@ func (f *fit) categories(at int) ([]string, error) {
 			continue
 		}
 		if len(all) == f.options.MaxCategories {
-			return nil, fieldError(f.lines[i], f.names[at], "%s is the category number %d, want at most %d; ignore the column, or allow more", short(text), len(all)+1, len(all))
+			return nil, fieldError(f.lines[i], f.names[at], "%s is the category number %d, want at most %d; list the column in Ignore, or raise MaxCategories", short(text), len(all)+1, len(all))
 		}
 		seen[text] = true
 		all = append(all, text)
@@ -707,8 +712,11 @@ func (f *fit) moments(at int) (mean, std float64, err error) {
 	return mean, std, nil
 }
 
-func numberError(line int, column, v string) error {
-	return fieldError(line, column, "expected a number, none beyond %v, found %s", math.MaxFloat64, short(v))
+func numberError(line int, column, text string) error {
+	if _, ok := number(text); ok {
+		return fieldError(line, column, "expected a number up to %v, found %s", math.MaxFloat64, short(text))
+	}
+	return fieldError(line, column, "expected a number, found %s", short(text))
 }
 
 // check returns what is wrong with a Prep that may come from anywhere.

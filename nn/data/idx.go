@@ -25,8 +25,9 @@ var elements = map[byte]element{
 // ReadIDX reads an IDX file, plain or compressed by gzip, to its end: of any of the types
 // of the format, the numbers as they are.
 //
-// It is an error if the file is no IDX file, a dimension is 0, there are fewer or more bytes
-// than the dimensions say, a float64 is beyond float32, or gzip finds its content damaged.
+// It is an error if the file is no IDX file, has more than 16 dimensions or one that is 0,
+// or fewer or more bytes than they say, if a float64 is beyond float32, or if gzip finds
+// its content damaged.
 func ReadIDX(r io.Reader) (*Array, error) {
 	a, err := readIDX(r)
 	if err != nil {
