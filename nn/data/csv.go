@@ -418,8 +418,10 @@ func detectComma(text []byte) rune {
 
 // number reads a decimal number. One beyond float64 is infinite.
 func number(s string) (v float64, ok bool) {
-	if s == "" || strings.Trim(s, "0123456789+-.eE") != "" {
-		return 0, false
+	for i := range len(s) {
+		if strings.IndexByte("0123456789+-.eE", s[i]) < 0 {
+			return 0, false
+		}
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	return v, err == nil || errors.Is(err, strconv.ErrRange)
