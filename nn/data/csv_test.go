@@ -154,6 +154,8 @@ func TestDetect(t *testing.T) {
 		{"texts that all occur again", "a,b\nc,d\na,d\nc,b\n", false, 2, true},
 		{"texts of which one does not", "a,b\nc,d\na,d\nc,c\n", true, 2, true},
 		{"the same text twice", "a,a\na,b\na,b\n", false, 2, true},
+		{"two unnamed columns", ",,b\n1,2,2.5\n2,3,3.5\n", true, 1, false},
+		{"commas in quotes", "\"a;;;b\",c\n1,2.5\n2,3.5\n", true, 1, false},
 		{"an unnamed column", ",b\n1,2.5\n2,3.5\n", true, 1, false},
 		{"20 whole numbers, twice each", numbers(40, 20, "%d"), true, 20, true},
 		{"20 whole numbers, not twice each", numbers(39, 20, "%d"), true, 1, false},
@@ -255,6 +257,15 @@ func TestPrep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, constant, err := data.ReadCSV(strings.NewReader("k,y\n7,1.5\n7,2.5\n"), data.CSVOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named.Missing[0] = "changed" // which must change no other
+	if _, _, err := data.ReadCSV(strings.NewReader("a,b\n,2\nx,4\n"), data.CSVOptions{}); err == nil {
+		t.Error("a missing value was read after another Prep was changed")
+	}
+	named.Missing[0] = ""
 	for _, c := range []struct {
 		name string
 		prep *data.Prep
@@ -263,6 +274,7 @@ func TestPrep(t *testing.T) {
 	}{
 		{"another order, and other columns", named, "id,\"eye, left\",city,age\n7,green,Bonn,3.5\n", []float32{0.5, 1, 0, 0, 0, 1}},
 		{"an empty target", named, "age,city,class,\"eye, left\"\n3,Ulm,,brown\n", []float32{0, 0, 1, 0, 1, 0}},
+		{"a column that did not vary", constant, "k\n7\n1e300\n", []float32{0, 0}},
 		{"places, with the target", placed, "3,?,y,\n", []float32{0.5, 0, 1}},
 		{"places, without the target", placed, "3,y,9\n1,x,9\n", []float32{0.5, 0, 1, -0.5, 1, 0}},
 	} {
@@ -286,6 +298,7 @@ func TestPrep(t *testing.T) {
 		{"missing", named, "age,city,\"eye, left\"\n1,Ulm,\n", `line 2, column "eye, left": expected a value, found ""`},
 		{"no number", named, "age,city,\"eye, left\"\n1,Ulm,blue\nold,Ulm,blue\n", `line 3, column "age": expected a number, found "old"`},
 		{"beyond float32", named, "age,city,\"eye, left\"\n1e40,Ulm,blue\n", `line 2, column "age": expected a number near the others, whose mean is 3 and standard deviation 1, found "1e40"`},
+		{"beyond float64 where all are 0", constant, "k\n1e999\n", `line 2, column "k": expected a number up to`},
 		{"too few fields", named, "age,city,\"eye, left\"\n1,Ulm\n", "line 2: expected 3 fields"},
 		{"too few places", placed, "1,a\n", `expected rows of 4 fields with "," between them, or 3 without the targets, found 2`},
 	} {
@@ -325,6 +338,7 @@ func TestPrepCheck(t *testing.T) {
 		{`"role":"input"`, `"role":"input","categories":[]`, `column "a": no categories`},
 		{`"role":"input"`, `"role":"input","categories":["x","x"]`, `column "a": category "x" twice`},
 		{`"role":"input"`, `"role":"target","categories":["x","y"]`, "0 inputs and 2 targets"},
+		{`"columns":[`, `"columns":[{"name":"c","role":"target","categories":["x","y"]},`, "1 inputs and 2 targets, want at least one of each, and with classes one target"},
 	} {
 		p := new(data.Prep)
 		if err := json.Unmarshal([]byte(strings.Replace(good, c.old, c.new, 1)), p); err != nil {

@@ -110,6 +110,8 @@ func TestReadNpyErrors(t *testing.T) {
 
 	short := npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 1, 2, 3, 4, 5)
 	refused(t, "cut", len(short), func() error { _, err := data.ReadNpy(bytes.NewReader(short)); return err }, "expected 2 elements of 4 bytes, found 1: unexpected EOF")
+	endless := npyFile("{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000,)}", make([]byte, 1<<18)...)
+	refused(t, "more than there is", len(endless), func() error { _, err := data.ReadNpy(bytes.NewReader(endless)); return err }, "expected 1000000000000 elements of 1 bytes, found 262144")
 	path := file(t, "short.npy", short)
 	refused(t, "cut file", len(short), func() error { _, err := data.ReadNpyFile(path); return err }, "expected 8 bytes of elements for the shape [2] of <f4, found 5")
 	path = file(t, "long.npy", append(short, 1, 2, 3, 4))

@@ -84,8 +84,9 @@ add("transposed", np.arange(24, dtype=np.float64).reshape(2, 3, 4).transpose(2, 
 for version in (1, 0), (2, 0), (3, 0):
     add(f"version {version[0]}", np.arange(6, dtype=np.float32).reshape(2, 3), version)
 
+# Of 36 dimensions, the header needs no padding, of which NumPy then writes 64 bytes.
 written = []
-for shape in [(), (1,), (0,), (2, 3), (3, 0, 2), (1234567, 0), (5, 1, 2, 2), (1,) * 64]:
+for shape in [(), (1,), (0,), (2, 3), (3, 0, 2), (1234567, 0), (5, 1, 2, 2), (1,) * 36, (1,) * 64]:
     a = np.asarray(rng.standard_normal(shape).astype(np.float32))
     written.append({"npy": npy(a), **numbers(a)})
 written.append({"npy": npy(np.array(values["f4"], np.float32)), **numbers(np.array(values["f4"], np.float32))})
