@@ -1,9 +1,12 @@
-// Package data reads and writes the files that training data come in.
+// Package data reads and writes the files that training data and networks come in.
 //
 //   - CSV: [ReadCSV] makes inputs, labels and targets out of columns of numbers and of
 //     categories, and a [Prep] that makes the same inputs of a later file.
 //   - NumPy: [ReadNpy], [ReadNpz], [Array.WriteNpy], [WriteNpz].
 //   - IDX, plain or gzip, as MNIST has it: [ReadImages], [ReadIDX].
+//   - safetensors: [ReadSafetensors], [WriteSafetensors]; and a network of nn as the state of
+//     a torch.nn.Sequential, both ways: [ReadTorch], [WriteTorch].
+//   - ONNX, written: [WriteONNX].
 //
 // What is in memory needs no reader: an [nn.Data] of slices, or of an [Array],
 // see [WithLabels] and [WithTargets].

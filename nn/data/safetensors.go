@@ -261,18 +261,6 @@ func (t *Tensor) read(r io.Reader, p place, there bool, buf []byte) error {
 	return nil
 }
 
-// half is the value of a binary16.
-func half(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, h>>10&31, uint32(h&(1<<10-1))
-	switch exponent {
-	case 0: // zero or subnormal: fraction·2⁻²⁴
-		return math.Float32frombits(sign | math.Float32bits(float32(fraction)*0x1p-24))
-	case 31: // Inf or NaN
-		return math.Float32frombits(sign | 255<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (uint32(exponent)+127-15)<<23 | fraction<<13)
-}
-
 // parseTensorHeader parses the header. It knows no more of JSON than the format has: so a
 // name twice is an error, and nothing nests.
 func parseTensorHeader(text []byte) (places []place, metadata map[string]string, err error) {
