@@ -169,17 +169,10 @@ func TestONNXErrors(t *testing.T) {
 	if err := data.WriteONNXFile(filepath.Join(dir, "none", "net.onnx"), net, data.ONNXOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want one of a directory that is not there", err)
 	}
-	if err := data.WriteONNX(fullDevice{}, net, data.ONNXOptions{}); !errors.Is(err, errFull) {
+	if err := data.WriteONNX(full{}, net, data.ONNXOptions{}); !errors.Is(err, errFull) {
 		t.Errorf("error %v, want the writer's", err)
 	}
 }
-
-var errFull = errors.New("it is full")
-
-// fullDevice takes and gives nothing.
-type fullDevice struct{}
-
-func (fullDevice) Write([]byte) (int, error) { return 0, errFull }
 
 func float32NaN() float32 {
 	var zero float32

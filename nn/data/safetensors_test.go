@@ -275,12 +275,12 @@ func TestReadSafetensorsTruncated(t *testing.T) {
 				t.Errorf("%d of %d bytes, %s: error %v, want %v in it", n, len(whole), how, err, io.ErrUnexpectedEOF)
 			}
 		}
-		broken := io.MultiReader(bytes.NewReader(whole[:n]), fullDevice{})
+		broken := io.MultiReader(bytes.NewReader(whole[:n]), full{})
 		if _, _, err := data.ReadSafetensors(broken); !errors.Is(err, errFull) {
 			t.Errorf("%d bytes and an error: %v, want that", n, err)
 		}
 	}
-	if _, _, err := data.ReadSafetensors(io.MultiReader(bytes.NewReader(whole), fullDevice{})); !errors.Is(err, errFull) {
+	if _, _, err := data.ReadSafetensors(io.MultiReader(bytes.NewReader(whole), full{})); !errors.Is(err, errFull) {
 		t.Errorf("an error behind the end: %v, want that", err)
 	}
 	if _, _, err := data.ReadSafetensors(streamedModel{bytes.NewReader(append(slices.Clone(whole), 0))}); err == nil || !strings.Contains(err.Error(), "behind the last tensor") {
@@ -304,7 +304,7 @@ func TestReadSafetensorsTruncated(t *testing.T) {
 	}
 }
 
-func (fullDevice) Read([]byte) (int, error) { return 0, errFull }
+func (full) Read([]byte) (int, error) { return 0, errFull }
 
 // The bytes do not depend on the order, and are read as what was written.
 func TestWriteSafetensors(t *testing.T) {
@@ -383,7 +383,7 @@ func TestWriteSafetensorsErrors(t *testing.T) {
 	}
 	large := []data.Tensor{{Name: "a", Shape: []int{1 << 16}, Data: make([]float32, 1<<16)}, {Name: "b", Shape: []int{1 << 16}, Ints: make([]int64, 1<<16)}}
 	for i := range large {
-		if err := data.WriteSafetensors(fullDevice{}, large[i:][:1], nil); !errors.Is(err, errFull) {
+		if err := data.WriteSafetensors(full{}, large[i:][:1], nil); !errors.Is(err, errFull) {
 			t.Errorf("error %v, want the writer's", err)
 		}
 	}
