@@ -1,7 +1,8 @@
 // Command bench runs the experiments.
 //
 //	go run ./bench                all six update rules on MNIST, who learns fastest
-//	go run ./bench train          one network, trained and tested
+//	go run ./bench train          one network, on MNIST, a CSV or other files
+//	go run ./bench eval, predict, inspect, version
 //	go run ./bench trajectories   where each update rule goes in a long valley
 //	go run ./bench versus         time of a training step, beside PyTorch and others
 //	go run ./bench updates        time of each update rule, beside PyTorch
@@ -35,7 +36,11 @@ import (
 
 type commands struct {
 	Compare      compare      `cmd:"" default:"withargs" help:"Train one network on MNIST with each update rule and show who learns fastest (the default)."`
-	Train        train        `cmd:"" help:"Train one network on MNIST, or another set in IDX files, and test it."`
+	Train        train        `cmd:"" help:"Train one network, on MNIST, a CSV, or other files, and test it."`
+	Eval         eval         `cmd:"" help:"Say how good a network is that train has saved."`
+	Predict      predictions  `cmd:"" help:"Write what a network that train has saved makes of inputs."`
+	Inspect      inspect      `cmd:"" help:"Say what is in a file."`
+	Version      version      `cmd:"" help:"Say what runs here: version, instruction set, threads, self-check."`
 	Trajectories trajectories `cmd:"" help:"Draw where each update rule goes in a long valley."`
 	Versus       versus       `cmd:"" help:"Time training steps beside those of PyTorch and others, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`

@@ -116,7 +116,16 @@ func New(in int, layers ...Layer) (*Net, error) {
 	return n, nil
 }
 
-// countParams returns the number of parameters of a network, or what is wrong with it.
+// CountParams returns how many parameters [New] would make, or its error: what a text from
+// outside asks for, before there is memory for it.
+func CountParams(in int, layers ...Layer) (int, error) {
+	size, err := countParams(in, layers)
+	if err != nil {
+		return 0, fmt.Errorf("nn.CountParams: %w", err)
+	}
+	return size, nil
+}
+
 func countParams(in int, layers []Layer) (int, error) {
 	const most = math.MaxInt / 4 // as many as have countable bytes
 	if in < 1 {

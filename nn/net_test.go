@@ -144,6 +144,15 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+func TestCountParams(t *testing.T) {
+	for _, layers := range nets {
+		net := newNet(t, 5, layers)
+		if n, err := nn.CountParams(5, net.Layers()...); err != nil || n != net.NumParams() {
+			t.Errorf("%s: CountParams = %d, error %v, want %d", layers, n, err, net.NumParams())
+		}
+	}
+}
+
 func TestNewErrors(t *testing.T) {
 	for _, test := range []struct {
 		in     int
@@ -172,6 +181,9 @@ func TestNewErrors(t *testing.T) {
 		}
 		if net != nil {
 			t.Errorf("New(%d, %v) returned a network besides an error", test.in, test.layers)
+		}
+		if n, err := nn.CountParams(test.in, test.layers...); err == nil || n != 0 {
+			t.Errorf("CountParams(%d, %v) = %d, error %v", test.in, test.layers, n, err)
 		}
 	}
 }
