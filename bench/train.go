@@ -52,7 +52,68 @@ func (c *train) Validate() error {
 	if c.Resume && c.Checkpoint == "" {
 		return fmt.Errorf("--resume: want a --checkpoint to go on from")
 	}
+	return c.checkNames()
+}
+
+// checkNames wants names that are known, with options that they have. What depends on the
+// samples comes later.
+func (c *train) checkNames() error {
+	if c.Layers != "" {
+		if _, err := nn.ParseLayers(c.Layers); err != nil {
+			return fmt.Errorf("--layers: %w", err)
+		}
+	}
+	if _, err := c.initial(); err != nil {
+		return err
+	}
+	if _, err := c.optimizer(optim.Vector(1)); err != nil {
+		return err
+	}
+	if _, err := c.schedule(1000); err != nil {
+		return err
+	}
+	if c.Loss != "" {
+		if _, err := c.loss(); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func (c *train) initial() (nn.Init, error) {
+	name, options, err := named("--init", c.Init)
+	if err != nil {
+		return nn.Init{}, err
+	}
+	init, err := nn.NewInit(name, options)
+	if err != nil {
+		return nn.Init{}, fmt.Errorf("--init: %w", err)
+	}
+	return init, nil
+}
+
+func (c *train) optimizer(layout []optim.Tensor) (*optim.Rule, error) {
+	name, options, err := named("--optimizer", c.Optimizer)
+	if err != nil {
+		return nil, err
+	}
+	rule, err := optim.New(name, layout, options)
+	if err != nil {
+		return nil, fmt.Errorf("--optimizer: %w", err)
+	}
+	return rule, nil
+}
+
+func (c *train) loss() (nn.Loss, error) {
+	name, options, err := named("--loss", c.Loss)
+	if err != nil {
+		return nil, err
+	}
+	loss, err := nn.NewLoss(name, options)
+	if err != nil {
+		return nil, fmt.Errorf("--loss: %w", err)
+	}
+	return loss, nil
 }
 
 // defaults fills in what was left out.
@@ -192,31 +253,21 @@ func (c *train) trainer(p *task) (*nn.Trainer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--layers: %w", err)
 	}
-	name, options, err := named("--init", c.Init)
+	init, err := c.initial()
 	if err != nil {
 		return nil, err
-	}
-	init, err := nn.NewInit(name, options)
-	if err != nil {
-		return nil, fmt.Errorf("--init: %w", err)
 	}
 	net.Init(init, c.Seed)
-	if name, options, err = named("--optimizer", c.Optimizer); err != nil {
+	optimizer, err := c.optimizer(net.Layout())
+	if err != nil {
 		return nil, err
 	}
-	optimizer, err := optim.New(name, net.Layout(), options)
+	loss, err := c.loss()
 	if err != nil {
-		return nil, fmt.Errorf("--optimizer: %w", err)
-	}
-	if name, options, err = named("--loss", c.Loss); err != nil {
 		return nil, err
-	}
-	loss, err := nn.NewLoss(name, options)
-	if err != nil {
-		return nil, fmt.Errorf("--loss: %w", err)
 	}
 	if _, ofClasses := loss.(nn.SoftmaxCrossEntropy); ofClasses != p.classes {
-		return nil, fmt.Errorf("--loss: %s, want %s", name, map[bool]string{true: "softmax-cross-entropy for classes", false: "one for numbers, not for classes"}[p.classes])
+		return nil, fmt.Errorf("--loss: %s, want %s", c.Loss, map[bool]string{true: "softmax-cross-entropy for classes", false: "one for numbers, not for classes"}[p.classes])
 	}
 	return &nn.Trainer{
 		Net: net, Loss: loss, Optimizer: optimizer,
