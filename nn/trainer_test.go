@@ -345,7 +345,7 @@ func TestPatience(t *testing.T) {
 		var best []bool
 		for i, e := range h.Evaluations {
 			best = append(best, e.Best)
-			if e.Step != 2*(i+1) || math.Float64bits(e.Validation) != math.Float64bits(test.values[i]) || e.LR != 0.01 {
+			if e.Step != 2*(i+1) || e.Validation != test.values[i] && (e.Validation == e.Validation || test.values[i] == test.values[i]) || e.LR != 0.01 {
 				t.Errorf("%v: evaluation %d is %+v", test.values, i, e)
 			}
 			if want := (h.Losses[2*i] + h.Losses[2*i+1]) / 2; e.TrainLoss != want {

@@ -134,7 +134,7 @@ func TestReadSafetensorsHalf(t *testing.T) {
 		if h>>15 == 1 {
 			want = -want
 		}
-		if float64(v) != want && !(v != v && want != want) || math.Signbit(float64(v)) != (h>>15 == 1) {
+		if float64(v) != want && !(v != v && want != want) || math.Float32bits(v)>>31 != uint32(h>>15) {
 			t.Fatalf("%#04x is %v, want %v", h, v, want)
 		}
 	}
