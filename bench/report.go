@@ -1,17 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/lockstep-go/lockstep/internal/file"
 )
 
 // results is what results.json holds.
@@ -121,29 +121,9 @@ func (r *results) write(dir string, out io.Writer) error {
 
 // writeFile gives the file at path the content that write writes, all of it or
 // none: what was there before stays if anything fails.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriter(f)
-	if err := write(w); err != nil {
+func writeFile(path string, write func(io.Writer) error) error {
+	if err := file.Replace(path, write); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil { // CreateTemp's is 0600
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }

@@ -12,11 +12,10 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
+	"github.com/lockstep-go/lockstep/internal/file"
 	"github.com/lockstep-go/lockstep/optim"
 )
 
@@ -519,45 +518,11 @@ func (s *section) read(r io.Reader) error {
 }
 
 // saveFile puts what save writes in the place of a file, or leaves the file as it is.
-func saveFile(path string, save func(io.Writer) error) (err error) {
-	temporary := path + ".tmp"
-	f, err := os.Create(temporary)
-	if err != nil {
+func saveFile(path string, save func(io.Writer) error) error {
+	if err := file.Replace(path, save); err != nil {
 		return fmt.Errorf("nn: saving %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(temporary)
-			err = fmt.Errorf("nn: saving %s: %w", path, err)
-		}
-	}()
-	if err := save(f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename last. Windows has no such thing.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }
 
 func loadFile(path string, load func(io.Reader) error) error {

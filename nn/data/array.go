@@ -1,7 +1,6 @@
 package data
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/lockstep-go/lockstep/internal/file"
 	"github.com/lockstep-go/lockstep/nn"
 )
 
@@ -241,30 +241,11 @@ func fromFile(path string, read func(f *os.File, size int64) error) error {
 }
 
 // toFile puts what write writes in the place of a file, or leaves the file as it is.
-func toFile(path string, write func(io.Writer) error) (err error) {
-	temporary := path + ".tmp"
-	f, err := os.Create(temporary)
-	if err != nil {
-		return fmt.Errorf("data: writing %s: %w", path, err)
+func toFile(path string, write func(io.Writer) error) error {
+	if err := file.Replace(path, write); err != nil {
+		return fmt.Errorf("data: writing %s: %w", path, withoutPath(err))
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(temporary)
-			err = fmt.Errorf("data: writing %s: %w", path, err)
-		}
-	}()
-	b := bufio.NewWriterSize(f, 1<<16)
-	if err := write(b); err != nil {
-		return err
-	}
-	if err := b.Flush(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
+	return nil
 }
 
 // short quotes text for an error, and no more of it than helps.

@@ -55,7 +55,7 @@ func WriteONNX(w io.Writer, net *nn.Net, o ONNXOptions) error {
 
 // WriteONNXFile is [WriteONNX] to a file, as [WriteSafetensorsFile].
 func WriteONNXFile(path string, net *nn.Net, o ONNXOptions) error {
-	return writeModelFile(path, func(w io.Writer) error { return writeONNX(w, net, o) })
+	return toFile(path, func(w io.Writer) error { return writeONNX(w, net, o) })
 }
 
 func writeONNX(w io.Writer, net *nn.Net, o ONNXOptions) error {

@@ -631,26 +631,5 @@ func appendQuoted(b []byte, text string) []byte {
 // WriteSafetensorsFile is [WriteSafetensors] to a file. Where writing fails, no file is left,
 // or the one that was there before.
 func WriteSafetensorsFile(path string, tensors []Tensor, metadata map[string]string) error {
-	return writeModelFile(path, func(w io.Writer) error { return writeSafetensors(w, tensors, metadata) })
-}
-
-// writeModelFile puts what write writes in the place of a file, at once.
-func writeModelFile(path string, write func(io.Writer) error) error {
-	temporary := path + ".tmp"
-	f, err := os.Create(temporary)
-	if err != nil {
-		return fmt.Errorf("data: writing %s: %w", path, withoutPath(err))
-	}
-	err = write(f)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
-		os.Remove(temporary)
-		return fmt.Errorf("data: writing %s: %w", path, err)
-	}
-	return nil
+	return toFile(path, func(w io.Writer) error { return writeSafetensors(w, tensors, metadata) })
 }

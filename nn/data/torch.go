@@ -278,7 +278,7 @@ func writeTorch(w io.Writer, net *nn.Net, prefix string) error {
 
 // WriteTorchFile is [WriteTorch] to a file, as [WriteSafetensorsFile].
 func WriteTorchFile(path string, net *nn.Net, prefix string) error {
-	return writeModelFile(path, func(w io.Writer) error { return writeTorch(w, net, prefix) })
+	return toFile(path, func(w io.Writer) error { return writeTorch(w, net, prefix) })
 }
 
 // ReadTorch fills a network with a safetensors file, as [LoadStateDict]. PyTorch writes one
