@@ -335,25 +335,20 @@ func (t *Trainer) restore(h *header) error {
 	if p.Best < -1 || p.Best >= len(history.Evaluations) {
 		return fmt.Errorf("best = %d, want -1 or one of %d evaluations", p.Best, len(history.Evaluations))
 	}
-	state, err := h.optimizer(p.Optimizer)
+	optimizer, err := h.optimizer(p.Optimizer)
 	if err != nil {
 		return err
 	}
-	if err := t.setStates(state, p.Plateau); err != nil {
+	if err := t.setStates(optimizer, p.Plateau); err != nil {
 		return err
 	}
 	copy(t.Net.params, params.f32)
 	copy(t.Net.stats, stats.f32)
-	t.state = restored(p, history, best.f32)
-	return nil
-}
-
-// restored is the trainer's part of a checkpoint.
-func restored(p *position, history History, best []float32) state {
-	return state{
+	t.state = state{
 		steps: p.Steps, baseLR: p.BaseLR, based: p.Based, history: history,
-		sum: math.Float64frombits(p.Sum), count: p.Count, bad: p.Bad, best: best,
+		sum: math.Float64frombits(p.Sum), count: p.Count, bad: p.Bad, best: best.f32,
 	}
+	return nil
 }
 
 // evaluations are those of the history.

@@ -38,11 +38,13 @@ const (
 	kindBookDropout
 )
 
-// layerKinds has the name and the arguments of each kind.
-var layerKinds = [...]struct {
+// layerKind is the name of a kind and its arguments.
+type layerKind struct {
 	name string
 	args []layerArg
-}{
+}
+
+var layerKinds = [...]layerKind{
 	kindAffine:      {"affine", nil},
 	kindReLU:        {"relu", nil},
 	kindLeakyReLU:   {"leakyrelu", []layerArg{{"slope", 0.01, 0, math.MaxFloat32}}},
@@ -273,12 +275,7 @@ func ParseLayer(text string) (Layer, error) {
 		}
 		return l, nil
 	}
-	i := slices.IndexFunc(layerKinds[1:], func(k struct {
-		name string
-		args []layerArg
-	}) bool {
-		return k.name == fields[0]
-	})
+	i := slices.IndexFunc(layerKinds[1:], func(k layerKind) bool { return k.name == fields[0] })
 	if i < 0 {
 		return Layer{}, fmt.Errorf("nn: unknown layer %q, want one of %s", text, strings.Join(LayerNames(), ", "))
 	}

@@ -251,12 +251,14 @@ func wantTargets(fn string, y []float32, data *Data) {
 	wantMatrix(fn, "data.Targets", len(data.Targets), data.Rows, cols)
 }
 
-// lossNames are the losses by name, each with the option that it takes, if any.
-var lossNames = []struct {
+// lossByName is a loss with the option that it takes, if any.
+type lossByName struct {
 	name, option string
 	hi           float64 // what the option is below
 	new          func(value float64) Loss
-}{
+}
+
+var lossNames = []lossByName{
 	{"softmax-cross-entropy", "smoothing", 1, func(v float64) Loss { return SoftmaxCrossEntropy{Smoothing: v} }},
 	{"binary-cross-entropy", "", 0, func(float64) Loss { return BinaryCrossEntropy{} }},
 	{"mean-squared-error", "", 0, func(float64) Loss { return MeanSquaredError{} }},
@@ -277,13 +279,7 @@ func Losses() []string {
 // takes delta. An unknown name or option and a value out of range are errors that say what
 // is valid.
 func NewLoss(name string, options map[string]float64) (Loss, error) {
-	i := slices.IndexFunc(lossNames, func(l struct {
-		name, option string
-		hi           float64
-		new          func(value float64) Loss
-	}) bool {
-		return l.name == name
-	})
+	i := slices.IndexFunc(lossNames, func(l lossByName) bool { return l.name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("nn: unknown loss %q, want one of %s", name, strings.Join(Losses(), ", "))
 	}
