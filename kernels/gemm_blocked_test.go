@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"unsafe"
@@ -195,4 +197,39 @@ func TestAhead(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A place that leaves its slice is seen by the garbage collector while it marks, and
+// by checkptr, which the race detector's tests have. With several blocks both of rows
+// and of k, the tiles step over the rows of Y in the last block of k alone.
+func TestGemmPlaces(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		if asm.GemmShapeOf(cpu.Active()).Lanes == 0 {
+			return // no tiles
+		}
+		r := rand.New(rand.NewPCG(5, 14))
+		marked, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(marked)
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					runtime.GC()
+				}
+			}
+		}()
+		defer func() { close(done); <-marked }()
+		for _, tr := range transposes {
+			g := &product{gemm{tA: tr[0], tB: tr[1], m: gemmMC + 1, n: 9, k: gemmKC + 1, alpha: -1, ldc: 9}}
+			_, g.lda = g.storedA()
+			_, g.ldb = g.storedB()
+			g.ep.Deriv, g.ep.LdY = ActReLU, 10
+			for range 5 {
+				g.operands(r, kindNamed("normal")) // anew, since what lies behind Y matters
+				g.call(g.c, 1)
+			}
+		}
+	})
 }
