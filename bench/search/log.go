@@ -82,20 +82,20 @@ type log struct {
 }
 
 // openLog opens the log of a search and reads it, or begins it.
-func openLog(o Options) (l *log, err error) {
+func openLog(o Options) (_ *log, err error) {
 	first, err := json.Marshal(header{1, o.About, o.Method, o.Space, o.Trials, o.Epochs, o.Seed})
 	if err != nil {
 		return nil, err
 	}
 	first = append(first, '\n')
 
-	l = &log{path: o.Log, lock: flock.New(o.Log + ".lock")}
+	l := &log{path: o.Log, lock: flock.New(o.Log + ".lock")}
 	locked, err := l.lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("the lock of the log %s: %w", o.Log, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%s: another process searches with this log, want one at a time", o.Log)
+		return nil, fmt.Errorf("%s: the log of another search that runs, want one at a time", o.Log)
 	}
 	defer func() {
 		if err != nil {
