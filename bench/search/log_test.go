@@ -94,7 +94,7 @@ func TestWrongLog(t *testing.T) {
 		{"a number that is none", first + "\n" + strings.Replace(second, `"score":`, `"score":"Nan","was":`, 1) + "\n", o, "search: " + o.Log + ": line 2: "},
 		{"an evaluation twice", text + second + "\n", o, "search: " + o.Log + ": line 6: trial 0 with 2 epochs again, want it once"},
 		{"other values", first + "\n" + strings.Replace(second, `"values":[`, `"values":[1,`, 1) + "\n", o, "search: " + o.Log + ": trial 0 with 2 epochs has the values [1 "},
-		{"an evaluation too many", text + strings.Replace(second, `"trial":0`, `"trial":4`, 1) + "\n", o, "search: " + o.Log + ": trial 4 with 2 epochs is none of this search's evaluations"},
+		{"an evaluation too many", text + strings.Replace(second, `"trial":0`, `"trial":4`, 1) + "\n", o, "search: " + o.Log + ": 1 evaluations are none of this search's"},
 	} {
 		if err := os.WriteFile(o.Log, []byte(c.text), 0o666); err != nil {
 			t.Fatal(err)
@@ -132,6 +132,30 @@ func TestNumberJSON(t *testing.T) {
 		if err := n.UnmarshalJSON(text); err != nil || math.Float64bits(float64(n)) != math.Float64bits(f) {
 			t.Errorf("%v is written as %s and read as %v (%v)", f, text, n, err)
 		}
+	}
+}
+
+// TestLogFails writes to a file that is open for reading: no line follows one that may be there
+// in part.
+func TestLogFails(t *testing.T) {
+	l, err := openLog(Options{Method: Random, Space: space, Trials: 3, Epochs: 1, Log: filepath.Join(t.TempDir(), "log")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	open := l.file
+	if l.file, err = os.Open(l.path); err != nil {
+		t.Fatal(err)
+	}
+	one := &trial{Trial: Trial{Values: []float64{1, 2}}}
+	first := l.add(one)
+	l.file.Close()
+	l.file = open
+	if second := l.add(one); first == nil || second != first {
+		t.Errorf("adding fails with %v and then %v, want the same error", first, second)
+	}
+	if lines := bytes.Count(read(t, l.path), []byte("\n")); lines != 1 {
+		t.Errorf("the log has %d lines, want only the first", lines)
 	}
 }
 

@@ -161,8 +161,8 @@ func Run(ctx context.Context, o Options, objective Objective) (trials []Trial, e
 	return trials, nil
 }
 
-// most bounds the epochs of a search.
-const most = 1 << 30
+// mostEpochs bounds the epochs of a search.
+const mostEpochs = 1 << 30
 
 func (o *Options) check() error {
 	if !slices.Contains(Methods(), o.Method) {
@@ -187,8 +187,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%d trials, want at least 1", o.Trials)
 	case o.Epochs < 1:
 		return fmt.Errorf("%d epochs, want at least 1", o.Epochs)
-	case o.Trials > most/o.Epochs:
-		return fmt.Errorf("%d trials of %d epochs, want at most %d epochs in all", o.Trials, o.Epochs, most)
+	case o.Trials > mostEpochs/o.Epochs:
+		return fmt.Errorf("%d trials of %d epochs, want at most %d epochs in all", o.Trials, o.Epochs, mostEpochs)
 	case o.Workers < 0:
 		return fmt.Errorf("%d workers, want at least 1, or 0 for one on each processor", o.Workers)
 	}
