@@ -318,13 +318,7 @@ func (s *search) evaluate(round []*trial) error {
 		})
 	}
 	for _, t := range todo {
-		select {
-		case next <- t:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		next <- t
 	}
 	close(next)
 	workers.Wait()

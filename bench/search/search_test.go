@@ -170,19 +170,19 @@ func TestCancel(t *testing.T) {
 		want := fmt.Sprint(run(t, o, patchy))
 		o.Log = t.TempDir() + "/log"
 		for _, after := range []int64{1, 2, 10, 30} {
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancelCause(t.Context())
 			var begun, running atomic.Int64
 			_, err := Run(ctx, o, func(ctx context.Context, trial Trial) (float64, []float64, error) {
 				running.Add(1)
 				defer running.Add(-1)
 				if begun.Add(1) >= after {
-					cancel()
+					cancel(errors.New("a cause"))
 					<-ctx.Done()
 					return 0, nil, errors.New("stopped")
 				}
 				return patchy(ctx, trial)
 			})
-			cancel()
+			cancel(nil)
 			if err != context.Canceled {
 				t.Errorf("%s: cancelled in evaluation %d: %v, want %v", method, after, err, context.Canceled)
 			}
