@@ -47,6 +47,13 @@ func TestResume(t *testing.T) {
 				t.Fatalf("%s, cut at %d: %d evaluations of %d, want all but the log's %d", method, cut, evaluations, all, kept)
 			}
 		}
+		long := fmt.Sprintf("%s{%01000d", whole, 0) // no line to come covers it
+		if err := os.WriteFile(path, []byte(long), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if run(t, o, counted); !bytes.Equal(read(t, path), whole) {
+			t.Errorf("%s: half a line after the last stays in the log", method)
+		}
 	}
 }
 
