@@ -16,7 +16,8 @@
 //
 // With a log, a search that was stopped or killed goes on where it was. It is a text file
 // of one JSON value a line: what the search is, then each evaluation as it is finished. A
-// last line without its end is cut off, and that evaluation done again.
+// last line without its end is cut off, and that evaluation done again. A file beside it,
+// with .lock behind the name, keeps a second process away while the search runs; it stays.
 package search
 
 import (
