@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"math"
@@ -20,7 +20,7 @@ import (
 // accuracy compares the functions of one vector with float64, at every float32 there is.
 type accuracy struct {
 	Functions []function `placeholder:"NAME,..." help:"Functions, of ${functions}. Default: all."`
-	Range     span       `placeholder:"FROM:TO" help:"numbers from FROM to TO, as in --range=-1:0.5, instead of all 2^32 patterns."`
+	Range     span       `placeholder:"FROM:TO" help:"Numbers from FROM to TO, as in --range=-1:0.5, instead of all 2^32 patterns."`
 	Threads   int        `default:"${threads}" help:"Threads."`
 }
 
@@ -65,7 +65,7 @@ func (a *accuracy) Run(ctx context.Context, to console) error {
 			specials = "WRONG"
 		}
 		fmt.Fprintf(to.out, "%-11s %11s %-28s %12d %9s %9s %.12s %8.1f\n", f.name, worst, at, r.misrounded, monotone, specials, r.sha256, time.Since(begun).Seconds())
-		broken = errors.Join(broken, r.check(f.name))
+		broken = cmp.Or(broken, r.check(f.name))
 	}
 	return broken
 }

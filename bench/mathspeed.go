@@ -94,11 +94,11 @@ func (s *mathSpeed) Run(ctx context.Context, to console) error {
 	var libraries []string
 	for _, f := range s.Functions {
 		for _, n := range s.Lengths {
-			fmt.Fprintf(to.out, "%-10s %8d", f.name, n)
 			sides, err := s.race(ctx, dir, &f, n, measure)
 			if err != nil {
 				return cmp.Or(ctx.Err(), fmt.Errorf("%s: %w", f.name, err))
 			}
+			fmt.Fprintf(to.out, "%-10s %8d", f.name, n)
 			for _, side := range sides {
 				fmt.Fprintf(to.out, " %22v", &side)
 				if side.about != "" && !slices.Contains(libraries, side.about) {

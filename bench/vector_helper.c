@@ -3,11 +3,11 @@
 // The other side of `go run ./bench mathspeed`: a function of eight floats in an AVX2
 // register, of a shared library, over a vector.
 //
-// The arguments are the library and the function, for dlopen and dlsym, and two files.
-// The first holds the vector; the results go to the second. A line of JSON on
-// standard output says what file the library is and glibc's version. Then each line on standard
-// input is a number of times to compute the same again; the answer is a line of JSON, the
-// seconds that passed and the processor seconds that the process used.
+// The arguments are the library and the function, for dlopen and dlsym, and two files:
+// the first holds the vector, the results go to the second. Then a line of JSON on
+// standard output says what file the library is and what glibc's version is. Each line on
+// standard input is a number of times to compute the same again; the answer is a line of
+// JSON, the seconds that passed and the processor seconds that the process used.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
