@@ -21,7 +21,8 @@ var functionPlaces = []float64{
 	13.1462467179, 14.3077017502, 14.3560679822, // where it becomes subnormal, the last of these, and 0
 	10.1006373935, 10.7444887747, 10.7708682537, // likewise in its tanh form
 	91.8567753246, 107.960697149, 108.660303619, // likewise SiLU
-	0.119635098, 0.902208269, 0.0312467627, 1.96373713, 4.80922842, 27.5971031, // the largest errors of exp, log, tanh, sigmoid, GELU, SiLU
+	0.119635098, 0.902208269, 0.0312467627, 1.96373713, 52.1092186, // the largest errors of exp, log, tanh, sigmoid, softplus
+	0.0643879771, 27.5971031, 4.80922842, 1.82348037, // and of ELU, SiLU, GELU and its tanh form
 }
 
 // TestFunctions compares the functions of one vector with package math: numbers
