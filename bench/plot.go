@@ -67,9 +67,15 @@ func (m marker) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
 	c.Fill(path)
 }
 
-// plotLosses draws the smoothed losses. Each curve has a marker each 100 steps,
-// not all at the same steps, as they would hide each other.
-func plotLosses(runs []result) (*plot.Plot, error) {
+// lossCurve is a smoothed loss, step by step.
+type lossCurve struct {
+	name   string
+	losses []float64
+}
+
+// plotLosses draws smoothed losses up to high, for a picture of this width. Each curve has
+// a marker each 100 steps, not all at the same steps, as they would hide each other.
+func plotLosses(curves []lossCurve, high float64, width vg.Length) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = "Loss of the training batches, smoothed"
 	p.Title.Padding = vg.Points(6)
@@ -84,16 +90,16 @@ func plotLosses(runs []result) (*plot.Plot, error) {
 
 	steps := 1
 	var markers []plot.Plotter // all of them above all lines
-	for i, run := range runs {
-		curve := make(plotter.XYs, 0, len(run.smoothed))
+	for i, c := range curves {
+		curve := make(plotter.XYs, 0, len(c.losses))
 		var marked plotter.XYs
-		for step, loss := range run.smoothed {
+		for step, loss := range c.losses {
 			if !finite(loss) {
 				break
 			}
 			at := plotter.XY{X: float64(step), Y: loss}
 			curve = append(curve, at)
-			if step%100 == i*100/len(runs) {
+			if step%100 == i*100/len(curves) {
 				marked = append(marked, at)
 			}
 		}
@@ -109,15 +115,15 @@ func plotLosses(runs []result) (*plot.Plot, error) {
 		points.XYs, points.Color, points.Shape, points.Radius = marked, style.color, style.marker, vg.Points(4)
 		p.Add(line)
 		markers = append(markers, points)
-		p.Legend.Add(run.Optimizer, line, points)
+		p.Legend.Add(c.name, line, points)
 		steps = max(steps, len(curve)-1)
 	}
 	p.Add(markers...)
 	// At the right, but with the text behind the lines and room to spare: who
 	// looks at the SVG may have a wider font.
-	p.Legend.XOffs = plotWidth - vg.Inch - 1.3*p.Legend.Rectangle(draw.Canvas{}).Size().X
+	p.Legend.XOffs = width - vg.Inch - 1.3*p.Legend.Rectangle(draw.Canvas{}).Size().X
 	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, float64(steps), plot.TickerFunc(ticks)
-	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 1, plot.TickerFunc(ticks)
+	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, high, plot.TickerFunc(ticks)
 	return p, nil
 }
 

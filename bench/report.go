@@ -98,7 +98,11 @@ func (r *results) print(out io.Writer) error {
 
 // write writes the files into dir and their names to out.
 func (r *results) write(dir string, out io.Writer) error {
-	curves, err := plotLosses(r.Runs)
+	var smoothed []lossCurve
+	for _, run := range r.Runs {
+		smoothed = append(smoothed, lossCurve{run.Optimizer, run.smoothed})
+	}
+	curves, err := plotLosses(smoothed, 1, plotWidth)
 	if err != nil {
 		return err
 	}
