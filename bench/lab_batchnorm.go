@@ -53,7 +53,7 @@ var labBatchNorm = experiment{
 			return nil, err
 		}
 
-		keys := []key{{"with batch normalization", panelLines[0]}, {"without", panelLines[1]}}
+		keys := []key{{text: "with batch normalization", line: panelLines[0]}, {text: "without", line: panelLines[1]}}
 		var panels []*plot.Plot
 		t := table{
 			Caption: "Accuracy on the training images at the end",
@@ -87,9 +87,9 @@ var labBatchNorm = experiment{
 				{"normalization", "biased variance, ε 1e-6, running statistics with momentum 0.9"},
 			},
 			pictures: []picture{{
-				name: "batchnorm", width: 8 * vg.Inch, height: 7 * vg.Inch, wide: true,
+				name: "batchnorm", width: wideWidth, height: 7 * vg.Inch,
 				caption: "Accuracy on the training images by epoch, for 16 standard deviations of the initial weights. Cross: the loss became infinite or NaN.",
-				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, keys), grid) },
+				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 			}},
 			tables: []table{t},
 			claims: []claim{

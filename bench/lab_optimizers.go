@@ -50,9 +50,13 @@ var labTrajectories = experiment{
 		if err != nil {
 			return nil, err
 		}
+		labelled(grid, "x", "y")
+		for _, p := range slices.Concat(grid...) {
+			dress(p)
+		}
 		f.tables = append(f.tables, ends)
 		f.pictures = append(f.pictures, picture{
-			name: "trajectories", width: 8 * vg.Inch, height: 4 * vg.Inch, wide: true,
+			name: "trajectories", width: wideWidth, height: 4 * vg.Inch,
 			caption: "The path of each rule over contours of f, at equal distances. Dot: start; star: minimum.",
 			draw:    func(c draw.Canvas) { drawPanels(c, grid) },
 		})
@@ -112,7 +116,7 @@ var labOptimizers = experiment{
 			accuracies = append(accuracies, accuracy)
 			ends.Rows = append(ends.Rows, []string{s.name, fmt.Sprintf("%.4f", final[s.name]), fmt.Sprintf("%.4f", accuracy), short(s.hash)})
 		}
-		chart, err := plotLosses(smoothed(lessons, losses), 1, smallWidth)
+		chart, err := lossPicture("optimizers", lessons, losses, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -133,12 +137,8 @@ var labOptimizers = experiment{
 				{"updates", fmt.Sprint(steps)},
 				{"rates", "SGD, Momentum, Nesterov, AdaGrad, RMSprop 0.01; Adam 0.001"},
 			},
-			pictures: []picture{{
-				name: "optimizers", width: smallWidth, height: 4 * vg.Inch,
-				caption: "The loss of the training batches, smoothed; a mark each 100 iterations.",
-				draw:    chart.Draw,
-			}},
-			tables: []table{at, ends},
+			pictures: []picture{chart},
+			tables:   []table{at, ends},
 			claims: []claim{
 				judged(order[len(order)-1] == "sgd", "SGD is clearly the slowest", "%s has the greatest loss at the end, %.3f; the next, %s, has %.3f", order[len(order)-1], final[order[len(order)-1]], others[len(others)-1], final[others[len(others)-1]]),
 				l.whole(final["sgd"] > 0.15 && final["sgd"] < 0.27, "SGD's mean loss of the last 100 steps is about 0.20", "%.3f", final["sgd"]),
@@ -179,15 +179,4 @@ func lossTable(lessons []*lesson, losses []*[]float64, notebook map[string][3]st
 		t.Rows = append(t.Rows, row)
 	}
 	return t
-}
-
-// smoothed are the curves of lessons' losses, to be drawn.
-func smoothed(lessons []*lesson, losses []*[]float64) []lossCurve {
-	var curves []lossCurve
-	for i, s := range lessons {
-		if len(*losses[i]) > 0 {
-			curves = append(curves, lossCurve{s.name, smooth(*losses[i])})
-		}
-	}
-	return curves
 }

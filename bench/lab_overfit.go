@@ -108,7 +108,7 @@ func (l *lab) overfit(ctx context.Context, name string, epochs int, remedies []r
 		t.Rows = append(t.Rows, []string{s.name, fmt.Sprintf("%.3f", g.train), fmt.Sprintf("%.3f", g.test), fmt.Sprintf("%.3f", g.gap), short(s.hash)})
 	}
 	grid := labelled(inRows(panels, len(panels)), "epochs", "accuracy")
-	keys := []key{{"training images", panelLines[0]}, {"test images", panelLines[1]}}
+	keys := []key{{text: "training images", line: panelLines[0]}, {text: "test images", line: panelLines[1]}}
 	return &findings{
 		settings: [][2]string{
 			{"network", fmt.Sprintf("%d-100-100-100-100-100-100-%d, ReLU, He initial weights", l.in, l.classes)},
@@ -116,9 +116,9 @@ func (l *lab) overfit(ctx context.Context, name string, epochs int, remedies []r
 			{"batches", fmt.Sprintf("%d, drawn with replacement", batch)}, {"epochs", fmt.Sprint(epochs)}, {"rule", "SGD, rate 0.01"},
 		},
 		pictures: []picture{{
-			name: name, width: 8 * vg.Inch, height: 3.2 * vg.Inch, wide: true,
+			name: name, width: wideWidth, height: 3.2 * vg.Inch,
 			caption: "Accuracy by epoch, on what the network learns from and on what it has never seen.",
-			draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, keys), grid) },
+			draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 		}},
 		tables: []table{t},
 		runs:   lessons,

@@ -119,7 +119,7 @@ func (c *chapter) draw(dir string) error {
 		if err != nil {
 			return err
 		}
-		c.Figures = append(c.Figures, figure{p.name, p.caption, p.wide, int(p.width * 1.6), svg})
+		c.Figures = append(c.Figures, figure{p.name, p.caption, p.width > smallWidth, int(p.width * 1.6), svg})
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"io"
@@ -9,8 +10,6 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/palette"
-	"gonum.org/v1/plot/palette/moreland"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -21,47 +20,41 @@ type picture struct {
 	name          string // of its file, and in the page
 	caption       string
 	width, height vg.Length
-	wide          bool // too wide to be read when it is as narrow as a phone
 	draw          func(draw.Canvas)
 }
 
-// smallWidth is that of pictures whose text can be read on a phone.
-const smallWidth = 5.5 * vg.Inch
+// smallWidth is that of pictures whose text can still be read on a phone; wideWidth is that
+// of those that a phone shows a part of.
+const smallWidth, wideWidth = 5.5 * vg.Inch, 8 * vg.Inch
 
 func (p picture) writePNG(w io.Writer) error { return drawPNG(w, p.width, p.height, p.draw) }
 
 func (p picture) writeSVG(w io.Writer) error { return drawSVG(w, p.width, p.height, p.draw) }
 
-// panelLines tell the curves of a panel apart: by their dashes and in grey too.
+// panelLines tell the curves of a panel apart: by their dashes, and by lightness in grey.
 var panelLines = []draw.LineStyle{
 	{Color: styles[2].color, Width: vg.Points(1.25)},
 	{Color: styles[1].color, Width: vg.Points(1.5), Dashes: []vg.Length{vg.Points(4), vg.Points(2)}},
 }
 
-// sans gives a plot the font and sizes of a small picture.
-func sans(p *plot.Plot) {
-	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
-		f.Variant = "Sans"
+// dress gives a plot the font and the sizes of the lab's pictures.
+func dress(p *plot.Plot) *plot.Plot {
+	for _, f := range []struct {
+		*font.Font
+		size vg.Length
+	}{
+		{&p.Title.TextStyle.Font, 9}, {&p.X.Label.TextStyle.Font, 9.5}, {&p.Y.Label.TextStyle.Font, 9.5},
+		{&p.X.Tick.Label.Font, 8.5}, {&p.Y.Tick.Label.Font, 8.5},
+	} {
+		f.Variant, f.Size = "Sans", f.size
 	}
-}
-
-// newPanel makes a plot that is one of several.
-func newPanel(title string) *plot.Plot {
-	p := plot.New()
-	sans(p)
-	p.Title.Text = title
-	p.Title.TextStyle.Font.Size = vg.Points(9)
-	p.Title.Padding = vg.Points(2)
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Label.TextStyle.Font.Size = vg.Points(9)
-		axis.Tick.Label.Font.Size = vg.Points(8)
-		axis.Tick.Length = vg.Points(3)
-		axis.Padding = 0
-	}
+	p.Title.Padding = 2
+	p.X.Tick.Length, p.Y.Tick.Length = 3, 3
+	p.X.Padding, p.Y.Padding = 0, 0
 	return p
 }
 
-// panelCurve is a curve by epochs. One that diverged has a cross at its end.
+// panelCurve is a curve by epochs. One that diverged says so at its end.
 type panelCurve struct {
 	values   []float64
 	diverged bool
@@ -69,7 +62,8 @@ type panelCurve struct {
 
 // plotPanel draws accuracies, the first with panelLines[0], and so on.
 func plotPanel(title string, epochs int, curves ...panelCurve) *plot.Plot {
-	p := newPanel(title)
+	p := dress(plot.New())
+	p.Title.Text = title
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
 	p.Add(grid)
@@ -82,32 +76,21 @@ func plotPanel(title string, epochs int, curves ...panelCurve) *plot.Plot {
 			p.Add(&plotter.Line{XYs: line, LineStyle: panelLines[i]})
 		}
 		if c.diverged {
-			end := plotter.XY{X: 0, Y: 0}
+			end := plotter.XY{}
 			if len(line) > 0 {
 				end = line[len(line)-1]
 			}
-			p.Add(&plotter.Scatter{XYs: plotter.XYs{end}, GlyphStyle: draw.GlyphStyle{Color: styles[4].color, Radius: vg.Points(4), Shape: draw.CrossGlyph{}}})
+			style := p.X.Tick.Label
+			style.Color, style.XAlign, style.YAlign = styles[4].color, draw.XLeft, draw.YBottom
+			p.Add(
+				&plotter.Scatter{XYs: plotter.XYs{end}, GlyphStyle: draw.GlyphStyle{Color: styles[4].color, Radius: 4, Shape: draw.CrossGlyph{}}},
+				&plotter.Labels{XYs: plotter.XYs{end}, Labels: []string{"diverged"}, TextStyle: []draw.TextStyle{style}, Offset: vg.Point{X: 3, Y: 5}},
+			)
 		}
 	}
-	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, float64(max(1, epochs-1)), plot.TickerFunc(fewTicks)
-	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 1, plot.TickerFunc(fewTicks)
+	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, float64(max(1, epochs-1)), atMost(5)
+	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 1, atMost(5)
 	return p
-}
-
-// fewTicks are about three, where ticks has up to eleven.
-func fewTicks(low, high float64) []plot.Tick {
-	unit := math.Pow(10, math.Floor(math.Log10(high-low)))
-	for _, factor := range []float64{0.5, 0.4} {
-		if (high-low)/unit > 2.5 {
-			break
-		}
-		unit *= factor
-	}
-	var t []plot.Tick
-	for i := math.Ceil(low / unit); i*unit <= high*(1+1e-9); i++ {
-		t = append(t, plot.Tick{Value: i * unit, Label: fmt.Sprint(float32(i * unit))})
-	}
-	return t
 }
 
 // labelled puts labels on the axes at the edge of a grid of panels with the same axes,
@@ -121,56 +104,73 @@ func labelled(grid [][]*plot.Plot, x, y string) [][]*plot.Plot {
 			if j == 0 {
 				p.Y.Label.Text = y
 			} else {
-				p.Y.Tick.Marker = withoutLabels{p.Y.Tick.Marker}
+				p.Y.Tick.Marker = withoutNumbers(p.Y.Tick.Marker)
 			}
 			if i == len(grid)-1 || grid[i+1][j] == nil {
 				p.X.Label.Text = x
 			} else {
-				p.X.Tick.Marker = withoutLabels{p.X.Tick.Marker}
+				p.X.Tick.Marker = withoutNumbers(p.X.Tick.Marker)
 			}
 		}
 	}
 	return grid
 }
 
-// withoutLabels are ticks without numbers.
-type withoutLabels struct{ of plot.Ticker }
-
-// Ticks implements plot.Ticker. A tick without any label would be a minor one.
-func (w withoutLabels) Ticks(low, high float64) []plot.Tick {
-	t := w.of.Ticks(low, high)
-	for i := range t {
-		t[i].Label = " "
+// withoutNumbers are ticks with blank labels: without any they would be minor ones.
+func withoutNumbers(of plot.Ticker) plot.TickerFunc {
+	return func(low, high float64) []plot.Tick {
+		t := of.Ticks(low, high)
+		for i := range t {
+			t[i].Label = " "
+		}
+		return t
 	}
-	return t
 }
 
-// key is an entry of a legend.
-type key struct {
-	text string
-	line draw.LineStyle
-}
-
-// drawKeys draws a legend in a row at the top of a canvas and returns what is below.
-func drawKeys(c draw.Canvas, keys []key) draw.Canvas {
-	const thumbnail, gap = 24, 6
-	style := newPanel("").Title.TextStyle
-	style.Font.Size = vg.Points(10)
+// drawKeys draws a legend at the top of a canvas, in rows of at most so many, and returns
+// what is below.
+func drawKeys(c draw.Canvas, across int, keys []key) draw.Canvas {
+	const thumbnail, gap, rowHeight = 24, 6, 14
+	style := dress(plot.New()).X.Label.TextStyle
 	style.XAlign, style.YAlign = draw.XLeft, draw.YCenter
-	// Who looks at the SVG may have a wider font.
-	width := func(k key) vg.Length { return thumbnail + gap + 1.15*style.Width(k.text) + 4*gap }
-	var all vg.Length
+	var column vg.Length
 	for _, k := range keys {
-		all += width(k)
+		// Who looks at the SVG may have a wider font.
+		column = max(column, thumbnail+gap+1.15*style.Width(k.text)+3*gap)
 	}
-	at := vg.Point{X: c.Center().X - all/2, Y: c.Max.Y - style.Height("x")}
-	for _, k := range keys {
-		c.StrokeLine2(k.line, at.X, at.Y, at.X+thumbnail, at.Y)
-		c.FillText(style, vg.Point{X: at.X + thumbnail + gap, Y: at.Y}, k.text)
-		at.X += width(k)
+	for row := range slices.Chunk(keys, across) {
+		at := vg.Point{X: c.Center().X - column*vg.Length(min(across, len(keys)))/2, Y: c.Max.Y - rowHeight/2}
+		for _, k := range row {
+			k.Thumbnail(&draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
+				Min: vg.Point{X: at.X, Y: at.Y - rowHeight/2}, Max: vg.Point{X: at.X + thumbnail, Y: at.Y + rowHeight/2},
+			}})
+			c.FillText(style, vg.Point{X: at.X + thumbnail + gap, Y: at.Y}, k.text)
+			at.X += column
+		}
+		c.Max.Y -= rowHeight
 	}
-	c.Max.Y -= 22
+	c.Max.Y -= gap
 	return c
+}
+
+// lossPicture draws the losses of lessons, smoothed, up to high.
+func lossPicture(name string, lessons []*lesson, losses []*[]float64, high float64) (picture, error) {
+	var curves []lossCurve
+	for i, s := range lessons {
+		if len(*losses[i]) > 0 {
+			curves = append(curves, lossCurve{s.name, smooth(*losses[i])})
+		}
+	}
+	p, keys, err := plotLosses(curves, high)
+	if err != nil {
+		return picture{}, err
+	}
+	dress(p)
+	return picture{
+		name: name, width: smallWidth, height: 4 * vg.Inch,
+		caption: "The loss of the training batches, smoothed; a mark each 100 iterations.",
+		draw:    func(c draw.Canvas) { p.Draw(drawKeys(c, 3, keys)) },
+	}, nil
 }
 
 // histogramHigh is the largest share of a bin that a histogram shows whole.
@@ -185,225 +185,190 @@ func plotHistogram(values []float32, low, high float64) *plot.Plot {
 		i := int(math.Floor((float64(v) - low) / (high - low) * bins))
 		shares[min(max(i, 0), bins-1)] += 1 / float64(len(values))
 	}
-	p := newPanel("")
-	outline := plotter.XYs{{X: low, Y: 0}}
-	var over plotter.XYLabels
+	p := dress(plot.New())
+	edge := func(i int) float64 { return low + float64(i)*(high-low)/bins }
+	outline := plotter.XYs{{X: low}}
+	over := &plotter.Labels{}
 	for i, share := range shares {
-		left, right := low+float64(i)*(high-low)/bins, low+float64(i+1)*(high-low)/bins
 		top := min(share, histogramHigh)
-		outline = append(outline, plotter.XY{X: left, Y: top}, plotter.XY{X: right, Y: top})
-		if share > histogramHigh {
-			over.XYs = append(over.XYs, plotter.XY{X: (left + right) / 2, Y: histogramHigh})
-			over.Labels = append(over.Labels, fmt.Sprintf("%.0f %%", 100*share))
+		outline = append(outline, plotter.XY{X: edge(i), Y: top}, plotter.XY{X: edge(i + 1), Y: top})
+		if share <= histogramHigh {
+			continue
 		}
-	}
-	outline = append(outline, plotter.XY{X: high, Y: 0})
-	area, err := plotter.NewPolygon(outline)
-	if err != nil {
-		panic(err) // the shares are finite
-	}
-	area.Color, area.LineStyle.Width = styles[2].color, 0
-	p.Add(area)
-	if len(over.XYs) > 0 {
-		labels, err := plotter.NewLabels(over)
-		if err != nil {
-			panic(err) // as many as there are points
+		// Beside the bar: away from the other one of a pair in the middle, but inside.
+		style := p.X.Tick.Label
+		style.YAlign, style.XAlign = draw.YTop, draw.XLeft
+		at := plotter.XY{X: edge(i + 1), Y: histogramHigh}
+		if i >= bins*2/3 || i < bins/2 && i >= bins/3 {
+			style.XAlign = draw.XRight
+			at.X = edge(i)
 		}
-		for i := range labels.TextStyle {
-			style := newPanel("").X.Tick.Label
-			style.YAlign = draw.YTop
-			style.XAlign = draw.XLeft
-			labels.Offset = vg.Point{X: vg.Points(5)}
-			if over.XYs[i].X > (low+high)/2 {
-				style.XAlign = draw.XRight
-			}
-			labels.TextStyle[i] = style
-		}
-		p.Add(labels)
+		over.XYs = append(over.XYs, at)
+		over.Labels = append(over.Labels, fmt.Sprintf(" %.0f%% ", 100*share))
+		over.TextStyle = append(over.TextStyle, style)
 	}
-	p.X.Min, p.X.Max, p.X.Tick.Marker = low, high, plot.TickerFunc(fewTicks)
-	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, histogramHigh, plot.ConstantTicks([]plot.Tick{{Value: 0, Label: "0"}, {Value: 0.1, Label: "10 %"}, {Value: 0.2, Label: "20 %"}})
+	p.Add(&plotter.Polygon{XYs: []plotter.XYs{append(outline, plotter.XY{X: high})}, Color: styles[2].color}, over)
+	p.X.Min, p.X.Max, p.X.Tick.Marker = low, high, atMost(4)
+	p.Y.Min, p.Y.Max = 0, histogramHigh
+	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 0.1, Label: "10%"}, {Value: 0.2, Label: "20%"}}
 	return p
 }
 
-// heights are the colours of a surface, darker where it is lower, in grey too.
-func heights() palette.ColorMap {
-	m := moreland.Kindlmann()
-	m.SetMin(-0.25)
-	m.SetMax(1.1)
-	return m
-}
-
-// surfaceGrid has the values of a function for its contours, in both directions from
-// -reach to reach.
-type surfaceGrid struct {
+// surface is a function over the square from -reach to reach, with a way down.
+type surface struct {
 	f     func(x, y float64) float64
 	reach float64
+	path  plotter.XYs
 }
 
-func (surfaceGrid) Dims() (columns, rows int) { return 41, 41 }
-func (g surfaceGrid) X(i int) float64         { return g.reach * (float64(i)/20 - 1) }
-func (g surfaceGrid) Y(i int) float64         { return g.X(i) }
-func (g surfaceGrid) Z(i, j int) float64      { return g.f(g.X(i), g.Y(j)) }
-func (g surfaceGrid) highest() (highest float64) {
-	for i := range 41 {
-		for j := range 41 {
-			highest = max(highest, g.Z(i, j))
-		}
+// Of the contours' grid.
+func (surface) Dims() (columns, rows int) { return 41, 41 }
+func (s surface) X(i int) float64         { return s.reach * (float64(i)/20 - 1) }
+func (s surface) Y(i int) float64         { return s.X(i) }
+func (s surface) Z(i, j int) float64      { return s.f(s.X(i), s.Y(j)) }
+
+// shade is the colour of a height between 0 and 1: lighter where it is higher, in grey
+// too. The colours between these few are those of viridis: Smith and van der Walt, 2015.
+func shade(height float64) color.Color {
+	stops := [][3]float64{{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}}
+	at := height * float64(len(stops)-1)
+	i := min(max(int(at), 0), len(stops)-2)
+	var rgb [3]uint8
+	for k := range rgb {
+		from, to := stops[i][k], stops[i+1][k]
+		rgb[k] = uint8(from + (to-from)*(at-float64(i)))
 	}
-	return highest
+	return color.RGBA{rgb[0], rgb[1], rgb[2], 255}
 }
 
-// plotSurfaceContour draws the contours of a function, its valley, and a path.
-func plotSurfaceContour(f func(x, y float64) float64, reach float64, path plotter.XYs) (*plot.Plot, error) {
-	grid := surfaceGrid{f, reach}
-	p := plot.New()
-	sans(p)
+// plotContours draws contours at multiples of a step, with their heights on the diagonal,
+// the valley and the way down.
+func (s surface) plotContours(step float64) (*plot.Plot, error) {
+	highest := s.f(s.reach, s.reach)
+	contour := plotter.NewContour(s, nil, nil)
+	contour.Levels = nil
+	p := dress(plot.New())
 	p.X.Label.Text, p.Y.Label.Text = "w", "b"
-	var levels []float64
-	var lines []draw.LineStyle
-	colors := heights()
-	for i := 1; i <= 9; i++ {
-		level := grid.highest() * float64(i) / 10
-		color, err := colors.At(float64(i) / 10)
-		if err != nil {
-			return nil, err
+	heights := &plotter.Labels{}
+	for i := 1; float64(i)*step < highest; i++ {
+		level := float64(i) * step
+		contour.Levels = append(contour.Levels, level)
+		contour.LineStyles = append(contour.LineStyles, draw.LineStyle{Color: shade(0.85 * level / highest), Width: 1.25})
+		low, high := 0.0, s.reach
+		for range 50 {
+			if middle := (low + high) / 2; s.f(middle, middle) < level {
+				low = middle
+			} else {
+				high = middle
+			}
 		}
-		levels = append(levels, level)
-		lines = append(lines, draw.LineStyle{Color: color, Width: vg.Points(1.25)})
+		if i%2 == 0 {
+			style := p.X.Tick.Label
+			style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
+			heights.XYs = append(heights.XYs, plotter.XY{X: low, Y: low})
+			heights.Labels = append(heights.Labels, fmt.Sprint(float32(level)))
+			heights.TextStyle = append(heights.TextStyle, style)
+		}
 	}
-	contour := plotter.NewContour(grid, levels, nil)
-	contour.LineStyles = lines
-	valley := &plotter.Line{XYs: plotter.XYs{{X: -reach, Y: reach}, {X: reach, Y: -reach}}, LineStyle: draw.LineStyle{Width: vg.Points(1), Color: color.Gray{90}, Dashes: []vg.Length{vg.Points(4), vg.Points(3)}}}
-	line, points, err := plotter.NewLinePoints(path)
+	line, points, err := plotter.NewLinePoints(s.path)
 	if err != nil {
 		return nil, err
 	}
-	line.Color, line.Width = styles[4].color, vg.Points(1.25)
-	points.Color, points.Shape, points.Radius = styles[4].color, draw.CircleGlyph{}, vg.Points(2.5)
-	p.Add(contour, valley, line, points)
-	p.X.Min, p.X.Max, p.X.Tick.Marker = -reach, reach, plot.TickerFunc(ticks)
-	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = -reach, reach, plot.TickerFunc(ticks)
+	line.Color, line.Width = styles[4].color, 1.25
+	points.Color, points.Shape, points.Radius = styles[4].color, draw.CircleGlyph{}, 2.5
+	p.Add(
+		contour,
+		&plotter.Scatter{XYs: heights.XYs, GlyphStyle: draw.GlyphStyle{Color: color.White, Radius: 8, Shape: draw.CircleGlyph{}}},
+		heights,
+		&plotter.Line{
+			XYs:       plotter.XYs{{X: -s.reach, Y: s.reach}, {X: s.reach, Y: -s.reach}},
+			LineStyle: draw.LineStyle{Width: 1, Color: color.Gray{90}, Dashes: []vg.Length{4, 3}},
+		},
+		line, points,
+	)
+	p.X.Min, p.X.Max, p.X.Tick.Marker = -s.reach, s.reach, atMost(5)
+	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = -s.reach, s.reach, atMost(5)
 	return p, nil
 }
 
-// view is a parallel projection of the cube [-1, 1]³ onto paper.
-type view struct {
-	center  vg.Point
-	scale   vg.Length
-	azimuth float64 // radians by which the cube is turned
-	tilt    float64 // from straight above
-}
-
-// at returns the place on paper, and how near it is to who looks.
-func (v view) at(x, y, z float64) (vg.Point, float64) {
-	sin, cos := math.Sincos(v.azimuth)
-	right, back := x*cos-y*sin, x*sin+y*cos
-	sinTilt, cosTilt := math.Sincos(v.tilt)
-	return vg.Point{
-		X: v.center.X + v.scale*vg.Length(right),
-		Y: v.center.Y + v.scale*vg.Length(back*cosTilt+z*sinTilt*0.8),
-	}, -back
-}
-
-// drawSurface draws a function as a surface, from the back to the front, and a path on it.
-func drawSurface(c draw.Canvas, f func(x, y float64) float64, reach float64, path plotter.XYs) {
+// draw3D draws the surface in parallel projection, from the back to the front.
+func (s surface) draw3D(c draw.Canvas) {
 	const cells = 32
-	grid := surfaceGrid{f, reach}
-	highest := grid.highest()
+	const turn, tilt, lift = -30 * math.Pi / 180, 60 * math.Pi / 180, 0.75
+	highest := s.f(s.reach, s.reach)
 	size := c.Size()
-	v := view{center: vg.Point{X: c.Center().X + size.X/40, Y: c.Min.Y + size.Y*0.42}, scale: min(size.X/3.1, size.Y/2.7), azimuth: 35 * math.Pi / 180, tilt: 58 * math.Pi / 180}
-	lift := func(x, y float64) (vg.Point, float64) { return v.at(x/reach, y/reach, 2*f(x, y)/highest-1) }
+	scale := min(size.X/3.2, size.Y/2.6)
+	origin := vg.Point{X: c.Center().X + 14, Y: c.Min.Y + 1.6*scale}
+	// project returns a place on paper, of coordinates from -1 to 1, and how far away it is.
+	project := func(x, y, z float64) (vg.Point, float64) {
+		sin, cos := math.Sincos(turn)
+		right, back := x*cos-y*sin, x*sin+y*cos
+		up := back*math.Cos(tilt) + lift*z*math.Sin(tilt)
+		return vg.Point{X: origin.X + scale*vg.Length(right), Y: origin.Y + scale*vg.Length(up)}, back
+	}
+	on := func(x, y float64) (vg.Point, float64) { return project(x/s.reach, y/s.reach, 2*s.f(x, y)/highest-1) }
 
 	type cell struct {
-		corners [4]vg.Point
-		height  float64
-		near    float64
+		corners     []vg.Point
+		height, far float64
 	}
 	var all []cell
-	edge := func(i int) float64 { return reach * (2*float64(i)/cells - 1) }
+	edge := func(i int) float64 { return s.reach * (2*float64(i)/cells - 1) }
 	for i := range cells {
 		for j := range cells {
 			var q cell
-			for k, d := range [4][2]int{{0, 0}, {1, 0}, {1, 1}, {0, 1}} {
+			for _, d := range [][2]int{{0, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 0}} {
 				x, y := edge(i+d[0]), edge(j+d[1])
-				at, near := lift(x, y)
-				q.corners[k] = at
-				q.height += f(x, y) / highest / 4
-				q.near += near / 4
+				at, far := on(x, y)
+				q.corners = append(q.corners, at)
+				q.height += s.f(x, y) / highest / 5
+				q.far += far
 			}
 			all = append(all, q)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b cell) int {
-		switch {
-		case a.near < b.near:
-			return -1
-		case a.near > b.near:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b cell) int { return cmp.Compare(b.far, a.far) })
 
-	frame := draw.LineStyle{Color: color.Gray{150}, Width: vg.Points(0.5)}
-	corner := func(x, y, z float64) vg.Point { at, _ := v.at(x, y, z); return at }
-	for _, e := range [][2]vg.Point{
-		{corner(-1, 1, -1), corner(1, 1, -1)}, {corner(-1, 1, -1), corner(-1, -1, -1)}, {corner(-1, 1, -1), corner(-1, 1, 1)},
-		{corner(1, 1, -1), corner(1, 1, 1)}, {corner(-1, -1, -1), corner(-1, -1, 1)},
-		{corner(-1, 1, 1), corner(1, 1, 1)}, {corner(-1, 1, 1), corner(-1, -1, 1)},
-	} {
-		c.StrokeLine2(frame, e[0].X, e[0].Y, e[1].X, e[1].Y)
-	}
-	colors := heights()
-	line := draw.LineStyle{Color: color.Gray{60}, Width: vg.Points(0.25)}
+	line := func(style draw.LineStyle, from, to vg.Point) { c.StrokeLine2(style, from.X, from.Y, to.X, to.Y) }
+	corner := func(x, y, z float64) vg.Point { at, _ := project(x, y, z); return at }
+	behind := draw.LineStyle{Color: color.Gray{150}, Width: 0.5}
+	line(behind, corner(-1, 1, -1), corner(1, 1, -1))
+	line(behind, corner(-1, 1, -1), corner(-1, -1, -1))
+	mesh := draw.LineStyle{Color: color.Gray{60}, Width: 0.25}
 	for _, q := range all {
-		fill, err := colors.At(q.height)
-		if err != nil {
-			panic(err) // the heights are within the colours' range
-		}
-		corners := q.corners[:]
-		c.FillPolygon(fill, corners)
-		c.StrokeLines(line, append(slices.Clone(corners), corners[0]))
+		c.FillPolygon(shade(q.height), q.corners)
+		c.StrokeLines(mesh, q.corners)
 	}
 	var way []vg.Point
-	for _, at := range path {
-		p, _ := lift(at.X, at.Y)
+	for _, at := range s.path {
+		p, _ := on(at.X, at.Y)
 		way = append(way, p)
 	}
-	c.StrokeLines(draw.LineStyle{Color: color.White, Width: vg.Points(3)}, way)
-	c.StrokeLines(draw.LineStyle{Color: styles[4].color, Width: vg.Points(1.5)}, way)
+	c.StrokeLines(draw.LineStyle{Color: color.White, Width: 3.5}, way)
+	c.StrokeLines(draw.LineStyle{Color: styles[4].color, Width: 1.75}, way)
 
-	axis := draw.LineStyle{Color: color.Black, Width: vg.Points(0.75)}
-	text := newPanel("").X.Tick.Label
-	text.XAlign, text.YAlign = draw.XCenter, draw.YCenter
-	name := newPanel("").X.Label.TextStyle
-	name.Font.Size = vg.Points(11)
+	number := dress(plot.New()).X.Tick.Label
+	number.XAlign, number.YAlign = draw.XCenter, draw.YCenter
+	name := dress(plot.New()).X.Label.TextStyle
 	name.XAlign, name.YAlign = draw.XCenter, draw.YCenter
+	plane := func(v float64) float64 { return v / s.reach }
 	for _, a := range []struct {
-		from, to [3]float64
-		out      vg.Point // where the numbers are, from the axis
-		name     string
-		ticks    []float64
-		of       func(t float64) float64 // a tick's place between -1 and 1
+		name  string
+		at    func(v float64) vg.Point // of a value on the axis
+		marks []float64
+		out   vg.Point // to the numbers
 	}{
-		{[3]float64{-1, -1, -1}, [3]float64{1, -1, -1}, vg.Point{X: 4, Y: -10}, "w", []float64{-2, -1, 0, 1, 2}, func(t float64) float64 { return t / reach }},
-		{[3]float64{1, -1, -1}, [3]float64{1, 1, -1}, vg.Point{X: 10, Y: -6}, "b", []float64{-2, -1, 0, 1, 2}, func(t float64) float64 { return t / reach }},
-		{[3]float64{-1, -1, -1}, [3]float64{-1, -1, 1}, vg.Point{X: -14, Y: 0}, "loss", []float64{0, 0.05, 0.1}, func(t float64) float64 { return 2*t/highest - 1 }},
+		{"w", func(v float64) vg.Point { return corner(plane(v), -1, -1) }, []float64{-2, -1, 0, 1, 2}, vg.Point{X: -5, Y: -11}},
+		{"b", func(v float64) vg.Point { return corner(1, plane(v), -1) }, []float64{-2, -1, 0, 1, 2}, vg.Point{X: 9, Y: -7}},
+		{"loss", func(v float64) vg.Point { return corner(-1, -1, 2*v/highest-1) }, []float64{0, 0.05, 0.1}, vg.Point{X: -16}},
 	} {
-		place := func(s float64) vg.Point {
-			var at [3]float64
-			for i := range at {
-				at[i] = a.from[i] + (a.to[i]-a.from[i])*(s+1)/2
-			}
-			return corner(at[0], at[1], at[2])
+		style := draw.LineStyle{Color: color.Black, Width: 0.75}
+		first, last := a.marks[0], a.marks[len(a.marks)-1]
+		line(style, a.at(first), a.at(last))
+		for _, v := range a.marks {
+			line(style, a.at(v), a.at(v).Add(a.out.Scale(0.25)))
+			c.FillText(number, a.at(v).Add(a.out), fmt.Sprint(v))
 		}
-		from, to := place(-1), place(1)
-		c.StrokeLine2(axis, from.X, from.Y, to.X, to.Y)
-		for _, t := range a.ticks {
-			at := place(a.of(t))
-			c.StrokeLine2(axis, at.X, at.Y, at.X+a.out.X/4, at.Y+a.out.Y/4)
-			c.FillText(text, at.Add(a.out), fmt.Sprint(t))
-		}
-		c.FillText(name, place(0).Add(a.out.Scale(2.6)), a.name)
+		c.FillText(name, a.at((first+last)/2).Add(a.out.Scale(2.3)), a.name)
 	}
 }

@@ -64,7 +64,7 @@ var labSearch = experiment{
 			low, high = min(low, b.lr), max(high, b.lr)
 		}
 		grid := labelled(inRows(panels, 5), "epochs", "accuracy")
-		keys := []key{{"training images", panelLines[0]}, {"held out", panelLines[1]}}
+		keys := []key{{text: "training images", line: panelLines[0]}, {text: "held out", line: panelLines[1]}}
 		return &findings{
 			settings: [][2]string{
 				{"network", fmt.Sprintf("%d-100-100-100-100-100-100-%d, ReLU, He initial weights", l.in, l.classes)},
@@ -72,9 +72,9 @@ var labSearch = experiment{
 				{"trials", fmt.Sprintf("%d of %d epochs", trials, epochs)}, {"rate", "10^U(−6, −2)"}, {"weight decay", "10^U(−8, −4)"},
 			},
 			pictures: []picture{{
-				name: "search", width: 8 * vg.Inch, height: 7 * vg.Inch, wide: true,
+				name: "search", width: wideWidth, height: 7 * vg.Inch,
 				caption: fmt.Sprintf("The best %d of %d trials, best first.", len(best), trials),
-				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, keys), grid) },
+				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 			}},
 			tables: []table{t},
 			claims: []claim{

@@ -7,7 +7,6 @@ import (
 
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/lockstep-go/lockstep/nn"
 	"github.com/lockstep-go/lockstep/optim"
@@ -63,7 +62,8 @@ var labSurface = experiment{
 			}
 			rows.Rows = append(rows.Rows, row)
 		}
-		contour, err := plotSurfaceContour(neuron, 2, path)
+		whole := surface{neuron, 2, path}
+		contours, err := whole.plotContours(0.01)
 		if err != nil {
 			return nil, err
 		}
@@ -76,12 +76,12 @@ var labSurface = experiment{
 			pictures: []picture{
 				{
 					name: "surface-contour", width: smallWidth, height: 4.6 * vg.Inch,
-					caption: "The loss as contours, with the way down to the valley w = −b (dashed).", draw: contour.Draw,
+					caption: "The loss as contours, with the way down to the valley w = −b (dashed).", draw: contours.Draw,
 				},
 				{
 					name: "surface", width: smallWidth, height: 4.2 * vg.Inch,
-					caption: "The same as a surface, seen from the side of large w and small b.",
-					draw:    func(c draw.Canvas) { drawSurface(c, neuron, 2, path) },
+					caption: "The same as a surface, seen along the valley.",
+					draw:    whole.draw3D,
 				},
 			},
 			tables: []table{rows},

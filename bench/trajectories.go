@@ -237,7 +237,7 @@ func plotTrajectory(t trajectory) (*plot.Plot, error) {
 	p.Title.TextStyle.Font.Size = vg.Points(9)
 	p.Title.Padding = vg.Points(2)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Tick.Marker = plot.TickerFunc(ticks)
+		axis.Tick.Marker = atMost(10)
 		axis.Tick.Label.Font.Size = vg.Points(8)
 		axis.Tick.Length = vg.Points(3)
 		axis.Padding = 0
