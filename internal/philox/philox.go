@@ -40,6 +40,7 @@ const (
 	Batch   Purpose = 1       // choice of the samples in a batch
 	Shuffle Purpose = 2       // the order of the samples in an epoch
 	Split   Purpose = 3       // choice of the samples to hold out
+	Search  Purpose = 4       // the proposals of a search for options
 	Dropout Purpose = 1 << 16 // and above, one for each layer: what is dropped
 )
 
