@@ -26,6 +26,8 @@ type lab struct {
 	Steps   int      `placeholder:"N" help:"Updates in a run, where an experiment counts in updates (default: its own number)."`
 	Epochs  int      `placeholder:"N" help:"Epochs in a run, where it counts in those (default: its own number)."`
 	Trials  int      `placeholder:"N" help:"Trials of the search (default: 100)."`
+	Method  string   `default:"random" enum:"${methods}" help:"How the search proposes trials: ${enum}."`
+	Log     string   `placeholder:"FILE" help:"Where the search keeps what it has done, and goes on from."`
 	Threads int      `default:"${threads}" help:"The most runs at a time. They change the speed and no bit."`
 	Out     string   `default:"out/lab" placeholder:"DIR" help:"Directory for index.html and its pictures as PNG."`
 

@@ -17,7 +17,7 @@ var labBatchNorm = experiment{
 	name: "batchnorm", title: "Batch normalization",
 	text: []string{
 		"A network learns 1000 images with SGD, from initial weights of 16 standard deviations between 1 and 0.0001, with batch normalization and without. Each panel has the accuracy on those images, epoch by epoch.",
-		"With normalization the network learns from nearly all of them, and sooner; without, from the few in the middle. From large weights the plain network's loss grows beyond all numbers: the run ends there, at the cross. From small ones it never begins to learn.",
+		"With normalization the network learns from nearly all of them, and sooner; without, from the few in the middle. From large weights the plain network's loss grows beyond all numbers: the run ends there. From small ones it never begins to learn.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
 		const scales, batch = 16, 100
@@ -43,7 +43,7 @@ var labBatchNorm = experiment{
 				net.Init(nn.Std(std), l.Seed)
 				s := &lesson{
 					name: fmt.Sprintf("std %.2g, %s", std, kind.name), net: net,
-					rule: optim.NewSGD(net.NumParams(), optim.SGDOptions{}), set: set, batch: batch,
+					rule: optim.NewSGD(net.NumParams(), optim.SGDOptions{}), set: set, batch: batch, seed: l.Seed,
 				}
 				*kind.scores = append(*kind.scores, s.epochs(epochs, nil))
 				lessons = append(lessons, s)
@@ -88,7 +88,7 @@ var labBatchNorm = experiment{
 			},
 			pictures: []picture{{
 				name: "batchnorm", width: wideWidth, height: 7 * vg.Inch,
-				caption: "Accuracy on the training images by epoch, for 16 standard deviations of the initial weights. Cross: the loss became infinite or NaN.",
+				caption: "Accuracy on the training images by epoch, for 16 standard deviations of the initial weights. Where it says so, the loss became infinite or NaN.",
 				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 			}},
 			tables: []table{t},

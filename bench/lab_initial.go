@@ -150,7 +150,7 @@ var labInitial = experiment{
 		"With a standard deviation of 0.01 it never learns: what comes through five layers is nearly nothing, so the gradients are nearly nothing too, and the loss stays that of guessing, ln 10 = 2.30. He's and Xavier's learn, He's sooner, because the activation is ReLU.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
-		steps, batch := l.size(l.Steps, 2001, 301), 128
+		steps, batch := l.size(l.Steps, 2001, 201), 128
 		var losses []*[]float64
 		var lessons []*lesson
 		for _, init := range []labInit{{"std 0.01", nn.Std(0.01)}, {"Xavier", nn.Xavier()}, {"He", nn.He()}} {
@@ -161,9 +161,9 @@ var labInitial = experiment{
 			net.Init(init.init, l.Seed)
 			s := &lesson{
 				name: init.name, net: net, rule: optim.NewSGD(net.NumParams(), optim.SGDOptions{}),
-				set: l.train, batch: batch, steps: steps,
+				set: l.train, batch: batch, steps: steps, seed: l.Seed,
 			}
-			losses = append(losses, s.logLosses(l.Seed))
+			losses = append(losses, s.logLosses())
 			lessons = append(lessons, s)
 		}
 		if err := l.teach(ctx, lessons); err != nil {

@@ -21,6 +21,7 @@ type lesson struct {
 	set   *nn.Data
 	batch int
 	steps int
+	seed  uint64 // of the batches, and of what is dropped
 
 	// after sees the trainer after each update. The first one's step is 0: where an
 	// epoch begins, it has had the first batch, as in the book.
@@ -36,15 +37,15 @@ func (l *lab) teach(ctx context.Context, lessons []*lesson) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(l.Threads)
 	for _, s := range lessons {
-		group.Go(func() error { return s.run(ctx, l.Seed) })
+		group.Go(func() error { return s.run(ctx) })
 	}
 	return group.Wait()
 }
 
-func (s *lesson) run(ctx context.Context, seed uint64) error {
+func (s *lesson) run(ctx context.Context) error {
 	start := time.Now()
 	t := &nn.Trainer{
-		Net: s.net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: s.rule, Threads: 1, Seed: seed,
+		Net: s.net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: s.rule, Threads: 1, Seed: s.seed,
 		Steps: s.steps, Batch: s.batch, WithReplacement: true,
 	}
 	t.OnStep = func(p nn.Progress) error {
@@ -65,11 +66,11 @@ func (s *lesson) run(ctx context.Context, seed uint64) error {
 }
 
 // logLosses keeps the loss of each step's batch, after the update made with it.
-func (s *lesson) logLosses(seed uint64) *[]float64 {
+func (s *lesson) logLosses() *[]float64 {
 	var losses []float64
 	var batch nn.Data
 	s.after = func(step int, t *nn.Trainer) {
-		batch.Draw(s.set, s.batch, seed, uint32(step))
+		batch.Draw(s.set, s.batch, s.seed, uint32(step))
 		loss, _ := t.Evaluate(&batch)
 		losses = append(losses, loss)
 	}
@@ -114,6 +115,17 @@ func mean(x []float64) float64 {
 		sum += v
 	}
 	return sum / float64(len(x))
+}
+
+// sgd is gradient descent with penalties for the weights, and not for the biases.
+func sgd(net *nn.Net, rate float64, penalties optim.Common) optim.Optimizer {
+	return optim.Spare(optim.Guard{}, net.Layout(), func(layout []optim.Tensor, spared bool) *optim.Rule {
+		o := optim.SGDOptions{LR: rate, Common: penalties}
+		if spared {
+			o.Common = optim.Common{}
+		}
+		return optim.NewSGD(optim.Size(layout), o)
+	})
 }
 
 // hidden makes a network of hidden layers of 100, each followed by others, such as nn.ReLU().

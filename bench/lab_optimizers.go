@@ -20,7 +20,7 @@ var labTrajectories = experiment{
 	name: "trajectories", title: "Where update rules go",
 	text: []string{
 		"Six update rules go down the valley f(x, y) = x²/20 + y², from the same point. The valley is twenty times as steep across as along, so the gradient hardly ever points to the minimum.",
-		"SGD, with a rate that suits the shallow direction, jumps from side to side of the steep one. Momentum and Nesterov's rule swing like a ball in a bowl. AdaGrad and RMSprop give each coordinate a rate of its own: they head straight for the axis and then go along it, RMSprop jittering by about its rate. Adam has both, a velocity and rates of its own.",
+		"SGD, with a rate that suits the shallow direction, jumps from side to side of the steep one. Momentum and Nesterov's rule swing like a ball in a bowl. AdaGrad and RMSprop give each coordinate a rate of its own: they head straight for the axis and then go along it, in shorter and shorter steps. Adam has both, a velocity and rates of its own.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
 		steps := l.size(l.Steps, 30, 30)
@@ -82,7 +82,7 @@ var labOptimizers = experiment{
 		"SGD is clearly the slowest: it has one small rate for all weights and no memory. Momentum and Nesterov's rule add a velocity to the same rate and catch up with those that have a rate for each weight. Which of the others is ahead at the end changes with the seed; RMSprop usually is the last of them.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
-		steps, batch := l.size(l.Steps, 2001, 301), 128
+		steps, batch := l.size(l.Steps, 2001, 201), 128
 		var losses []*[]float64
 		var lessons []*lesson
 		for _, name := range labRules {
@@ -95,8 +95,8 @@ var labOptimizers = experiment{
 			if err != nil {
 				return nil, err
 			}
-			s := &lesson{name: name, net: net, rule: rule, set: l.train, batch: batch, steps: steps}
-			losses = append(losses, s.logLosses(l.Seed))
+			s := &lesson{name: name, net: net, rule: rule, set: l.train, batch: batch, steps: steps, seed: l.Seed}
+			losses = append(losses, s.logLosses())
 			lessons = append(lessons, s)
 		}
 		if err := l.teach(ctx, lessons); err != nil {

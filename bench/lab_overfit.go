@@ -30,7 +30,7 @@ var labDecay = experiment{
 			{name: "λ = 0", layers: []nn.Layer{nn.ReLU()}},
 			{name: "λ = 0.1", common: optim.Common{L2: 0.1}, layers: []nn.Layer{nn.ReLU()}},
 		}
-		f, gaps, err := l.overfit(ctx, "decay", l.size(l.Epochs, 201, 61), remedies)
+		f, gaps, err := l.overfit(ctx, "decay", l.size(l.Epochs, 201, 31), remedies)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ var labDropout = experiment{
 			{name: "the book's", layers: []nn.Layer{nn.ReLU(), nn.BookDropout(0.2)}},
 			{name: "inverted", layers: []nn.Layer{nn.ReLU(), nn.Dropout(0.2)}},
 		}
-		f, gaps, err := l.overfit(ctx, "dropout", l.size(l.Epochs, 301, 61), remedies)
+		f, gaps, err := l.overfit(ctx, "dropout", l.size(l.Epochs, 301, 31), remedies)
 		if err != nil {
 			return nil, err
 		}
@@ -82,14 +82,7 @@ func (l *lab) overfit(ctx context.Context, name string, epochs int, remedies []r
 			return nil, nil, err
 		}
 		net.Init(nn.He(), l.Seed)
-		rule := optim.Spare(optim.Guard{}, net.Layout(), func(layout []optim.Tensor, spared bool) *optim.Rule {
-			o := optim.SGDOptions{Common: r.common}
-			if spared {
-				o.Common = optim.Common{}
-			}
-			return optim.NewSGD(optim.Size(layout), o)
-		})
-		s := &lesson{name: r.name, net: net, rule: rule, set: set, batch: batch}
+		s := &lesson{name: r.name, net: net, rule: sgd(net, 0.01, r.common), set: set, batch: batch, seed: l.Seed}
 		curves = append(curves, s.epochs(epochs, l.test))
 		lessons = append(lessons, s)
 	}

@@ -37,6 +37,8 @@ var panelLines = []draw.LineStyle{
 	{Color: styles[1].color, Width: vg.Points(1.5), Dashes: []vg.Length{vg.Points(4), vg.Points(2)}},
 }
 
+var panelGrid = color.Gray{225}
+
 // dress gives a plot the font and the sizes of the lab's pictures.
 func dress(p *plot.Plot) *plot.Plot {
 	for _, f := range []struct {
@@ -65,7 +67,7 @@ func plotPanel(title string, epochs int, curves ...panelCurve) *plot.Plot {
 	p := dress(plot.New())
 	p.Title.Text = title
 	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
+	grid.Horizontal.Color, grid.Vertical.Color = panelGrid, panelGrid
 	p.Add(grid)
 	for i, c := range slices.Backward(curves) {
 		var line plotter.XYs
@@ -144,7 +146,7 @@ func drawKeys(c draw.Canvas, across int, keys []key) draw.Canvas {
 			k.Thumbnail(&draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
 				Min: vg.Point{X: at.X, Y: at.Y - rowHeight/2}, Max: vg.Point{X: at.X + thumbnail, Y: at.Y + rowHeight/2},
 			}})
-			c.FillText(style, vg.Point{X: at.X + thumbnail + gap, Y: at.Y}, k.text)
+			c.FillText(style, vg.Point{X: at.X + thumbnail + gap, Y: at.Y + 1}, k.text)
 			at.X += column
 		}
 		c.Max.Y -= rowHeight
@@ -246,7 +248,7 @@ func shade(height float64) color.Color {
 func (s surface) plotContours(step float64) (*plot.Plot, error) {
 	highest := s.f(s.reach, s.reach)
 	contour := plotter.NewContour(s, nil, nil)
-	contour.Levels = nil
+	contour.Levels, contour.LineStyles = nil, nil
 	p := dress(plot.New())
 	p.X.Label.Text, p.Y.Label.Text = "w", "b"
 	heights := &plotter.Labels{}

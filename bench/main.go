@@ -30,6 +30,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/lockstep-go/lockstep/bench/search"
 	"github.com/lockstep-go/lockstep/internal/cpu"
 	"github.com/lockstep-go/lockstep/kernels"
 	"github.com/lockstep-go/lockstep/optim"
@@ -72,7 +73,10 @@ func run(ctx context.Context, args []string, to console) int {
 	parser := kong.Must(new(commands),
 		kong.Name("bench"),
 		kong.Description("The experiments of Lockstep."),
-		kong.Vars{"experiments": strings.Join(experimentNames(), ", "), "threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ",")},
+		kong.Vars{
+			"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ","),
+			"experiments": strings.Join(experimentNames(), ", "), "methods": strings.Trim(strings.ReplaceAll(fmt.Sprint(search.Methods()), " ", ","), "[]"),
+		},
 		kong.Writers(to.out, to.err),
 		kong.Exit(func(int) { helped = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
