@@ -72,23 +72,27 @@ type table struct {
 }
 
 // claim is what an experiment is expected to show. Its verdict is yes or no where it
-// should hold with any seed in a run of the size at hand, and otherwise empty.
+// should hold with any seed, and otherwise empty.
 type claim struct {
 	Expected, Measured, Verdict string
 }
 
-// judged is a claim that holds or not.
-func judged(holds bool, expected, measured string, a ...any) claim {
-	return claim{expected, fmt.Sprintf(measured, a...), map[bool]string{true: "yes", false: "no"}[holds]}
+// judged is a claim about the experiments' own data and numbers, be they of the small
+// version or not. With others it is only told.
+func (l *lab) judged(holds bool, expected, measured string, a ...any) claim {
+	c := told(expected, measured, a...)
+	if l.Steps == 0 && l.Epochs == 0 && l.Trials == 0 && l.Data == "" {
+		c.Verdict = map[bool]string{true: "yes", false: "no"}[holds]
+	}
+	return c
 }
 
-// whole is judged where the experiments' own data and numbers are used, which the claim
-// is about.
+// whole is judged unless this is the small version, which is too short for the claim.
 func (l *lab) whole(holds bool, expected, measured string, a ...any) claim {
-	if l.Quick || l.Steps != 0 || l.Epochs != 0 || l.Trials != 0 || l.Data != "" {
+	if l.Quick {
 		return told(expected, measured, a...)
 	}
-	return judged(holds, expected, measured, a...)
+	return l.judged(holds, expected, measured, a...)
 }
 
 // told is a claim that is not judged.

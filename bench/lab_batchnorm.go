@@ -93,8 +93,8 @@ var labBatchNorm = experiment{
 			}},
 			tables: []table{t},
 			claims: []claim{
-				judged(learntWith > learntWithout, "with normalization the network learns from more of the scales", "an accuracy over 0.4 from %d of %d scales, without from %d", learntWith, scales, learntWithout),
-				judged(ahead >= scales*3/4, "and is ahead of the plain one from nearly all of them", "from %d of %d", ahead, scales),
+				l.judged(learntWith > learntWithout, "with normalization the network learns from more of the scales", "an accuracy over 0.4 from %d of %d scales, without from %d", learntWith, scales, learntWithout),
+				l.judged(ahead >= scales*3/4, "and is ahead of the plain one from nearly all of them", "from %d of %d", ahead, scales),
 			},
 			runs: lessons,
 		}, nil

@@ -107,12 +107,12 @@ var labActivations = experiment{
 		xavier := of["sigmoidXavier"]
 		he, shrunk, gone := of["ReLUHe"], of["ReLUXavier"], of["ReLUstd 0.01"]
 		f.claims = []claim{
-			judged(sigmoid.ends > 0.6, "sigmoid with std 1 piles up at 0 and 1", "%.0f %% of layer 5 are within 0.1 of them", 100*sigmoid.ends),
-			judged(small.deviation < 0.05, "sigmoid with std 0.01 collapses", "layer 5 is %.3f ± %.3f", small.mean, small.deviation),
-			judged(xavier[4].deviation > xavier[1].deviation/2, "sigmoid with Xavier's keeps its spread", "± %.3f in layer 2, ± %.3f in layer 5", xavier[1].deviation, xavier[4].deviation),
-			judged(he[4].mean > he[0].mean/2 && he[4].mean < he[0].mean*2, "ReLU with He's keeps its mean over the layers", "%.3f in layer 1, %.3f in layer 5", he[0].mean, he[4].mean),
-			judged(shrunk[4].mean < shrunk[0].mean/2, "ReLU with Xavier's shrinks", "%.3f in layer 1, %.3f in layer 5", shrunk[0].mean, shrunk[4].mean),
-			judged(gone[4].mean < 1e-4, "ReLU with std 0.01 vanishes", "%.2g in layer 5", gone[4].mean),
+			l.judged(sigmoid.ends > 0.6, "sigmoid with std 1 piles up at 0 and 1", "%.0f %% of layer 5 are within 0.1 of them", 100*sigmoid.ends),
+			l.judged(small.deviation < 0.05, "sigmoid with std 0.01 collapses", "layer 5 is %.3f ± %.3f", small.mean, small.deviation),
+			l.judged(xavier[4].deviation > xavier[1].deviation/2, "sigmoid with Xavier's keeps its spread", "± %.3f in layer 2, ± %.3f in layer 5", xavier[1].deviation, xavier[4].deviation),
+			l.judged(he[4].mean > he[0].mean/2 && he[4].mean < he[0].mean*2, "ReLU with He's keeps its mean over the layers", "%.3f in layer 1, %.3f in layer 5", he[0].mean, he[4].mean),
+			l.judged(shrunk[4].mean < shrunk[0].mean/2, "ReLU with Xavier's shrinks", "%.3f in layer 1, %.3f in layer 5", shrunk[0].mean, shrunk[4].mean),
+			l.judged(gone[4].mean < 1e-4, "ReLU with std 0.01 vanishes", "%.2g in layer 5", gone[4].mean),
 		}
 		return f, nil
 	},
@@ -189,8 +189,8 @@ var labInitial = experiment{
 			pictures: []picture{chart},
 			tables:   []table{t},
 			claims: []claim{
-				judged(math.Abs(final[0]-math.Log(float64(l.classes))) < 0.02, "std 0.01 never learns: its loss stays about 2.30", "mean of the last 100: %.3f", final[0]),
-				judged(final[2] < final[1] && final[1] < final[0], "He's learns faster than Xavier's", "means of the last 100: %.3f and %.3f", final[2], final[1]),
+				l.judged(math.Abs(final[0]-math.Log(float64(l.classes))) < 0.02, "std 0.01 never learns: its loss stays about 2.30", "mean of the last 100: %.3f", final[0]),
+				l.judged(final[2] < final[1] && final[1] < final[0], "He's learns faster than Xavier's", "means of the last 100: %.3f and %.3f", final[2], final[1]),
 				l.whole(final[1] < 0.5, "Xavier's and He's both learn", "means of the last 100: %.3f and %.3f", final[1], final[2]),
 				told("a batch of theirs at 1900 had 0.38 and 0.29 in a notebook", "the table has those of this run"),
 			},

@@ -46,7 +46,7 @@ var labTrajectories = experiment{
 			f.runs = append(f.runs, &lesson{name: rule, hash: hash, diverged: -1})
 			ends.Rows = append(ends.Rows, []string{rule, t.options, fmt.Sprintf("%.4f", end.X), fmt.Sprintf("%.4f", end.Y), fmt.Sprintf("%.2g", valley(end.X, end.Y)), short(hash)})
 		}
-		grid, err := plotTrajectories(all, 3)
+		grid, err := plotTrajectories(all, 2)
 		if err != nil {
 			return nil, err
 		}
@@ -56,14 +56,14 @@ var labTrajectories = experiment{
 		}
 		f.tables = append(f.tables, ends)
 		f.pictures = append(f.pictures, picture{
-			name: "trajectories", width: wideWidth, height: 4 * vg.Inch,
+			name: "trajectories", width: smallWidth, height: 5.4 * vg.Inch,
 			caption: "The path of each rule over contours of f, at equal distances. Dot: start; star: minimum.",
 			draw:    func(c draw.Canvas) { drawPanels(c, grid) },
 		})
 		f.claims = append(f.claims,
-			l.whole(turns["sgd"] >= 25, "SGD jumps across the valley at almost every step", "its y changes sign %d times in %d steps", turns["sgd"], steps),
-			l.whole(turns["adagrad"] == 0, "AdaGrad never crosses the axis", "its y changes sign %d times", turns["adagrad"]),
-			l.whole(turns["momentum"] > 0 && turns["momentum"] < turns["sgd"]/2, "Momentum swings, far more slowly than SGD", "its y changes sign %d times", turns["momentum"]),
+			l.judged(turns["sgd"] >= 25, "SGD jumps across the valley at almost every step", "its y changes sign %d times in %d steps", turns["sgd"], steps),
+			l.judged(turns["adagrad"] == 0, "AdaGrad never crosses the axis", "its y changes sign %d times", turns["adagrad"]),
+			l.judged(turns["momentum"] > 0 && turns["momentum"] < turns["sgd"]/2, "Momentum swings, far more slowly than SGD", "its y changes sign %d times", turns["momentum"]),
 		)
 		return f, nil
 	},
@@ -140,7 +140,7 @@ var labOptimizers = experiment{
 			pictures: []picture{chart},
 			tables:   []table{at, ends},
 			claims: []claim{
-				judged(order[len(order)-1] == "sgd", "SGD is clearly the slowest", "%s has the greatest loss at the end, %.3f; the next, %s, has %.3f", order[len(order)-1], final[order[len(order)-1]], others[len(others)-1], final[others[len(others)-1]]),
+				l.judged(order[len(order)-1] == "sgd", "SGD is clearly the slowest", "%s has the greatest loss at the end, %.3f; the next, %s, has %.3f", order[len(order)-1], final[order[len(order)-1]], others[len(others)-1], final[others[len(others)-1]]),
 				l.whole(final["sgd"] > 0.15 && final["sgd"] < 0.27, "SGD's mean loss of the last 100 steps is about 0.20", "%.3f", final["sgd"]),
 				told("RMSprop usually is the worst of the rest, at 0.075 to 0.090", "%s is, at %.3f; rmsprop has %.3f", others[len(others)-1], final[others[len(others)-1]], final["rmsprop"]),
 				l.whole(within, "the others end at 0.03 to 0.07, in changing order", "%s", atEnd[2:]),

@@ -61,7 +61,7 @@ var labDropout = experiment{
 		f.claims = []claim{
 			l.whole(gaps[1].gap < gaps[0].gap, "dropout narrows the gap between training and test accuracy", "%.3f without, %.3f with the book's", gaps[0].gap, gaps[1].gap),
 			told("and so does the inverted form", "%.3f", gaps[2].gap),
-			judged(gaps[1].train <= gaps[0].train, "with the book's the training images are not learnt better", "training accuracy %.3f without, %.3f with", gaps[0].train, gaps[1].train),
+			l.judged(gaps[1].train <= gaps[0].train, "with the book's the training images are not learnt better", "training accuracy %.3f without, %.3f with", gaps[0].train, gaps[1].train),
 		}
 		return f, nil
 	},
@@ -109,7 +109,7 @@ func (l *lab) overfit(ctx context.Context, name string, epochs int, remedies []r
 			{"batches", fmt.Sprintf("%d, drawn with replacement", batch)}, {"epochs", fmt.Sprint(epochs)}, {"rule", "SGD, rate 0.01"},
 		},
 		pictures: []picture{{
-			name: name, width: wideWidth, height: 3.2 * vg.Inch,
+			name: name, width: smallWidth, height: 2.7 * vg.Inch,
 			caption: "Accuracy by epoch, on what the network learns from and on what it has never seen.",
 			draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 		}},

@@ -200,13 +200,13 @@ func plotHistogram(values []float32, low, high float64) *plot.Plot {
 		// Beside the bar: away from the other one of a pair in the middle, but inside.
 		style := p.X.Tick.Label
 		style.YAlign, style.XAlign = draw.YTop, draw.XLeft
-		at := plotter.XY{X: edge(i + 1), Y: histogramHigh}
+		at := plotter.XY{X: edge(i+1) + (high-low)/(2*bins), Y: histogramHigh}
 		if i >= bins*2/3 || i < bins/2 && i >= bins/3 {
 			style.XAlign = draw.XRight
-			at.X = edge(i)
+			at.X = edge(i) - (high-low)/(2*bins)
 		}
 		over.XYs = append(over.XYs, at)
-		over.Labels = append(over.Labels, fmt.Sprintf(" %.0f%% ", 100*share))
+		over.Labels = append(over.Labels, fmt.Sprintf("%.0f%%", 100*share))
 		over.TextStyle = append(over.TextStyle, style)
 	}
 	p.Add(&plotter.Polygon{XYs: []plotter.XYs{append(outline, plotter.XY{X: high})}, Color: styles[2].color}, over)

@@ -112,9 +112,9 @@ var labSearch = experiment{
 			},
 			tables: []table{t},
 			claims: []claim{
-				judged(best[0].Values[0] > 1e-3, "the best rate is between 0.001 and 0.01", "%.2g", best[0].Values[0]),
+				l.judged(best[0].Values[0] > 1e-3, "the best rate is between 0.001 and 0.01", "%.2g", best[0].Values[0]),
 				l.whole(low > 5e-4, "so are those of the best 20, or little below", "%.2g to %.2g", low, high),
-				judged(same == len(best), "trained anew, the best trials score the same", "%d of %d", same, len(best)),
+				l.judged(same == len(best), "trained anew, the best trials score the same", "%d of %d", same, len(best)),
 			},
 			runs: lessons,
 		}, nil
