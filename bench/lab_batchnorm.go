@@ -88,7 +88,7 @@ var labBatchNorm = experiment{
 			},
 			pictures: []picture{{
 				name: "batchnorm", width: wideWidth, height: 7 * vg.Inch,
-				caption: "Accuracy on the training images by epoch, for 16 standard deviations of the initial weights. Where it says so, the loss became infinite or NaN.",
+				caption: "Accuracy on the training images by epoch, for 16 standard deviations of the initial weights. Cross: there the loss became infinite or NaN.",
 				draw:    func(c draw.Canvas) { drawPanels(drawKeys(c, len(keys), keys), grid) },
 			}},
 			tables: []table{t},

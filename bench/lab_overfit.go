@@ -46,7 +46,7 @@ var labDropout = experiment{
 	name: "dropout", title: "Dropout",
 	text: []string{
 		"The same network and images. Dropout puts 0 in the place of each hidden output with probability 0.2 while it learns, so no node can rely on one other.",
-		"It learns more slowly and the gap between training and test accuracy is narrower. The book scales by 1 − 0.2 when it predicts; today's usual, inverted form divides by it while it learns and predicts as it is. They differ like two learning rates.",
+		"It learns more slowly, and the gap between training and test accuracy is narrower. In the book's form what is kept stays as it is and predictions are scaled by 1 − 0.2; so in training each of the six layers hands on less, and the network learns the more slowly. Today's usual, inverted form divides by 1 − 0.2 in training and leaves predictions alone.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
 		remedies := []remedy{

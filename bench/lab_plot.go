@@ -27,7 +27,7 @@ type picture struct {
 // of those that a phone shows a part of.
 const smallWidth, wideWidth = 5.5 * vg.Inch, 8 * vg.Inch
 
-func (p picture) writePNG(w io.Writer) error { return drawPNG(w, p.width, p.height, p.draw) }
+func (p picture) writePNG(w io.Writer) error { return drawPNG(w, p.width, p.height, 144, p.draw) }
 
 func (p picture) writeSVG(w io.Writer) error { return drawSVG(w, p.width, p.height, p.draw) }
 
@@ -56,7 +56,7 @@ func dress(p *plot.Plot) *plot.Plot {
 	return p
 }
 
-// panelCurve is a curve by epochs. One that diverged says so at its end.
+// panelCurve is a curve by epochs. One that diverged ends with a cross, and the panel says so.
 type panelCurve struct {
 	values   []float64
 	diverged bool
@@ -83,10 +83,10 @@ func plotPanel(title string, epochs int, curves ...panelCurve) *plot.Plot {
 				end = line[len(line)-1]
 			}
 			style := p.X.Tick.Label
-			style.Color, style.XAlign, style.YAlign = styles[4].color, draw.XLeft, draw.YBottom
+			style.Color, style.XAlign, style.YAlign = styles[4].color, draw.XLeft, draw.YTop
 			p.Add(
 				&plotter.Scatter{XYs: plotter.XYs{end}, GlyphStyle: draw.GlyphStyle{Color: styles[4].color, Radius: 4, Shape: draw.CrossGlyph{}}},
-				&plotter.Labels{XYs: plotter.XYs{end}, Labels: []string{"diverged"}, TextStyle: []draw.TextStyle{style}, Offset: vg.Point{X: 3, Y: 5}},
+				&plotter.Labels{XYs: plotter.XYs{{Y: 1}}, Labels: []string{"diverged"}, TextStyle: []draw.TextStyle{style}, Offset: vg.Point{X: 4, Y: -2}},
 			)
 		}
 	}

@@ -152,12 +152,12 @@ func atMost(n float64) plot.TickerFunc {
 	}
 }
 
-func writePNG(w io.Writer, p *plot.Plot) error { return drawPNG(w, plotWidth, plotHeight, p.Draw) }
+func writePNG(w io.Writer, p *plot.Plot) error { return drawPNG(w, plotWidth, plotHeight, 192, p.Draw) }
 
 func writeSVG(w io.Writer, p *plot.Plot) error { return drawSVG(w, plotWidth, plotHeight, p.Draw) }
 
-func drawPNG(w io.Writer, width, height vg.Length, draw func(draw.Canvas)) error {
-	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(192))
+func drawPNG(w io.Writer, width, height vg.Length, dpi int, draw func(draw.Canvas)) error {
+	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
 	draw(inside(canvas))
 	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 	return err

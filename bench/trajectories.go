@@ -121,7 +121,7 @@ func (c *trajectories) Run(ctx context.Context, to console) error {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"trajectories.png", func(w io.Writer) error { return drawPNG(w, width, height, draw) }},
+		{"trajectories.png", func(w io.Writer) error { return drawPNG(w, width, height, 192, draw) }},
 		{"trajectories.svg", func(w io.Writer) error { return drawSVG(w, width, height, draw) }},
 	} {
 		path := filepath.Join(c.Out, file.name)
