@@ -141,10 +141,10 @@ var labOptimizers = experiment{
 			tables:   []table{at, ends},
 			claims: []claim{
 				l.judged(order[len(order)-1] == "sgd", "SGD is clearly the slowest", "%s has the greatest loss at the end, %.3f; the next, %s, has %.3f", order[len(order)-1], final[order[len(order)-1]], others[len(others)-1], final[others[len(others)-1]]),
-				l.whole(final["sgd"] > 0.15 && final["sgd"] < 0.27, "SGD's mean loss of the last 100 steps is about 0.20", "%.3f", final["sgd"]),
-				told("RMSprop usually is the worst of the rest, at 0.075 to 0.090", "%s is, at %.3f; rmsprop has %.3f", others[len(others)-1], final[others[len(others)-1]], final["rmsprop"]),
-				l.whole(within, "the others end at 0.03 to 0.07, in changing order", "%s", atEnd[2:]),
-				l.whole(best > 0.968 && best < 0.980, "the best test accuracy is 0.973 to 0.975", "%.4f", best),
+				l.whole(final["sgd"] > 0.15 && final["sgd"] < 0.27, "SGD's mean loss of the last 100 steps is about 0.20: 0.15 to 0.27", "%.3f", final["sgd"]),
+				told("RMSprop usually is the worst of the rest, at 0.075 to 0.090", "%s is; rmsprop has %.3f", others[len(others)-1], final["rmsprop"]),
+				l.whole(within, "the others end at 0.03 to 0.07, give or take 0.01, in changing order", "%s", atEnd[2:]),
+				l.whole(best > 0.968 && best < 0.980, "the best test accuracy is 0.973 to 0.975, give or take 0.005", "%.4f", best),
 			},
 			runs: lessons,
 		}, nil

@@ -52,7 +52,7 @@ var labSurface = experiment{
 	name: "surface", title: "A loss surface",
 	text: []string{
 		"The smallest network: one input x = 1, a weight w, a bias b, a sigmoid, and the target ½. Its loss ½(σ(w + b) − ½)² is a surface over w and b that can be drawn whole.",
-		"The least loss is no point but a valley, w = −b: other weights do as well, as in every network. Far from it the sigmoid is flat and so is the surface. Gradient descent goes straight down to the nearest point of the valley.",
+		"The least loss is no point but a valley, w = −b: many weights do equally well. Far from it the sigmoid is flat and so is the surface. Gradient descent goes straight down to the nearest point of the valley.",
 	},
 	run: func(ctx context.Context, l *lab) (*findings, error) {
 		steps := l.size(l.Steps, 30, 30)

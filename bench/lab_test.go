@@ -278,13 +278,24 @@ func TestLabMisuse(t *testing.T) {
 func TestLabSearchLog(t *testing.T) {
 	set, log := writeSet(t), filepath.Join(t.TempDir(), "log")
 	var pages []string
+	var sizes []int64
 	for _, args := range []string{"", "--log " + log, "--log " + log} {
 		out := t.TempDir()
 		status, _, stderr := bench(append(strings.Fields("lab search --method tpe --trials 12 --epochs 2 --data "+set+" --out "+out), strings.Fields(args)...)...)
 		if status != 0 {
 			t.Fatalf("%q: status %d, stderr %q", args, status, stderr)
 		}
+		if args != "" {
+			info, err := os.Stat(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, info.Size())
+		}
 		pages = append(pages, strings.Join(wholeHash.FindAllString(readPage(t, out)["search"].text, -1), "\n"))
+	}
+	if sizes[0] == 0 || sizes[1] != sizes[0] {
+		t.Errorf("the log has %d bytes, want some, and no more when there is nothing left to do", sizes)
 	}
 	if pages[0] != pages[1] || pages[1] != pages[2] {
 		t.Errorf("hashes without a log, with it, and from it:\n%s", strings.Join(pages, "\n\n"))
