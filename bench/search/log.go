@@ -79,23 +79,24 @@ type log struct {
 	file    *os.File
 	lock    *flock.Flock
 	entries map[[2]int]entry // by trial and epochs: what is not yet taken
+	failed  error            // after a part of a line there must be no other
 }
 
 // openLog opens the log of a search and reads it, or begins it.
-func openLog(o Options) (l *log, err error) {
+func openLog(o Options) (_ *log, err error) {
 	first, err := json.Marshal(header{1, o.About, o.Method, o.Space, o.Trials, o.Epochs, o.Seed})
 	if err != nil {
 		return nil, err
 	}
 	first = append(first, '\n')
 
-	l = &log{path: o.Log, lock: flock.New(o.Log + ".lock")}
+	l := &log{path: o.Log, lock: flock.New(o.Log + ".lock")}
 	locked, err := l.lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("the lock of the log %s: %w", o.Log, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%s: another process searches with this log, want one at a time", o.Log)
+		return nil, fmt.Errorf("%s: the log of another search that runs, want one at a time", o.Log)
 	}
 	defer func() {
 		if err != nil {
@@ -180,23 +181,23 @@ func (l *log) add(t *trial) error {
 	if l == nil {
 		return nil
 	}
+	if l.failed != nil {
+		return l.failed
+	}
 	line, err := entry{t.Number, t.Epochs, toNumbers(t.Values), number(t.Score), toNumbers(t.Curve)}.line()
 	if err != nil {
 		return err
 	}
-	_, err = l.file.Write(line)
-	return err
+	_, l.failed = l.file.Write(line)
+	return l.failed
 }
 
-// unused says which evaluation no round has taken, if there is one.
+// unused is an error if there are evaluations that no round has taken.
 func (l *log) unused() error {
-	if l == nil {
+	if l == nil || len(l.entries) == 0 {
 		return nil
 	}
-	for key := range l.entries {
-		return fmt.Errorf("%s: trial %d with %d epochs is none of this search's evaluations: the objective's scores have changed, or the log", l.path, key[0], key[1])
-	}
-	return nil
+	return fmt.Errorf("%s: %d evaluations are none of this search's: the objective's scores have changed, or the log", l.path, len(l.entries))
 }
 
 // close closes the file, and then lets others have it. The lock's own file stays: to remove

@@ -28,7 +28,7 @@ func newBracket(n, halvings, full int) (b bracket) {
 	for i := range halvings + 1 {
 		part := power(eta, halvings-i)
 		b.trials = append(b.trials, n/power(eta, i))
-		b.epochs = append(b.epochs, max(1, (2*full+part)/(2*part))) // rounded
+		b.epochs = append(b.epochs, (2*full+part)/(2*part)) // rounded
 	}
 	return b
 }

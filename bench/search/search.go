@@ -16,7 +16,8 @@
 //
 // With a log, a search that was stopped or killed goes on where it was. It is a text file
 // of one JSON value a line: what the search is, then each evaluation as it is finished. A
-// last line without its end is cut off, and that evaluation done again.
+// last line without its end is cut off, and that evaluation done again. A file beside it,
+// with .lock behind the name, keeps a second process away while the search runs; it stays.
 package search
 
 import (
@@ -161,8 +162,8 @@ func Run(ctx context.Context, o Options, objective Objective) (trials []Trial, e
 	return trials, nil
 }
 
-// most bounds the epochs of a search.
-const most = 1 << 30
+// mostEpochs bounds the epochs of a search.
+const mostEpochs = 1 << 30
 
 func (o *Options) check() error {
 	if !slices.Contains(Methods(), o.Method) {
@@ -187,8 +188,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%d trials, want at least 1", o.Trials)
 	case o.Epochs < 1:
 		return fmt.Errorf("%d epochs, want at least 1", o.Epochs)
-	case o.Trials > most/o.Epochs:
-		return fmt.Errorf("%d trials of %d epochs, want at most %d epochs in all", o.Trials, o.Epochs, most)
+	case o.Trials > mostEpochs/o.Epochs:
+		return fmt.Errorf("%d trials of %d epochs, want at most %d epochs in all", o.Trials, o.Epochs, mostEpochs)
 	case o.Workers < 0:
 		return fmt.Errorf("%d workers, want at least 1, or 0 for one on each processor", o.Workers)
 	}
@@ -318,13 +319,7 @@ func (s *search) evaluate(round []*trial) error {
 		})
 	}
 	for _, t := range todo {
-		select {
-		case next <- t:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
-		}
+		next <- t
 	}
 	close(next)
 	workers.Wait()
