@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -170,7 +169,7 @@ func (l *lab) Run(ctx context.Context, to console) error {
 		return err
 	}
 	path := filepath.Join(l.Out, "index.html")
-	if err := writeFile(path, func(w io.Writer) error { return p.write(w) }); err != nil {
+	if err := writeFile(path, p.write); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(to.out, "\nwrote", path)

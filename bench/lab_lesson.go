@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,7 +28,6 @@ type lesson struct {
 
 	hash     string // of the weights at the end
 	diverged int    // at which step the loss was NaN or Inf, with which the run ends; -1 for none
-	took     time.Duration
 }
 
 // teach does lessons, at most so many at a time as there are threads.
@@ -43,7 +41,6 @@ func (l *lab) teach(ctx context.Context, lessons []*lesson) error {
 }
 
 func (s *lesson) run(ctx context.Context) error {
-	start := time.Now()
 	t := &nn.Trainer{
 		Net: s.net, Loss: nn.SoftmaxCrossEntropy{}, Optimizer: s.rule, Threads: 1, Seed: s.seed,
 		Steps: s.steps, Batch: s.batch, WithReplacement: true,
@@ -61,7 +58,6 @@ func (s *lesson) run(ctx context.Context) error {
 		return err
 	}
 	s.hash = fmt.Sprintf("%x", nn.Hash(s.net.Params()))
-	s.took = time.Since(start)
 	return nil
 }
 

@@ -295,7 +295,7 @@ func (s surface) plotContours(step float64) (*plot.Plot, error) {
 
 // draw3D draws the surface in parallel projection, from the back to the front.
 func (s surface) draw3D(c draw.Canvas) {
-	const cells = 32
+	const cells = 24
 	const turn, tilt, lift = -30 * math.Pi / 180, 60 * math.Pi / 180, 0.75
 	highest := s.f(s.reach, s.reach)
 	size := c.Size()

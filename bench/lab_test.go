@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -299,6 +300,25 @@ func TestLabSearchLog(t *testing.T) {
 	}
 	if pages[0] != pages[1] || pages[1] != pages[2] {
 		t.Errorf("hashes without a log, with it, and from it:\n%s", strings.Join(pages, "\n\n"))
+	}
+}
+
+// TestLabInterrupt: an interrupted lab says so, and leaves no page.
+func TestLabInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	set, out := writeSet(t), t.TempDir()
+	var stderr strings.Builder
+	stdout := writerFunc(func(p []byte) (int, error) {
+		if strings.Contains(string(p), labOptimizers.title) {
+			cancel()
+		}
+		return len(p), nil
+	})
+	if status := run(ctx, []string{"lab", "--data", set, "--out", out}, console{stdout, &stderr}); status != 130 || stderr.String() != "bench: interrupted\n" {
+		t.Errorf("status %d, stderr %q, want 130 and that it was interrupted", status, stderr.String())
+	}
+	if _, err := os.Stat(filepath.Join(out, "index.html")); err == nil {
+		t.Error("there is a page")
 	}
 }
 
