@@ -53,7 +53,7 @@ var labActivations = experiment{
 			x[i] = float32(z)
 		}
 
-		of := map[string][]moments{} // by activation and initial weights: of each layer
+		of := map[[2]string][]moments{} // each layer's, by activation and initial weights
 		t := table{
 			Caption: "Mean and standard deviation of each layer's activations",
 			Head:    []string{"activation", "initial weights", "layer 1", "layer 2", "layer 3", "layer 4", "layer 5", "weights' SHA-256"},
@@ -75,7 +75,8 @@ var labActivations = experiment{
 					net.Init(init.init, l.Seed)
 					y := net.Forward(x, rows)
 					m := momentsOf(y)
-					of[act.name+init.name] = append(of[act.name+init.name], m)
+					kind := [2]string{act.name, init.name}
+					of[kind] = append(of[kind], m)
 					row = append(row, fmt.Sprintf("%.3g ± %.2g", m.mean, m.deviation))
 					p := plotHistogram(y, act.low, act.high)
 					if len(grid) == 0 {
@@ -103,9 +104,9 @@ var labActivations = experiment{
 		}
 		f.tables = append(f.tables, t)
 
-		sigmoid, small := of["sigmoidstd 1"][layers-1], of["sigmoidstd 0.01"][layers-1]
-		xavier := of["sigmoidXavier"]
-		he, shrunk, gone := of["ReLUHe"], of["ReLUXavier"], of["ReLUstd 0.01"]
+		sigmoid, small := of[[2]string{"sigmoid", "std 1"}][layers-1], of[[2]string{"sigmoid", "std 0.01"}][layers-1]
+		xavier := of[[2]string{"sigmoid", "Xavier"}]
+		he, shrunk, gone := of[[2]string{"ReLU", "He"}], of[[2]string{"ReLU", "Xavier"}], of[[2]string{"ReLU", "std 0.01"}]
 		f.claims = []claim{
 			l.judged(sigmoid.ends > 0.6, "sigmoid with std 1 piles up at 0 and 1", "%.0f %% of layer 5 are within 0.1 of them", 100*sigmoid.ends),
 			l.judged(small.deviation < 0.05, "sigmoid with std 0.01 collapses", "layer 5 is %.3f ± %.3f", small.mean, small.deviation),
