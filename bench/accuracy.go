@@ -191,8 +191,8 @@ func (o *offence) replace(p offence) {
 	}
 }
 
-// findings is what a sweep sees.
-type findings struct {
+// sweepResult is what a sweep has seen.
+type sweepResult struct {
 	misrounded uint64  // results that are not the reference, rounded to float32
 	worst      offence // of these, with the largest error
 	falls      finding // the first result that is less than the one before, if none shall be
@@ -200,7 +200,7 @@ type findings struct {
 	sha256     string  // of all results, as float32 and little-endian
 }
 
-func (r *findings) merge(s *findings) {
+func (r *sweepResult) merge(s *sweepResult) {
 	r.misrounded += s.misrounded
 	r.worst.replace(s.worst)
 	r.falls.lower(s.falls)
@@ -208,7 +208,7 @@ func (r *findings) merge(s *findings) {
 }
 
 // check returns an error if a promise is broken.
-func (r *findings) check(name string) error {
+func (r *sweepResult) check(name string) error {
 	switch {
 	case r.special.found:
 		return fmt.Errorf("%s(%v) = %v", name, r.special.x, r.special.y)
@@ -224,16 +224,16 @@ func (r *findings) check(name string) error {
 const part = 1 << 16
 
 // sweep runs a function over a span.
-func sweep(ctx context.Context, f *function, s span, threads int) *findings {
+func sweep(ctx context.Context, f *function, s span, threads int) *sweepResult {
 	parts := int((uint64(s.last)-uint64(s.first))/part) + 1
 	sums := make([][sha256.Size]byte, parts)
-	total := &findings{}
+	total := &sweepResult{}
 	var next atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range threads {
 		wg.Go(func() {
-			p, seen := newPartMemory(), &findings{}
+			p, seen := newPartMemory(), &sweepResult{}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= parts || ctx.Err() != nil {
@@ -270,7 +270,7 @@ func newPartMemory() *partMemory {
 
 // run does n numbers from a rank on. With before, the number before them counts too in
 // whether the function falls.
-func (p *partMemory) run(f *function, from uint64, n int, before bool, seen *findings) {
+func (p *partMemory) run(f *function, from uint64, n int, before bool, seen *sweepResult) {
 	if before {
 		from, n = from-1, n+1
 	}

@@ -454,7 +454,7 @@ func TestTicks(t *testing.T) {
 		{99999, "0 10000 20000 30000 40000 50000 60000 70000 80000 90000"},
 	} {
 		var labels []string
-		for _, tick := range ticks(0, c.high) {
+		for _, tick := range atMost(10)(0, c.high) {
 			labels = append(labels, tick.Label)
 		}
 		if got := strings.Join(labels, " "); got != c.want {

@@ -3,6 +3,7 @@
 //	go run ./bench                all six update rules on MNIST, who learns fastest
 //	go run ./bench train          one network, on MNIST, a CSV or other files
 //	go run ./bench eval, predict, inspect, version
+//	go run ./bench lab            the nine experiments of the book, on one page
 //	go run ./bench trajectories   where each update rule goes in a long valley
 //	go run ./bench versus         time of a training step, beside PyTorch and others
 //	go run ./bench updates        time of each update rule, beside PyTorch
@@ -31,6 +32,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/lockstep-go/lockstep/bench/search"
 	"github.com/lockstep-go/lockstep/internal/cpu"
 	"github.com/lockstep-go/lockstep/kernels"
 	"github.com/lockstep-go/lockstep/optim"
@@ -43,6 +45,7 @@ type commands struct {
 	Predict      predictions  `cmd:"" help:"Write what a network that train has saved makes of inputs."`
 	Inspect      inspect      `cmd:"" help:"Say what is in a file."`
 	Version      version      `cmd:"" help:"Say what runs here: version, instruction set, threads, self-check."`
+	Lab          lab          `cmd:"" help:"Do the nine experiments and write a page about them."`
 	Trajectories trajectories `cmd:"" help:"Draw where each update rule goes in a long valley."`
 	Versus       versus       `cmd:"" help:"Time training steps beside those of PyTorch and others, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
@@ -74,7 +77,10 @@ func run(ctx context.Context, args []string, to console) int {
 	parser := kong.Must(new(commands),
 		kong.Name("bench"),
 		kong.Description("The experiments of Lockstep."),
-		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ","), "functions": functionNames()},
+		kong.Vars{
+			"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ","), "functions": functionNames(),
+			"experiments": strings.Join(experimentNames(), ", "), "methods": strings.Trim(strings.ReplaceAll(fmt.Sprint(search.Methods()), " ", ","), "[]"),
+		},
 		kong.Writers(to.out, to.err),
 		kong.Exit(func(int) { helped = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -67,33 +67,35 @@ func (m marker) DrawGlyph(c *draw.Canvas, style draw.GlyphStyle, at vg.Point) {
 	c.Fill(path)
 }
 
-// plotLosses draws the smoothed losses. Each curve has a marker each 100 steps,
-// not all at the same steps, as they would hide each other.
-func plotLosses(runs []result) (*plot.Plot, error) {
+// lossCurve is a smoothed loss, step by step.
+type lossCurve struct {
+	name   string
+	losses []float64
+}
+
+// plotLosses draws smoothed losses up to high, and returns the keys to them. Each curve has
+// a marker each 100 steps, not all at the same steps, as they would hide each other.
+func plotLosses(curves []lossCurve, high float64) (*plot.Plot, []key, error) {
 	p := plot.New()
-	p.Title.Text = "Loss of the training batches, smoothed"
-	p.Title.Padding = vg.Points(6)
 	p.X.Label.Text = "iterations"
 	p.Y.Label.Text = "loss"
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.ThumbnailWidth = vg.Points(30)
-	p.Legend.Padding = vg.Points(3)
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
 	p.Add(grid)
 
 	steps := 1
+	var keys []key
 	var markers []plot.Plotter // all of them above all lines
-	for i, run := range runs {
-		curve := make(plotter.XYs, 0, len(run.smoothed))
+	for i, c := range curves {
+		curve := make(plotter.XYs, 0, len(c.losses))
 		var marked plotter.XYs
-		for step, loss := range run.smoothed {
+		for step, loss := range c.losses {
 			if !finite(loss) {
 				break
 			}
 			at := plotter.XY{X: float64(step), Y: loss}
 			curve = append(curve, at)
-			if step%100 == i*100/len(runs) {
+			if step%100 == i*100/len(curves) {
 				marked = append(marked, at)
 			}
 		}
@@ -102,48 +104,60 @@ func plotLosses(runs []result) (*plot.Plot, error) {
 		}
 		line, points, err := plotter.NewLinePoints(curve)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		style := styles[i%len(styles)]
 		line.Color, line.Width = style.color, vg.Points(1)
 		points.XYs, points.Color, points.Shape, points.Radius = marked, style.color, style.marker, vg.Points(4)
 		p.Add(line)
 		markers = append(markers, points)
-		p.Legend.Add(run.Optimizer, line, points)
+		keys = append(keys, key{c.name, line.LineStyle, points.GlyphStyle})
 		steps = max(steps, len(curve)-1)
 	}
 	p.Add(markers...)
-	// At the right, but with the text behind the lines and room to spare: who
-	// looks at the SVG may have a wider font.
-	p.Legend.XOffs = plotWidth - vg.Inch - 1.3*p.Legend.Rectangle(draw.Canvas{}).Size().X
-	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, float64(steps), plot.TickerFunc(ticks)
-	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 1, plot.TickerFunc(ticks)
-	return p, nil
+	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, float64(steps), atMost(10)
+	p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, high, atMost(10)
+	return p, keys, nil
 }
 
-// ticks are at most 11, all labelled, at the multiples of 1, 2 or 5 times a power
-// of ten.
-func ticks(low, high float64) []plot.Tick {
-	unit := math.Pow(10, math.Floor(math.Log10(high-low))-1)
-	for _, factor := range []float64{2, 2.5, 2} {
-		if (high-low)/unit <= 10 {
-			break
+// key is an entry of a legend.
+type key struct {
+	text  string
+	line  draw.LineStyle
+	glyph draw.GlyphStyle // of no shape for none
+}
+
+// Thumbnail implements plot.Thumbnailer.
+func (k key) Thumbnail(c *draw.Canvas) {
+	at := c.Center()
+	c.StrokeLine2(k.line, c.Min.X, at.Y, c.Max.X, at.Y)
+	if k.glyph.Shape != nil {
+		c.DrawGlyph(k.glyph, at)
+	}
+}
+
+// atMost are so many ticks, or one more, all labelled, at the multiples of 1, 2 or 5 times
+// a power of ten.
+func atMost(n float64) plot.TickerFunc {
+	return func(low, high float64) []plot.Tick {
+		unit := math.Pow(10, math.Floor(math.Log10(high-low))-1)
+		for i := 0; (high-low)/unit > n; i++ {
+			unit *= []float64{2, 2.5, 2}[i%3]
 		}
-		unit *= factor
+		var t []plot.Tick
+		for i := math.Ceil(low / unit); i*unit <= high; i++ {
+			t = append(t, plot.Tick{Value: i * unit, Label: fmt.Sprint(float32(i * unit))})
+		}
+		return t
 	}
-	var t []plot.Tick
-	for i := math.Ceil(low / unit); i*unit <= high; i++ {
-		t = append(t, plot.Tick{Value: i * unit, Label: fmt.Sprint(float32(i * unit))})
-	}
-	return t
 }
 
-func writePNG(w io.Writer, p *plot.Plot) error { return drawPNG(w, plotWidth, plotHeight, p.Draw) }
+func writePNG(w io.Writer, p *plot.Plot) error { return drawPNG(w, plotWidth, plotHeight, 192, p.Draw) }
 
 func writeSVG(w io.Writer, p *plot.Plot) error { return drawSVG(w, plotWidth, plotHeight, p.Draw) }
 
-func drawPNG(w io.Writer, width, height vg.Length, draw func(draw.Canvas)) error {
-	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(192))
+func drawPNG(w io.Writer, width, height vg.Length, dpi int, draw func(draw.Canvas)) error {
+	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
 	draw(inside(canvas))
 	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 	return err

@@ -11,6 +11,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
 	"github.com/lockstep-go/lockstep/internal/file"
 )
 
@@ -98,7 +102,7 @@ func (r *results) print(out io.Writer) error {
 
 // write writes the files into dir and their names to out.
 func (r *results) write(dir string, out io.Writer) error {
-	curves, err := plotLosses(r.Runs)
+	curves, err := r.plot()
 	if err != nil {
 		return err
 	}
@@ -117,6 +121,30 @@ func (r *results) write(dir string, out io.Writer) error {
 		fmt.Fprintln(out, "wrote", path)
 	}
 	return nil
+}
+
+// plot draws the losses, with a legend.
+func (r *results) plot() (*plot.Plot, error) {
+	var curves []lossCurve
+	for _, run := range r.Runs {
+		curves = append(curves, lossCurve{run.Optimizer, run.smoothed})
+	}
+	p, keys, err := plotLosses(curves, 1)
+	if err != nil {
+		return nil, err
+	}
+	p.Title.Text = "Loss of the training batches, smoothed"
+	p.Title.Padding = vg.Points(6)
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.ThumbnailWidth = vg.Points(30)
+	p.Legend.Padding = vg.Points(3)
+	for _, k := range keys {
+		p.Legend.Add(k.text, k)
+	}
+	// At the right, but with the text behind the lines and room to spare: who
+	// looks at the SVG may have a wider font.
+	p.Legend.XOffs = plotWidth - vg.Inch - 1.3*p.Legend.Rectangle(draw.Canvas{}).Size().X
+	return p, nil
 }
 
 // writeFile gives the file at path the content that write writes, all of it or

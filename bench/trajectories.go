@@ -110,18 +110,18 @@ func (c *trajectories) Run(ctx context.Context, to console) error {
 	if err := printTrajectories(to.out, all); err != nil {
 		return err
 	}
-	grid, err := plotTrajectories(all)
+	grid, err := plotTrajectories(all, panelsAcross)
 	if err != nil {
 		return err
 	}
 	width, height := vg.Length(len(grid[0]))*panelWidth, vg.Length(len(grid))*panelHeight+headHeight
 	heading := fmt.Sprintf("f(x, y) = x²/20 + y²\n%d steps from the dot; star: minimum", c.Steps)
-	draw := func(c draw.Canvas) { drawPanels(c, grid, heading) }
+	draw := func(c draw.Canvas) { drawPanels(drawHeading(c, heading), grid) }
 	for _, file := range []struct {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"trajectories.png", func(w io.Writer) error { return drawPNG(w, width, height, draw) }},
+		{"trajectories.png", func(w io.Writer) error { return drawPNG(w, width, height, 192, draw) }},
 		{"trajectories.svg", func(w io.Writer) error { return drawSVG(w, width, height, draw) }},
 	} {
 		path := filepath.Join(c.Out, file.name)
@@ -203,21 +203,28 @@ const (
 	headHeight              = 0.4 * vg.Inch
 )
 
-// plotTrajectories makes a panel for each rule, in rows; the last ones may be nil.
-func plotTrajectories(all []trajectory) ([][]*plot.Plot, error) {
-	across := min(panelsAcross, len(all))
-	grid := make([][]*plot.Plot, (len(all)+across-1)/across)
-	for i := range grid {
-		grid[i] = make([]*plot.Plot, across)
-	}
-	for i, t := range all {
+// plotTrajectories makes a panel for each rule, in rows of at most so many.
+func plotTrajectories(all []trajectory, across int) ([][]*plot.Plot, error) {
+	var panels []*plot.Plot
+	for _, t := range all {
 		p, err := plotTrajectory(t)
 		if err != nil {
 			return nil, err
 		}
-		grid[i/across][i%across] = p
+		panels = append(panels, p)
 	}
-	return grid, nil
+	return inRows(panels, across), nil
+}
+
+// inRows makes a grid of panels, in rows of at most so many; the last ones may be nil.
+func inRows(panels []*plot.Plot, across int) [][]*plot.Plot {
+	across = min(across, len(panels))
+	grid := make([][]*plot.Plot, (len(panels)+across-1)/across)
+	for i := range grid {
+		grid[i] = make([]*plot.Plot, across)
+		copy(grid[i], panels[i*across:])
+	}
+	return grid
 }
 
 // plotTrajectory draws a path over contours. What leaves the panel is cut off.
@@ -230,7 +237,7 @@ func plotTrajectory(t trajectory) (*plot.Plot, error) {
 	p.Title.TextStyle.Font.Size = vg.Points(9)
 	p.Title.Padding = vg.Points(2)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Tick.Marker = plot.TickerFunc(ticks)
+		axis.Tick.Marker = atMost(10)
 		axis.Tick.Label.Font.Size = vg.Points(8)
 		axis.Tick.Length = vg.Points(3)
 		axis.Padding = 0
@@ -267,13 +274,18 @@ func plotTrajectory(t trajectory) (*plot.Plot, error) {
 	return p, nil
 }
 
-// drawPanels draws the plots of a grid with their axes in line.
-func drawPanels(c draw.Canvas, grid [][]*plot.Plot, heading string) {
-	style := grid[0][0].Title.TextStyle
+// drawHeading writes at the top of a canvas and returns what is below.
+func drawHeading(c draw.Canvas, heading string) draw.Canvas {
+	style := plot.New().Title.TextStyle
 	style.Font.Size = vg.Points(10)
 	style.YAlign = draw.YTop
 	c.FillText(style, vg.Point{X: c.Center().X, Y: c.Max.Y}, heading)
 	c.Max.Y -= headHeight
+	return c
+}
+
+// drawPanels draws the plots of a grid with their axes in line.
+func drawPanels(c draw.Canvas, grid [][]*plot.Plot) {
 	tiles := draw.Tiles{Rows: len(grid), Cols: len(grid[0]), PadX: vg.Points(8), PadY: vg.Points(10)}
 	for i, row := range plot.Align(grid, tiles, c) {
 		for j, panel := range row {

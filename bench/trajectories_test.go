@@ -174,13 +174,13 @@ func TestFollowMean(t *testing.T) {
 func TestTrajectoryOutside(t *testing.T) {
 	grid, err := plotTrajectories([]trajectory{
 		{rule: "far", path: plotter.XYs{{X: startX, Y: startY}, {X: 1000, Y: startY}, {X: 1000, Y: -1000}, {X: 0, Y: -1000}}},
-	})
+	}, panelsAcross)
 	if err != nil {
 		t.Fatal(err)
 	}
 	grid[0] = append(grid[0], (*plot.Plot)(nil)) // room for it
 	var svg strings.Builder
-	if err := drawSVG(&svg, 2*panelWidth, 2*panelHeight, func(c draw.Canvas) { drawPanels(c, grid, "") }); err != nil {
+	if err := drawSVG(&svg, 2*panelWidth, 2*panelHeight, func(c draw.Canvas) { drawPanels(c, grid) }); err != nil {
 		t.Fatal(err)
 	}
 	points := regexp.MustCompile(`[ML](-?[\d.]+),(-?[\d.]+)`).FindAllStringSubmatch(svg.String(), -1)
