@@ -33,17 +33,18 @@ func (t tile) program(target *vec.Target) *vec.Program {
 
 // heights are the greatest numbers of rows for each width in vectors. The
 // accumulators, a row of B and one element of A have to fit into the vector
-// registers: 16 on AVX2, 32 on NEON.
+// registers: 16 on AVX2, 32 on AVX-512 and NEON.
 var heights = map[*vec.Target]map[int]int{
-	vec.AVX2: {1: 12, 2: 6, 3: 4},
-	vec.NEON: {1: 8, 2: 8, 3: 8},
+	vec.AVX2:   {1: 12, 2: 6, 3: 4},
+	vec.AVX512: {1: 8, 2: 8, 3: 8},
+	vec.NEON:   {1: 8, 2: 8, 3: 8},
 }
 
 // halved are the targets whose tiles have the greatest height and its halves down to 1;
 // the others have all heights, so that rows can be split evenly. Where there are 32
 // registers, a tile of half the height still has enough accumulators to keep the
 // multiply-adds going, and the file is half as long.
-var halved = map[*vec.Target]bool{vec.NEON: true}
+var halved = map[*vec.Target]bool{vec.AVX512: true, vec.NEON: true}
 
 // tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
@@ -340,8 +341,9 @@ func gemmSteps(p *vec.Program, g vec.R, atAhead vec.Mem, pitch, cols int, pack f
 // gemvSteps are the numbers of steps of k that the row kernels do in one pass
 // over the columns, as many as there are general registers for.
 var gemvSteps = map[*vec.Target][]int{
-	vec.AVX2: {8, 4, 2, 1},
-	vec.NEON: {4, 2, 1},
+	vec.AVX2:   {8, 4, 2, 1},
+	vec.AVX512: {8, 4, 2, 1},
+	vec.NEON:   {4, 2, 1},
 }
 
 // gemvProgram describes the kernel for a single row of C, which is better done a
@@ -439,6 +441,7 @@ var packs = []kernel{
 			"the last row of src repeats it.",
 		},
 		params: transposeParams,
+		lanes:  8, // there are no pointers for more rows
 		body:   func(p *vec.Program) { transpose(p, false) },
 	},
 	{
@@ -447,6 +450,7 @@ var packs = []kernel{
 			"CopyTrans is PackTrans, but the rows of dst are rows elements long.",
 		},
 		params: transposeParams,
+		lanes:  8,
 		body:   func(p *vec.Program) { transpose(p, true) },
 	},
 }

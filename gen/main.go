@@ -25,12 +25,16 @@ type kernel struct {
 	doc    []string
 	params []vec.Param
 	wide   bool // has 64-bit elements
+	lanes  int  // the most that it is made for, or 0
 	body   func(p *vec.Program)
 }
 
 // program builds the kernel for a target.
 func (k kernel) program(t *vec.Target) *vec.Program {
 	p := vec.New(t, lowerFirst(k.name), k.wide, k.params, k.doc...)
+	if k.lanes > 0 {
+		p.Lanes = min(p.Lanes, k.lanes)
+	}
 	k.body(p)
 	p.Return()
 	return p
@@ -67,6 +71,7 @@ var targets = []struct {
 	isa string // the constant in internal/cpu
 }{
 	{vec.AVX2, "AVX2"},
+	{vec.AVX512, "AVX512"},
 	{vec.NEON, "NEON"},
 }
 

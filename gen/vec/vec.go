@@ -29,8 +29,9 @@ type Target struct {
 
 // The targets, by the name of their files.
 var (
-	AVX2 = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
-	NEON = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
+	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
+	AVX512 = &Target{Name: "AVX512", GOARCH: "amd64", Bytes: 64, lower: lowerAVX512}
+	NEON   = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
 )
 
 // Program is the body of one assembly function.

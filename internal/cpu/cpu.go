@@ -17,9 +17,10 @@ const (
 	Portable ISA = iota
 	NEON
 	AVX2
+	AVX512
 )
 
-var names = [...]string{Portable: "portable", NEON: "neon", AVX2: "avx2"}
+var names = [...]string{Portable: "portable", NEON: "neon", AVX2: "avx2", AVX512: "avx512"}
 
 // String gives the name that Set and EnvISA take.
 func (i ISA) String() string { return names[i] }

@@ -1,0 +1,262 @@
+package vec
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+	"github.com/mmcloughlin/avo/x86"
+)
+
+// avx512 lowers a program to AVX-512 (F, DQ, VL) through avo's instructions. A vector
+// of the program's widest type is a Z register, if the program is not kept narrower.
+// Constants are one element in memory, which the instruction that uses it repeats. A
+// tail is a mask, and so is a comparison that only selects.
+type avx512 struct {
+	*amd64
+	tails map[*Tail]reg.OpmaskVirtual
+	masks map[int]reg.OpmaskVirtual // of comparisons, by their register in the program
+}
+
+func lowerAVX512(p *Program) (*assembly, error) {
+	base, err := newAMD64(p)
+	if err != nil {
+		return nil, err
+	}
+	l := &avx512{base, map[*Tail]reg.OpmaskVirtual{}, map[int]reg.OpmaskVirtual{}}
+	for _, i := range p.code {
+		if i.op == opGt {
+			l.masks[i.dst] = l.pool.K()
+		}
+	}
+	for _, i := range p.code {
+		l.inst(i)
+	}
+	return &assembly{l.fn, l.list}, nil
+}
+
+// constant returns the memory that holds a constant once, or twice if it has 32 bits.
+func (l *avx512) constant(c constant) operand.Mem {
+	low, high := uint32(c.bits), uint32(c.bits>>32)
+	if c.v.bits == 32 {
+		high = low
+	}
+	return l.global(fmt.Sprintf("c%d_%0*x", c.v.bits, c.v.bits/4, c.bits), []uint32{low, high})
+}
+
+// reg returns a vector operand in a register.
+func (l *avx512) reg(v int) reg.VecVirtual {
+	c, ok := l.p.isConst(v)
+	if !ok {
+		return l.vecs[v]
+	}
+	r := l.like(v)
+	l.splat(c.v.bits, l.constant(c), r)
+	return r
+}
+
+func (l *avx512) splat(bits int, m operand.Mem, d reg.VecVirtual) {
+	l.do(two(bits, x86.VBROADCASTSS, x86.VBROADCASTSD)(m, d))
+}
+
+// choose appends an instruction whose first source is the vector v: in its form for an
+// element in memory if v is a constant.
+func (l *avx512) choose(bits int, vector, repeated pair, before []operand.Op, v int, after ...operand.Op) {
+	f, src := vector, operand.Op(l.vecs[v])
+	if c, ok := l.p.isConst(v); ok {
+		f, src = repeated, l.constant(c)
+	}
+	l.do(f.of(bits)(slices.Concat(before, []operand.Op{src}, after)...))
+}
+
+func (l *avx512) inst(i inst) {
+	var d reg.VecVirtual
+	if i.dst < len(l.vecs) {
+		d = l.vecs[i.dst]
+	}
+	moves := pair{x86.VMOVUPS, x86.VMOVUPD}.of(i.bits)
+	if f, ok := lanewise[i.op]; ok {
+		a, b := i.args[0], i.args[1]
+		if _, ok := l.p.isConst(a); ok && commutes[i.op] || l.mask(i) == b {
+			a, b = b, a
+		}
+		if l.mask(i) == a { // b where the comparison holds, else 0
+			if c, ok := l.p.isConst(b); ok {
+				l.do(two(i.bits, x86.VBROADCASTSS_Z, x86.VBROADCASTSD_Z)(l.constant(c), l.masks[a], d))
+			} else {
+				l.do(two(i.bits, x86.VMOVUPS_Z, x86.VMOVUPD_Z)(l.vecs[b], l.masks[a], d))
+			}
+			return
+		}
+		x := l.reg(a)
+		l.choose(i.bits, f.vector, f.repeated, nil, b, x, d)
+		return
+	}
+	switch i.op {
+	case opSqrt:
+		l.do(two(i.bits, x86.VSQRTPS, x86.VSQRTPD)(l.reg(i.args[0]), d))
+	case opFMA:
+		x := l.reg(i.args[1])
+		l.choose(i.bits, pair{x86.VFMADD231PS, x86.VFMADD231PD}, pair{x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST}, nil, i.args[2], x, d)
+	case opShl:
+		l.do(two(i.bits, x86.VPSLLD, x86.VPSLLQ)(operand.U8(i.imm), l.reg(i.args[0]), d))
+	case opShr:
+		l.do(two(i.bits, x86.VPSRLD, x86.VPSRLQ)(operand.U8(i.imm), l.reg(i.args[0]), d))
+	case opGt:
+		l.greater(i)
+	case opSelect:
+		if l.mask(i) >= 0 {
+			other := l.reg(i.args[2])
+			l.choose(i.bits, pair{x86.VBLENDMPS, x86.VBLENDMPD}, pair{x86.VBLENDMPS_BCST, x86.VBLENDMPD_BCST}, nil, i.args[1], other, l.masks[i.args[0]], d)
+			return
+		}
+		const firstWhereMask = 0xca // the truth table of mask ? first : second
+		a, b := l.reg(i.args[1]), l.reg(i.args[2])
+		l.do(x86.VMOVUPS(l.vecs[i.args[0]], d))
+		l.do(x86.VPTERNLOGD(operand.U8(firstWhereMask), b, a, d))
+	case opWiden:
+		l.do(x86.VCVTPS2PD(l.reg(i.args[0]), d))
+	case opNarrow:
+		if l.p.vecs[i.dst]*l.p.Lanes == 256 {
+			l.do(x86.VCVTPD2PS(l.reg(i.args[0]), d))
+		} else {
+			l.do(x86.VCVTPD2PSY(l.reg(i.args[0]), d))
+		}
+	case opZero:
+		l.do(x86.VPXORD(d, d, d))
+	case opCopy:
+		if c, ok := l.p.isConst(i.args[0]); ok {
+			l.splat(i.bits, l.constant(c), d)
+		} else {
+			l.do(x86.VMOVUPS(l.vecs[i.args[0]], d))
+		}
+	case opFoldAdd, opFoldMax:
+		l.fold(i)
+	case opLoad:
+		l.load(i, i.mem, d)
+	case opLoadElse:
+		l.do(x86.VMOVUPS(l.reg(i.args[0]), d))
+		l.do(moves(l.mem(i.mem), l.tails[i.tail], d))
+	case opLoadColumns:
+		l.columns(i)
+	case opStore:
+		a := l.reg(i.args[0])
+		if i.tail == nil {
+			l.do(x86.VMOVUPS(a, l.mem(i.mem)))
+		} else {
+			l.do(moves(a, l.tails[i.tail], l.mem(i.mem)))
+		}
+	case opLoadSplat:
+		l.splat(i.bits, l.mem(i.mem), d)
+	case opParamSplat:
+		l.splat(i.bits, l.arg(i.text), d)
+	case opIntSplat:
+		l.do(two(i.bits, x86.VPBROADCASTD, x86.VPBROADCASTQ)(l.arg(i.text), d))
+	case opStoreLane:
+		l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(l.reg(i.args[0]).AsX(), l.mem(i.mem)))
+	case opTail:
+		l.tail(i.tail)
+	default:
+		l.general(i)
+	}
+}
+
+// mask is the comparison that an instruction takes as a mask, or less than 0.
+func (l *avx512) mask(i inst) int {
+	for at, v := range i.args {
+		if (i.op == opAnd || i.op == opSelect && at == 0) && l.masks[v] != nil {
+			return v
+		}
+	}
+	return -1
+}
+
+// greater compares into a mask, and if there are uses that take none, also into a
+// vector.
+func (l *avx512) greater(i inst) {
+	const greaterOrderedQuiet = 0x1e
+	k, x := l.masks[i.dst], l.reg(i.args[0])
+	l.choose(i.bits, pair{x86.VCMPPS, x86.VCMPPD}, pair{x86.VCMPPS_BCST, x86.VCMPPD_BCST}, []operand.Op{operand.U8(greaterOrderedQuiet)}, i.args[1], x, k)
+	if slices.ContainsFunc(l.p.code, func(j inst) bool { return j.reads(V{id: i.dst}) && l.mask(j) != i.dst }) {
+		l.do(two(i.bits, x86.VPMOVM2D, x86.VPMOVM2Q)(k, l.vecs[i.dst]))
+	}
+}
+
+func (l *avx512) load(i inst, m Mem, d reg.VecVirtual) {
+	if i.tail == nil {
+		l.do(x86.VMOVUPS(l.mem(m), d))
+	} else {
+		l.do(two(i.bits, x86.VMOVUPS_Z, x86.VMOVUPD_Z)(l.mem(m), l.tails[i.tail], d))
+	}
+}
+
+// tail makes the mask of the first n lanes.
+func (l *avx512) tail(t *Tail) {
+	if l.tails[t] == nil {
+		l.tails[t] = l.pool.K()
+	}
+	ones := l.pool.GP64()
+	l.do(x86.MOVQ(operand.I32(-1), ones))
+	l.do(x86.BZHIQ(l.regs[t.n.id], ones, ones))
+	l.do(x86.KMOVW(ones.As32(), l.tails[t]))
+}
+
+func (l *avx512) fold(i inst) {
+	a, d := l.reg(i.args[0]), l.vecs[i.dst]
+	y, x, other := l.pool.YMM(), l.pool.XMM(), l.pool.XMM()
+	const swapPairs, swapNeighbours = 0x4e, 0xb1
+	switch {
+	case i.op == opFoldAdd && i.bits == 64 && l.p.Lanes == 8:
+		l.do(x86.VEXTRACTF64X4(operand.U8(1), a, y))
+		l.do(x86.VADDPD(y, a.AsY(), y))
+		l.do(x86.VEXTRACTF32X4(operand.U8(1), y, x))
+		l.do(x86.VADDPD(x, y.AsX(), x))
+		l.do(x86.VPERMILPD(operand.U8(1), x, other))
+		l.do(x86.VADDPD(other, x, x))
+		l.do(x86.VBROADCASTSD(x, d))
+	case i.op == opFoldMax && i.bits == 32 && l.p.Lanes == 8:
+		l.do(x86.VEXTRACTF32X4(operand.U8(1), a, x))
+		l.do(x86.VMAXPS(x, a.AsX(), x))
+		l.do(x86.VPERMILPS(operand.U8(swapPairs), x, other))
+		l.do(x86.VMAXPS(x, other, x))
+		l.do(x86.VPERMILPS(operand.U8(swapNeighbours), x, other))
+		l.do(x86.VMAXPS(x, other, x))
+		l.do(x86.VBROADCASTSS(x, d))
+	default:
+		panic(fmt.Sprintf("vec: %s: no %s of %d lanes of %d bits", l.fn.Name, i.op, l.p.Lanes, i.bits))
+	}
+}
+
+// columns interleaves neighbouring rows of eight, then pairs of them: then each half of a
+// register has four rows' elements of a column, and the halves change places.
+func (l *avx512) columns(i inst) {
+	if l.p.Lanes != 8 {
+		panic(fmt.Sprintf("vec: %s: no columns of %d", l.fn.Name, l.p.Lanes))
+	}
+	fresh := func() (v [8]reg.VecVirtual) {
+		for k := range v {
+			v[k] = l.pool.YMM()
+		}
+		return v
+	}
+	row, neighbours, pairs := fresh(), fresh(), fresh()
+	for k := range row {
+		l.load(i, i.mems[k], row[k])
+	}
+	for k := 0; k < 8; k += 2 {
+		l.do(x86.VUNPCKLPS(row[k+1], row[k], neighbours[k]))
+		l.do(x86.VUNPCKHPS(row[k+1], row[k], neighbours[k+1]))
+	}
+	for k := 0; k < 8; k += 4 {
+		for h := range 2 {
+			l.do(x86.VUNPCKLPD(neighbours[k+h+2], neighbours[k+h], pairs[k+2*h]))
+			l.do(x86.VUNPCKHPD(neighbours[k+h+2], neighbours[k+h], pairs[k+2*h+1]))
+		}
+	}
+	const lowHalves, highHalves = 0, 3
+	for k := range 4 {
+		l.do(x86.VSHUFF32X4(operand.U8(lowHalves), pairs[k+4], pairs[k], l.vecs[i.outs[k]]))
+		l.do(x86.VSHUFF32X4(operand.U8(highHalves), pairs[k+4], pairs[k], l.vecs[i.outs[k+4]]))
+	}
+}
