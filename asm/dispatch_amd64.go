@@ -1226,7 +1226,7 @@ func Philox(isa cpu.ISA, rows int, groups int, words *uint32, counter *uint32, k
 	case cpu.AVX2:
 		philoxAVX2(rows, groups, words, counter, key0, key1, row, stream, step)
 	case cpu.AVX512:
-		philoxAVX512(rows, groups, words, counter, key0, key1, row, stream, step)
+		philoxAVX2(rows, groups, words, counter, key0, key1, row, stream, step)
 	default:
 		return false
 	}
@@ -1257,7 +1257,7 @@ func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	case cpu.AVX2:
 		packTransAVX2(dst, step, src, stride, rows, k)
 	case cpu.AVX512:
-		packTransAVX512(dst, step, src, stride, rows, k)
+		packTransAVX2(dst, step, src, stride, rows, k)
 	default:
 		return false
 	}
@@ -1270,7 +1270,7 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	case cpu.AVX2:
 		copyTransAVX2(dst, step, src, stride, rows, k)
 	case cpu.AVX512:
-		copyTransAVX512(dst, step, src, stride, rows, k)
+		copyTransAVX2(dst, step, src, stride, rows, k)
 	default:
 		return false
 	}
@@ -1285,24 +1285,10 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 		switch (part*4+vecs)*16 + rows {
 		case 28:
 			gemm12x1AVX2(args)
-		case 27:
-			gemm11x1AVX2(args)
-		case 26:
-			gemm10x1AVX2(args)
-		case 25:
-			gemm9x1AVX2(args)
 		case 24:
 			gemm8x1AVX2(args)
-		case 23:
-			gemm7x1AVX2(args)
-		case 22:
-			gemm6x1AVX2(args)
-		case 21:
-			gemm5x1AVX2(args)
 		case 20:
 			gemm4x1AVX2(args)
-		case 19:
-			gemm3x1AVX2(args)
 		case 18:
 			gemm2x1AVX2(args)
 		case 17:
@@ -1437,9 +1423,9 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.AVX2:
-		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Halved: false, Together: false}
+		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Few: [4]bool{false, true, false, false}, Together: false}
 	case cpu.AVX512:
-		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Halved: true, Together: false}
+		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Few: [4]bool{false, true, true, true}, Together: false}
 	}
 	return GemmShape{}
 }

@@ -4,236 +4,6 @@
 
 #include "textflag.h"
 
-// Philox writes, for each of rows rows, groups groups of 32 words: word w of the
-// blocks of Philox4x32-10 for the key (key0, key1) and the counters
-//
-// 	counter[i] + 8·group, row + the row's number, stream, step
-//
-// at place 8·w + i. No counter[i] + 8·groups may be more than 2³² + 7.
-//
-// func philoxAVX512(rows int, groups int, words *uint32, counter *uint32, key0 int, key1 int, row int, stream int, step int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
-TEXT ·philoxAVX512(SB), $128-72
-	MOVQ         words+16(FP), AX
-	VPBROADCASTQ row+48(FP), Y0
-	MOVQ         rows+0(FP), CX
-
-l0:
-	MOVQ    counter+24(FP), DX
-	VMOVUPS (DX), Y1
-	MOVQ    groups+8(FP), DX
-
-l1:
-	VPBROADCASTQ  key0+32(FP), Y2
-	VPBROADCASTQ  key1+40(FP), Y3
-	VPBROADCASTQ  stream+56(FP), Y4
-	VPBROADCASTQ  step+64(FP), Y5
-	VPSRLQ        $0x20, Y1, Y6
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y1, Y7
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y4, Y8
-	VPSRLQ        $0x20, Y8, Y9
-	VXORPD        Y0, Y9, Y9
-	VXORPD        Y2, Y9, Y9
-	VPSRLQ        $0x20, Y7, Y10
-	VXORPD        Y5, Y10, Y10
-	VXORPD        Y3, Y10, Y10
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y6, Y6
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y4, Y4
-	VPSRLQ        $0x20, Y4, Y11
-	VXORPD        Y0, Y11, Y11
-	VXORPD        Y2, Y11, Y11
-	VPSRLQ        $0x20, Y6, Y12
-	VXORPD        Y5, Y12, Y5
-	VXORPD        Y3, Y5, Y5
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y9, Y9
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y10, Y10
-	VPSRLQ        $0x20, Y10, Y12
-	VXORPD        Y8, Y12, Y8
-	VXORPD        Y2, Y8, Y8
-	VPSRLQ        $0x20, Y9, Y12
-	VXORPD        Y7, Y12, Y7
-	VXORPD        Y3, Y7, Y7
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y11, Y11
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y5, Y5
-	VPSRLQ        $0x20, Y5, Y12
-	VXORPD        Y4, Y12, Y4
-	VXORPD        Y2, Y4, Y4
-	VPSRLQ        $0x20, Y11, Y12
-	VXORPD        Y6, Y12, Y6
-	VXORPD        Y3, Y6, Y6
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y8, Y8
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y7, Y7
-	VPSRLQ        $0x20, Y7, Y12
-	VXORPD        Y10, Y12, Y10
-	VXORPD        Y2, Y10, Y10
-	VPSRLQ        $0x20, Y8, Y12
-	VXORPD        Y9, Y12, Y9
-	VXORPD        Y3, Y9, Y9
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y4, Y4
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y6, Y6
-	VPSRLQ        $0x20, Y6, Y12
-	VXORPD        Y5, Y12, Y5
-	VXORPD        Y2, Y5, Y5
-	VPSRLQ        $0x20, Y4, Y12
-	VXORPD        Y11, Y12, Y11
-	VXORPD        Y3, Y11, Y11
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y10, Y10
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y9, Y9
-	VPSRLQ        $0x20, Y9, Y12
-	VXORPD        Y7, Y12, Y7
-	VXORPD        Y2, Y7, Y7
-	VPSRLQ        $0x20, Y10, Y12
-	VXORPD        Y8, Y12, Y8
-	VXORPD        Y3, Y8, Y8
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y5, Y5
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y11, Y11
-	VPSRLQ        $0x20, Y11, Y12
-	VXORPD        Y6, Y12, Y6
-	VXORPD        Y2, Y6, Y6
-	VPSRLQ        $0x20, Y5, Y12
-	VXORPD        Y4, Y12, Y4
-	VXORPD        Y3, Y4, Y4
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y7, Y7
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y8, Y8
-	VPSRLQ        $0x20, Y8, Y12
-	VXORPD        Y9, Y12, Y9
-	VXORPD        Y2, Y9, Y9
-	VPSRLQ        $0x20, Y7, Y12
-	VXORPD        Y10, Y12, Y10
-	VXORPD        Y3, Y10, Y10
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y6, Y6
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y4, Y4
-	VPSRLQ        $0x20, Y4, Y12
-	VXORPD        Y11, Y12, Y11
-	VXORPD        Y2, Y11, Y11
-	VPSRLQ        $0x20, Y6, Y12
-	VXORPD        Y5, Y12, Y5
-	VXORPD        Y3, Y5, Y5
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y9, Y9
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y10, Y10
-	VPSRLQ        $0x20, Y10, Y12
-	VXORPD        Y8, Y12, Y8
-	VXORPD        Y2, Y8, Y8
-	VPSRLQ        $0x20, Y9, Y12
-	VXORPD        Y7, Y12, Y7
-	VXORPD        Y3, Y7, Y7
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y11, Y11
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y5, Y5
-	VPSRLQ        $0x20, Y5, Y12
-	VXORPD        Y4, Y12, Y4
-	VXORPD        Y2, Y4, Y4
-	VPSRLQ        $0x20, Y11, Y12
-	VXORPD        Y6, Y12, Y6
-	VXORPD        Y3, Y6, Y6
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y8, Y8
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y7, Y7
-	VPSRLQ        $0x20, Y7, Y12
-	VXORPD        Y10, Y12, Y10
-	VXORPD        Y2, Y10, Y10
-	VPSRLQ        $0x20, Y8, Y12
-	VXORPD        Y9, Y12, Y9
-	VXORPD        Y3, Y9, Y9
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y4, Y4
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y6, Y6
-	VPSRLQ        $0x20, Y6, Y12
-	VXORPD        Y5, Y12, Y5
-	VXORPD        Y2, Y5, Y5
-	VPSRLQ        $0x20, Y4, Y12
-	VXORPD        Y11, Y12, Y11
-	VXORPD        Y3, Y11, Y11
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y10, Y10
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y9, Y9
-	VPSRLQ        $0x20, Y9, Y12
-	VXORPD        Y7, Y12, Y7
-	VXORPD        Y2, Y7, Y7
-	VPSRLQ        $0x20, Y10, Y12
-	VXORPD        Y8, Y12, Y8
-	VXORPD        Y3, Y8, Y8
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y5, Y5
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y11, Y11
-	VPSRLQ        $0x20, Y11, Y12
-	VXORPD        Y6, Y12, Y6
-	VXORPD        Y2, Y6, Y6
-	VPSRLQ        $0x20, Y5, Y12
-	VXORPD        Y4, Y12, Y4
-	VXORPD        Y3, Y4, Y4
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y7, Y7
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y8, Y8
-	VPSRLQ        $0x20, Y8, Y12
-	VXORPD        Y9, Y12, Y9
-	VXORPD        Y2, Y9, Y9
-	VPSRLQ        $0x20, Y7, Y12
-	VXORPD        Y10, Y12, Y10
-	VXORPD        Y3, Y10, Y10
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y6, Y6
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y4, Y4
-	VPSRLQ        $0x20, Y4, Y12
-	VXORPD        Y11, Y12, Y11
-	VXORPD        Y2, Y11, Y11
-	VPSRLQ        $0x20, Y6, Y12
-	VXORPD        Y5, Y12, Y5
-	VXORPD        Y3, Y5, Y5
-	VPADDQ.BCST   c64_9e3779b99e3779b9<>+0(SB), Y2, Y2
-	VPADDQ.BCST   c64_bb67ae85bb67ae85<>+0(SB), Y3, Y3
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y9, Y9
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y10, Y10
-	VPSRLQ        $0x20, Y10, Y12
-	VXORPD        Y8, Y12, Y8
-	VXORPD        Y2, Y8, Y8
-	VPSRLQ        $0x20, Y9, Y12
-	VXORPD        Y7, Y12, Y7
-	VXORPD        Y3, Y7, Y7
-	VPMULUDQ.BCST c64_d2511f53d2511f53<>+0(SB), Y11, Y11
-	VPMULUDQ.BCST c64_cd9e8d57cd9e8d57<>+0(SB), Y5, Y5
-	VPSRLQ        $0x20, Y5, Y12
-	VXORPD        Y4, Y12, Y4
-	VXORPD        Y2, Y4, Y2
-	VPSRLQ        $0x20, Y11, Y4
-	VXORPD        Y6, Y4, Y4
-	VXORPD        Y3, Y4, Y3
-	VANDPD.BCST   c64_00000000ffffffff<>+0(SB), Y8, Y4
-	VPSLLQ        $0x20, Y2, Y2
-	VORPD         Y2, Y4, Y2
-	VMOVUPS       Y2, (AX)
-	VANDPD.BCST   c64_00000000ffffffff<>+0(SB), Y10, Y2
-	VPSLLQ        $0x20, Y5, Y4
-	VORPD         Y4, Y2, Y2
-	VMOVUPS       Y2, 32(AX)
-	VANDPD.BCST   c64_00000000ffffffff<>+0(SB), Y7, Y2
-	VPSLLQ        $0x20, Y3, Y3
-	VORPD         Y3, Y2, Y2
-	VMOVUPS       Y2, 64(AX)
-	VANDPD.BCST   c64_00000000ffffffff<>+0(SB), Y9, Y2
-	VPSLLQ        $0x20, Y11, Y3
-	VORPD         Y3, Y2, Y2
-	VMOVUPS       Y2, 96(AX)
-	ADDQ          $+32, AX
-	VPADDQ.BCST   c64_0000000800000008<>+0(SB), Y1, Y1
-	ADDQ          $+96, AX
-	DECQ          DX
-	JNE           l1
-	VPADDQ.BCST   c64_0000000000000001<>+0(SB), Y0, Y0
-	DECQ          CX
-	JNE           l0
-	VZEROUPPER
-	RET
-
 // Dropout does, for each of rows rows of cols elements, strides in elements:
 //
 // 	dst = x·scale where word/2 >= threshold, else 0
@@ -249,14 +19,12 @@ TEXT ·dropoutAVX512(SB), $128-76
 	MOVQ         rows+0(FP), BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l1:
 	MOVQ  cols+8(FP), SI
 	MOVQ  SI, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS     (DX), Z2
 	VPSRLD      $0x01, Z2, Z2
@@ -272,7 +40,6 @@ l4:
 	ADDQ        $+64, DX
 	DECQ        DI
 	JNE         l4
-
 l2:
 	ANDQ        $+15, SI
 	TESTQ       SI, SI
@@ -289,7 +56,6 @@ l2:
 	VMULPS      Z0, Z3, Z3
 	VANDPS      Z3, Z2, Z2
 	VMOVUPS     Z2, K1, (AX)
-
 l3:
 	MOVQ cols+8(FP), SI
 	MOVQ ldd+24(FP), DI
@@ -311,31 +77,9 @@ l3:
 	ADDQ DI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
 
 DATA c32_00000001<>+0(SB)/8, $0x0000000100000001
 GLOBL c32_00000001<>(SB), RODATA|NOPTR, $8
-
-DATA c64_0000000000000001<>+0(SB)/8, $0x0000000000000001
-GLOBL c64_0000000000000001<>(SB), RODATA|NOPTR, $8
-
-DATA c64_00000000ffffffff<>+0(SB)/8, $0x00000000ffffffff
-GLOBL c64_00000000ffffffff<>(SB), RODATA|NOPTR, $8
-
-DATA c64_0000000800000008<>+0(SB)/8, $0x0000000800000008
-GLOBL c64_0000000800000008<>(SB), RODATA|NOPTR, $8
-
-DATA c64_9e3779b99e3779b9<>+0(SB)/8, $0x9e3779b99e3779b9
-GLOBL c64_9e3779b99e3779b9<>(SB), RODATA|NOPTR, $8
-
-DATA c64_bb67ae85bb67ae85<>+0(SB)/8, $0xbb67ae85bb67ae85
-GLOBL c64_bb67ae85bb67ae85<>(SB), RODATA|NOPTR, $8
-
-DATA c64_cd9e8d57cd9e8d57<>+0(SB)/8, $0xcd9e8d57cd9e8d57
-GLOBL c64_cd9e8d57cd9e8d57<>(SB), RODATA|NOPTR, $8
-
-DATA c64_d2511f53d2511f53<>+0(SB)/8, $0xd2511f53d2511f53
-GLOBL c64_d2511f53d2511f53<>(SB), RODATA|NOPTR, $8

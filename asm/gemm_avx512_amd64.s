@@ -14,25 +14,18 @@ TEXT ·gemm8x1AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -50,10 +43,8 @@ l0:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS.Z (CX), K2, Z0
 	ADDQ      DX, CX
@@ -71,7 +62,6 @@ l1:
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K2, Z7
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K2, Z0
@@ -83,10 +73,8 @@ l2:
 	VMOVUPS   Z0, Z6
 	VMOVUPS   Z0, Z7
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z0
 	VBROADCASTSS 4(CX), Z1
 	VBROADCASTSS 8(CX), Z2
@@ -96,12 +84,9 @@ l3:
 	VBROADCASTSS 24(CX), Z6
 	VBROADCASTSS 28(CX), Z7
 	ADDQ         $+32, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
@@ -112,21 +97,19 @@ l4:
 	ADDQ  DX, SI
 	ADDQ  DX, SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS.Z    (R10), K2, Z8
-	VMOVUPS      Z8, (R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
+	VMOVUPS.Z    (R9), K2, Z8
+	VMOVUPS      Z8, (R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z8, Z9, Z0
 	VBROADCASTSS (CX)(DX*1), Z9
@@ -146,27 +129,25 @@ l7:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 60(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Z8
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Z8
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z8, Z9, Z0
 	VBROADCASTSS (CX)(DX*1), Z9
@@ -186,29 +167,22 @@ l11:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
@@ -242,113 +216,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z4, Z4
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z6, Z6
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z7, Z7
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z4, Z4
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z6, Z6
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z7, Z7
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
@@ -366,13 +233,11 @@ l13:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -389,9 +254,8 @@ l12:
 	VMOVUPS Z6, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, K2, (CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -408,17 +272,13 @@ l16:
 	VMOVUPS Z6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, (CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -428,10 +288,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -441,10 +299,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -454,11 +310,9 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -472,25 +326,18 @@ TEXT ·gemm4x1AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -504,10 +351,8 @@ l0:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS.Z (CX), K2, Z0
 	ADDQ      DX, CX
@@ -517,7 +362,6 @@ l1:
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K2, Z3
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K2, Z0
@@ -525,42 +369,35 @@ l2:
 	VMOVUPS   Z0, Z2
 	VMOVUPS   Z0, Z3
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z0
 	VBROADCASTSS 4(CX), Z1
 	VBROADCASTSS 8(CX), Z2
 	VBROADCASTSS 12(CX), Z3
 	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
-	VMOVUPS.Z    (R9), K2, Z4
-	VMOVUPS      Z4, (R11)
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
+	VMOVUPS.Z    (R8), K2, Z4
+	VMOVUPS      Z4, (R10)
+	ADDQ         $+64, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z5
 	VFMADD231PS  Z4, Z5, Z0
 	VBROADCASTSS (CX)(DX*1), Z5
@@ -571,27 +408,25 @@ l7:
 	VFMADD231PS  Z4, Z5, Z3
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Z4
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Z4
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z5
 	VFMADD231PS  Z4, Z5, Z0
 	VBROADCASTSS (CX)(DX*1), Z5
@@ -602,29 +437,22 @@ l11:
 	VFMADD231PS  Z4, Z5, Z3
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
@@ -642,65 +470,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z3, Z3
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z3, Z3
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
@@ -710,13 +479,11 @@ l13:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -725,9 +492,8 @@ l12:
 	VMOVUPS Z2, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, K2, (CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -736,45 +502,35 @@ l16:
 	VMOVUPS Z2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, (CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -788,25 +544,18 @@ TEXT ·gemm2x1AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -818,105 +567,86 @@ l0:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS.Z (CX), K2, Z0
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K2, Z1
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K2, Z0
 	VMOVUPS   Z0, Z1
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z0
 	VBROADCASTSS 4(CX), Z1
 	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  104(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
-
 l7:
-	VMOVUPS.Z    (R8), K2, Z2
-	VMOVUPS      Z2, (R10)
-	ADDQ         $+64, R10
-	ADDQ         R9, R8
+	VMOVUPS.Z    (DI), K2, Z2
+	VMOVUPS      Z2, (R9)
+	ADDQ         $+64, R9
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z3
 	VFMADD231PS  Z2, Z3, Z0
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z2, Z3, Z1
 	ADDQ         BX, CX
-	DECQ         DI
+	DECQ         SI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(SI), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, 32(SI)
-	CMPQ       DI, $0x00000010
+	MOVQ       local-96(SP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	MOVQ       96(AX), R10
+	ADDQ       R10, R9
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R10
-	ADDQ       $-16, DI
-
+	MOVQ       $+16, R9
+	ADDQ       $-16, SI
 l9:
 l11:
-	VMOVUPS      (R8), Z2
-	ADDQ         R9, R8
+	VMOVUPS      (DI), Z2
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z3
 	VFMADD231PS  Z2, Z3, Z0
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z2, Z3, Z1
 	ADDQ         BX, CX
-	DECQ         R10
+	DECQ         R9
 	JNE          l11
-	TESTQ        DI, DI
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, R9
+	MOVQ $+0, SI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
@@ -926,97 +656,49 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VMULPS       Z2, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z2
-	VMULPS       Z2, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z2
-	VMULPS       Z2, Z0, Z0
-	ADDQ         DX, CX
-	VMOVUPS.Z    (CX), K2, Z2
-	VMULPS       Z2, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -1030,25 +712,18 @@ TEXT ·gemm1x1AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -1059,172 +734,117 @@ l0:
 	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS.Z (CX), K2, Z0
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K2, Z0
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z0
 	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  104(AX), SI
-	TESTQ SI, SI
+	MOVQ  104(AX), BX
+	TESTQ BX, BX
 	JEQ   l5
-	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
+	MOVQ  8(AX), SI
+	MOVQ  72(AX), DI
+	MOVQ  16(AX), R8
+	TESTQ R8, R8
 	JEQ   l6
-
 l7:
-	VMOVUPS.Z    (DI), K2, Z1
-	VMOVUPS      Z1, (R9)
-	ADDQ         $+64, R9
-	ADDQ         R8, DI
+	VMOVUPS.Z    (SI), K2, Z1
+	VMOVUPS      Z1, (R8)
+	ADDQ         $+64, R8
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         DX, CX
-	DECQ         SI
+	DECQ         BX
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(BX), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 60(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, 32(BX)
-	CMPQ       SI, $0x00000010
+	MOVQ       local-96(SP), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 60(R8)
+	MOVQ       96(AX), R9
+	ADDQ       R9, R8
+	MOVQ       R8, local-96(SP)
+	CMPQ       BX, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R9
-	ADDQ       $-16, SI
-
+	MOVQ       $+16, R8
+	ADDQ       $-16, BX
 l9:
 l11:
-	VMOVUPS      (DI), Z1
-	ADDQ         R8, DI
+	VMOVUPS      (SI), Z1
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         DX, CX
-	DECQ         R9
+	DECQ         R8
 	JNE          l11
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ SI, R9
-	MOVQ $+0, SI
+	MOVQ BX, R8
+	MOVQ $+0, BX
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z1
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z1
-	VBROADCASTSS c32_3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	VMULPS       Z1, Z0, Z0
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS.Z    (CX), K2, Z1
-	VMULPS       Z1, Z1, Z1
-	VBROADCASTSS c32_3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z1
-	VMULPS       Z1, Z0, Z0
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -1238,25 +858,18 @@ TEXT ·gemm8x2AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -1282,10 +895,8 @@ l0:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -1311,7 +922,6 @@ l1:
 	VMOVUPS   (CX), Z14
 	VMOVUPS.Z 64(CX), K2, Z15
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -1331,10 +941,8 @@ l2:
 	VMOVUPS   Z1, Z13
 	VMOVUPS   Z1, Z15
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z1
 	VMOVUPS      Z1, Z0
 	VBROADCASTSS 4(CX), Z3
@@ -1352,12 +960,9 @@ l3:
 	VBROADCASTSS 28(CX), Z15
 	VMOVUPS      Z15, Z14
 	ADDQ         $+32, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
@@ -1368,23 +973,21 @@ l4:
 	ADDQ  DX, SI
 	ADDQ  DX, SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Z16
-	VMOVUPS.Z    64(R10), K2, Z17
-	VMOVUPS      Z16, (R12)
-	VMOVUPS      Z17, 64(R12)
-	ADDQ         $+128, R12
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Z16
+	VMOVUPS.Z    64(R9), K2, Z17
+	VMOVUPS      Z16, (R11)
+	VMOVUPS      Z17, 64(R11)
+	ADDQ         $+128, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1412,28 +1015,26 @@ l7:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 124(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Z16
-	VMOVUPS      64(R10), Z17
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Z16
+	VMOVUPS      64(R9), Z17
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -1461,29 +1062,22 @@ l11:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z16
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
@@ -1541,193 +1135,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
 	VMOVUPS.Z   Z15, K1, Z15
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z4, Z4
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z6, Z6
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z7, Z7
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z8, Z8
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z9, Z9
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z10, Z10
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z11, Z11
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z12, Z12
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z13, Z13
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z14, Z14
-	VMOVUPS.Z    64(CX), K2, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z17
-	VMULPS       Z17, Z16, Z16
-	VMULPS       Z16, Z15, Z15
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z4, Z4
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z6, Z6
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z7, Z7
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z8, Z8
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z9, Z9
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z10, Z10
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z11, Z11
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z12, Z12
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z13, Z13
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z14, Z14
-	VMOVUPS.Z    64(CX), K2, Z16
-	VMULPS       Z16, Z16, Z16
-	VBROADCASTSS c32_3f800000<>+0(SB), Z17
-	VSUBPS       Z16, Z17, Z16
-	VMULPS       Z16, Z15, Z15
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z0, Z16, Z0
@@ -1761,13 +1168,11 @@ l13:
 	VMAXPS       Z14, Z16, Z14
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z15, Z16, Z15
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -1792,9 +1197,8 @@ l12:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -1819,17 +1223,13 @@ l16:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -1839,10 +1239,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -1852,10 +1250,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -1865,11 +1261,9 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -1883,25 +1277,18 @@ TEXT ·gemm4x2AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -1919,10 +1306,8 @@ l0:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -1936,7 +1321,6 @@ l1:
 	VMOVUPS   (CX), Z6
 	VMOVUPS.Z 64(CX), K2, Z7
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -1948,10 +1332,8 @@ l2:
 	VMOVUPS   Z1, Z5
 	VMOVUPS   Z1, Z7
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z1
 	VMOVUPS      Z1, Z0
 	VBROADCASTSS 4(CX), Z3
@@ -1961,35 +1343,30 @@ l3:
 	VBROADCASTSS 12(CX), Z7
 	VMOVUPS      Z7, Z6
 	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R9), Z8
-	VMOVUPS.Z    64(R9), K2, Z9
-	VMOVUPS      Z8, (R11)
-	VMOVUPS      Z9, 64(R11)
-	ADDQ         $+128, R11
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Z8
+	VMOVUPS.Z    64(R8), K2, Z9
+	VMOVUPS      Z8, (R10)
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         $+128, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -2004,28 +1381,26 @@ l7:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 124(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 124(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Z8
-	VMOVUPS      64(R9), Z9
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -2040,29 +1415,22 @@ l11:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
@@ -2092,105 +1460,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z4, Z4
-	VMOVUPS.Z    64(CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS.Z    64(CX), K2, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	VMULPS       Z8, Z7, Z7
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z3, Z3
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z4, Z4
-	VMOVUPS.Z    64(CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z6, Z6
-	VMOVUPS.Z    64(CX), K2, Z8
-	VMULPS       Z8, Z8, Z8
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z8
-	VMULPS       Z8, Z7, Z7
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
@@ -2208,13 +1477,11 @@ l13:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -2227,9 +1494,8 @@ l12:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2242,45 +1508,35 @@ l16:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -2294,25 +1550,18 @@ TEXT ·gemm2x2AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -2326,10 +1575,8 @@ l0:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -2337,7 +1584,6 @@ l1:
 	VMOVUPS   (CX), Z2
 	VMOVUPS.Z 64(CX), K2, Z3
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -2345,40 +1591,33 @@ l2:
 	VMOVUPS.Z 64(CX), K2, Z1
 	VMOVUPS   Z1, Z3
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z1
 	VMOVUPS      Z1, Z0
 	VBROADCASTSS 4(CX), Z3
 	VMOVUPS      Z3, Z2
 	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  104(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R8), Z4
-	VMOVUPS.Z    64(R8), K2, Z5
-	VMOVUPS      Z4, (R10)
-	VMOVUPS      Z5, 64(R10)
-	ADDQ         $+128, R10
-	ADDQ         R9, R8
+	VMOVUPS      (DI), Z4
+	VMOVUPS.Z    64(DI), K2, Z5
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         $+128, R9
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -2386,28 +1625,26 @@ l7:
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         BX, CX
-	DECQ         DI
+	DECQ         SI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(SI), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 124(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, 32(SI)
-	CMPQ       DI, $0x00000010
+	MOVQ       local-96(SP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 124(R9)
+	MOVQ       96(AX), R10
+	ADDQ       R10, R9
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R10
-	ADDQ       $-16, DI
-
+	MOVQ       $+16, R9
+	ADDQ       $-16, SI
 l9:
 l11:
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z5
-	ADDQ         R9, R8
+	VMOVUPS      (DI), Z4
+	VMOVUPS      64(DI), Z5
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -2415,29 +1652,22 @@ l11:
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         BX, CX
-	DECQ         R10
+	DECQ         R9
 	JNE          l11
-	TESTQ        DI, DI
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, R9
+	MOVQ $+0, SI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
@@ -2453,61 +1683,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	VMULPS       Z4, Z3, Z3
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z1, Z1
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS.Z    64(CX), K2, Z4
-	VMULPS       Z4, Z4, Z4
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z4
-	VMULPS       Z4, Z3, Z3
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
@@ -2517,61 +1692,48 @@ l13:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -2585,25 +1747,18 @@ TEXT ·gemm1x2AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -2615,105 +1770,86 @@ l0:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K2, Z1
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K2, Z1
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z1
 	VMOVUPS      Z1, Z0
 	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  104(AX), SI
-	TESTQ SI, SI
+	MOVQ  104(AX), BX
+	TESTQ BX, BX
 	JEQ   l5
-	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
+	MOVQ  8(AX), SI
+	MOVQ  72(AX), DI
+	MOVQ  16(AX), R8
+	TESTQ R8, R8
 	JEQ   l6
-
 l7:
-	VMOVUPS      (DI), Z2
-	VMOVUPS.Z    64(DI), K2, Z3
-	VMOVUPS      Z2, (R9)
-	VMOVUPS      Z3, 64(R9)
-	ADDQ         $+128, R9
-	ADDQ         R8, DI
+	VMOVUPS      (SI), Z2
+	VMOVUPS.Z    64(SI), K2, Z3
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         $+128, R8
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         DX, CX
-	DECQ         SI
+	DECQ         BX
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(BX), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 124(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, 32(BX)
-	CMPQ       SI, $0x00000010
+	MOVQ       local-96(SP), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 124(R8)
+	MOVQ       96(AX), R9
+	ADDQ       R9, R8
+	MOVQ       R8, local-96(SP)
+	CMPQ       BX, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R9
-	ADDQ       $-16, SI
-
+	MOVQ       $+16, R8
+	ADDQ       $-16, BX
 l9:
 l11:
-	VMOVUPS      (DI), Z2
-	VMOVUPS      64(DI), Z3
-	ADDQ         R8, DI
+	VMOVUPS      (SI), Z2
+	VMOVUPS      64(SI), Z3
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         DX, CX
-	DECQ         R9
+	DECQ         R8
 	JNE          l11
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ SI, R9
-	MOVQ $+0, SI
+	MOVQ BX, R8
+	MOVQ $+0, BX
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
@@ -2722,90 +1858,44 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VMULPS       Z2, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z2
-	VMULPS       Z2, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z2
-	VMULPS       Z2, Z0, Z0
-	VMOVUPS.Z    64(CX), K2, Z2
-	VMULPS       Z2, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -2819,25 +1909,18 @@ TEXT ·gemm8x3AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -2871,10 +1954,8 @@ l0:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
@@ -2908,7 +1989,6 @@ l1:
 	VMOVUPS   64(CX), Z22
 	VMOVUPS.Z 128(CX), K2, Z23
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -2936,10 +2016,8 @@ l2:
 	VMOVUPS   Z2, Z20
 	VMOVUPS   Z2, Z23
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z2
 	VMOVUPS      Z2, Z0
 	VMOVUPS      Z2, Z1
@@ -2965,12 +2043,9 @@ l3:
 	VMOVUPS      Z23, Z21
 	VMOVUPS      Z23, Z22
 	ADDQ         $+32, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
@@ -2981,25 +2056,23 @@ l4:
 	ADDQ  DX, SI
 	ADDQ  DX, SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
-	VMOVUPS.Z    128(R10), K2, Z26
-	VMOVUPS      Z24, (R12)
-	VMOVUPS      Z25, 64(R12)
-	VMOVUPS      Z26, 128(R12)
-	ADDQ         $+192, R12
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Z24
+	VMOVUPS      64(R9), Z25
+	VMOVUPS.Z    128(R9), K2, Z26
+	VMOVUPS      Z24, (R11)
+	VMOVUPS      Z25, 64(R11)
+	VMOVUPS      Z26, 128(R11)
+	ADDQ         $+192, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -3035,29 +2108,27 @@ l7:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 188(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 188(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
-	VMOVUPS      128(R10), Z26
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Z24
+	VMOVUPS      64(R9), Z25
+	VMOVUPS      128(R9), Z26
+	ADDQ         R10, R9
 	VBROADCASTSS (CX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -3093,29 +2164,22 @@ l11:
 	ADDQ         DI, CX
 	ADDQ         DI, BX
 	ADDQ         DI, SI
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z24
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
@@ -3197,273 +2261,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
 	VMOVUPS.Z   Z23, K1, Z23
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z0, Z0
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z3, Z3
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z6, Z6
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z7, Z7
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z8, Z8
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z9, Z9
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z10, Z10
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z11, Z11
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z12, Z12
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z13, Z13
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z14, Z14
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z15, Z15
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z16, Z16
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z17, Z17
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z18, Z18
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z19, Z19
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z20, Z20
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z21, Z21
-	VMOVUPS      64(CX), Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z22, Z22
-	VMOVUPS.Z    128(CX), K2, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z25
-	VMULPS       Z25, Z24, Z24
-	VMULPS       Z24, Z23, Z23
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z0, Z0
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z3, Z3
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z6, Z6
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z7, Z7
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z8, Z8
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z9, Z9
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z10, Z10
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z11, Z11
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z12, Z12
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z13, Z13
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z14, Z14
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z15, Z15
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z16, Z16
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z17, Z17
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z18, Z18
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z19, Z19
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z20, Z20
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z21, Z21
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z22, Z22
-	VMOVUPS.Z    128(CX), K2, Z24
-	VMULPS       Z24, Z24, Z24
-	VBROADCASTSS c32_3f800000<>+0(SB), Z25
-	VSUBPS       Z24, Z25, Z24
-	VMULPS       Z24, Z23, Z23
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z0, Z24, Z0
@@ -3513,13 +2310,11 @@ l13:
 	VMAXPS       Z22, Z24, Z22
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z23, Z24, Z23
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3552,9 +2347,8 @@ l12:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, K2, 128(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3587,17 +2381,13 @@ l16:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, 128(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -3607,10 +2397,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -3620,10 +2408,8 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
@@ -3633,11 +2419,9 @@ l17:
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -3651,25 +2435,18 @@ TEXT ·gemm4x3AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -3691,10 +2468,8 @@ l0:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
@@ -3712,7 +2487,6 @@ l1:
 	VMOVUPS   64(CX), Z10
 	VMOVUPS.Z 128(CX), K2, Z11
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -3728,10 +2502,8 @@ l2:
 	VMOVUPS   Z2, Z8
 	VMOVUPS   Z2, Z11
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z2
 	VMOVUPS      Z2, Z0
 	VMOVUPS      Z2, Z1
@@ -3745,37 +2517,32 @@ l3:
 	VMOVUPS      Z11, Z9
 	VMOVUPS      Z11, Z10
 	ADDQ         $+16, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  CX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	ADDQ  DX, BX
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
-	VMOVUPS.Z    128(R9), K2, Z14
-	VMOVUPS      Z12, (R11)
-	VMOVUPS      Z13, 64(R11)
-	VMOVUPS      Z14, 128(R11)
-	ADDQ         $+192, R11
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VMOVUPS.Z    128(R8), K2, Z14
+	VMOVUPS      Z12, (R10)
+	VMOVUPS      Z13, 64(R10)
+	VMOVUPS      Z14, 128(R10)
+	ADDQ         $+192, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -3794,29 +2561,27 @@ l7:
 	VFMADD231PS  Z14, Z15, Z11
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 188(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 188(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
-	VMOVUPS      128(R9), Z14
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VMOVUPS      128(R8), Z14
+	ADDQ         R9, R8
 	VBROADCASTSS (CX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -3835,29 +2600,22 @@ l11:
 	VFMADD231PS  Z14, Z15, Z11
 	ADDQ         SI, CX
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z12
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
@@ -3899,145 +2657,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z   Z11, K1, Z11
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z0, Z0
-	VMOVUPS      64(CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z3, Z3
-	VMOVUPS      64(CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z6, Z6
-	VMOVUPS      64(CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z7, Z7
-	VMOVUPS.Z    128(CX), K2, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z8, Z8
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z9, Z9
-	VMOVUPS      64(CX), Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z10, Z10
-	VMOVUPS.Z    128(CX), K2, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z13
-	VMULPS       Z13, Z12, Z12
-	VMULPS       Z12, Z11, Z11
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z0, Z0
-	VMOVUPS      64(CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z3, Z3
-	VMOVUPS      64(CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z5, Z5
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z6, Z6
-	VMOVUPS      64(CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z7, Z7
-	VMOVUPS.Z    128(CX), K2, Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z8, Z8
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z9, Z9
-	VMOVUPS      64(CX), Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z10, Z10
-	VMOVUPS.Z    128(CX), K2, Z12
-	VMULPS       Z12, Z12, Z12
-	VBROADCASTSS c32_3f800000<>+0(SB), Z13
-	VSUBPS       Z12, Z13, Z12
-	VMULPS       Z12, Z11, Z11
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z0, Z12, Z0
@@ -4063,13 +2682,11 @@ l13:
 	VMAXPS       Z10, Z12, Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -4086,9 +2703,8 @@ l12:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, K2, 128(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -4105,45 +2721,35 @@ l16:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, 128(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -4157,25 +2763,18 @@ TEXT ·gemm2x3AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -4191,10 +2790,8 @@ l0:
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
@@ -4204,7 +2801,6 @@ l1:
 	VMOVUPS   64(CX), Z4
 	VMOVUPS.Z 128(CX), K2, Z5
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -4214,10 +2810,8 @@ l2:
 	VMOVUPS.Z 128(CX), K2, Z2
 	VMOVUPS   Z2, Z5
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z2
 	VMOVUPS      Z2, Z0
 	VMOVUPS      Z2, Z1
@@ -4225,33 +2819,28 @@ l3:
 	VMOVUPS      Z5, Z3
 	VMOVUPS      Z5, Z4
 	ADDQ         $+8, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  104(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      64(R8), Z7
-	VMOVUPS.Z    128(R8), K2, Z8
-	VMOVUPS      Z6, (R10)
-	VMOVUPS      Z7, 64(R10)
-	VMOVUPS      Z8, 128(R10)
-	ADDQ         $+192, R10
-	ADDQ         R9, R8
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
+	VMOVUPS.Z    128(DI), K2, Z8
+	VMOVUPS      Z6, (R9)
+	VMOVUPS      Z7, 64(R9)
+	VMOVUPS      Z8, 128(R9)
+	ADDQ         $+192, R9
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -4261,29 +2850,27 @@ l7:
 	VFMADD231PS  Z7, Z9, Z4
 	VFMADD231PS  Z8, Z9, Z5
 	ADDQ         BX, CX
-	DECQ         DI
+	DECQ         SI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(SI), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 188(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, 32(SI)
-	CMPQ       DI, $0x00000010
+	MOVQ       local-96(SP), R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 188(R9)
+	MOVQ       96(AX), R10
+	ADDQ       R10, R9
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R10
-	ADDQ       $-16, DI
-
+	MOVQ       $+16, R9
+	ADDQ       $-16, SI
 l9:
 l11:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      64(R8), Z7
-	VMOVUPS      128(R8), Z8
-	ADDQ         R9, R8
+	VMOVUPS      (DI), Z6
+	VMOVUPS      64(DI), Z7
+	VMOVUPS      128(DI), Z8
+	ADDQ         R8, DI
 	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -4293,29 +2880,22 @@ l11:
 	VFMADD231PS  Z7, Z9, Z4
 	VFMADD231PS  Z8, Z9, Z5
 	ADDQ         BX, CX
-	DECQ         R10
+	DECQ         R9
 	JNE          l11
-	TESTQ        DI, DI
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, R9
+	MOVQ $+0, SI
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z6
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
@@ -4337,81 +2917,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z   Z5, K1, Z5
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z0, Z0
-	VMOVUPS      64(CX), Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z3, Z3
-	VMOVUPS      64(CX), Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMULPS       Z7, Z6, Z6
-	VMULPS       Z6, Z5, Z5
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z0, Z0
-	VMOVUPS      64(CX), Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z2, Z2
-	ADDQ         DX, CX
-	VMOVUPS      (CX), Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z3, Z3
-	VMOVUPS      64(CX), Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z4, Z4
-	VMOVUPS.Z    128(CX), K2, Z6
-	VMULPS       Z6, Z6, Z6
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z6
-	VMULPS       Z6, Z5, Z5
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z0, Z6, Z0
@@ -4425,13 +2930,11 @@ l13:
 	VMAXPS       Z4, Z6, Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z5, Z6, Z5
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -4440,9 +2943,8 @@ l12:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, K2, 128(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -4451,39 +2953,29 @@ l16:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, 128(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -4497,25 +2989,18 @@ TEXT ·gemm1x3AVX512(SB), $128-8
 	MOVQ  $-1, DX
 	BZHIQ CX, DX, DX
 	KMOVW DX, K2
-	LEAQ  local-128(SP), CX
-	MOVQ  (AX), DX
-	MOVQ  DX, (CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  24(AX), DX
-	MOVQ  DX, 8(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  40(AX), DX
-	MOVQ  DX, 16(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  32(AX), DX
-	MOVQ  DX, 24(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  48(AX), DX
-	MOVQ  DX, 32(CX)
-	LEAQ  local-128(SP), CX
-	MOVQ  112(AX), DX
-	MOVQ  DX, 40(CX)
-
+	MOVQ  (AX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  24(AX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  40(AX), CX
+	MOVQ  CX, local-112(SP)
+	MOVQ  32(AX), CX
+	MOVQ  CX, local-104(SP)
+	MOVQ  48(AX), CX
+	MOVQ  CX, local-96(SP)
+	MOVQ  112(AX), CX
+	MOVQ  CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
 	CMPQ   CX, $0x00000001
@@ -4528,113 +3013,94 @@ l0:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	JMP    l4
-
 l1:
-	LEAQ      local-128(SP), CX
-	MOVQ      8(CX), CX
+	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K2, Z2
 	JMP       l4
-
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K2, Z2
 	JMP       l4
-
 l3:
-	LEAQ         local-128(SP), CX
-	MOVQ         24(CX), CX
+	MOVQ         local-104(SP), CX
 	VBROADCASTSS (CX), Z2
 	VMOVUPS      Z2, Z0
 	VMOVUPS      Z2, Z1
 	ADDQ         $+4, CX
-	LEAQ         local-128(SP), DX
-	MOVQ         CX, 24(DX)
-
+	MOVQ         CX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	MOVQ  64(AX), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  104(AX), SI
-	TESTQ SI, SI
+	MOVQ  104(AX), BX
+	TESTQ BX, BX
 	JEQ   l5
-	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
+	MOVQ  8(AX), SI
+	MOVQ  72(AX), DI
+	MOVQ  16(AX), R8
+	TESTQ R8, R8
 	JEQ   l6
-
 l7:
-	VMOVUPS      (DI), Z3
-	VMOVUPS      64(DI), Z4
-	VMOVUPS.Z    128(DI), K2, Z5
-	VMOVUPS      Z3, (R9)
-	VMOVUPS      Z4, 64(R9)
-	VMOVUPS      Z5, 128(R9)
-	ADDQ         $+192, R9
-	ADDQ         R8, DI
+	VMOVUPS      (SI), Z3
+	VMOVUPS      64(SI), Z4
+	VMOVUPS.Z    128(SI), K2, Z5
+	VMOVUPS      Z3, (R8)
+	VMOVUPS      Z4, 64(R8)
+	VMOVUPS      Z5, 128(R8)
+	ADDQ         $+192, R8
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	ADDQ         DX, CX
-	DECQ         SI
+	DECQ         BX
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(BX), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 188(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, 32(BX)
-	CMPQ       SI, $0x00000010
+	MOVQ       local-96(SP), R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 188(R8)
+	MOVQ       96(AX), R9
+	ADDQ       R9, R8
+	MOVQ       R8, local-96(SP)
+	CMPQ       BX, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R9
-	ADDQ       $-16, SI
-
+	MOVQ       $+16, R8
+	ADDQ       $-16, BX
 l9:
 l11:
-	VMOVUPS      (DI), Z3
-	VMOVUPS      64(DI), Z4
-	VMOVUPS      128(DI), Z5
-	ADDQ         R8, DI
+	VMOVUPS      (SI), Z3
+	VMOVUPS      64(SI), Z4
+	VMOVUPS      128(SI), Z5
+	ADDQ         DI, SI
 	VBROADCASTSS (CX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	ADDQ         DX, CX
-	DECQ         R9
+	DECQ         R8
 	JNE          l11
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ SI, R9
-	MOVQ $+0, SI
+	MOVQ BX, R8
+	MOVQ $+0, BX
 	JMP  l9
-
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
 	JEQ         l12
 	CMPQ        CX, $0x00000001
 	JEQ         l13
-	CMPQ        CX, $0x00000003
-	JEQ         l14
-	CMPQ        CX, $0x00000004
-	JEQ         l15
-	LEAQ        local-128(SP), CX
-	MOVQ        16(CX), CX
+	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
@@ -4646,49 +3112,6 @@ l5:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
 	JMP         l12
-
-l14:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VMULPS       Z4, Z3, Z3
-	VMULPS       Z3, Z0, Z0
-	VMOVUPS      64(CX), Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VMULPS       Z4, Z3, Z3
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VMULPS       Z4, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	JMP          l12
-
-l15:
-	LEAQ         local-128(SP), CX
-	MOVQ         16(CX), CX
-	MOVQ         88(AX), DX
-	VMOVUPS      (CX), Z3
-	VMULPS       Z3, Z3, Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z3
-	VMULPS       Z3, Z0, Z0
-	VMOVUPS      64(CX), Z3
-	VMULPS       Z3, Z3, Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z3
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS.Z    128(CX), K2, Z3
-	VMULPS       Z3, Z3, Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z3
-	VMULPS       Z3, Z2, Z2
-	JMP          l12
-
 l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
@@ -4696,54 +3119,41 @@ l13:
 	VMAXPS       Z1, Z3, Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-
 l12:
-	LEAQ    local-128(SP), CX
-	MOVQ    8(CX), CX
+	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
-	JMP     l17
-
-l16:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
-
-l17:
-	LEAQ  local-128(SP), CX
-	MOVQ  40(CX), CX
+l15:
+	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 40(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  (CX), CX
+	JEQ   l16
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, (DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  8(CX), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
 	MOVQ  80(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 8(DX)
-	LEAQ  local-128(SP), CX
-	MOVQ  16(CX), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
 	MOVQ  88(AX), DX
 	ADDQ  DX, CX
-	LEAQ  local-128(SP), DX
-	MOVQ  CX, 16(DX)
+	MOVQ  CX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -4789,23 +3199,19 @@ TEXT ·gemv8AVX512(SB), $128-8
 	CMPQ         R11, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), R9
-
 l1:
 	MOVQ  136(AX), R12
 	MOVQ  120(AX), R13
 	SHRQ  $0x04, R13
 	TESTQ R13, R13
 	JEQ   l2
-
 l4:
 	VPXORD  Z8, Z8, Z8
 	TESTQ   R11, R11
 	JEQ     l5
 	VMOVUPS (R9), Z8
-
 l5:
 	VMOVUPS     (CX), Z9
 	VFMADD231PS Z9, Z0, Z8
@@ -4828,32 +3234,12 @@ l5:
 	CMPQ        R12, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R10), Z9
-	CMPQ        R12, $0x00000003
-	JEQ         l8
-	CMPQ        R12, $0x00000004
-	JEQ         l9
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z9, K1
 	VMOVUPS.Z   Z8, K1, Z8
 	JMP         l6
-
-l8:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z11
-	VSUBPS       Z9, Z11, Z11
-	VMULPS       Z11, Z9, Z9
-	VMULPS       Z9, Z8, Z8
-	JMP          l6
-
-l9:
-	VMULPS       Z9, Z9, Z9
-	VBROADCASTSS c32_3f800000<>+0(SB), Z11
-	VSUBPS       Z9, Z11, Z9
-	VMULPS       Z9, Z8, Z8
-	JMP          l6
-
 l7:
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VMAXPS       Z8, Z9, Z8
-
 l6:
 	VMOVUPS Z8, (R8)
 	ADDQ    DI, R8
@@ -4864,7 +3250,6 @@ l6:
 	ADDQ    DI, SI
 	DECQ    R13
 	JNE     l4
-
 l2:
 	MOVQ      120(AX), AX
 	ANDQ      $+15, AX
@@ -4875,10 +3260,9 @@ l2:
 	KMOVW     DI, K2
 	VPXORD    Z10, Z10, Z10
 	TESTQ     R11, R11
-	JEQ       l10
+	JEQ       l8
 	VMOVUPS.Z (R9), K2, Z10
-
-l10:
+l8:
 	VMOVUPS.Z   (CX), K2, Z8
 	VFMADD231PS Z8, Z0, Z10
 	VMOVUPS.Z   (CX)(DX*1), K2, Z0
@@ -4896,43 +3280,20 @@ l10:
 	VMOVUPS.Z   (SI)(DX*1), K2, Z0
 	VFMADD231PS Z0, Z7, Z10
 	TESTQ       R12, R12
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R12, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS.Z   (R10), K2, Z0
-	CMPQ        R12, $0x00000003
-	JEQ         l13
-	CMPQ        R12, $0x00000004
-	JEQ         l14
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z10, K1, Z0
 	VMOVUPS     Z0, Z10
-	JMP         l11
-
-l13:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z1
-	VMULPS       Z1, Z0, Z0
-	VMULPS       Z0, Z10, Z0
-	VMOVUPS      Z0, Z10
-	JMP          l11
-
-l14:
-	VMULPS       Z0, Z0, Z0
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z0
-	VMULPS       Z0, Z10, Z0
-	VMOVUPS      Z0, Z10
-	JMP          l11
-
-l12:
+	JMP         l9
+l10:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z10, Z0, Z0
 	VMOVUPS      Z0, Z10
-
-l11:
+l9:
 	VMOVUPS Z10, K2, (R8)
-
 l3:
 	VZEROUPPER
 	RET
@@ -4967,23 +3328,19 @@ TEXT ·gemv4AVX512(SB), $128-8
 	CMPQ         R10, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), R8
-
 l1:
 	MOVQ  136(AX), R11
 	MOVQ  120(AX), R12
 	SHRQ  $0x04, R12
 	TESTQ R12, R12
 	JEQ   l2
-
 l4:
 	VPXORD  Z4, Z4, Z4
 	TESTQ   R10, R10
 	JEQ     l5
 	VMOVUPS (R8), Z4
-
 l5:
 	VMOVUPS     (CX), Z5
 	VFMADD231PS Z5, Z0, Z4
@@ -4998,32 +3355,12 @@ l5:
 	CMPQ        R11, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R9), Z5
-	CMPQ        R11, $0x00000003
-	JEQ         l8
-	CMPQ        R11, $0x00000004
-	JEQ         l9
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z   Z4, K1, Z4
 	JMP         l6
-
-l8:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z5, Z7, Z7
-	VMULPS       Z7, Z5, Z5
-	VMULPS       Z5, Z4, Z4
-	JMP          l6
-
-l9:
-	VMULPS       Z5, Z5, Z5
-	VBROADCASTSS c32_3f800000<>+0(SB), Z7
-	VSUBPS       Z5, Z7, Z5
-	VMULPS       Z5, Z4, Z4
-	JMP          l6
-
 l7:
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMAXPS       Z4, Z5, Z4
-
 l6:
 	VMOVUPS Z4, (DI)
 	ADDQ    SI, DI
@@ -5033,7 +3370,6 @@ l6:
 	ADDQ    SI, BX
 	DECQ    R12
 	JNE     l4
-
 l2:
 	MOVQ      120(AX), AX
 	ANDQ      $+15, AX
@@ -5044,10 +3380,9 @@ l2:
 	KMOVW     SI, K2
 	VPXORD    Z6, Z6, Z6
 	TESTQ     R10, R10
-	JEQ       l10
+	JEQ       l8
 	VMOVUPS.Z (R8), K2, Z6
-
-l10:
+l8:
 	VMOVUPS.Z   (CX), K2, Z4
 	VFMADD231PS Z4, Z0, Z6
 	VMOVUPS.Z   (CX)(DX*1), K2, Z0
@@ -5057,43 +3392,20 @@ l10:
 	VMOVUPS.Z   (BX), K2, Z0
 	VFMADD231PS Z0, Z3, Z6
 	TESTQ       R11, R11
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R11, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS.Z   (R9), K2, Z0
-	CMPQ        R11, $0x00000003
-	JEQ         l13
-	CMPQ        R11, $0x00000004
-	JEQ         l14
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z6, K1, Z0
 	VMOVUPS     Z0, Z6
-	JMP         l11
-
-l13:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z1
-	VMULPS       Z1, Z0, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, Z6
-	JMP          l11
-
-l14:
-	VMULPS       Z0, Z0, Z0
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, Z6
-	JMP          l11
-
-l12:
+	JMP         l9
+l10:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z6, Z0, Z0
 	VMOVUPS      Z0, Z6
-
-l11:
+l9:
 	VMOVUPS Z6, K2, (DI)
-
 l3:
 	VZEROUPPER
 	RET
@@ -5120,23 +3432,19 @@ TEXT ·gemv2AVX512(SB), $128-8
 	CMPQ         R9, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), DI
-
 l1:
 	MOVQ  136(AX), R10
 	MOVQ  120(AX), R11
 	SHRQ  $0x04, R11
 	TESTQ R11, R11
 	JEQ   l2
-
 l4:
 	VPXORD  Z2, Z2, Z2
 	TESTQ   R9, R9
 	JEQ     l5
 	VMOVUPS (DI), Z2
-
 l5:
 	VMOVUPS     (CX), Z3
 	VFMADD231PS Z3, Z0, Z2
@@ -5147,32 +3455,12 @@ l5:
 	CMPQ        R10, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R8), Z3
-	CMPQ        R10, $0x00000003
-	JEQ         l8
-	CMPQ        R10, $0x00000004
-	JEQ         l9
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
 	JMP         l6
-
-l8:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z3, Z5, Z5
-	VMULPS       Z5, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	JMP          l6
-
-l9:
-	VMULPS       Z3, Z3, Z3
-	VBROADCASTSS c32_3f800000<>+0(SB), Z5
-	VSUBPS       Z3, Z5, Z3
-	VMULPS       Z3, Z2, Z2
-	JMP          l6
-
 l7:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-
 l6:
 	VMOVUPS Z2, (SI)
 	ADDQ    BX, SI
@@ -5181,7 +3469,6 @@ l6:
 	ADDQ    BX, CX
 	DECQ    R11
 	JNE     l4
-
 l2:
 	MOVQ      120(AX), AX
 	ANDQ      $+15, AX
@@ -5192,52 +3479,28 @@ l2:
 	KMOVW     BX, K2
 	VPXORD    Z4, Z4, Z4
 	TESTQ     R9, R9
-	JEQ       l10
+	JEQ       l8
 	VMOVUPS.Z (DI), K2, Z4
-
-l10:
+l8:
 	VMOVUPS.Z   (CX), K2, Z2
 	VFMADD231PS Z2, Z0, Z4
 	VMOVUPS.Z   (CX)(DX*1), K2, Z0
 	VFMADD231PS Z0, Z1, Z4
 	TESTQ       R10, R10
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R10, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS.Z   (R8), K2, Z0
-	CMPQ        R10, $0x00000003
-	JEQ         l13
-	CMPQ        R10, $0x00000004
-	JEQ         l14
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z4, K1, Z0
 	VMOVUPS     Z0, Z4
-	JMP         l11
-
-l13:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z1
-	VMULPS       Z1, Z0, Z0
-	VMULPS       Z0, Z4, Z0
-	VMOVUPS      Z0, Z4
-	JMP          l11
-
-l14:
-	VMULPS       Z0, Z0, Z0
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z0
-	VMULPS       Z0, Z4, Z0
-	VMOVUPS      Z0, Z4
-	JMP          l11
-
-l12:
+	JMP         l9
+l10:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z4, Z0, Z0
 	VMOVUPS      Z0, Z4
-
-l11:
+l9:
 	VMOVUPS Z4, K2, (SI)
-
 l3:
 	VZEROUPPER
 	RET
@@ -5262,23 +3525,19 @@ TEXT ·gemv1AVX512(SB), $128-8
 	CMPQ         R8, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), SI
-
 l1:
 	MOVQ  136(AX), R9
 	MOVQ  120(AX), R10
 	SHRQ  $0x04, R10
 	TESTQ R10, R10
 	JEQ   l2
-
 l4:
 	VPXORD  Z1, Z1, Z1
 	TESTQ   R8, R8
 	JEQ     l5
 	VMOVUPS (SI), Z1
-
 l5:
 	VMOVUPS     (CX), Z2
 	VFMADD231PS Z2, Z0, Z1
@@ -5287,32 +3546,12 @@ l5:
 	CMPQ        R9, $0x00000001
 	JEQ         l7
 	VMOVUPS     (DI), Z2
-	CMPQ        R9, $0x00000003
-	JEQ         l8
-	CMPQ        R9, $0x00000004
-	JEQ         l9
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
 	JMP         l6
-
-l8:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z2, Z4, Z4
-	VMULPS       Z4, Z2, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l6
-
-l9:
-	VMULPS       Z2, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z4
-	VSUBPS       Z2, Z4, Z2
-	VMULPS       Z2, Z1, Z1
-	JMP          l6
-
 l7:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-
 l6:
 	VMOVUPS Z1, (BX)
 	ADDQ    DX, BX
@@ -5321,7 +3560,6 @@ l6:
 	ADDQ    DX, CX
 	DECQ    R10
 	JNE     l4
-
 l2:
 	MOVQ      120(AX), AX
 	ANDQ      $+15, AX
@@ -5332,56 +3570,29 @@ l2:
 	KMOVW     DX, K2
 	VPXORD    Z3, Z3, Z3
 	TESTQ     R8, R8
-	JEQ       l10
+	JEQ       l8
 	VMOVUPS.Z (SI), K2, Z3
-
-l10:
+l8:
 	VMOVUPS.Z   (CX), K2, Z1
 	VFMADD231PS Z1, Z0, Z3
 	TESTQ       R9, R9
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R9, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS.Z   (DI), K2, Z0
-	CMPQ        R9, $0x00000003
-	JEQ         l13
-	CMPQ        R9, $0x00000004
-	JEQ         l14
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z3, K1, Z0
 	VMOVUPS     Z0, Z3
-	JMP         l11
-
-l13:
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z1
-	VMULPS       Z1, Z0, Z0
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      Z0, Z3
-	JMP          l11
-
-l14:
-	VMULPS       Z0, Z0, Z0
-	VBROADCASTSS c32_3f800000<>+0(SB), Z1
-	VSUBPS       Z0, Z1, Z0
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      Z0, Z3
-	JMP          l11
-
-l12:
+	JMP         l9
+l10:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z3, Z0, Z0
 	VMOVUPS      Z0, Z3
-
-l11:
+l9:
 	VMOVUPS Z3, K2, (BX)
-
 l3:
 	VZEROUPPER
 	RET
 
 DATA c32_00000000<>+0(SB)/8, $0x0000000000000000
 GLOBL c32_00000000<>(SB), RODATA|NOPTR, $8
-
-DATA c32_3f800000<>+0(SB)/8, $0x3f8000003f800000
-GLOBL c32_3f800000<>(SB), RODATA|NOPTR, $8

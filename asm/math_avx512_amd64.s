@@ -14,54 +14,16 @@ TEXT ·expAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l0
-
-l2:
-	VMOVUPS      (DX), Y0
-	VBROADCASTSS c32_42b20000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VBROADCASTSS c32_c2d20000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VCVTPS2PD    Y0, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z1
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z1
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z2
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
-	VSUBPD       Z2, Z0, Z0
-	VMULPD       Z0, Z0, Z2
-	VMULPD       Z2, Z2, Z3
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD       Z4, Z2, Z4
-	VADDPD       Z4, Z0, Z0
-	VMULPD       Z6, Z2, Z2
-	VADDPD       Z2, Z5, Z2
-	VMULPD       Z2, Z3, Z2
-	VADDPD       Z2, Z0, Z0
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
-	VPSLLQ       $0x34, Z1, Z1
-	VPADDQ       Z1, Z0, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	DECQ         BX
-	JNE          l2
-
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         $-1, BX
-	BZHIQ        AX, BX, BX
-	KMOVW        BX, K1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
 	VMOVUPS.Z    (DX), K1, Y0
 	VBROADCASTSS c32_42b20000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
@@ -92,8 +54,19 @@ l0:
 	VPADDQ       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
 	VMOVUPS      Y0, K1, (CX)
-
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -107,38 +80,42 @@ TEXT ·logAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l0
-
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	TESTQ AX, AX
+	JEQ   l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS        (DX), Y0
+	VMOVUPS.Z      (DX), K2, Y0
 	VCVTPS2PD      Y0, Z1
 	VPSUBQ.BCST    c64_3fe6a09e667f3bcd<>+0(SB), Z1, Z1
 	VPADDQ.BCST    c64_4000000000000000<>+0(SB), Z1, Z1
-	VPSRLQ         $0x34, Z1, Z8
-	VORPD.BCST     c64_4330000000000000<>+0(SB), Z8, Z8
-	VSUBPD.BCST    c64_4330000000000400<>+0(SB), Z8, Z8
+	VPSRLQ         $0x34, Z1, Z5
+	VORPD.BCST     c64_4330000000000000<>+0(SB), Z5, Z5
+	VSUBPD.BCST    c64_4330000000000400<>+0(SB), Z5, Z5
 	VANDPD.BCST    c64_000fffffffffffff<>+0(SB), Z1, Z1
 	VPADDQ.BCST    c64_3fe6a09e667f3bcd<>+0(SB), Z1, Z1
 	VSUBPD.BCST    c64_3ff0000000000000<>+0(SB), Z1, Z1
-	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z8, Z8
-	VADDPD.BCST    c64_4000000000000000<>+0(SB), Z1, Z9
-	VDIVPD         Z9, Z1, Z1
-	VMULPD         Z1, Z1, Z9
-	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z9, Z10
-	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z10, Z10
-	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z9, Z11
-	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z11, Z11
-	VMULPD         Z9, Z9, Z12
-	VMULPD         Z11, Z12, Z11
-	VADDPD         Z11, Z10, Z10
-	VADDPD         Z1, Z1, Z11
-	VMULPD         Z9, Z1, Z1
-	VMULPD         Z10, Z1, Z1
-	VADDPD         Z1, Z11, Z1
+	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z5, Z5
+	VADDPD.BCST    c64_4000000000000000<>+0(SB), Z1, Z6
+	VDIVPD         Z6, Z1, Z1
+	VMULPD         Z1, Z1, Z6
+	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z6, Z7
+	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z7, Z7
+	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z6, Z8
+	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z8, Z8
+	VMULPD         Z6, Z6, Z9
+	VMULPD         Z8, Z9, Z8
+	VADDPD         Z8, Z7, Z7
+	VADDPD         Z1, Z1, Z8
+	VMULPD         Z6, Z1, Z1
+	VMULPD         Z7, Z1, Z1
 	VADDPD         Z1, Z8, Z1
+	VADDPD         Z1, Z5, Z1
 	VCVTPD2PS      Z1, Y1
 	VCMPPS.BCST    $0x1e, c32_7f7fffff<>+0(SB), Y0, K1
 	VBLENDMPS      Y0, Y1, K1, Y2
@@ -148,57 +125,20 @@ l2:
 	VSUBPS.BCST    c32_7f800000<>+0(SB), Y3, Y1
 	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Y0, K1
 	VBLENDMPS      Y2, Y1, K1, Y4
-	VMOVUPS        Y4, (CX)
+	VMOVUPS        Y4, K2, (CX)
 	ADDQ           $+32, CX
 	ADDQ           $+32, DX
-	DECQ           BX
-	JNE            l2
-
-l0:
-	ANDQ           $+7, AX
-	TESTQ          AX, AX
-	JEQ            l1
-	MOVQ           $-1, BX
-	BZHIQ          AX, BX, BX
-	KMOVW          BX, K2
-	VMOVUPS.Z      (DX), K2, Y0
-	VCVTPS2PD      Y0, Z1
-	VPSUBQ.BCST    c64_3fe6a09e667f3bcd<>+0(SB), Z1, Z1
-	VPADDQ.BCST    c64_4000000000000000<>+0(SB), Z1, Z1
-	VPSRLQ         $0x34, Z1, Z2
-	VORPD.BCST     c64_4330000000000000<>+0(SB), Z2, Z2
-	VSUBPD.BCST    c64_4330000000000400<>+0(SB), Z2, Z2
-	VANDPD.BCST    c64_000fffffffffffff<>+0(SB), Z1, Z1
-	VPADDQ.BCST    c64_3fe6a09e667f3bcd<>+0(SB), Z1, Z1
-	VSUBPD.BCST    c64_3ff0000000000000<>+0(SB), Z1, Z1
-	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
-	VADDPD.BCST    c64_4000000000000000<>+0(SB), Z1, Z3
-	VDIVPD         Z3, Z1, Z1
-	VMULPD         Z1, Z1, Z3
-	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z3, Z4
-	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z4, Z4
-	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z3, Z8
-	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z8, Z8
-	VMULPD         Z3, Z3, Z9
-	VMULPD         Z8, Z9, Z8
-	VADDPD         Z8, Z4, Z4
-	VADDPD         Z1, Z1, Z8
-	VMULPD         Z3, Z1, Z1
-	VMULPD         Z4, Z1, Z1
-	VADDPD         Z1, Z8, Z1
-	VADDPD         Z1, Z2, Z1
-	VCVTPD2PS      Z1, Y1
-	VCMPPS.BCST    $0x1e, c32_7f7fffff<>+0(SB), Y0, K1
-	VBLENDMPS      Y0, Y1, K1, Y5
-	VBROADCASTSS   c32_00000000<>+0(SB), Y1
-	VCMPPS         $0x1e, Y0, Y1, K1
-	VBLENDMPS.BCST c32_7fc00000<>+0(SB), Y0, K1, Y6
-	VSUBPS.BCST    c32_7f800000<>+0(SB), Y6, Y1
-	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Y0, K1
-	VBLENDMPS      Y5, Y1, K1, Y7
-	VMOVUPS        Y7, K2, (CX)
-
+	ADDQ           $-8, AX
+	CMPQ           AX, $0x00000001
+	JLT            l3
+	JMP            l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -216,7 +156,6 @@ TEXT ·reLUAVX512(SB), $128-24
 	SHRQ  $0x04, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS      (DX), Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
@@ -226,7 +165,6 @@ l2:
 	ADDQ         $+64, DX
 	DECQ         BX
 	JNE          l2
-
 l0:
 	ANDQ         $+15, AX
 	TESTQ        AX, AX
@@ -238,7 +176,6 @@ l0:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -253,58 +190,16 @@ TEXT ·sigmoidAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l0
-
-l2:
-	VMOVUPS      (DX), Y0
-	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
-	VBROADCASTSS c32_42d20000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VBROADCASTSS c32_c2d20000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VCVTPS2PD    Y0, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z1
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z1
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z2
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
-	VSUBPD       Z2, Z0, Z0
-	VMULPD       Z0, Z0, Z2
-	VMULPD       Z2, Z2, Z3
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD       Z4, Z2, Z4
-	VADDPD       Z4, Z0, Z0
-	VMULPD       Z6, Z2, Z2
-	VADDPD       Z2, Z5, Z2
-	VMULPD       Z2, Z3, Z2
-	VADDPD       Z2, Z0, Z0
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
-	VPSLLQ       $0x34, Z1, Z1
-	VPADDQ       Z1, Z0, Z0
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
-	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z1
-	VDIVPD       Z0, Z1, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	DECQ         BX
-	JNE          l2
-
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         $-1, BX
-	BZHIQ        AX, BX, BX
-	KMOVW        BX, K1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
 	VMOVUPS.Z    (DX), K1, Y0
 	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
 	VBROADCASTSS c32_42d20000<>+0(SB), Y1
@@ -339,8 +234,19 @@ l0:
 	VDIVPD       Z0, Z1, Z0
 	VCVTPD2PS    Z0, Y0
 	VMOVUPS      Y0, K1, (CX)
-
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -354,60 +260,16 @@ TEXT ·tanhAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l0
-
-l2:
-	VMOVUPS      (DX), Y0
-	VANDPS.BCST  c32_80000000<>+0(SB), Y0, Y1
-	VXORPS       Y1, Y0, Y0
-	VBROADCASTSS c32_41200000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VCVTPS2PD    Y0, Z0
-	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z2
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z2, Z2
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z2, Z3
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
-	VSUBPD       Z3, Z0, Z0
-	VPSLLQ       $0x34, Z2, Z2
-	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
-	VMULPD       Z0, Z0, Z3
-	VMULPD       Z3, Z3, Z4
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z0, Z0
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
-	VADDPD       Z3, Z0, Z0
-	VMULPD       Z0, Z2, Z0
-	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
-	VADDPD       Z2, Z0, Z0
-	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z2
-	VDIVPD       Z2, Z0, Z0
-	VCVTPD2PS    Z0, Y0
-	VORPS        Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	DECQ         BX
-	JNE          l2
-
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         $-1, BX
-	BZHIQ        AX, BX, BX
-	KMOVW        BX, K1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
 	VMOVUPS.Z    (DX), K1, Y0
 	VANDPS.BCST  c32_80000000<>+0(SB), Y0, Y1
 	VXORPS       Y1, Y0, Y0
@@ -444,8 +306,19 @@ l0:
 	VCVTPD2PS    Z0, Y0
 	VORPS        Y1, Y0, Y0
 	VMOVUPS      Y0, K1, (CX)
-
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -464,7 +337,6 @@ TEXT ·leakyReLUAVX512(SB), $128-28
 	SHRQ         $0x04, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS      (DX), Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
@@ -476,7 +348,6 @@ l2:
 	ADDQ         $+64, DX
 	DECQ         BX
 	JNE          l2
-
 l0:
 	ANDQ         $+15, AX
 	TESTQ        AX, AX
@@ -490,7 +361,6 @@ l0:
 	VMULPS       Z1, Z0, Z0
 	VBLENDMPS    Z0, Z1, K1, Z4
 	VMOVUPS      Z4, K2, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -506,17 +376,17 @@ TEXT ·eluAVX512(SB), $128-28
 	MOVQ         dst+8(FP), CX
 	MOVQ         x+16(FP), DX
 	VBROADCASTSS alpha+24(FP), Y0
-	LEAQ         local-128(SP), BX
-	MOVQ         $+0, SI
-	MOVQ         $+0, DI
-	MOVQ         AX, R8
-	SHRQ         $0x03, R8
-	TESTQ        R8, R8
-	JEQ          l1
-
-l4:
+	MOVQ         $+8, BX
+	MOVQ         $-1, SI
+	BZHIQ        BX, SI, SI
+	KMOVW        SI, K2
+	TESTQ        AX, AX
+	JEQ          l3
 l0:
-	VMOVUPS      (DX), Y1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (DX), K2, Y1
 	VBROADCASTSS c32_00000000<>+0(SB), Y2
 	VMINPS       Y1, Y2, Y2
 	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
@@ -553,41 +423,19 @@ l0:
 	VORPS        Y4, Y2, Y2
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Y1, K1
 	VBLENDMPS    Y1, Y2, K1, Y3
-	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y3, K2, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, CX
-	DECQ         R8
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ SI, SI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (BX), Y0
-	MOVQ    $-1, AX
-	BZHIQ   SI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (DI)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, SI
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Y1
-	VMOVUPS   Y1, 32(BX)
-	MOVQ      BX, DX
-	ADDQ      $+32, DX
-	MOVQ      CX, DI
-	MOVQ      BX, CX
-	MOVQ      $+1, R8
-	JMP       l0
-
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -602,17 +450,17 @@ TEXT ·softplusAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  $+0, SI
-	MOVQ  $+0, DI
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS        (DX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z      (DX), K2, Y0
 	VORPS.BCST     c32_80000000<>+0(SB), Y0, Y1
 	VBROADCASTSS   c32_c2d20000<>+0(SB), Y3
 	VMAXPS         Y1, Y3, Y1
@@ -664,41 +512,19 @@ l0:
 	VCVTPS2PD      Y0, Z0
 	VADDPD         Z1, Z0, Z0
 	VCVTPD2PS      Z0, Y0
-	VMOVUPS        Y0, (CX)
+	VMOVUPS        Y0, K2, (CX)
 	ADDQ           $+32, DX
 	ADDQ           $+32, CX
-	DECQ           R8
-	JNE            l4
-
+	ADDQ           $-8, AX
+	CMPQ           AX, $0x00000001
+	JLT            l3
+	JMP            l0
 l1:
-	TESTQ SI, SI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (BX), Y0
-	MOVQ    $-1, AX
-	BZHIQ   SI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (DI)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, SI
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(BX)
-	MOVQ      BX, DX
-	ADDQ      $+32, DX
-	MOVQ      CX, DI
-	MOVQ      BX, CX
-	MOVQ      $+1, R8
-	JMP       l0
-
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -713,17 +539,17 @@ TEXT ·geluAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  $+0, SI
-	MOVQ  $+0, DI
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (DX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (DX), K2, Y0
 	VBROADCASTSS c32_c1700000<>+0(SB), Y2
 	VMAXPS       Y0, Y2, Y0
 	VBROADCASTSS c32_41700000<>+0(SB), Y2
@@ -793,41 +619,19 @@ l0:
 	VCVTPS2PD    Y0, Z0
 	VMULPD       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K2, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, CX
-	DECQ         R8
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ SI, SI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (BX), Y0
-	MOVQ    $-1, AX
-	BZHIQ   SI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (DI)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, SI
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(BX)
-	MOVQ      BX, DX
-	ADDQ      $+32, DX
-	MOVQ      CX, DI
-	MOVQ      BX, CX
-	MOVQ      $+1, R8
-	JMP       l0
-
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K2
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -842,17 +646,17 @@ TEXT ·geluTanhAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  $+0, SI
-	MOVQ  $+0, DI
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (DX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (DX), K1, Y0
 	VBROADCASTSS c32_c1300000<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VBROADCASTSS c32_41300000<>+0(SB), Y1
@@ -890,41 +694,19 @@ l0:
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VDIVPD       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K1, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, CX
-	DECQ         R8
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ SI, SI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (BX), Y0
-	MOVQ    $-1, AX
-	BZHIQ   SI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (DI)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, SI
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(BX)
-	MOVQ      BX, DX
-	ADDQ      $+32, DX
-	MOVQ      CX, DI
-	MOVQ      BX, CX
-	MOVQ      $+1, R8
-	JMP       l0
-
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -939,17 +721,17 @@ TEXT ·siLUAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  dst+8(FP), CX
 	MOVQ  x+16(FP), DX
-	LEAQ  local-128(SP), BX
-	MOVQ  $+0, SI
-	MOVQ  $+0, DI
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (DX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (DX), K1, Y0
 	VBROADCASTSS c32_c2dc0000<>+0(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y1
@@ -982,41 +764,19 @@ l0:
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VDIVPD       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K1, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, CX
-	DECQ         R8
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ SI, SI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (BX), Y0
-	MOVQ    $-1, AX
-	BZHIQ   SI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (DI)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, SI
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(BX)
-	MOVQ      BX, DX
-	ADDQ      $+32, DX
-	MOVQ      CX, DI
-	MOVQ      BX, CX
-	MOVQ      $+1, R8
-	JMP       l0
-
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -1036,7 +796,6 @@ TEXT ·deriveReLUAVX512(SB), $128-32
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS     (DX), Z0
 	VMOVUPS     (BX), Z1
@@ -1048,7 +807,6 @@ l2:
 	ADDQ        $+64, BX
 	DECQ        SI
 	JNE         l2
-
 l0:
 	ANDQ        $+15, AX
 	TESTQ       AX, AX
@@ -1061,7 +819,6 @@ l0:
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
 	VMOVUPS     Z0, K2, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1081,7 +838,6 @@ TEXT ·deriveSigmoidAVX512(SB), $128-32
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      (BX), Z1
@@ -1095,7 +851,6 @@ l2:
 	ADDQ         $+64, BX
 	DECQ         SI
 	JNE          l2
-
 l0:
 	ANDQ         $+15, AX
 	TESTQ        AX, AX
@@ -1110,7 +865,6 @@ l0:
 	VMULPS       Z2, Z1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1130,7 +884,6 @@ TEXT ·deriveTanhAVX512(SB), $128-32
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      (BX), Z1
@@ -1144,7 +897,6 @@ l2:
 	ADDQ         $+64, BX
 	DECQ         SI
 	JNE          l2
-
 l0:
 	ANDQ         $+15, AX
 	TESTQ        AX, AX
@@ -1159,7 +911,6 @@ l0:
 	VSUBPS       Z1, Z2, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1180,7 +931,6 @@ TEXT ·deriveLeakyReLUAVX512(SB), $128-36
 	SHRQ         $0x04, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -1193,7 +943,6 @@ l2:
 	ADDQ        $+64, BX
 	DECQ        SI
 	JNE         l2
-
 l0:
 	ANDQ        $+15, AX
 	TESTQ       AX, AX
@@ -1207,7 +956,6 @@ l0:
 	VMULPS      Z1, Z0, Z0
 	VBLENDMPS   Z1, Z0, K1, Z4
 	VMOVUPS     Z4, K2, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1228,7 +976,6 @@ TEXT ·deriveELUAVX512(SB), $128-36
 	SHRQ         $0x04, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -1242,7 +989,6 @@ l2:
 	ADDQ        $+64, BX
 	DECQ        SI
 	JNE         l2
-
 l0:
 	ANDQ        $+15, AX
 	TESTQ       AX, AX
@@ -1257,7 +1003,6 @@ l0:
 	VMULPS      Z0, Z1, Z0
 	VBLENDMPS   Z1, Z0, K1, Z4
 	VMOVUPS     Z4, K2, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1273,17 +1018,17 @@ TEXT ·deriveSoftplusAVX512(SB), $128-32
 	MOVQ  dst+8(FP), CX
 	MOVQ  grad+16(FP), DX
 	MOVQ  y+24(FP), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  $+0, DI
-	MOVQ  $+0, R8
-	MOVQ  AX, R9
-	SHRQ  $0x03, R9
-	TESTQ R9, R9
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (BX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (BX), K1, Y0
 	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
 	VBROADCASTSS c32_42d20000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
@@ -1314,51 +1059,25 @@ l0:
 	VMULPD       Z0, Z1, Z0
 	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VADDPD       Z1, Z0, Z0
-	VMOVUPS      (DX), Y1
+	VMOVUPS.Z    (DX), K1, Y1
 	VBROADCASTSD c64_0000000000000000<>+0(SB), Z2
 	VSUBPD       Z0, Z2, Z0
 	VCVTPD2PS    Z0, Y0
 	VMULPS       Y0, Y1, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K1, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	DECQ         R9
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ DI, DI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (SI), Y0
-	MOVQ    $-1, AX
-	BZHIQ   DI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (R8)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, DI
-	MOVQ      $-1, R8
-	BZHIQ     AX, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(SI)
-	MOVQ      SI, DX
-	ADDQ      $+32, DX
-	VMOVUPS.Z (BX), K1, Y0
-	VMOVUPS   Y0, 64(SI)
-	MOVQ      SI, BX
-	ADDQ      $+64, BX
-	MOVQ      CX, R8
-	MOVQ      SI, CX
-	MOVQ      $+1, R9
-	JMP       l0
-
+	MOVQ  AX, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -1374,17 +1093,17 @@ TEXT ·deriveGELUAVX512(SB), $128-32
 	MOVQ  dst+8(FP), CX
 	MOVQ  grad+16(FP), DX
 	MOVQ  x+24(FP), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  $+0, DI
-	MOVQ  $+0, R8
-	MOVQ  AX, R9
-	SHRQ  $0x03, R9
-	TESTQ R9, R9
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K2
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (BX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (BX), K2, Y0
 	VBROADCASTSS c32_41700000<>+0(SB), Y2
 	VMINPS       Y0, Y2, Y0
 	VBROADCASTSS c32_c1700000<>+0(SB), Y2
@@ -1454,49 +1173,23 @@ l0:
 	VMULPD.BCST  c64_3fd9884533d43651<>+0(SB), Z0, Z0
 	VMULPD       Z4, Z0, Z0
 	VADDPD       Z0, Z1, Z0
-	VMOVUPS      (DX), Y2
+	VMOVUPS.Z    (DX), K2, Y2
 	VCVTPD2PS    Z0, Y0
 	VMULPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K2, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	DECQ         R9
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ DI, DI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (SI), Y0
-	MOVQ    $-1, AX
-	BZHIQ   DI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (R8)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, DI
-	MOVQ      $-1, R8
-	BZHIQ     AX, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(SI)
-	MOVQ      SI, DX
-	ADDQ      $+32, DX
-	VMOVUPS.Z (BX), K1, Y0
-	VMOVUPS   Y0, 64(SI)
-	MOVQ      SI, BX
-	ADDQ      $+64, BX
-	MOVQ      CX, R8
-	MOVQ      SI, CX
-	MOVQ      $+1, R9
-	JMP       l0
-
+	MOVQ  AX, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K2
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -1512,17 +1205,17 @@ TEXT ·deriveGELUTanhAVX512(SB), $128-32
 	MOVQ  dst+8(FP), CX
 	MOVQ  grad+16(FP), DX
 	MOVQ  x+24(FP), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  $+0, DI
-	MOVQ  $+0, R8
-	MOVQ  AX, R9
-	SHRQ  $0x03, R9
-	TESTQ R9, R9
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (BX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (BX), K1, Y0
 	VBROADCASTSS c32_41300000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
 	VBROADCASTSS c32_c1300000<>+0(SB), Y1
@@ -1562,7 +1255,7 @@ l0:
 	VMULPD.BCST  c64_4008000000000000<>+0(SB), Z1, Z1
 	VADDPD.BCST  c64_3ff9884533d43651<>+0(SB), Z1, Z1
 	VMULPD       Z1, Z0, Z0
-	VMOVUPS      (DX), Y1
+	VMOVUPS.Z    (DX), K1, Y1
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z3
 	VSUBPD       Z2, Z3, Z3
 	VMULPD       Z3, Z0, Z0
@@ -1570,46 +1263,20 @@ l0:
 	VMULPD       Z0, Z2, Z0
 	VCVTPD2PS    Z0, Y0
 	VMULPS       Y0, Y1, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K1, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	DECQ         R9
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ DI, DI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (SI), Y0
-	MOVQ    $-1, AX
-	BZHIQ   DI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (R8)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, DI
-	MOVQ      $-1, R8
-	BZHIQ     AX, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(SI)
-	MOVQ      SI, DX
-	ADDQ      $+32, DX
-	VMOVUPS.Z (BX), K1, Y0
-	VMOVUPS   Y0, 64(SI)
-	MOVQ      SI, BX
-	ADDQ      $+64, BX
-	MOVQ      CX, R8
-	MOVQ      SI, CX
-	MOVQ      $+1, R9
-	JMP       l0
-
+	MOVQ  AX, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -1625,17 +1292,17 @@ TEXT ·deriveSiLUAVX512(SB), $128-32
 	MOVQ  dst+8(FP), CX
 	MOVQ  grad+16(FP), DX
 	MOVQ  x+24(FP), BX
-	LEAQ  local-128(SP), SI
-	MOVQ  $+0, DI
-	MOVQ  $+0, R8
-	MOVQ  AX, R9
-	SHRQ  $0x03, R9
-	TESTQ R9, R9
-	JEQ   l1
-
-l4:
+	MOVQ  $+8, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	VMOVUPS      (BX), Y0
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
+	VMOVUPS.Z    (BX), K1, Y0
 	VBROADCASTSS c32_42dc0000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
 	VBROADCASTSS c32_c2dc0000<>+0(SB), Y1
@@ -1668,7 +1335,7 @@ l0:
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z2
 	VDIVPD       Z1, Z2, Z1
-	VMOVUPS      (DX), Y2
+	VMOVUPS.Z    (DX), K1, Y2
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z3
 	VSUBPD       Z1, Z3, Z3
 	VMULPD       Z3, Z0, Z0
@@ -1676,46 +1343,20 @@ l0:
 	VMULPD       Z0, Z1, Z0
 	VCVTPD2PS    Z0, Y0
 	VMULPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y0, K1, (CX)
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	DECQ         R9
-	JNE          l4
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
-	TESTQ DI, DI
-	JEQ   l2
-
-	// the tail is done
-	VMOVUPS (SI), Y0
-	MOVQ    $-1, AX
-	BZHIQ   DI, AX, AX
-	KMOVW   AX, K1
-	VMOVUPS Y0, K1, (R8)
-	JMP     l3
-
-l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      AX, DI
-	MOVQ      $-1, R8
-	BZHIQ     AX, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX), K1, Y0
-	VMOVUPS   Y0, 32(SI)
-	MOVQ      SI, DX
-	ADDQ      $+32, DX
-	VMOVUPS.Z (BX), K1, Y0
-	VMOVUPS   Y0, 64(SI)
-	MOVQ      SI, BX
-	ADDQ      $+64, BX
-	MOVQ      CX, R8
-	MOVQ      SI, CX
-	MOVQ      $+1, R9
-	JMP       l0
-
+	MOVQ  AX, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	JMP   l2
 l3:
 	VZEROUPPER
 	RET
@@ -1735,7 +1376,6 @@ TEXT ·lerpAVX512(SB), $128-28
 	SHRQ         $0x04, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
@@ -1747,7 +1387,6 @@ l2:
 	ADDQ    $+64, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -1761,7 +1400,6 @@ l0:
 	VMULPS    Z2, Z0, Z0
 	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1781,7 +1419,6 @@ TEXT ·scaleAVX512(SB), $128-28
 	SHRQ         $0x04, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z1
@@ -1790,7 +1427,6 @@ l2:
 	ADDQ    $+64, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -1801,7 +1437,6 @@ l0:
 	VMOVUPS.Z (DX), K1, Z1
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -1823,7 +1458,6 @@ TEXT ·factoredAVX512(SB), $128-40
 	SHRQ         $0x04, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS (BX), Z2
 	VMULPS  Z2, Z0, Z2
@@ -1837,7 +1471,6 @@ l2:
 	ADDQ    $+64, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -1852,7 +1485,6 @@ l0:
 	VSQRTPS   Z0, Z0
 	VDIVPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET

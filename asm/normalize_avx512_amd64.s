@@ -21,13 +21,11 @@ TEXT ·columnSumsAVX512(SB), $128-40
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	MOVQ    CX, DI
 	MOVQ    rows+0(FP), R8
-
 l2:
 	VMOVUPS   (DI), Y2
 	VCVTPS2PD Y2, Z2
@@ -44,10 +42,8 @@ l2:
 	ADDQ      $+64, CX
 	DECQ      SI
 	JNE       l1
-
 l0:
 	ANDQ $+15, BX
-
 l3:
 	TESTQ BX, BX
 	JEQ   l5
@@ -55,7 +51,6 @@ l3:
 	CMPQ  SI, $0x00000008
 	JLT   l4
 	MOVQ  $+8, SI
-
 l4:
 	SUBQ      SI, BX
 	MOVQ      $-1, DI
@@ -64,7 +59,6 @@ l4:
 	VMOVUPD.Z (AX), K1, Z0
 	MOVQ      CX, SI
 	MOVQ      rows+0(FP), DI
-
 l6:
 	VMOVUPS.Z (SI), K1, Y1
 	VCVTPS2PD Y1, Z1
@@ -76,7 +70,6 @@ l6:
 	ADDQ      $+64, AX
 	ADDQ      $+32, CX
 	JMP       l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -99,7 +92,6 @@ TEXT ·columnSquaresAVX512(SB), $128-48
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -107,7 +99,6 @@ l1:
 	VMOVUPS 64(DX), Z3
 	MOVQ    CX, R8
 	MOVQ    rows+0(FP), R9
-
 l2:
 	VMOVUPS   (R8), Y4
 	VCVTPS2PD Y4, Z4
@@ -129,10 +120,8 @@ l2:
 	ADDQ      $+128, DX
 	DECQ      DI
 	JNE       l1
-
 l0:
 	ANDQ $+15, SI
-
 l3:
 	TESTQ SI, SI
 	JEQ   l5
@@ -140,7 +129,6 @@ l3:
 	CMPQ  DI, $0x00000008
 	JLT   l4
 	MOVQ  $+8, DI
-
 l4:
 	SUBQ      DI, SI
 	MOVQ      $-1, R8
@@ -150,7 +138,6 @@ l4:
 	VMOVUPD.Z (DX), K1, Z1
 	MOVQ      CX, DI
 	MOVQ      rows+0(FP), R8
-
 l6:
 	VMOVUPS.Z (DI), K1, Y2
 	VCVTPS2PD Y2, Z2
@@ -165,7 +152,6 @@ l6:
 	ADDQ      $+32, CX
 	ADDQ      $+64, DX
 	JMP       l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -181,13 +167,17 @@ TEXT ·inverseRootAVX512(SB), $128-28
 	MOVQ         dst+8(FP), CX
 	MOVQ         x+16(FP), DX
 	VBROADCASTSS eps+24(FP), Y0
-	MOVQ         AX, BX
-	SHRQ         $0x03, BX
-	TESTQ        BX, BX
-	JEQ          l0
-
+	MOVQ         $+8, BX
+	MOVQ         $-1, SI
+	BZHIQ        BX, SI, SI
+	KMOVW        SI, K1
+	TESTQ        AX, AX
+	JEQ          l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS      (DX), Y1
+	VMOVUPS.Z    (DX), K1, Y1
 	VCVTPS2PD    Y1, Z1
 	VCVTPS2PD    Y0, Z2
 	VADDPD       Z2, Z1, Z1
@@ -195,30 +185,20 @@ l2:
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z2
 	VDIVPD       Z1, Z2, Z1
 	VCVTPD2PS    Z1, Y1
-	VMOVUPS      Y1, (CX)
+	VMOVUPS      Y1, K1, (CX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
-	DECQ         BX
-	JNE          l2
-
-l0:
-	ANDQ         $+7, AX
-	TESTQ        AX, AX
-	JEQ          l1
-	MOVQ         $-1, BX
-	BZHIQ        AX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (DX), K1, Y1
-	VCVTPS2PD    Y1, Z1
-	VCVTPS2PD    Y0, Z0
-	VADDPD       Z0, Z1, Z0
-	VSQRTPD      Z0, Z0
-	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z1
-	VDIVPD       Z0, Z1, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, K1, (CX)
-
+	ADDQ         $-8, AX
+	CMPQ         AX, $0x00000001
+	JLT          l3
+	JMP          l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -234,7 +214,6 @@ TEXT ·normalizeAVX512(SB), $128-80
 	MOVQ  rows+0(FP), DX
 	TESTQ DX, DX
 	JEQ   l0
-
 l1:
 	MOVQ  mean+48(FP), BX
 	MOVQ  inverse+56(FP), SI
@@ -245,7 +224,6 @@ l1:
 	SHRQ  $0x04, R10
 	TESTQ R10, R10
 	JEQ   l2
-
 l4:
 	VMOVUPS (BX), Z0
 	VMOVUPS (SI), Z1
@@ -265,7 +243,6 @@ l4:
 	ADDQ    $+64, R8
 	DECQ    R10
 	JNE     l4
-
 l2:
 	ANDQ      $+15, R9
 	TESTQ     R9, R9
@@ -283,7 +260,6 @@ l2:
 	VMULPS    Z2, Z0, Z0
 	VADDPS    Z3, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
-
 l3:
 	MOVQ cols+8(FP), BX
 	MOVQ ldd+24(FP), SI
@@ -299,7 +275,6 @@ l3:
 	ADDQ SI, CX
 	DECQ DX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -328,7 +303,6 @@ TEXT ·normalizeSumsAVX512(SB), $128-80
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Z0
 	VMOVUPS (CX), Z1
@@ -337,7 +311,6 @@ l1:
 	MOVQ    DX, R12
 	MOVQ    BX, R13
 	MOVQ    rows+0(FP), R14
-
 l2:
 	VMOVUPS   (R12), Y4
 	VCVTPS2PD Y4, Z4
@@ -362,10 +335,8 @@ l2:
 	ADDQ      $+32, DI
 	DECQ      R11
 	JNE       l1
-
 l0:
 	ANDQ $+7, R10
-
 l3:
 	TESTQ R10, R10
 	JEQ   l5
@@ -373,7 +344,6 @@ l3:
 	CMPQ  R11, $0x00000008
 	JLT   l4
 	MOVQ  $+8, R11
-
 l4:
 	SUBQ      R11, R10
 	MOVQ      $-1, R12
@@ -386,7 +356,6 @@ l4:
 	MOVQ      DX, R11
 	MOVQ      BX, R12
 	MOVQ      rows+0(FP), R13
-
 l6:
 	VMOVUPS.Z (R11), K1, Y4
 	VCVTPS2PD Y4, Z4
@@ -410,7 +379,6 @@ l6:
 	ADDQ      $+32, SI
 	ADDQ      $+32, DI
 	JMP       l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -428,7 +396,6 @@ TEXT ·normalizeGradAVX512(SB), $128-104
 	MOVQ  rows+0(FP), BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l1:
 	MOVQ  mean+64(FP), SI
 	MOVQ  inverse+72(FP), DI
@@ -440,7 +407,6 @@ l1:
 	SHRQ  $0x04, R12
 	TESTQ R12, R12
 	JEQ   l2
-
 l4:
 	VMOVUPS (SI), Z0
 	VMOVUPS (DI), Z1
@@ -467,7 +433,6 @@ l4:
 	ADDQ    $+64, R10
 	DECQ    R12
 	JNE     l4
-
 l2:
 	ANDQ      $+15, R11
 	TESTQ     R11, R11
@@ -490,7 +455,6 @@ l2:
 	VMULPS    Z1, Z2, Z1
 	VMULPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
-
 l3:
 	MOVQ cols+8(FP), SI
 	MOVQ ldd+24(FP), DI
@@ -512,7 +476,6 @@ l3:
 	ADDQ DI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -535,14 +498,11 @@ TEXT ·layerNormAVX512(SB), $256-88
 	MOVQ  rows+0(FP), SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l1:
 	VBROADCASTSS count+84(FP), Y0
 	VCVTPS2PD    Y0, Z0
-
 	// the mean
 	MOVQ $+0, R8
-
 l2:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -554,7 +514,6 @@ l2:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l3
-
 l4:
 	VMOVUPS   (DI), Y9
 	VCVTPS2PD Y9, Z9
@@ -571,7 +530,6 @@ l4:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -587,36 +545,34 @@ l3:
 	ANDQ    $+31, R8
 	LEAQ    local-256(SP), R9
 	ADDQ    $+0, DI
-	MOVQ    R8, R10
-	SHRQ    $0x03, R10
-	TESTQ   R10, R10
-	JEQ     l5
-
-l7:
-	VMOVUPS   (R9), Z9
-	VMOVUPS   (DI), Y10
-	VCVTPS2PD Y10, Z10
-	VADDPD    Z10, Z9, Z9
-	VMOVUPS   Z9, (R9)
-	ADDQ      $+64, R9
-	ADDQ      $+32, DI
-	DECQ      R10
-	JNE       l7
-
+	MOVQ    $+8, R10
+	MOVQ    $-1, R11
+	BZHIQ   R10, R11, R11
+	KMOVW   R11, K1
+	TESTQ   R8, R8
+	JEQ     l8
 l5:
-	ANDQ      $+7, R8
-	TESTQ     R8, R8
-	JEQ       l6
-	MOVQ      $-1, R10
-	BZHIQ     R8, R10, R10
-	KMOVW     R10, K1
+	CMPQ R8, $0x00000008
+	JLT  l6
+l7:
 	VMOVUPD.Z (R9), K1, Z9
 	VMOVUPS.Z (DI), K1, Y10
 	VCVTPS2PD Y10, Z10
 	VADDPD    Z10, Z9, Z9
 	VMOVUPD   Z9, K1, (R9)
-
+	ADDQ      $+64, R9
+	ADDQ      $+32, DI
+	ADDQ      $-8, R8
+	CMPQ      R8, $0x00000001
+	JLT       l8
+	JMP       l5
 l6:
+	MOVQ  R8, R10
+	MOVQ  $-1, R11
+	BZHIQ R10, R11, R11
+	KMOVW R11, K1
+	JMP   l7
+l8:
 	LEAQ          local-256(SP), DI
 	VMOVUPS       (DI), Z9
 	VMOVUPS       128(DI), Z10
@@ -633,11 +589,9 @@ l6:
 	VADDPD        X10, X9, X9
 	VBROADCASTSD  X9, Z9
 	VDIVPD        Z0, Z9, Z9
-
 	// the variance
 	MOVQ $+0, R8
-
-l8:
+l9:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
@@ -647,9 +601,8 @@ l8:
 	MOVQ   cols+8(FP), R9
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
-	JEQ    l9
-
-l10:
+	JEQ    l10
+l11:
 	VMOVUPS   (DI), Y10
 	VCVTPS2PD Y10, Z10
 	VSUBPD    Z9, Z10, Z10
@@ -672,9 +625,8 @@ l10:
 	VADDPD    Z10, Z8, Z8
 	ADDQ      $+128, DI
 	DECQ      R9
-	JNE       l10
-
-l9:
+	JNE       l11
+l10:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
 	ADDQ    R8, R9
@@ -684,36 +636,21 @@ l9:
 	VMOVUPS Z8, 192(R9)
 	ADDQ    $+128, R8
 	CMPQ    R8, $0x00000080
-	JLT     l8
+	JLT     l9
 	MOVQ    cols+8(FP), R8
 	ANDQ    $+31, R8
 	LEAQ    local-256(SP), R9
 	ADDQ    $+0, DI
-	MOVQ    R8, R10
-	SHRQ    $0x03, R10
-	TESTQ   R10, R10
-	JEQ     l11
-
-l13:
-	VMOVUPS   (R9), Z10
-	VMOVUPS   (DI), Y11
-	VCVTPS2PD Y11, Z11
-	VSUBPD    Z9, Z11, Z11
-	VMULPD    Z11, Z11, Z11
-	VADDPD    Z11, Z10, Z10
-	VMOVUPS   Z10, (R9)
-	ADDQ      $+64, R9
-	ADDQ      $+32, DI
-	DECQ      R10
-	JNE       l13
-
-l11:
-	ANDQ      $+7, R8
-	TESTQ     R8, R8
-	JEQ       l12
-	MOVQ      $-1, R10
-	BZHIQ     R8, R10, R10
-	KMOVW     R10, K1
+	MOVQ    $+8, R10
+	MOVQ    $-1, R11
+	BZHIQ   R10, R11, R11
+	KMOVW   R11, K1
+	TESTQ   R8, R8
+	JEQ     l15
+l12:
+	CMPQ R8, $0x00000008
+	JLT  l13
+l14:
 	VMOVUPD.Z (R9), K1, Z10
 	VMOVUPS.Z (DI), K1, Y11
 	VCVTPS2PD Y11, Z11
@@ -721,8 +658,19 @@ l11:
 	VMULPD    Z11, Z11, Z11
 	VADDPD    Z11, Z10, Z10
 	VMOVUPD   Z10, K1, (R9)
-
-l12:
+	ADDQ      $+64, R9
+	ADDQ      $+32, DI
+	ADDQ      $-8, R8
+	CMPQ      R8, $0x00000001
+	JLT       l15
+	JMP       l12
+l13:
+	MOVQ  R8, R10
+	MOVQ  $-1, R11
+	BZHIQ R10, R11, R11
+	KMOVW R11, K1
+	JMP   l14
+l15:
 	LEAQ          local-256(SP), DI
 	VMOVUPS       (DI), Z10
 	VMOVUPS       128(DI), Z11
@@ -748,57 +696,51 @@ l12:
 	VDIVPD        Z0, Z10, Z0
 	VCVTPD2PS     Z0, Y0
 	TESTQ         DX, DX
-	JEQ           l14
+	JEQ           l16
 	VMOVSS        X9, (DX)
 	VMOVSS        X0, (BX)
 	ADDQ          $+4, DX
 	ADDQ          $+4, BX
-
-l14:
+l16:
 	// the row
 	MOVQ  AX, DI
 	MOVQ  CX, R8
 	MOVQ  gain+48(FP), R9
 	MOVQ  bias+56(FP), R10
 	MOVQ  cols+8(FP), R11
-	MOVQ  R11, R12
-	SHRQ  $0x03, R12
-	TESTQ R12, R12
-	JEQ   l15
-
+	MOVQ  $+8, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	TESTQ R11, R11
+	JEQ   l20
 l17:
-	VMOVUPS (R9), Y10
-	VMOVUPS (R10), Y11
-	VMOVUPS (R8), Y12
-	VSUBPS  Y9, Y12, Y12
-	VMULPS  Y0, Y12, Y12
-	VMULPS  Y10, Y12, Y10
-	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (DI)
-	ADDQ    $+32, DI
-	ADDQ    $+32, R8
-	ADDQ    $+32, R9
-	ADDQ    $+32, R10
-	DECQ    R12
-	JNE     l17
-
-l15:
-	ANDQ      $+7, R11
-	TESTQ     R11, R11
-	JEQ       l16
-	MOVQ      $-1, R12
-	BZHIQ     R11, R12, R12
-	KMOVW     R12, K1
+	CMPQ R11, $0x00000008
+	JLT  l18
+l19:
 	VMOVUPS.Z (R9), K1, Y10
 	VMOVUPS.Z (R10), K1, Y11
 	VMOVUPS.Z (R8), K1, Y12
-	VSUBPS    Y9, Y12, Y9
-	VMULPS    Y0, Y9, Y0
-	VMULPS    Y10, Y0, Y0
-	VADDPS    Y11, Y0, Y0
-	VMOVUPS   Y0, K1, (DI)
-
-l16:
+	VSUBPS    Y9, Y12, Y12
+	VMULPS    Y0, Y12, Y12
+	VMULPS    Y10, Y12, Y10
+	VADDPS    Y11, Y10, Y10
+	VMOVUPS   Y10, K1, (DI)
+	ADDQ      $+32, DI
+	ADDQ      $+32, R8
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	ADDQ      $-8, R11
+	CMPQ      R11, $0x00000001
+	JLT       l20
+	JMP       l17
+l18:
+	MOVQ  R11, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	JMP   l19
+l20:
 	MOVQ ldd+24(FP), DI
 	SHLQ $0x02, DI
 	ADDQ DI, AX
@@ -807,7 +749,6 @@ l16:
 	ADDQ DI, CX
 	DECQ SI
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -830,17 +771,14 @@ TEXT ·layerNormGradAVX512(SB), $256-92
 	MOVQ  rows+0(FP), DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l1:
 	VBROADCASTSS count+88(FP), Y0
 	VCVTPS2PD    Y0, Z0
 	VBROADCASTSS (BX), Y9
 	VBROADCASTSS (SI), Y10
 	MOVQ         gain+80(FP), R8
-
 	// the sum of g
 	MOVQ $+0, R11
-
 l2:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -854,7 +792,6 @@ l2:
 	SHRQ   $0x05, R12
 	TESTQ  R12, R12
 	JEQ    l3
-
 l4:
 	VMOVUPS   (R9), Y11
 	VMOVUPS   (R10), Y12
@@ -880,7 +817,6 @@ l4:
 	ADDQ      $+128, R10
 	DECQ      R12
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R12
 	ADDQ    R11, R12
@@ -897,32 +833,16 @@ l3:
 	LEAQ    local-256(SP), R12
 	ADDQ    $+0, R9
 	ADDQ    $+0, R10
-	MOVQ    R11, R13
-	SHRQ    $0x03, R13
-	TESTQ   R13, R13
-	JEQ     l5
-
-l7:
-	VMOVUPS   (R12), Z11
-	VMOVUPS   (R9), Y12
-	VMOVUPS   (R10), Y13
-	VMULPS    Y13, Y12, Y12
-	VCVTPS2PD Y12, Z12
-	VADDPD    Z12, Z11, Z11
-	VMOVUPS   Z11, (R12)
-	ADDQ      $+64, R12
-	ADDQ      $+32, R9
-	ADDQ      $+32, R10
-	DECQ      R13
-	JNE       l7
-
+	MOVQ    $+8, R13
+	MOVQ    $-1, R14
+	BZHIQ   R13, R14, R14
+	KMOVW   R14, K1
+	TESTQ   R11, R11
+	JEQ     l8
 l5:
-	ANDQ      $+7, R11
-	TESTQ     R11, R11
-	JEQ       l6
-	MOVQ      $-1, R13
-	BZHIQ     R11, R13, R13
-	KMOVW     R13, K1
+	CMPQ R11, $0x00000008
+	JLT  l6
+l7:
 	VMOVUPD.Z (R12), K1, Z11
 	VMOVUPS.Z (R9), K1, Y12
 	VMOVUPS.Z (R10), K1, Y13
@@ -930,8 +850,20 @@ l5:
 	VCVTPS2PD Y12, Z12
 	VADDPD    Z12, Z11, Z11
 	VMOVUPD   Z11, K1, (R12)
-
+	ADDQ      $+64, R12
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	ADDQ      $-8, R11
+	CMPQ      R11, $0x00000001
+	JLT       l8
+	JMP       l5
 l6:
+	MOVQ  R11, R13
+	MOVQ  $-1, R14
+	BZHIQ R13, R14, R14
+	KMOVW R14, K1
+	JMP   l7
+l8:
 	LEAQ          local-256(SP), R9
 	VMOVUPS       (R9), Z11
 	VMOVUPS       128(R9), Z12
@@ -949,11 +881,9 @@ l6:
 	VBROADCASTSD  X11, Z11
 	VDIVPD        Z0, Z11, Z11
 	VCVTPD2PS     Z11, Y11
-
 	// the sum of g·h
 	MOVQ $+0, R12
-
-l8:
+l9:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
@@ -967,9 +897,8 @@ l8:
 	MOVQ   cols+8(FP), R13
 	SHRQ   $0x05, R13
 	TESTQ  R13, R13
-	JEQ    l9
-
-l10:
+	JEQ    l10
+l11:
 	VMOVUPS   (R9), Y12
 	VMOVUPS   (R10), Y13
 	VMOVUPS   (R11), Y14
@@ -1014,9 +943,8 @@ l10:
 	ADDQ      $+128, R10
 	ADDQ      $+128, R11
 	DECQ      R13
-	JNE       l10
-
-l9:
+	JNE       l11
+l10:
 	LEAQ    local-256(SP), R13
 	ADDQ    R12, R13
 	ADDQ    R12, R13
@@ -1026,45 +954,23 @@ l9:
 	VMOVUPS Z8, 192(R13)
 	ADDQ    $+128, R12
 	CMPQ    R12, $0x00000080
-	JLT     l8
+	JLT     l9
 	MOVQ    cols+8(FP), R8
 	ANDQ    $+31, R8
 	LEAQ    local-256(SP), R12
 	ADDQ    $+0, R9
 	ADDQ    $+0, R10
 	ADDQ    $+0, R11
-	MOVQ    R8, R13
-	SHRQ    $0x03, R13
-	TESTQ   R13, R13
-	JEQ     l11
-
-l13:
-	VMOVUPS   (R12), Z12
-	VMOVUPS   (R9), Y13
-	VMOVUPS   (R10), Y14
-	VMOVUPS   (R11), Y15
-	VMULPS    Y14, Y13, Y13
-	VCVTPS2PD Y13, Z13
-	VSUBPS    Y9, Y15, Y14
-	VMULPS    Y10, Y14, Y14
-	VCVTPS2PD Y14, Z14
-	VMULPD    Z14, Z13, Z13
-	VADDPD    Z13, Z12, Z12
-	VMOVUPS   Z12, (R12)
-	ADDQ      $+64, R12
-	ADDQ      $+32, R9
-	ADDQ      $+32, R10
-	ADDQ      $+32, R11
-	DECQ      R13
-	JNE       l13
-
-l11:
-	ANDQ      $+7, R8
-	TESTQ     R8, R8
-	JEQ       l12
-	MOVQ      $-1, R13
-	BZHIQ     R8, R13, R13
-	KMOVW     R13, K1
+	MOVQ    $+8, R13
+	MOVQ    $-1, R14
+	BZHIQ   R13, R14, R14
+	KMOVW   R14, K1
+	TESTQ   R8, R8
+	JEQ     l15
+l12:
+	CMPQ R8, $0x00000008
+	JLT  l13
+l14:
 	VMOVUPD.Z (R12), K1, Z12
 	VMOVUPS.Z (R9), K1, Y13
 	VMOVUPS.Z (R10), K1, Y14
@@ -1077,8 +983,21 @@ l11:
 	VMULPD    Z14, Z13, Z13
 	VADDPD    Z13, Z12, Z12
 	VMOVUPD   Z12, K1, (R12)
-
-l12:
+	ADDQ      $+64, R12
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	ADDQ      $+32, R11
+	ADDQ      $-8, R8
+	CMPQ      R8, $0x00000001
+	JLT       l15
+	JMP       l12
+l13:
+	MOVQ  R8, R13
+	MOVQ  $-1, R14
+	BZHIQ R13, R14, R14
+	KMOVW R14, K1
+	JMP   l14
+l15:
 	LEAQ          local-256(SP), R8
 	VMOVUPS       (R8), Z12
 	VMOVUPS       128(R8), Z13
@@ -1096,57 +1015,48 @@ l12:
 	VBROADCASTSD  X12, Z12
 	VDIVPD        Z0, Z12, Z0
 	VCVTPD2PS     Z0, Y0
-
 	// the row
 	MOVQ  AX, R8
 	MOVQ  CX, R9
 	MOVQ  DX, R10
 	MOVQ  gain+80(FP), R11
 	MOVQ  cols+8(FP), R12
-	MOVQ  R12, R13
-	SHRQ  $0x03, R13
-	TESTQ R13, R13
-	JEQ   l14
-
+	MOVQ  $+8, R13
+	MOVQ  $-1, R14
+	BZHIQ R13, R14, R14
+	KMOVW R14, K1
+	TESTQ R12, R12
+	JEQ   l19
 l16:
-	VMOVUPS (R11), Y12
-	VMOVUPS (R10), Y13
-	VSUBPS  Y9, Y13, Y13
-	VMULPS  Y10, Y13, Y13
-	VMOVUPS (R9), Y14
-	VMULPS  Y12, Y14, Y12
-	VSUBPS  Y11, Y12, Y12
-	VMULPS  Y0, Y13, Y13
-	VSUBPS  Y13, Y12, Y12
-	VMULPS  Y12, Y10, Y12
-	VMOVUPS Y12, (R8)
-	ADDQ    $+32, R8
-	ADDQ    $+32, R9
-	ADDQ    $+32, R10
-	ADDQ    $+32, R11
-	DECQ    R13
-	JNE     l16
-
-l14:
-	ANDQ      $+7, R12
-	TESTQ     R12, R12
-	JEQ       l15
-	MOVQ      $-1, R13
-	BZHIQ     R12, R13, R13
-	KMOVW     R13, K1
+	CMPQ R12, $0x00000008
+	JLT  l17
+l18:
 	VMOVUPS.Z (R11), K1, Y12
 	VMOVUPS.Z (R10), K1, Y13
-	VSUBPS    Y9, Y13, Y9
-	VMULPS    Y10, Y9, Y9
-	VMOVUPS.Z (R9), K1, Y13
-	VMULPS    Y12, Y13, Y12
-	VSUBPS    Y11, Y12, Y11
-	VMULPS    Y0, Y9, Y0
-	VSUBPS    Y0, Y11, Y0
-	VMULPS    Y0, Y10, Y0
-	VMOVUPS   Y0, K1, (R8)
-
-l15:
+	VSUBPS    Y9, Y13, Y13
+	VMULPS    Y10, Y13, Y13
+	VMOVUPS.Z (R9), K1, Y14
+	VMULPS    Y12, Y14, Y12
+	VSUBPS    Y11, Y12, Y12
+	VMULPS    Y0, Y13, Y13
+	VSUBPS    Y13, Y12, Y12
+	VMULPS    Y12, Y10, Y12
+	VMOVUPS   Y12, K1, (R8)
+	ADDQ      $+32, R8
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	ADDQ      $+32, R11
+	ADDQ      $-8, R12
+	CMPQ      R12, $0x00000001
+	JLT       l19
+	JMP       l16
+l17:
+	MOVQ  R12, R13
+	MOVQ  $-1, R14
+	BZHIQ R13, R14, R14
+	KMOVW R14, K1
+	JMP   l18
+l19:
 	MOVQ ldd+24(FP), R8
 	SHLQ $0x02, R8
 	ADDQ R8, AX
@@ -1160,7 +1070,6 @@ l15:
 	ADDQ $+4, SI
 	DECQ DI
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1187,7 +1096,6 @@ TEXT ·layerNormParamsAVX512(SB), $128-80
 	SHRQ  $0x04, R9
 	TESTQ R9, R9
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Z0
 	VMOVUPS (CX), Z1
@@ -1196,7 +1104,6 @@ l1:
 	MOVQ    mean+64(FP), R12
 	MOVQ    inverse+72(FP), R13
 	MOVQ    rows+0(FP), R14
-
 l2:
 	VBROADCASTSS (R12), Z2
 	VBROADCASTSS (R13), Z3
@@ -1221,10 +1128,8 @@ l2:
 	ADDQ         $+64, BX
 	DECQ         R9
 	JNE          l1
-
 l0:
 	ANDQ $+15, R8
-
 l3:
 	TESTQ R8, R8
 	JEQ   l5
@@ -1232,7 +1137,6 @@ l3:
 	CMPQ  R9, $0x00000010
 	JLT   l4
 	MOVQ  $+16, R9
-
 l4:
 	SUBQ      R9, R8
 	MOVQ      $-1, R10
@@ -1245,7 +1149,6 @@ l4:
 	MOVQ      mean+64(FP), R11
 	MOVQ      inverse+72(FP), R12
 	MOVQ      rows+0(FP), R13
-
 l6:
 	VBROADCASTSS (R11), Z2
 	VBROADCASTSS (R12), Z3
@@ -1269,7 +1172,6 @@ l6:
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	JMP          l3
-
 l5:
 	VZEROUPPER
 	RET

@@ -18,7 +18,6 @@ TEXT ·softmaxAVX2(SB), $256-48
 	MOVQ  dst+16(FP), SI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -28,14 +27,12 @@ l1:
 	SHRQ    $0x02, R9
 	TESTQ   R9, R9
 	JEQ     l2
-
 l4:
 	VMOVUPS (R8), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R8
 	DECQ    R9
 	JNE     l4
-
 l2:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -49,14 +46,12 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS $0x4e, X0, X1
 	VMAXPS    X1, X0, X0
 	VPERMILPS $0xb1, X0, X1
 	VMAXPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y1, Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -76,7 +71,6 @@ l3:
 	SHRQ    $0x02, R12
 	TESTQ   R12, R12
 	JEQ     l5
-
 l7:
 	VMOVUPS    (R8), X1
 	VCVTPS2PD  X1, Y1
@@ -118,7 +112,6 @@ l7:
 	ADDQ       $+16, R11
 	DECQ       R12
 	JNE        l7
-
 l5:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -167,12 +160,10 @@ l5:
 	VMOVSD     X1, (R8)
 	VPERMILPD  $0x01, X1, X1
 	ADDQ       $+8, R8
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X1, (R8)
-
 part1:
 	VMOVUPS      (R12), Y1
 	VMASKMOVPD   (R9), Y1, Y1
@@ -184,12 +175,10 @@ part1:
 	VMOVUPS      X1, (R8)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, R8
-
 part6:
 	TESTQ  $0x00000001, DI
 	JEQ    part4
 	VMOVSD X1, (R8)
-
 part4:
 l6:
 	VMOVUPS      (AX), Y0
@@ -212,7 +201,6 @@ l6:
 	VPERMILPD    $0x01, X1, X0
 	VADDPD       X0, X1, X1
 	VBROADCASTSD X1, Y0
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS c256_3ff0000000000000<>+0(SB), Y1
 	VDIVPD  Y0, Y1, Y0
@@ -222,7 +210,6 @@ l6:
 	SHRQ    $0x02, R9
 	TESTQ   R9, R9
 	JEQ     l8
-
 l10:
 	VMOVUPS    (R8), X1
 	VCVTPS2PD  X1, Y1
@@ -232,7 +219,6 @@ l10:
 	ADDQ       $+16, R8
 	DECQ       R9
 	JNE        l10
-
 l8:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -253,12 +239,10 @@ l8:
 	VMOVSD     X0, (R8)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R8
-
 part9:
 	TESTQ  $0x00000001, DI
 	JEQ    part7
 	VMOVSS X0, (R8)
-
 part7:
 l9:
 	MOVQ ldd+24(FP), DI
@@ -269,7 +253,6 @@ l9:
 	ADDQ DI, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -289,7 +272,6 @@ TEXT ·crossEntropyAVX2(SB), $256-48
 	MOVQ  loss+40(FP), DI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -299,14 +281,12 @@ l1:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l2
-
 l4:
 	VMOVUPS (R9), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R9
 	DECQ    R10
 	JNE     l4
-
 l2:
 	ANDQ       $+3, R8
 	TESTQ      R8, R8
@@ -320,7 +300,6 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS    $0x4e, X0, X1
 	VMAXPS       X1, X0, X0
@@ -332,7 +311,6 @@ l3:
 	ADDQ         BX, R8
 	VBROADCASTSS (R8), X1
 	VCVTPS2PD    X1, Y1
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
@@ -351,7 +329,6 @@ l3:
 	SHRQ    $0x02, R12
 	TESTQ   R12, R12
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R9), X2
 	VCVTPS2PD X2, Y2
@@ -390,7 +367,6 @@ l7:
 	ADDQ      R11, R10
 	DECQ      R12
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -441,12 +417,10 @@ l5:
 	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, R9
-
 part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X3, (R9)
-
 part1:
 l6:
 	VMOVUPS      (AX), Y2
@@ -505,7 +479,6 @@ l6:
 	ADDQ         R8, BX
 	DECQ         CX
 	JNE          l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -529,7 +502,6 @@ TEXT ·crossEntropyGradAVX2(SB), $256-72
 	CMPQ  DX, $0x00000005
 	JLT   l1
 	JMP   l2
-
 l1:
 	MOVQ         $+1258291201, R9
 	SHLQ         $0x20, R9
@@ -545,7 +517,6 @@ l1:
 	LEAQ         tailmask<>+32(SB), AX
 	SUBQ         R9, AX
 	VBROADCASTSS scale+56(FP), X1
-
 l3:
 	VMOVUPS      (AX), X3
 	VMASKMOVPS   (BX), X3, X2
@@ -646,16 +617,13 @@ l3:
 	VMOVSD       X2, (R9)
 	VPERMILPD    $0x01, X2, X2
 	ADDQ         $+8, R9
-
 part3:
 	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X2, (R9)
 	JMP    part1
-
 part2:
 	VMOVUPS X2, (SI)
-
 part1:
 	ADDQ $+4, DI
 	ADDQ $+8, R8
@@ -668,7 +636,6 @@ part1:
 	DECQ CX
 	JNE  l3
 	JMP  l0
-
 l2:
 l4:
 	// the greatest element; NaN is not greater
@@ -679,14 +646,12 @@ l4:
 	SHRQ    $0x02, R11
 	TESTQ   R11, R11
 	JEQ     l5
-
 l7:
 	VMOVUPS (R10), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R10
 	DECQ    R11
 	JNE     l7
-
 l5:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -700,7 +665,6 @@ l5:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l6:
 	VPERMILPS    $0x4e, X0, X1
 	VMAXPS       X1, X0, X0
@@ -713,7 +677,6 @@ l6:
 	ADDQ         BX, R9
 	VBROADCASTSS (R9), X1
 	VCVTPS2PD    X1, Y1
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
@@ -733,7 +696,6 @@ l6:
 	SHRQ    $0x02, R15
 	TESTQ   R15, R15
 	JEQ     l8
-
 l10:
 	VMOVUPS    (R11), X2
 	VCVTPS2PD  X2, Y2
@@ -775,7 +737,6 @@ l10:
 	ADDQ       $+16, R14
 	DECQ       R15
 	JNE        l10
-
 l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -824,12 +785,10 @@ l8:
 	VMOVSD     X3, (R11)
 	VPERMILPD  $0x01, X3, X3
 	ADDQ       $+8, R11
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSS X3, (R11)
-
 part4:
 	VMOVUPS      (R15), Y3
 	VMASKMOVPD   (R12), Y3, Y3
@@ -841,12 +800,10 @@ part4:
 	VMOVUPS      X3, (R11)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, R11
-
 part9:
 	TESTQ  $0x00000001, R9
 	JEQ    part7
 	VMOVSD X3, (R11)
-
 part7:
 l9:
 	VMOVUPS      (AX), Y2
@@ -900,7 +857,6 @@ l9:
 	VMOVSD       X0, (R8)
 	ADDQ         $+4, DI
 	ADDQ         $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y2, Y0, Y0
@@ -918,7 +874,6 @@ l9:
 	SHRQ         $0x02, R12
 	TESTQ        R12, R12
 	JEQ          l11
-
 l13:
 	VMOVUPS    (R11), X3
 	VCVTPS2PD  X3, Y3
@@ -929,7 +884,6 @@ l13:
 	ADDQ       $+16, R11
 	DECQ       R12
 	JNE        l13
-
 l11:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -951,12 +905,10 @@ l11:
 	VMOVSD     X0, (R11)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R11
-
 part12:
 	TESTQ  $0x00000001, R9
 	JEQ    part10
 	VMOVSS X0, (R11)
-
 part10:
 l12:
 	VMOVSS X2, (R10)
@@ -968,7 +920,6 @@ l12:
 	ADDQ   R9, BX
 	DECQ   CX
 	JNE    l4
-
 l0:
 	VZEROUPPER
 	RET
@@ -991,7 +942,6 @@ TEXT ·softCrossEntropyAVX2(SB), $768-80
 	MOVQ  loss+72(FP), R8
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -1001,14 +951,12 @@ l1:
 	SHRQ    $0x02, R11
 	TESTQ   R11, R11
 	JEQ     l2
-
 l4:
 	VMOVUPS (R10), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R10
 	DECQ    R11
 	JNE     l4
-
 l2:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1022,14 +970,12 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS $0x4e, X0, X1
 	VMAXPS    X1, X0, X0
 	VPERMILPS $0xb1, X0, X1
 	VMAXPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y1, Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -1066,7 +1012,6 @@ l3:
 	SHRQ    $0x02, R15
 	TESTQ   R15, R15
 	JEQ     l5
-
 l7:
 	VMOVUPS    (R10), X1
 	VCVTPS2PD  X1, Y1
@@ -1121,7 +1066,6 @@ l7:
 	ADDQ       $+16, R14
 	DECQ       R15
 	JNE        l7
-
 l5:
 	ANDQ         $+3, R9
 	TESTQ        R9, R9
@@ -1155,12 +1099,10 @@ l5:
 	VMOVUPS      X3, (R10)
 	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $+16, R10
-
 part3:
 	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSD X3, (R10)
-
 part1:
 	VMOVUPS      (R15), Y1
 	VMASKMOVPD   512(R11), Y1, Y1
@@ -1172,12 +1114,10 @@ part1:
 	VMOVUPS      X2, (R10)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, R10
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSD X2, (R10)
-
 part4:
 	VMOVUPS    c256_c05b800000000000<>+0(SB), Y1
 	VMAXPD     Y0, Y1, Y0
@@ -1211,12 +1151,10 @@ part4:
 	VMOVSD     X1, (R10)
 	VPERMILPD  $0x01, X1, X1
 	ADDQ       $+8, R10
-
 part9:
 	TESTQ  $0x00000001, R9
 	JEQ    part7
 	VMOVSS X1, (R10)
-
 part7:
 	VMOVUPS      (R15), Y1
 	VMASKMOVPD   (R11), Y1, Y1
@@ -1228,12 +1166,10 @@ part7:
 	VMOVUPS      X1, (R10)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, R10
-
 part12:
 	TESTQ  $0x00000001, R9
 	JEQ    part10
 	VMOVSD X1, (R10)
-
 part10:
 l6:
 	VMOVUPS      (AX), Y0
@@ -1326,7 +1262,6 @@ l6:
 	VSUBPD       Y3, Y1, Y1
 	VMOVSD       X1, (R8)
 	ADDQ         $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
@@ -1339,7 +1274,6 @@ l6:
 	SHRQ         $0x02, R12
 	TESTQ        R12, R12
 	JEQ          l8
-
 l10:
 	VMOVUPS    (R11), X2
 	VCVTPS2PD  X2, Y2
@@ -1353,7 +1287,6 @@ l10:
 	ADDQ       $+16, R10
 	DECQ       R12
 	JNE        l10
-
 l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1378,12 +1311,10 @@ l8:
 	VMOVSD     X0, (R10)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R10
-
 part15:
 	TESTQ  $0x00000001, R9
 	JEQ    part13
 	VMOVSS X0, (R10)
-
 part13:
 l9:
 	MOVQ ldg+24(FP), R9
@@ -1397,7 +1328,6 @@ l9:
 	ADDQ R9, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1415,10 +1345,8 @@ TEXT ·softmaxGradAVX2(SB), $256-64
 	MOVQ  rows+0(FP), BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l1:
 	MOVQ $+0, R8
-
 l2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -1432,7 +1360,6 @@ l2:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l3
-
 l4:
 	VMOVUPS   (SI), X4
 	VMOVUPS   (DI), X5
@@ -1462,7 +1389,6 @@ l4:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -1483,7 +1409,6 @@ l3:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R9), Y0
 	VMOVUPS   (SI), X1
@@ -1498,7 +1423,6 @@ l7:
 	ADDQ      $+16, DI
 	DECQ      R10
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -1528,12 +1452,10 @@ l5:
 	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X1, (SI)
-
 part1:
 l6:
 	LEAQ         local-256(SP), SI
@@ -1566,7 +1488,6 @@ l6:
 	SHRQ         $0x02, R10
 	TESTQ        R10, R10
 	JEQ          l8
-
 l10:
 	VMOVUPS (R8), X1
 	VMOVUPS (DI), X2
@@ -1578,7 +1499,6 @@ l10:
 	ADDQ    $+16, R8
 	DECQ    R10
 	JNE     l10
-
 l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1600,12 +1520,10 @@ l8:
 	VMOVSD     X0, (SI)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, SI
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSS X0, (SI)
-
 part4:
 l9:
 	MOVQ ldd+24(FP), SI
@@ -1619,7 +1537,6 @@ l9:
 	ADDQ SI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1639,7 +1556,6 @@ TEXT ·squaredErrorAVX2(SB), $128-32
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l0
-
 l2:
 	VMOVUPS   (CX), X0
 	VMOVUPS   (DX), X1
@@ -1657,7 +1573,6 @@ l2:
 	ADDQ      DI, SI
 	DECQ      R8
 	JNE       l2
-
 l0:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -1687,12 +1602,10 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1715,7 +1628,6 @@ TEXT ·squaredErrorGradAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X1
 	VMOVUPS   (DX), X2
@@ -1736,7 +1648,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1764,12 +1675,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1781,12 +1690,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -1810,7 +1717,6 @@ TEXT ·absoluteErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X1
 	VMOVUPS   (DX), X2
@@ -1835,7 +1741,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1867,12 +1772,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1884,12 +1787,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -1915,7 +1816,6 @@ TEXT ·huberErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -1943,7 +1843,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1978,12 +1877,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1995,12 +1892,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -2025,7 +1920,6 @@ TEXT ·logisticErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS    (CX), X1
 	VMOVUPS    (DX), X2
@@ -2112,7 +2006,6 @@ l2:
 	ADDQ       $+16, R8
 	DECQ       R9
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -2206,12 +2099,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -2223,12 +2114,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -2254,7 +2143,6 @@ TEXT ·sumSquaresAVX2(SB), $128-24
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-
 l1:
 	VMOVUPS   (CX), X8
 	VCVTPS2PD X8, Y8
@@ -2299,7 +2187,6 @@ l1:
 	VMOVUPS   Y5, 160(DX)
 	VMOVUPS   Y6, 192(DX)
 	VMOVUPS   Y7, 224(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
@@ -2308,7 +2195,6 @@ l0:
 	SHRQ  $0x02, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
@@ -2323,7 +2209,6 @@ l4:
 	ADDQ      SI, BX
 	DECQ      DI
 	JNE       l4
-
 l2:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2350,12 +2235,10 @@ l2:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l3:
 	VZEROUPPER
@@ -2381,7 +2264,6 @@ TEXT ·sumAbsAVX2(SB), $128-24
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-
 l1:
 	VMOVUPS   (CX), X8
 	VANDPS    c128_7fffffff<>+0(SB), X8, X8
@@ -2426,7 +2308,6 @@ l1:
 	VMOVUPS   Y5, 160(DX)
 	VMOVUPS   Y6, 192(DX)
 	VMOVUPS   Y7, 224(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
@@ -2435,7 +2316,6 @@ l0:
 	SHRQ  $0x02, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS   (CX), X0
 	VANDPS    c128_7fffffff<>+0(SB), X0, X0
@@ -2450,7 +2330,6 @@ l4:
 	ADDQ      SI, BX
 	DECQ      DI
 	JNE       l4
-
 l2:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2477,12 +2356,10 @@ l2:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l3:
 	VZEROUPPER
@@ -2500,7 +2377,6 @@ TEXT ·addSquaresAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
@@ -2512,7 +2388,6 @@ l2:
 	ADDQ      $+32, DX
 	DECQ      BX
 	JNE       l2
-
 l0:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2539,12 +2414,10 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER

@@ -18,36 +18,36 @@ TEXT ·softmaxAVX512(SB), $256-48
 	MOVQ  dst+16(FP), SI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VBROADCASTSS c32_ff800000<>+0(SB), Y0
 	MOVQ         DX, DI
 	MOVQ         BX, R8
-	MOVQ         DI, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l2
-
-l4:
-	VMOVUPS (R8), Y1
-	VMAXPS  Y0, Y1, Y0
-	ADDQ    $+32, R8
-	DECQ    R9
-	JNE     l4
-
-l2:
-	ANDQ         $+7, DI
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K1
 	TESTQ        DI, DI
-	JEQ          l3
-	MOVQ         $-1, R9
-	BZHIQ        DI, R9, R9
-	KMOVW        R9, K1
+	JEQ          l5
+l2:
+	CMPQ DI, $0x00000008
+	JLT  l3
+l4:
 	VBROADCASTSS c32_ff800000<>+0(SB), Y1
 	VMOVUPS      (R8), K1, Y1
 	VMAXPS       Y0, Y1, Y0
-
+	ADDQ         $+32, R8
+	ADDQ         $-8, DI
+	CMPQ         DI, $0x00000001
+	JLT          l5
+	JMP          l2
 l3:
+	MOVQ  DI, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+	JMP   l4
+l5:
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VMAXPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -56,7 +56,6 @@ l3:
 	VMAXPS        X1, X0, X1
 	VBROADCASTSS  X1, Y0
 	VCVTPS2PD     Y0, Z0
-
 	// the exponentials, and the sums in the accumulators
 	VPXORD  Z2, Z2, Z2
 	VMOVUPS Z2, (AX)
@@ -68,13 +67,17 @@ l3:
 	MOVQ    AX, R9
 	MOVQ    $+0, R10
 	MOVQ    SI, R11
-	MOVQ    DI, R12
-	SHRQ    $0x03, R12
-	TESTQ   R12, R12
-	JEQ     l5
-
-l7:
-	VMOVUPS      (R8), Y1
+	MOVQ    $+8, R12
+	MOVQ    $-1, R13
+	BZHIQ   R12, R13, R13
+	KMOVW   R13, K1
+	TESTQ   DI, DI
+	JEQ     l9
+l6:
+	CMPQ DI, $0x00000008
+	JLT  l7
+l8:
+	VMOVUPS.Z    (R8), K1, Y1
 	VCVTPS2PD    Y1, Z1
 	VSUBPD       Z0, Z1, Z1
 	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z3
@@ -102,60 +105,27 @@ l7:
 	VPSLLQ       $0x34, Z3, Z3
 	VPADDQ       Z3, Z1, Z1
 	VCVTPD2PS    Z1, Y3
-	VMOVUPS      Y3, (R11)
-	VMOVUPS      (R9), Z3
+	VMOVUPS      Y3, K1, (R11)
+	VMOVUPD.Z    (R9), K1, Z3
 	VADDPD       Z1, Z3, Z1
-	VMOVUPS      Z1, (R9)
+	VMOVUPD      Z1, K1, (R9)
 	ADDQ         $+32, R8
 	ADDQ         $+64, R10
 	ANDQ         $+255, R10
 	MOVQ         AX, R9
 	ADDQ         R10, R9
 	ADDQ         $+32, R11
-	DECQ         R12
-	JNE          l7
-
-l5:
-	ANDQ         $+7, DI
-	TESTQ        DI, DI
-	JEQ          l6
-	MOVQ         $-1, R10
-	BZHIQ        DI, R10, R10
-	KMOVW        R10, K1
-	VMOVUPS.Z    (R8), K1, Y1
-	VCVTPS2PD    Y1, Z1
-	VSUBPD       Z0, Z1, Z0
-	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z1
-	VMAXPD       Z0, Z1, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z1
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z1
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z3
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
-	VSUBPD       Z3, Z0, Z0
-	VMULPD       Z0, Z0, Z3
-	VMULPD       Z3, Z3, Z4
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z0, Z0
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
-	VADDPD       Z3, Z0, Z0
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
-	VPSLLQ       $0x34, Z1, Z1
-	VPADDQ       Z1, Z0, Z0
-	VCVTPD2PS    Z0, Y1
-	VMOVUPS      Y1, K1, (R11)
-	VMOVUPD.Z    (R9), K1, Z1
-	VADDPD       Z0, Z1, Z0
-	VMOVUPD      Z0, K1, (R9)
-
-l6:
+	ADDQ         $-8, DI
+	CMPQ         DI, $0x00000001
+	JLT          l9
+	JMP          l6
+l7:
+	MOVQ  DI, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	JMP   l8
+l9:
 	VMOVUPS       (AX), Z0
 	VMOVUPS       128(AX), Z1
 	VADDPD        Z1, Z0, Z0
@@ -170,41 +140,38 @@ l6:
 	VPERMILPD     $0x01, X0, X1
 	VADDPD        X1, X0, X0
 	VBROADCASTSD  X0, Z0
-
 	// the exponentials times the inverse of the sum
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
 	MOVQ         DX, DI
 	MOVQ         SI, R8
-	MOVQ         DI, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l8
-
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K1
+	TESTQ        DI, DI
+	JEQ          l13
 l10:
-	VMOVUPS   (R8), Y1
+	CMPQ DI, $0x00000008
+	JLT  l11
+l12:
+	VMOVUPS.Z (R8), K1, Y1
 	VCVTPS2PD Y1, Z1
 	VMULPD    Z0, Z1, Z1
 	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, (R8)
+	VMOVUPS   Y1, K1, (R8)
 	ADDQ      $+32, R8
-	DECQ      R9
-	JNE       l10
-
-l8:
-	ANDQ      $+7, DI
-	TESTQ     DI, DI
-	JEQ       l9
-	MOVQ      $-1, R9
-	BZHIQ     DI, R9, R9
-	KMOVW     R9, K1
-	VMOVUPS.Z (R8), K1, Y1
-	VCVTPS2PD Y1, Z1
-	VMULPD    Z0, Z1, Z0
-	VCVTPD2PS Z0, Y0
-	VMOVUPS   Y0, K1, (R8)
-
-l9:
+	ADDQ      $-8, DI
+	CMPQ      DI, $0x00000001
+	JLT       l13
+	JMP       l10
+l11:
+	MOVQ  DI, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+	JMP   l12
+l13:
 	MOVQ ldd+24(FP), DI
 	SHLQ $0x02, DI
 	ADDQ DI, SI
@@ -213,7 +180,6 @@ l9:
 	ADDQ DI, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -233,36 +199,36 @@ TEXT ·crossEntropyAVX512(SB), $256-48
 	MOVQ  loss+40(FP), DI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VBROADCASTSS c32_ff800000<>+0(SB), Y0
 	MOVQ         DX, R8
 	MOVQ         BX, R9
-	MOVQ         R8, R10
-	SHRQ         $0x03, R10
-	TESTQ        R10, R10
-	JEQ          l2
-
-l4:
-	VMOVUPS (R9), Y1
-	VMAXPS  Y0, Y1, Y0
-	ADDQ    $+32, R9
-	DECQ    R10
-	JNE     l4
-
-l2:
-	ANDQ         $+7, R8
+	MOVQ         $+8, R10
+	MOVQ         $-1, R11
+	BZHIQ        R10, R11, R11
+	KMOVW        R11, K1
 	TESTQ        R8, R8
-	JEQ          l3
-	MOVQ         $-1, R10
-	BZHIQ        R8, R10, R10
-	KMOVW        R10, K1
+	JEQ          l5
+l2:
+	CMPQ R8, $0x00000008
+	JLT  l3
+l4:
 	VBROADCASTSS c32_ff800000<>+0(SB), Y1
 	VMOVUPS      (R9), K1, Y1
 	VMAXPS       Y0, Y1, Y0
-
+	ADDQ         $+32, R9
+	ADDQ         $-8, R8
+	CMPQ         R8, $0x00000001
+	JLT          l5
+	JMP          l2
 l3:
+	MOVQ  R8, R10
+	MOVQ  $-1, R11
+	BZHIQ R10, R11, R11
+	KMOVW R11, K1
+	JMP   l4
+l5:
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VMAXPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -276,7 +242,6 @@ l3:
 	ADDQ          BX, R8
 	VBROADCASTSS  (R8), Y1
 	VCVTPS2PD     Y1, Z1
-
 	// the exponentials, and the sums in the accumulators
 	VPXORD  Z2, Z2, Z2
 	VMOVUPS Z2, (AX)
@@ -287,57 +252,16 @@ l3:
 	MOVQ    BX, R9
 	MOVQ    AX, R10
 	MOVQ    $+0, R11
-	MOVQ    R8, R12
-	SHRQ    $0x03, R12
-	TESTQ   R12, R12
-	JEQ     l5
-
-l7:
-	VMOVUPS      (R9), Y3
-	VCVTPS2PD    Y3, Z3
-	VSUBPD       Z0, Z3, Z3
-	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z4
-	VMAXPD       Z3, Z4, Z3
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z3, Z4
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z4
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z5
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z5, Z5
-	VSUBPD       Z5, Z3, Z3
-	VMULPD       Z3, Z3, Z5
-	VMULPD       Z5, Z5, Z6
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z3, Z7
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z8
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z9
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z9, Z9
-	VMULPD       Z7, Z5, Z7
-	VADDPD       Z7, Z3, Z3
-	VMULPD       Z9, Z5, Z5
-	VADDPD       Z5, Z8, Z5
-	VMULPD       Z5, Z6, Z5
-	VADDPD       Z5, Z3, Z3
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
-	VPSLLQ       $0x34, Z4, Z4
-	VPADDQ       Z4, Z3, Z3
-	VMOVUPS      (R10), Z4
-	VADDPD       Z3, Z4, Z3
-	VMOVUPS      Z3, (R10)
-	ADDQ         $+32, R9
-	ADDQ         $+64, R11
-	ANDQ         $+255, R11
-	MOVQ         AX, R10
-	ADDQ         R11, R10
-	DECQ         R12
-	JNE          l7
-
-l5:
-	ANDQ         $+7, R8
-	TESTQ        R8, R8
-	JEQ          l6
-	MOVQ         $-1, R11
-	BZHIQ        R8, R11, R11
-	KMOVW        R11, K1
+	MOVQ    $+8, R12
+	MOVQ    $-1, R13
+	BZHIQ   R12, R13, R13
+	KMOVW   R13, K1
+	TESTQ   R8, R8
+	JEQ     l9
+l6:
+	CMPQ R8, $0x00000008
+	JLT  l7
+l8:
 	VMOVUPS.Z    (R9), K1, Y3
 	VCVTPS2PD    Y3, Z3
 	VSUBPD       Z0, Z3, Z3
@@ -368,8 +292,22 @@ l5:
 	VMOVUPD.Z    (R10), K1, Z4
 	VADDPD       Z3, Z4, Z3
 	VMOVUPD      Z3, K1, (R10)
-
-l6:
+	ADDQ         $+32, R9
+	ADDQ         $+64, R11
+	ANDQ         $+255, R11
+	MOVQ         AX, R10
+	ADDQ         R11, R10
+	ADDQ         $-8, R8
+	CMPQ         R8, $0x00000001
+	JLT          l9
+	JMP          l6
+l7:
+	MOVQ  R8, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	JMP   l8
+l9:
 	VMOVUPS       (AX), Z3
 	VMOVUPS       128(AX), Z4
 	VADDPD        Z4, Z3, Z3
@@ -420,7 +358,6 @@ l6:
 	ADDQ          R8, BX
 	DECQ          CX
 	JNE           l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -444,7 +381,6 @@ TEXT ·crossEntropyGradAVX512(SB), $256-72
 	CMPQ  DX, $0x00000009
 	JLT   l1
 	JMP   l2
-
 l1:
 	MOVQ         $+1258291201, R9
 	SHLQ         $0x20, R9
@@ -467,7 +403,6 @@ l1:
 	BZHIQ        DX, AX, AX
 	KMOVW        AX, K2
 	VBROADCASTSS scale+56(FP), Y1
-
 l3:
 	VBROADCASTSS  c32_ff800000<>+0(SB), Y2
 	VMOVUPS       (BX), K2, Y2
@@ -577,37 +512,37 @@ l3:
 	DECQ          CX
 	JNE           l3
 	JMP           l0
-
 l2:
 l4:
 	// the greatest element; NaN is not greater
 	VBROADCASTSS c32_ff800000<>+0(SB), Y0
 	MOVQ         DX, R9
 	MOVQ         BX, R10
-	MOVQ         R9, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
-	JEQ          l5
-
-l7:
-	VMOVUPS (R10), Y1
-	VMAXPS  Y0, Y1, Y0
-	ADDQ    $+32, R10
-	DECQ    R11
-	JNE     l7
-
-l5:
-	ANDQ         $+7, R9
+	MOVQ         $+8, R11
+	MOVQ         $-1, R12
+	BZHIQ        R11, R12, R12
+	KMOVW        R12, K1
 	TESTQ        R9, R9
-	JEQ          l6
-	MOVQ         $-1, R11
-	BZHIQ        R9, R11, R11
-	KMOVW        R11, K1
+	JEQ          l8
+l5:
+	CMPQ R9, $0x00000008
+	JLT  l6
+l7:
 	VBROADCASTSS c32_ff800000<>+0(SB), Y1
 	VMOVUPS      (R10), K1, Y1
 	VMAXPS       Y0, Y1, Y0
-
+	ADDQ         $+32, R10
+	ADDQ         $-8, R9
+	CMPQ         R9, $0x00000001
+	JLT          l8
+	JMP          l5
 l6:
+	MOVQ  R9, R11
+	MOVQ  $-1, R12
+	BZHIQ R11, R12, R12
+	KMOVW R12, K1
+	JMP   l7
+l8:
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VMAXPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -622,7 +557,6 @@ l6:
 	ADDQ          BX, R9
 	VBROADCASTSS  (R9), Y1
 	VCVTPS2PD     Y1, Z1
-
 	// the exponentials, and the sums in the accumulators
 	VPXORD  Z2, Z2, Z2
 	VMOVUPS Z2, (AX)
@@ -634,60 +568,16 @@ l6:
 	MOVQ    AX, R12
 	MOVQ    $+0, R13
 	MOVQ    SI, R14
-	MOVQ    R9, R15
-	SHRQ    $0x03, R15
-	TESTQ   R15, R15
-	JEQ     l8
-
-l10:
-	VMOVUPS      (R11), Y3
-	VCVTPS2PD    Y3, Z3
-	VSUBPD       Z0, Z3, Z3
-	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z4
-	VMAXPD       Z3, Z4, Z3
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z3, Z4
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z4
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z5
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z5, Z5
-	VSUBPD       Z5, Z3, Z3
-	VMULPD       Z3, Z3, Z5
-	VMULPD       Z5, Z5, Z6
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z3, Z7
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z8
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z9
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z9, Z9
-	VMULPD       Z7, Z5, Z7
-	VADDPD       Z7, Z3, Z3
-	VMULPD       Z9, Z5, Z5
-	VADDPD       Z5, Z8, Z5
-	VMULPD       Z5, Z6, Z5
-	VADDPD       Z5, Z3, Z3
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
-	VPSLLQ       $0x34, Z4, Z4
-	VPADDQ       Z4, Z3, Z3
-	VCVTPD2PS    Z3, Y4
-	VMOVUPS      Y4, (R14)
-	VMOVUPS      (R12), Z4
-	VADDPD       Z3, Z4, Z3
-	VMOVUPS      Z3, (R12)
-	ADDQ         $+32, R11
-	ADDQ         $+64, R13
-	ANDQ         $+255, R13
-	MOVQ         AX, R12
-	ADDQ         R13, R12
-	ADDQ         $+32, R14
-	DECQ         R15
-	JNE          l10
-
-l8:
-	ANDQ         $+7, R9
-	TESTQ        R9, R9
-	JEQ          l9
-	MOVQ         $-1, R13
-	BZHIQ        R9, R13, R13
-	KMOVW        R13, K1
+	MOVQ    $+8, R15
+	MOVQ    $-1, BP
+	BZHIQ   R15, BP, BP
+	KMOVW   BP, K1
+	TESTQ   R9, R9
+	JEQ     l12
+l9:
+	CMPQ R9, $0x00000008
+	JLT  l10
+l11:
 	VMOVUPS.Z    (R11), K1, Y3
 	VCVTPS2PD    Y3, Z3
 	VSUBPD       Z0, Z3, Z3
@@ -720,8 +610,23 @@ l8:
 	VMOVUPD.Z    (R12), K1, Z4
 	VADDPD       Z3, Z4, Z3
 	VMOVUPD      Z3, K1, (R12)
-
-l9:
+	ADDQ         $+32, R11
+	ADDQ         $+64, R13
+	ANDQ         $+255, R13
+	MOVQ         AX, R12
+	ADDQ         R13, R12
+	ADDQ         $+32, R14
+	ADDQ         $-8, R9
+	CMPQ         R9, $0x00000001
+	JLT          l12
+	JMP          l9
+l10:
+	MOVQ  R9, R15
+	MOVQ  $-1, BP
+	BZHIQ R15, BP, BP
+	KMOVW BP, K1
+	JMP   l11
+l12:
 	VMOVUPS       (AX), Z3
 	VMOVUPS       128(AX), Z4
 	VADDPD        Z4, Z3, Z3
@@ -767,7 +672,6 @@ l9:
 	VMOVSD        X0, (R8)
 	ADDQ          $+4, DI
 	ADDQ          $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z0
 	VDIVPD       Z3, Z0, Z0
@@ -781,37 +685,34 @@ l9:
 	VMULPS       Y1, Y3, Y3
 	MOVQ         DX, R9
 	MOVQ         SI, R11
-	MOVQ         R9, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
-	JEQ          l11
-
+	MOVQ         $+8, R12
+	MOVQ         $-1, R13
+	BZHIQ        R12, R13, R13
+	KMOVW        R13, K1
+	TESTQ        R9, R9
+	JEQ          l16
 l13:
-	VMOVUPS   (R11), Y4
+	CMPQ R9, $0x00000008
+	JLT  l14
+l15:
+	VMOVUPS.Z (R11), K1, Y4
 	VCVTPS2PD Y4, Z4
 	VMULPD    Z0, Z4, Z4
 	VCVTPD2PS Z4, Y4
 	VMULPS    Y1, Y4, Y4
-	VMOVUPS   Y4, (R11)
+	VMOVUPS   Y4, K1, (R11)
 	ADDQ      $+32, R11
-	DECQ      R12
-	JNE       l13
-
-l11:
-	ANDQ      $+7, R9
-	TESTQ     R9, R9
-	JEQ       l12
-	MOVQ      $-1, R12
-	BZHIQ     R9, R12, R12
-	KMOVW     R12, K1
-	VMOVUPS.Z (R11), K1, Y4
-	VCVTPS2PD Y4, Z4
-	VMULPD    Z0, Z4, Z0
-	VCVTPD2PS Z0, Y0
-	VMULPS    Y1, Y0, Y0
-	VMOVUPS   Y0, K1, (R11)
-
-l12:
+	ADDQ      $-8, R9
+	CMPQ      R9, $0x00000001
+	JLT       l16
+	JMP       l13
+l14:
+	MOVQ  R9, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	JMP   l15
+l16:
 	VMOVSS X3, (R10)
 	MOVQ   ldg+24(FP), R9
 	SHLQ   $0x02, R9
@@ -821,7 +722,6 @@ l12:
 	ADDQ   R9, BX
 	DECQ   CX
 	JNE    l4
-
 l0:
 	VZEROUPPER
 	RET
@@ -844,36 +744,36 @@ TEXT ·softCrossEntropyAVX512(SB), $768-80
 	MOVQ  loss+72(FP), R8
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VBROADCASTSS c32_ff800000<>+0(SB), Y0
 	MOVQ         DX, R9
 	MOVQ         BX, R10
-	MOVQ         R9, R11
-	SHRQ         $0x03, R11
-	TESTQ        R11, R11
-	JEQ          l2
-
-l4:
-	VMOVUPS (R10), Y1
-	VMAXPS  Y0, Y1, Y0
-	ADDQ    $+32, R10
-	DECQ    R11
-	JNE     l4
-
-l2:
-	ANDQ         $+7, R9
+	MOVQ         $+8, R11
+	MOVQ         $-1, R12
+	BZHIQ        R11, R12, R12
+	KMOVW        R12, K1
 	TESTQ        R9, R9
-	JEQ          l3
-	MOVQ         $-1, R11
-	BZHIQ        R9, R11, R11
-	KMOVW        R11, K1
+	JEQ          l5
+l2:
+	CMPQ R9, $0x00000008
+	JLT  l3
+l4:
 	VBROADCASTSS c32_ff800000<>+0(SB), Y1
 	VMOVUPS      (R10), K1, Y1
 	VMAXPS       Y0, Y1, Y0
-
+	ADDQ         $+32, R10
+	ADDQ         $-8, R9
+	CMPQ         R9, $0x00000001
+	JLT          l5
+	JMP          l2
 l3:
+	MOVQ  R9, R11
+	MOVQ  $-1, R12
+	BZHIQ R11, R12, R12
+	KMOVW R12, K1
+	JMP   l4
+l5:
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VMAXPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -882,7 +782,6 @@ l3:
 	VMAXPS        X1, X0, X1
 	VBROADCASTSS  X1, Y0
 	VCVTPS2PD     Y0, Z0
-
 	// the exponentials, and the sums in the accumulators
 	VPXORD  Z2, Z2, Z2
 	VMOVUPS Z2, (AX)
@@ -903,27 +802,31 @@ l3:
 	MOVQ    $+0, R12
 	MOVQ    SI, R13
 	MOVQ    DI, R14
-	MOVQ    R9, R15
-	SHRQ    $0x03, R15
-	TESTQ   R15, R15
-	JEQ     l5
-
-l7:
-	VMOVUPS      (R10), Y1
+	MOVQ    $+8, R15
+	MOVQ    $-1, BP
+	BZHIQ   R15, BP, BP
+	KMOVW   BP, K2
+	TESTQ   R9, R9
+	JEQ     l9
+l6:
+	CMPQ R9, $0x00000008
+	JLT  l7
+l8:
+	VMOVUPS.Z    (R10), K2, Y1
 	VCVTPS2PD    Y1, Z1
 	VSUBPD       Z0, Z1, Z1
-	VMOVUPS      (R14), Y3
+	VMOVUPS.Z    (R14), K2, Y3
 	VCVTPS2PD    Y3, Z3
 	VANDPD.BCST  c64_7fffffffffffffff<>+0(SB), Z3, Z4
 	VCMPPD.BCST  $0x1e, c64_0000000000000000<>+0(SB), Z4, K1
 	VMULPD       Z1, Z3, Z4
 	VMOVUPD.Z    Z4, K1, Z4
-	VMOVUPS      256(R11), Z5
+	VMOVUPD.Z    256(R11), K2, Z5
 	VADDPD       Z3, Z5, Z3
-	VMOVUPS      Z3, 256(R11)
-	VMOVUPS      512(R11), Z3
+	VMOVUPD      Z3, K2, 256(R11)
+	VMOVUPD.Z    512(R11), K2, Z3
 	VADDPD       Z4, Z3, Z3
-	VMOVUPS      Z3, 512(R11)
+	VMOVUPD      Z3, K2, 512(R11)
 	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z3
 	VMAXPD       Z1, Z3, Z1
 	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z1, Z3
@@ -949,10 +852,10 @@ l7:
 	VPSLLQ       $0x34, Z3, Z3
 	VPADDQ       Z3, Z1, Z1
 	VCVTPD2PS    Z1, Y3
-	VMOVUPS      Y3, (R13)
-	VMOVUPS      (R11), Z3
+	VMOVUPS      Y3, K2, (R13)
+	VMOVUPD.Z    (R11), K2, Z3
 	VADDPD       Z1, Z3, Z1
-	VMOVUPS      Z1, (R11)
+	VMOVUPD      Z1, K2, (R11)
 	ADDQ         $+32, R10
 	ADDQ         $+64, R12
 	ANDQ         $+255, R12
@@ -960,62 +863,17 @@ l7:
 	ADDQ         R12, R11
 	ADDQ         $+32, R13
 	ADDQ         $+32, R14
-	DECQ         R15
-	JNE          l7
-
-l5:
-	ANDQ         $+7, R9
-	TESTQ        R9, R9
-	JEQ          l6
-	MOVQ         $-1, R12
-	BZHIQ        R9, R12, R12
-	KMOVW        R12, K2
-	VMOVUPS.Z    (R10), K2, Y1
-	VCVTPS2PD    Y1, Z1
-	VSUBPD       Z0, Z1, Z0
-	VMOVUPS.Z    (R14), K2, Y1
-	VCVTPS2PD    Y1, Z1
-	VANDPD.BCST  c64_7fffffffffffffff<>+0(SB), Z1, Z3
-	VCMPPD.BCST  $0x1e, c64_0000000000000000<>+0(SB), Z3, K1
-	VMULPD       Z0, Z1, Z3
-	VMOVUPD.Z    Z3, K1, Z3
-	VMOVUPD.Z    256(R11), K2, Z4
-	VADDPD       Z1, Z4, Z1
-	VMOVUPD      Z1, K2, 256(R11)
-	VMOVUPD.Z    512(R11), K2, Z1
-	VADDPD       Z3, Z1, Z1
-	VMOVUPD      Z1, K2, 512(R11)
-	VBROADCASTSD c64_c05b800000000000<>+0(SB), Z1
-	VMAXPD       Z0, Z1, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z1
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z1
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z3
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
-	VSUBPD       Z3, Z0, Z0
-	VMULPD       Z0, Z0, Z3
-	VMULPD       Z3, Z3, Z4
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z0, Z0
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
-	VADDPD       Z3, Z0, Z0
-	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
-	VPSLLQ       $0x34, Z1, Z1
-	VPADDQ       Z1, Z0, Z0
-	VCVTPD2PS    Z0, Y1
-	VMOVUPS      Y1, K2, (R13)
-	VMOVUPD.Z    (R11), K2, Z1
-	VADDPD       Z0, Z1, Z0
-	VMOVUPD      Z0, K2, (R11)
-
-l6:
+	ADDQ         $-8, R9
+	CMPQ         R9, $0x00000001
+	JLT          l9
+	JMP          l6
+l7:
+	MOVQ  R9, R15
+	MOVQ  $-1, BP
+	BZHIQ R15, BP, BP
+	KMOVW BP, K2
+	JMP   l8
+l9:
 	VMOVUPS       (AX), Z0
 	VMOVUPS       128(AX), Z1
 	VADDPD        Z1, Z0, Z0
@@ -1088,7 +946,6 @@ l6:
 	VSUBPD        Z4, Z1, Z1
 	VMOVSD        X1, (R8)
 	ADDQ          $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z1
 	VDIVPD       Z0, Z1, Z0
@@ -1097,42 +954,37 @@ l6:
 	MOVQ         DI, R10
 	MOVQ         DX, R9
 	MOVQ         SI, R11
-	MOVQ         R9, R12
-	SHRQ         $0x03, R12
-	TESTQ        R12, R12
-	JEQ          l8
-
+	MOVQ         $+8, R12
+	MOVQ         $-1, R13
+	BZHIQ        R12, R13, R13
+	KMOVW        R13, K1
+	TESTQ        R9, R9
+	JEQ          l13
 l10:
-	VMOVUPS   (R11), Y3
+	CMPQ R9, $0x00000008
+	JLT  l11
+l12:
+	VMOVUPS.Z (R11), K1, Y3
 	VCVTPS2PD Y3, Z3
 	VMULPD    Z0, Z3, Z3
 	VCVTPD2PS Z3, Y3
-	VMOVUPS   (R10), Y4
+	VMOVUPS.Z (R10), K1, Y4
 	VSUBPS    Y4, Y3, Y3
 	VMULPS    Y1, Y3, Y3
-	VMOVUPS   Y3, (R11)
+	VMOVUPS   Y3, K1, (R11)
 	ADDQ      $+32, R11
 	ADDQ      $+32, R10
-	DECQ      R12
-	JNE       l10
-
-l8:
-	ANDQ      $+7, R9
-	TESTQ     R9, R9
-	JEQ       l9
-	MOVQ      $-1, R12
-	BZHIQ     R9, R12, R12
-	KMOVW     R12, K1
-	VMOVUPS.Z (R11), K1, Y3
-	VCVTPS2PD Y3, Z3
-	VMULPD    Z0, Z3, Z0
-	VCVTPD2PS Z0, Y0
-	VMOVUPS.Z (R10), K1, Y3
-	VSUBPS    Y3, Y0, Y0
-	VMULPS    Y1, Y0, Y0
-	VMOVUPS   Y0, K1, (R11)
-
-l9:
+	ADDQ      $-8, R9
+	CMPQ      R9, $0x00000001
+	JLT       l13
+	JMP       l10
+l11:
+	MOVQ  R9, R12
+	MOVQ  $-1, R13
+	BZHIQ R12, R13, R13
+	KMOVW R13, K1
+	JMP   l12
+l13:
 	MOVQ ldg+24(FP), R9
 	SHLQ $0x02, R9
 	ADDQ R9, SI
@@ -1144,7 +996,6 @@ l9:
 	ADDQ R9, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1162,10 +1013,8 @@ TEXT ·softmaxGradAVX512(SB), $256-64
 	MOVQ  rows+0(FP), BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l1:
 	MOVQ $+0, R8
-
 l2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -1179,7 +1028,6 @@ l2:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l3
-
 l4:
 	VMOVUPS   (SI), Y4
 	VMOVUPS   (DI), Y5
@@ -1209,7 +1057,6 @@ l4:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -1226,33 +1073,16 @@ l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    $+0, SI
 	ADDQ    $+0, DI
-	MOVQ    R8, R10
-	SHRQ    $0x03, R10
-	TESTQ   R10, R10
-	JEQ     l5
-
-l7:
-	VMOVUPS   (R9), Z4
-	VMOVUPS   (SI), Y5
-	VMOVUPS   (DI), Y6
-	VCVTPS2PD Y5, Z5
-	VCVTPS2PD Y6, Z6
-	VMULPD    Z6, Z5, Z5
-	VADDPD    Z5, Z4, Z4
-	VMOVUPS   Z4, (R9)
-	ADDQ      $+64, R9
-	ADDQ      $+32, SI
-	ADDQ      $+32, DI
-	DECQ      R10
-	JNE       l7
-
+	MOVQ    $+8, R10
+	MOVQ    $-1, R11
+	BZHIQ   R10, R11, R11
+	KMOVW   R11, K1
+	TESTQ   R8, R8
+	JEQ     l8
 l5:
-	ANDQ      $+7, R8
-	TESTQ     R8, R8
-	JEQ       l6
-	MOVQ      $-1, R10
-	BZHIQ     R8, R10, R10
-	KMOVW     R10, K1
+	CMPQ R8, $0x00000008
+	JLT  l6
+l7:
 	VMOVUPD.Z (R9), K1, Z4
 	VMOVUPS.Z (SI), K1, Y5
 	VMOVUPS.Z (DI), K1, Y6
@@ -1261,8 +1091,20 @@ l5:
 	VMULPD    Z6, Z5, Z5
 	VADDPD    Z5, Z4, Z4
 	VMOVUPD   Z4, K1, (R9)
-
+	ADDQ      $+64, R9
+	ADDQ      $+32, SI
+	ADDQ      $+32, DI
+	ADDQ      $-8, R8
+	CMPQ      R8, $0x00000001
+	JLT       l8
+	JMP       l5
 l6:
+	MOVQ  R8, R10
+	MOVQ  $-1, R11
+	BZHIQ R10, R11, R11
+	KMOVW R11, K1
+	JMP   l7
+l8:
 	LEAQ          local-256(SP), SI
 	VMOVUPS       (SI), Z4
 	VMOVUPS       128(SI), Z5
@@ -1283,37 +1125,35 @@ l6:
 	MOVQ          CX, DI
 	MOVQ          DX, R8
 	MOVQ          cols+8(FP), R9
-	MOVQ          R9, R10
-	SHRQ          $0x03, R10
-	TESTQ         R10, R10
-	JEQ           l8
-
-l10:
-	VMOVUPS (R8), Y5
-	VMOVUPS (DI), Y6
-	VSUBPS  Y4, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMOVUPS Y5, (SI)
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	ADDQ    $+32, R8
-	DECQ    R10
-	JNE     l10
-
-l8:
-	ANDQ      $+7, R9
-	TESTQ     R9, R9
-	JEQ       l9
-	MOVQ      $-1, R10
-	BZHIQ     R9, R10, R10
-	KMOVW     R10, K1
+	MOVQ          $+8, R10
+	MOVQ          $-1, R11
+	BZHIQ         R10, R11, R11
+	KMOVW         R11, K1
+	TESTQ         R9, R9
+	JEQ           l12
+l9:
+	CMPQ R9, $0x00000008
+	JLT  l10
+l11:
 	VMOVUPS.Z (R8), K1, Y5
 	VMOVUPS.Z (DI), K1, Y6
-	VSUBPS    Y4, Y6, Y4
-	VMULPS    Y4, Y5, Y4
-	VMOVUPS   Y4, K1, (SI)
-
-l9:
+	VSUBPS    Y4, Y6, Y6
+	VMULPS    Y6, Y5, Y5
+	VMOVUPS   Y5, K1, (SI)
+	ADDQ      $+32, SI
+	ADDQ      $+32, DI
+	ADDQ      $+32, R8
+	ADDQ      $-8, R9
+	CMPQ      R9, $0x00000001
+	JLT       l12
+	JMP       l9
+l10:
+	MOVQ  R9, R10
+	MOVQ  $-1, R11
+	BZHIQ R10, R11, R11
+	KMOVW R11, K1
+	JMP   l11
+l12:
 	MOVQ ldd+24(FP), SI
 	SHLQ $0x02, SI
 	ADDQ SI, AX
@@ -1325,7 +1165,6 @@ l9:
 	ADDQ SI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1341,36 +1180,16 @@ TEXT ·squaredErrorAVX512(SB), $128-32
 	MOVQ  acc+24(FP), BX
 	MOVQ  BX, SI
 	MOVQ  $+0, DI
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l0
-
-l2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
-	VSUBPS    Y1, Y0, Y0
-	VCVTPS2PD Y0, Z0
-	VMULPD    Z0, Z0, Z0
-	VMOVUPS   (SI), Z1
-	VADDPD    Z0, Z1, Z0
-	VMOVUPS   Z0, (SI)
-	ADDQ      $+32, CX
-	ADDQ      $+32, DX
-	ADDQ      $+64, DI
-	ANDQ      $+255, DI
-	MOVQ      BX, SI
-	ADDQ      DI, SI
-	DECQ      R8
-	JNE       l2
-
+	MOVQ  $+8, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l1
-	MOVQ      $-1, BX
-	BZHIQ     AX, BX, BX
-	KMOVW     BX, K1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
 	VMOVUPS.Z (CX), K1, Y0
 	VMOVUPS.Z (DX), K1, Y1
 	VSUBPS    Y1, Y0, Y0
@@ -1379,8 +1198,23 @@ l0:
 	VMOVUPD.Z (SI), K1, Z1
 	VADDPD    Z0, Z1, Z0
 	VMOVUPD   Z0, K1, (SI)
-
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+64, DI
+	ANDQ      $+255, DI
+	MOVQ      BX, SI
+	ADDQ      DI, SI
+	ADDQ      $-8, AX
+	CMPQ      AX, $0x00000001
+	JLT       l3
+	JMP       l0
 l1:
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -1397,22 +1231,26 @@ TEXT ·squaredErrorGradAVX512(SB), $128-48
 	MOVQ         $+0, DI
 	MOVQ         grad+8(FP), R8
 	VBROADCASTSS scale+32(FP), Y0
-	MOVQ         AX, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l0
-
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K1
+	TESTQ        AX, AX
+	JEQ          l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS   (CX), Y1
-	VMOVUPS   (DX), Y2
+	VMOVUPS.Z (CX), K1, Y1
+	VMOVUPS.Z (DX), K1, Y2
 	VSUBPS    Y2, Y1, Y1
 	VCVTPS2PD Y1, Z2
 	VMULPD    Z2, Z2, Z2
 	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, (R8)
-	VMOVUPS   (SI), Z1
+	VMOVUPS   Y1, K1, (R8)
+	VMOVUPD.Z (SI), K1, Z1
 	VADDPD    Z2, Z1, Z1
-	VMOVUPS   Z1, (SI)
+	VMOVUPD   Z1, K1, (SI)
 	ADDQ      $+32, CX
 	ADDQ      $+32, DX
 	ADDQ      $+64, DI
@@ -1420,28 +1258,17 @@ l2:
 	MOVQ      BX, SI
 	ADDQ      DI, SI
 	ADDQ      $+32, R8
-	DECQ      R9
-	JNE       l2
-
-l0:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l1
-	MOVQ      $-1, BX
-	BZHIQ     AX, BX, BX
-	KMOVW     BX, K1
-	VMOVUPS.Z (CX), K1, Y1
-	VMOVUPS.Z (DX), K1, Y2
-	VSUBPS    Y2, Y1, Y1
-	VCVTPS2PD Y1, Z2
-	VMULPD    Z2, Z2, Z2
-	VMULPS    Y0, Y1, Y0
-	VMOVUPS   Y0, K1, (R8)
-	VMOVUPD.Z (SI), K1, Z0
-	VADDPD    Z2, Z0, Z0
-	VMOVUPD   Z0, K1, (SI)
-
+	ADDQ      $-8, AX
+	CMPQ      AX, $0x00000001
+	JLT       l3
+	JMP       l0
 l1:
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -1459,26 +1286,30 @@ TEXT ·absoluteErrorAVX512(SB), $128-48
 	MOVQ         $+0, DI
 	MOVQ         grad+8(FP), R8
 	VBROADCASTSS scale+32(FP), Y0
-	MOVQ         AX, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l0
-
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K2
+	TESTQ        AX, AX
+	JEQ          l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
+	VMOVUPS.Z   (CX), K2, Y1
+	VMOVUPS.Z   (DX), K2, Y2
 	VSUBPS      Y2, Y1, Y1
 	VANDPS.BCST c32_80000000<>+0(SB), Y1, Y2
 	VORPS.BCST  c32_3f800000<>+0(SB), Y2, Y2
-	VANDPS.BCST c32_7fffffff<>+0(SB), Y1, Y5
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Y5, K1
+	VANDPS.BCST c32_7fffffff<>+0(SB), Y1, Y4
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Y4, K1
 	VBLENDMPS   Y2, Y1, K1, Y3
-	VCVTPS2PD   Y5, Z1
+	VCVTPS2PD   Y4, Z1
 	VMULPS      Y0, Y3, Y2
-	VMOVUPS     Y2, (R8)
-	VMOVUPS     (SI), Z2
+	VMOVUPS     Y2, K2, (R8)
+	VMOVUPD.Z   (SI), K2, Z2
 	VADDPD      Z1, Z2, Z1
-	VMOVUPS     Z1, (SI)
+	VMOVUPD     Z1, K2, (SI)
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	ADDQ        $+64, DI
@@ -1486,32 +1317,17 @@ l2:
 	MOVQ        BX, SI
 	ADDQ        DI, SI
 	ADDQ        $+32, R8
-	DECQ        R9
-	JNE         l2
-
-l0:
-	ANDQ        $+7, AX
-	TESTQ       AX, AX
-	JEQ         l1
-	MOVQ        $-1, BX
-	BZHIQ       AX, BX, BX
-	KMOVW       BX, K2
-	VMOVUPS.Z   (CX), K2, Y1
-	VMOVUPS.Z   (DX), K2, Y2
-	VSUBPS      Y2, Y1, Y1
-	VANDPS.BCST c32_80000000<>+0(SB), Y1, Y2
-	VORPS.BCST  c32_3f800000<>+0(SB), Y2, Y2
-	VANDPS.BCST c32_7fffffff<>+0(SB), Y1, Y3
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Y3, K1
-	VBLENDMPS   Y2, Y1, K1, Y4
-	VCVTPS2PD   Y3, Z1
-	VMULPS      Y0, Y4, Y0
-	VMOVUPS     Y0, K2, (R8)
-	VMOVUPD.Z   (SI), K2, Z0
-	VADDPD      Z1, Z0, Z0
-	VMOVUPD     Z0, K2, (SI)
-
+	ADDQ        $-8, AX
+	CMPQ        AX, $0x00000001
+	JLT         l3
+	JMP         l0
 l1:
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -1531,14 +1347,18 @@ TEXT ·huberErrorAVX512(SB), $128-48
 	MOVQ         $+0, DI
 	MOVQ         grad+8(FP), R8
 	VBROADCASTSS scale+36(FP), Y2
-	MOVQ         AX, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l0
-
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K1
+	TESTQ        AX, AX
+	JEQ          l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS     (CX), Y3
-	VMOVUPS     (DX), Y4
+	VMOVUPS.Z   (CX), K1, Y3
+	VMOVUPS.Z   (DX), K1, Y4
 	VSUBPS      Y4, Y3, Y3
 	VMINPS      Y3, Y0, Y4
 	VMAXPS      Y4, Y1, Y4
@@ -1550,10 +1370,10 @@ l2:
 	VSUBPD      Z6, Z3, Z3
 	VMULPD      Z3, Z5, Z3
 	VMULPS      Y2, Y4, Y4
-	VMOVUPS     Y4, (R8)
-	VMOVUPS     (SI), Z4
+	VMOVUPS     Y4, K1, (R8)
+	VMOVUPD.Z   (SI), K1, Z4
 	VADDPD      Z3, Z4, Z3
-	VMOVUPS     Z3, (SI)
+	VMOVUPD     Z3, K1, (SI)
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	ADDQ        $+64, DI
@@ -1561,35 +1381,17 @@ l2:
 	MOVQ        BX, SI
 	ADDQ        DI, SI
 	ADDQ        $+32, R8
-	DECQ        R9
-	JNE         l2
-
-l0:
-	ANDQ        $+7, AX
-	TESTQ       AX, AX
-	JEQ         l1
-	MOVQ        $-1, BX
-	BZHIQ       AX, BX, BX
-	KMOVW       BX, K1
-	VMOVUPS.Z   (CX), K1, Y3
-	VMOVUPS.Z   (DX), K1, Y4
-	VSUBPS      Y4, Y3, Y3
-	VMINPS      Y3, Y0, Y0
-	VMAXPS      Y0, Y1, Y0
-	VANDPS.BCST c32_7fffffff<>+0(SB), Y0, Y1
-	VCVTPS2PD   Y1, Z1
-	VANDPS.BCST c32_7fffffff<>+0(SB), Y3, Y3
-	VCVTPS2PD   Y3, Z3
-	VMULPD.BCST c64_3fe0000000000000<>+0(SB), Z1, Z4
-	VSUBPD      Z4, Z3, Z3
-	VMULPD      Z3, Z1, Z1
-	VMULPS      Y2, Y0, Y0
-	VMOVUPS     Y0, K1, (R8)
-	VMOVUPD.Z   (SI), K1, Z0
-	VADDPD      Z1, Z0, Z0
-	VMOVUPD     Z0, K1, (SI)
-
+	ADDQ        $-8, AX
+	CMPQ        AX, $0x00000001
+	JLT         l3
+	JMP         l0
 l1:
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -1608,60 +1410,64 @@ TEXT ·logisticErrorAVX512(SB), $128-48
 	MOVQ         $+0, DI
 	MOVQ         grad+8(FP), R8
 	VBROADCASTSS scale+32(FP), Y0
-	MOVQ         AX, R9
-	SHRQ         $0x03, R9
-	TESTQ        R9, R9
-	JEQ          l0
-
+	MOVQ         $+8, R9
+	MOVQ         $-1, R10
+	BZHIQ        R9, R10, R10
+	KMOVW        R10, K3
+	TESTQ        AX, AX
+	JEQ          l3
+l0:
+	CMPQ AX, $0x00000008
+	JLT  l1
 l2:
-	VMOVUPS        (CX), Y1
-	VMOVUPS        (DX), Y2
+	VMOVUPS.Z      (CX), K3, Y1
+	VMOVUPS.Z      (DX), K3, Y2
 	VCVTPS2PD      Y1, Z1
-	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z1, Z11
-	VXORPD         Z11, Z1, Z12
-	VBROADCASTSD   c64_4085e00000000000<>+0(SB), Z13
-	VMINPD         Z11, Z13, Z13
-	VORPD          Z12, Z13, Z12
-	VBROADCASTSD   c64_0000000000000000<>+0(SB), Z13
-	VSUBPD         Z12, Z13, Z12
-	VMULPD.BCST    c64_3ff71547652b82fe<>+0(SB), Z12, Z13
-	VADDPD.BCST    c64_4338000000000000<>+0(SB), Z13, Z13
-	VSUBPD.BCST    c64_4338000000000000<>+0(SB), Z13, Z14
-	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z14, Z14
-	VSUBPD         Z14, Z12, Z12
-	VMULPD         Z12, Z12, Z14
-	VMULPD         Z14, Z14, Z15
-	VMULPD.BCST    c64_3fc555554433c3ec<>+0(SB), Z12, Z16
-	VADDPD.BCST    c64_3fe0000003a23742<>+0(SB), Z16, Z16
-	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z12, Z17
-	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z17, Z17
-	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z12, Z18
-	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z18, Z18
-	VMULPD         Z16, Z14, Z16
-	VADDPD         Z16, Z12, Z12
-	VMULPD         Z18, Z14, Z14
-	VADDPD         Z14, Z17, Z14
-	VMULPD         Z14, Z15, Z14
-	VADDPD         Z14, Z12, Z12
-	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z12, Z12
-	VPSLLQ         $0x34, Z13, Z13
-	VPADDQ         Z13, Z12, Z12
-	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z12, Z13
-	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z14
-	VDIVPD         Z13, Z14, Z13
-	VCVTPD2PS      Z13, Y13
-	VSUBPS         Y2, Y13, Y13
+	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z1, Z7
+	VXORPD         Z7, Z1, Z8
+	VBROADCASTSD   c64_4085e00000000000<>+0(SB), Z9
+	VMINPD         Z7, Z9, Z9
+	VORPD          Z8, Z9, Z8
+	VBROADCASTSD   c64_0000000000000000<>+0(SB), Z9
+	VSUBPD         Z8, Z9, Z8
+	VMULPD.BCST    c64_3ff71547652b82fe<>+0(SB), Z8, Z9
+	VADDPD.BCST    c64_4338000000000000<>+0(SB), Z9, Z9
+	VSUBPD.BCST    c64_4338000000000000<>+0(SB), Z9, Z10
+	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z10, Z10
+	VSUBPD         Z10, Z8, Z8
+	VMULPD         Z8, Z8, Z10
+	VMULPD         Z10, Z10, Z11
+	VMULPD.BCST    c64_3fc555554433c3ec<>+0(SB), Z8, Z12
+	VADDPD.BCST    c64_3fe0000003a23742<>+0(SB), Z12, Z12
+	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z8, Z13
+	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z13, Z13
+	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z8, Z14
+	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z14, Z14
+	VMULPD         Z12, Z10, Z12
+	VADDPD         Z12, Z8, Z8
+	VMULPD         Z14, Z10, Z10
+	VADDPD         Z10, Z13, Z10
+	VMULPD         Z10, Z11, Z10
+	VADDPD         Z10, Z8, Z8
+	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z8, Z8
+	VPSLLQ         $0x34, Z9, Z9
+	VPADDQ         Z9, Z8, Z8
+	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z8, Z9
+	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z10
+	VDIVPD         Z9, Z10, Z9
+	VCVTPD2PS      Z9, Y9
+	VSUBPS         Y2, Y9, Y9
 	VCMPPD.BCST    $0x1e, c64_0000000000000000<>+0(SB), Z1, K1
-	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z14
-	VDIVPD         Z12, Z14, Z14
-	VBLENDMPD      Z12, Z14, K1, Z3
-	VCMPPD.BCST    $0x1e, c64_4085e00000000000<>+0(SB), Z11, K2
+	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z10
+	VDIVPD         Z8, Z10, Z10
+	VBLENDMPD      Z8, Z10, K1, Z3
+	VCMPPD.BCST    $0x1e, c64_4085e00000000000<>+0(SB), Z7, K2
 	VBLENDMPD.BCST c64_0000000000000000<>+0(SB), Z3, K2, Z4
-	VBROADCASTSD.Z c64_3ff0000000000000<>+0(SB), K1, Z11
+	VBROADCASTSD.Z c64_3ff0000000000000<>+0(SB), K1, Z7
 	VCVTPS2PD      Y2, Z2
-	VSUBPD         Z2, Z11, Z2
-	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z2, Z11
-	VCMPPD.BCST    $0x1e, c64_0000000000000000<>+0(SB), Z11, K1
+	VSUBPD         Z2, Z7, Z2
+	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z2, Z7
+	VCMPPD.BCST    $0x1e, c64_0000000000000000<>+0(SB), Z7, K1
 	VMULPD         Z2, Z1, Z1
 	VBLENDMPD      Z1, Z2, K1, Z5
 	VCMPPD.BCST    $0x1e, c64_3fda827999fcef32<>+0(SB), Z4, K1
@@ -1671,25 +1477,25 @@ l2:
 	VBROADCASTSD.Z c64_3fe62e42fefa39ef<>+0(SB), K1, Z1
 	VADDPD.BCST    c64_4000000000000000<>+0(SB), Z6, Z2
 	VDIVPD         Z2, Z6, Z2
-	VMULPD         Z2, Z2, Z11
-	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z11, Z12
-	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z12, Z12
-	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z11, Z14
-	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z14, Z14
-	VMULPD         Z11, Z11, Z15
-	VMULPD         Z14, Z15, Z14
-	VADDPD         Z14, Z12, Z12
-	VADDPD         Z2, Z2, Z14
-	VMULPD         Z11, Z2, Z2
-	VMULPD         Z12, Z2, Z2
-	VADDPD         Z2, Z14, Z2
+	VMULPD         Z2, Z2, Z7
+	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z7, Z8
+	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z8, Z8
+	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z7, Z10
+	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z10, Z10
+	VMULPD         Z7, Z7, Z11
+	VMULPD         Z10, Z11, Z10
+	VADDPD         Z10, Z8, Z8
+	VADDPD         Z2, Z2, Z10
+	VMULPD         Z7, Z2, Z2
+	VMULPD         Z8, Z2, Z2
+	VADDPD         Z2, Z10, Z2
 	VADDPD         Z2, Z1, Z1
 	VADDPD         Z1, Z5, Z1
-	VMULPS         Y0, Y13, Y2
-	VMOVUPS        Y2, (R8)
-	VMOVUPS        (SI), Z2
+	VMULPS         Y0, Y9, Y2
+	VMOVUPS        Y2, K3, (R8)
+	VMOVUPD.Z      (SI), K3, Z2
 	VADDPD         Z1, Z2, Z1
-	VMOVUPS        Z1, (SI)
+	VMOVUPD        Z1, K3, (SI)
 	ADDQ           $+32, CX
 	ADDQ           $+32, DX
 	ADDQ           $+64, DI
@@ -1697,94 +1503,17 @@ l2:
 	MOVQ           BX, SI
 	ADDQ           DI, SI
 	ADDQ           $+32, R8
-	DECQ           R9
-	JNE            l2
-
-l0:
-	ANDQ           $+7, AX
-	TESTQ          AX, AX
-	JEQ            l1
-	MOVQ           $-1, BX
-	BZHIQ          AX, BX, BX
-	KMOVW          BX, K3
-	VMOVUPS.Z      (CX), K3, Y1
-	VMOVUPS.Z      (DX), K3, Y2
-	VCVTPS2PD      Y1, Z1
-	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z1, Z3
-	VXORPD         Z3, Z1, Z4
-	VBROADCASTSD   c64_4085e00000000000<>+0(SB), Z5
-	VMINPD         Z3, Z5, Z5
-	VORPD          Z4, Z5, Z4
-	VBROADCASTSD   c64_0000000000000000<>+0(SB), Z5
-	VSUBPD         Z4, Z5, Z4
-	VMULPD.BCST    c64_3ff71547652b82fe<>+0(SB), Z4, Z5
-	VADDPD.BCST    c64_4338000000000000<>+0(SB), Z5, Z5
-	VSUBPD.BCST    c64_4338000000000000<>+0(SB), Z5, Z6
-	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z6, Z6
-	VSUBPD         Z6, Z4, Z4
-	VMULPD         Z4, Z4, Z6
-	VMULPD         Z6, Z6, Z11
-	VMULPD.BCST    c64_3fc555554433c3ec<>+0(SB), Z4, Z12
-	VADDPD.BCST    c64_3fe0000003a23742<>+0(SB), Z12, Z12
-	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z4, Z13
-	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z13, Z13
-	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z4, Z14
-	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z14, Z14
-	VMULPD         Z12, Z6, Z12
-	VADDPD         Z12, Z4, Z4
-	VMULPD         Z14, Z6, Z6
-	VADDPD         Z6, Z13, Z6
-	VMULPD         Z6, Z11, Z6
-	VADDPD         Z6, Z4, Z4
-	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z4, Z4
-	VPSLLQ         $0x34, Z5, Z5
-	VPADDQ         Z5, Z4, Z4
-	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z4, Z5
-	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z6
-	VDIVPD         Z5, Z6, Z5
-	VCVTPD2PS      Z5, Y5
-	VSUBPS         Y2, Y5, Y5
-	VCMPPD.BCST    $0x1e, c64_0000000000000000<>+0(SB), Z1, K1
-	VBROADCASTSD   c64_3ff0000000000000<>+0(SB), Z6
-	VDIVPD         Z4, Z6, Z6
-	VBLENDMPD      Z4, Z6, K1, Z7
-	VCMPPD.BCST    $0x1e, c64_4085e00000000000<>+0(SB), Z3, K2
-	VBLENDMPD.BCST c64_0000000000000000<>+0(SB), Z7, K2, Z8
-	VBROADCASTSD.Z c64_3ff0000000000000<>+0(SB), K1, Z3
-	VCVTPS2PD      Y2, Z2
-	VSUBPD         Z2, Z3, Z2
-	VANDPD.BCST    c64_7fffffffffffffff<>+0(SB), Z2, Z3
-	VCMPPD.BCST    $0x1e, c64_0000000000000000<>+0(SB), Z3, K1
-	VMULPD         Z2, Z1, Z1
-	VBLENDMPD      Z1, Z2, K1, Z9
-	VCMPPD.BCST    $0x1e, c64_3fda827999fcef32<>+0(SB), Z8, K1
-	VSUBPD.BCST    c64_3ff0000000000000<>+0(SB), Z8, Z1
-	VMULPD.BCST    c64_3fe0000000000000<>+0(SB), Z1, Z1
-	VBLENDMPD      Z1, Z8, K1, Z10
-	VBROADCASTSD.Z c64_3fe62e42fefa39ef<>+0(SB), K1, Z1
-	VADDPD.BCST    c64_4000000000000000<>+0(SB), Z10, Z2
-	VDIVPD         Z2, Z10, Z2
-	VMULPD         Z2, Z2, Z3
-	VMULPD.BCST    c64_3fd999a7a9ca3c14<>+0(SB), Z3, Z4
-	VADDPD.BCST    c64_3fe555554fd93849<>+0(SB), Z4, Z4
-	VMULPD.BCST    c64_3fce2f722346f853<>+0(SB), Z3, Z6
-	VADDPD.BCST    c64_3fd2438d2dc7ee36<>+0(SB), Z6, Z6
-	VMULPD         Z3, Z3, Z7
-	VMULPD         Z6, Z7, Z6
-	VADDPD         Z6, Z4, Z4
-	VADDPD         Z2, Z2, Z6
-	VMULPD         Z3, Z2, Z2
-	VMULPD         Z4, Z2, Z2
-	VADDPD         Z2, Z6, Z2
-	VADDPD         Z2, Z1, Z1
-	VADDPD         Z1, Z9, Z1
-	VMULPS         Y0, Y5, Y0
-	VMOVUPS        Y0, K3, (R8)
-	VMOVUPD.Z      (SI), K3, Z0
-	VADDPD         Z1, Z0, Z0
-	VMOVUPD        Z0, K3, (SI)
-
+	ADDQ           $-8, AX
+	CMPQ           AX, $0x00000001
+	JLT            l3
+	JMP            l0
 l1:
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K3
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 
@@ -1804,7 +1533,6 @@ TEXT ·sumSquaresAVX512(SB), $128-24
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-
 l1:
 	VMOVUPS   (CX), Y4
 	VCVTPS2PD Y4, Z4
@@ -1829,46 +1557,42 @@ l1:
 	VMOVUPS   Z1, 64(DX)
 	VMOVUPS   Z2, 128(DX)
 	VMOVUPS   Z3, 192(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
 	MOVQ  $+0, SI
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l2
-
-l4:
-	VMOVUPS   (CX), Y0
-	VCVTPS2PD Y0, Z0
-	VMULPD    Z0, Z0, Z0
-	VMOVUPS   (BX), Z1
-	VADDPD    Z0, Z1, Z0
-	VMOVUPS   Z0, (BX)
-	ADDQ      $+32, CX
-	ADDQ      $+64, SI
-	ANDQ      $+255, SI
-	MOVQ      DX, BX
-	ADDQ      SI, BX
-	DECQ      DI
-	JNE       l4
-
+	MOVQ  $+8, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K1
+	TESTQ AX, AX
+	JEQ   l5
 l2:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      $-1, DX
-	BZHIQ     AX, DX, DX
-	KMOVW     DX, K1
+	CMPQ AX, $0x00000008
+	JLT  l3
+l4:
 	VMOVUPS.Z (CX), K1, Y0
 	VCVTPS2PD Y0, Z0
 	VMULPD    Z0, Z0, Z0
 	VMOVUPD.Z (BX), K1, Z1
 	VADDPD    Z0, Z1, Z0
 	VMOVUPD   Z0, K1, (BX)
-
+	ADDQ      $+32, CX
+	ADDQ      $+64, SI
+	ANDQ      $+255, SI
+	MOVQ      DX, BX
+	ADDQ      SI, BX
+	ADDQ      $-8, AX
+	CMPQ      AX, $0x00000001
+	JLT       l5
+	JMP       l2
 l3:
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K1
+	JMP   l4
+l5:
 	VZEROUPPER
 	RET
 
@@ -1888,7 +1612,6 @@ TEXT ·sumAbsAVX512(SB), $128-24
 	VMOVUPS 64(DX), Z1
 	VMOVUPS 128(DX), Z2
 	VMOVUPS 192(DX), Z3
-
 l1:
 	VMOVUPS     (CX), Y4
 	VANDPS.BCST c32_7fffffff<>+0(SB), Y4, Y4
@@ -1913,46 +1636,42 @@ l1:
 	VMOVUPS     Z1, 64(DX)
 	VMOVUPS     Z2, 128(DX)
 	VMOVUPS     Z3, 192(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
 	MOVQ  $+0, SI
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l2
-
-l4:
-	VMOVUPS     (CX), Y0
-	VANDPS.BCST c32_7fffffff<>+0(SB), Y0, Y0
-	VCVTPS2PD   Y0, Z0
-	VMOVUPS     (BX), Z1
-	VADDPD      Z0, Z1, Z0
-	VMOVUPS     Z0, (BX)
-	ADDQ        $+32, CX
-	ADDQ        $+64, SI
-	ANDQ        $+255, SI
-	MOVQ        DX, BX
-	ADDQ        SI, BX
-	DECQ        DI
-	JNE         l4
-
+	MOVQ  $+8, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K1
+	TESTQ AX, AX
+	JEQ   l5
 l2:
-	ANDQ        $+7, AX
-	TESTQ       AX, AX
-	JEQ         l3
-	MOVQ        $-1, DX
-	BZHIQ       AX, DX, DX
-	KMOVW       DX, K1
+	CMPQ AX, $0x00000008
+	JLT  l3
+l4:
 	VMOVUPS.Z   (CX), K1, Y0
 	VANDPS.BCST c32_7fffffff<>+0(SB), Y0, Y0
 	VCVTPS2PD   Y0, Z0
 	VMOVUPD.Z   (BX), K1, Z1
 	VADDPD      Z0, Z1, Z0
 	VMOVUPD     Z0, K1, (BX)
-
+	ADDQ        $+32, CX
+	ADDQ        $+64, SI
+	ANDQ        $+255, SI
+	MOVQ        DX, BX
+	ADDQ        SI, BX
+	ADDQ        $-8, AX
+	CMPQ        AX, $0x00000001
+	JLT         l5
+	JMP         l2
 l3:
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K1
+	JMP   l4
+l5:
 	VZEROUPPER
 	RET
 
@@ -1964,38 +1683,35 @@ TEXT ·addSquaresAVX512(SB), $128-24
 	MOVQ  n+0(FP), AX
 	MOVQ  x+16(FP), CX
 	MOVQ  sums+8(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l0
-
-l2:
-	VMOVUPS   (CX), Y0
-	VCVTPS2PD Y0, Z0
-	VMULPD    Z0, Z0, Z0
-	VMOVUPS   (DX), Z1
-	VADDPD    Z0, Z1, Z0
-	VMOVUPS   Z0, (DX)
-	ADDQ      $+32, CX
-	ADDQ      $+64, DX
-	DECQ      BX
-	JNE       l2
-
+	MOVQ  $+8, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	TESTQ AX, AX
+	JEQ   l3
 l0:
-	ANDQ      $+7, AX
-	TESTQ     AX, AX
-	JEQ       l1
-	MOVQ      $-1, BX
-	BZHIQ     AX, BX, BX
-	KMOVW     BX, K1
+	CMPQ AX, $0x00000008
+	JLT  l1
+l2:
 	VMOVUPS.Z (CX), K1, Y0
 	VCVTPS2PD Y0, Z0
 	VMULPD    Z0, Z0, Z0
 	VMOVUPD.Z (DX), K1, Z1
 	VADDPD    Z0, Z1, Z0
 	VMOVUPD   Z0, K1, (DX)
-
+	ADDQ      $+32, CX
+	ADDQ      $+64, DX
+	ADDQ      $-8, AX
+	CMPQ      AX, $0x00000001
+	JLT       l3
+	JMP       l0
 l1:
+	MOVQ  AX, BX
+	MOVQ  $-1, SI
+	BZHIQ BX, SI, SI
+	KMOVW SI, K1
+	JMP   l2
+l3:
 	VZEROUPPER
 	RET
 

@@ -227,16 +227,7 @@ func layerNormGradAVX512(rows, cols int, dx *float32, ldd int, dy *float32, ldg 
 func layerNormParamsAVX512(rows, cols int, dgain, dbias, dy *float32, ldg int, x *float32, ldx int, mean, inverse *float32)
 
 //go:noescape
-func philoxAVX512(rows, groups int, words, counter *uint32, key0, key1, row, stream, step int)
-
-//go:noescape
 func dropoutAVX512(rows, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step, threshold int, scale float32)
-
-//go:noescape
-func packTransAVX512(dst *float32, step int, src *float32, stride, rows, k int)
-
-//go:noescape
-func copyTransAVX512(dst *float32, step int, src *float32, stride, rows, k int)
 
 //go:noescape
 func gemm8x1AVX512(args *Gemm)

@@ -32,78 +32,13 @@ TEXT ·sgdAVX512(SB), $128-56
 	ANDQ         $+32, R11
 	TESTQ        BX, BX
 	JEQ          l0
-	MOVQ         AX, BX
-	SHRQ         $0x04, BX
-	TESTQ        BX, BX
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z1
-	VMOVUPS      (DX), Z2
-	TESTQ        R11, R11
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z3
-	VMOVUPS      Z3, (DX)
-
-l4:
-	TESTQ        SI, SI
-	JEQ          l5
-	VBROADCASTSS scale+28(FP), Z3
-	VMULPS       Z2, Z3, Z2
-
-l5:
-	TESTQ        DI, DI
-	JEQ          l6
-	VBROADCASTSS clip+32(FP), Z3
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VMINPS       Z2, Z3, Z2
-	VMAXPS       Z2, Z4, Z2
-
-l6:
-	TESTQ        R8, R8
-	JEQ          l7
-	VBROADCASTSS l1+36(FP), Z3
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z1, K1
-	VMOVUPS.Z    Z3, K1, Z4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VCMPPS       $0x1e, Z1, Z5, K1
-	VMOVUPS.Z    Z3, K1, Z3
-	VSUBPS       Z3, Z4, Z3
-	VADDPS       Z3, Z2, Z2
-
-l7:
-	TESTQ        R9, R9
-	JEQ          l8
-	VBROADCASTSS l2+40(FP), Z3
-	VMULPS       Z1, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-
-l8:
-	TESTQ        R10, R10
-	JEQ          l9
-	VBROADCASTSS keep+44(FP), Z3
-	VMULPS       Z1, Z3, Z1
-
-l9:
-	VMULPS  Z2, Z0, Z2
-	VSUBPS  Z2, Z1, Z1
-	VMOVUPS Z1, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	DECQ    BX
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, BX
 	SHRQ  $0x04, BX
 	TESTQ BX, BX
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z1
 	VMOVUPS (DX), Z2
 	VMULPS  Z2, Z0, Z2
@@ -112,41 +47,42 @@ l11:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	DECQ    BX
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, BX
-	BZHIQ        AX, BX, BX
-	KMOVW        BX, K2
+	MOVQ  $+16, BX
+	MOVQ  $-1, R12
+	BZHIQ BX, R12, R12
+	KMOVW R12, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z1
 	VMOVUPS.Z    (DX), K2, Z2
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMOVUPS      Z3, K2, (DX)
-
-l13:
+l8:
 	TESTQ        SI, SI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+28(FP), Z3
 	VMULPS       Z2, Z3, Z2
-
-l14:
+l9:
 	TESTQ        DI, DI
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+32(FP), Z3
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMINPS       Z2, Z3, Z2
 	VMAXPS       Z2, Z4, Z2
-
-l15:
+l10:
 	TESTQ        R8, R8
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+36(FP), Z3
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z    Z3, K1, Z4
@@ -155,26 +91,34 @@ l15:
 	VMOVUPS.Z    Z3, K1, Z3
 	VSUBPS       Z3, Z4, Z3
 	VADDPS       Z3, Z2, Z2
-
-l16:
+l11:
 	TESTQ        R9, R9
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+40(FP), Z3
 	VMULPS       Z1, Z3, Z3
 	VADDPS       Z3, Z2, Z2
-
-l17:
+l12:
 	TESTQ        R10, R10
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+44(FP), Z3
 	VMULPS       Z1, Z3, Z1
-
-l18:
-	VMULPS  Z2, Z0, Z0
-	VSUBPS  Z0, Z1, Z0
-	VMOVUPS Z0, K2, (CX)
-
-l12:
+l13:
+	VMULPS  Z2, Z0, Z2
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z1, K2, (CX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $-16, AX
+	CMPQ    AX, $0x00000001
+	JLT     l7
+	JMP     l4
+l5:
+	MOVQ  AX, BX
+	MOVQ  $-1, R12
+	BZHIQ BX, R12, R12
+	KMOVW R12, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -209,83 +153,13 @@ TEXT ·momentumAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (BX), Z3
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+40(FP), Z4
-	VMULPS       Z3, Z4, Z3
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+44(FP), Z4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMINPS       Z3, Z4, Z3
-	VMAXPS       Z3, Z5, Z3
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+48(FP), Z4
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
-	VMOVUPS.Z    Z4, K1, Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z2, Z6, K1
-	VMOVUPS.Z    Z4, K1, Z4
-	VSUBPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+52(FP), Z4
-	VMULPS       Z2, Z4, Z4
-	VADDPS       Z4, Z3, Z3
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+56(FP), Z4
-	VMULPS       Z2, Z4, Z2
-
-l9:
-	VMOVUPS (DX), Z4
-	VMULPS  Z4, Z1, Z4
-	VMULPS  Z3, Z0, Z3
-	VSUBPS  Z3, Z4, Z3
-	VMOVUPS Z3, (DX)
-	VADDPS  Z3, Z2, Z2
-	VMOVUPS Z2, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z2
 	VMOVUPS (BX), Z3
 	VMOVUPS (DX), Z4
@@ -299,41 +173,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -342,30 +217,39 @@ l15:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z4
-	VMULPS    Z4, Z1, Z1
-	VMULPS    Z3, Z0, Z0
-	VSUBPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K2, (DX)
-	VADDPS    Z0, Z2, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z4, Z1, Z4
+	VMULPS    Z3, Z0, Z3
+	VSUBPS    Z3, Z4, Z3
+	VMOVUPS   Z3, K2, (DX)
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS   Z2, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -402,86 +286,13 @@ TEXT ·nesterovAVX512(SB), $128-80
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (BX), Z5
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+48(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+52(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+56(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+60(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+64(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z2, Z7
-	VMULPS  Z5, Z3, Z8
-	VSUBPS  Z8, Z7, Z7
-	VADDPS  Z7, Z4, Z4
-	VMOVUPS Z4, (CX)
-	VMULPS  Z6, Z1, Z4
-	VMULPS  Z5, Z0, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (DX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (BX), Z5
 	VMOVUPS (DX), Z6
@@ -498,41 +309,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -541,33 +353,42 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z2, Z2
-	VMULPS    Z5, Z3, Z3
-	VSUBPS    Z3, Z2, Z2
-	VADDPS    Z2, Z4, Z2
-	VMOVUPS   Z2, K2, (CX)
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z5, Z0, Z0
-	VSUBPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K2, (DX)
-
-l12:
+	VMULPS    Z6, Z2, Z7
+	VMULPS    Z5, Z3, Z8
+	VSUBPS    Z8, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	VMULPS    Z6, Z1, Z4
+	VMULPS    Z5, Z0, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (DX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -604,86 +425,13 @@ TEXT ·nesterovVelocityFirstAVX512(SB), $128-80
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (BX), Z5
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+48(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+52(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+56(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+60(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+64(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z0, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMULPS  Z6, Z2, Z6
-	VMULPS  Z5, Z3, Z5
-	VSUBPS  Z5, Z6, Z5
-	VADDPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (BX), Z5
 	VMOVUPS (DX), Z6
@@ -700,41 +448,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -743,33 +492,42 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z5, Z0, Z0
-	VSUBPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K2, (DX)
-	VMULPS    Z0, Z2, Z0
-	VMULPS    Z5, Z3, Z1
-	VSUBPS    Z1, Z0, Z0
-	VADDPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z6, Z1, Z6
+	VMULPS    Z5, Z0, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (DX)
+	VMULPS    Z6, Z2, Z6
+	VMULPS    Z5, Z3, Z5
+	VSUBPS    Z5, Z6, Z5
+	VADDPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -804,86 +562,13 @@ TEXT ·adaGradAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (BX), Z3
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+40(FP), Z4
-	VMULPS       Z3, Z4, Z3
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+44(FP), Z4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMINPS       Z3, Z4, Z3
-	VMAXPS       Z3, Z5, Z3
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+48(FP), Z4
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
-	VMOVUPS.Z    Z4, K1, Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z2, Z6, K1
-	VMOVUPS.Z    Z4, K1, Z4
-	VSUBPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+52(FP), Z4
-	VMULPS       Z2, Z4, Z4
-	VADDPS       Z4, Z3, Z3
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+56(FP), Z4
-	VMULPS       Z2, Z4, Z2
-
-l9:
-	VMOVUPS (DX), Z4
-	VMULPS  Z3, Z3, Z5
-	VADDPS  Z5, Z4, Z4
-	VMOVUPS Z4, (DX)
-	VMULPS  Z3, Z0, Z3
-	VSQRTPS Z4, Z4
-	VADDPS  Z1, Z4, Z4
-	VDIVPS  Z4, Z3, Z3
-	VSUBPS  Z3, Z2, Z2
-	VMOVUPS Z2, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z2
 	VMOVUPS (BX), Z3
 	VMOVUPS (DX), Z4
@@ -900,41 +585,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -943,33 +629,42 @@ l15:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z4
 	VMULPS    Z3, Z3, Z5
 	VADDPS    Z5, Z4, Z4
 	VMOVUPS   Z4, K2, (DX)
-	VMULPS    Z3, Z0, Z0
-	VSQRTPS   Z4, Z3
-	VADDPS    Z1, Z3, Z1
-	VDIVPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z2, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z3, Z0, Z3
+	VSQRTPS   Z4, Z4
+	VADDPS    Z1, Z4, Z4
+	VDIVPS    Z4, Z3, Z3
+	VSUBPS    Z3, Z2, Z2
+	VMOVUPS   Z2, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -1006,88 +701,13 @@ TEXT ·rmSpropAVX512(SB), $128-80
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (BX), Z5
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+48(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+52(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+56(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+60(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+64(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z5, Z7
-	VMULPS  Z7, Z2, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (BX), Z5
 	VMOVUPS (DX), Z6
@@ -1106,41 +726,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1149,35 +770,44 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z5, Z5, Z6
-	VMULPS    Z6, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMULPS    Z5, Z0, Z0
-	VSQRTPS   Z1, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z6, Z1, Z6
+	VMULPS    Z5, Z5, Z7
+	VMULPS    Z7, Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (DX)
+	VMULPS    Z5, Z0, Z5
+	VSQRTPS   Z6, Z6
+	VADDPS    Z3, Z6, Z6
+	VDIVPS    Z6, Z5, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -1216,94 +846,13 @@ TEXT ·adamAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (SI), Z5
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+56(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+60(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+64(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+68(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+72(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMOVUPS (BX), Z7
-	VSUBPS  Z6, Z5, Z8
-	VMULPS  Z8, Z1, Z8
-	VADDPS  Z8, Z6, Z6
-	VMULPS  Z5, Z5, Z5
-	VSUBPS  Z7, Z5, Z5
-	VMULPS  Z5, Z2, Z5
-	VADDPS  Z5, Z7, Z5
-	VMOVUPS Z6, (DX)
-	VMOVUPS Z5, (BX)
-	VMULPS  Z6, Z0, Z6
-	VSQRTPS Z5, Z5
-	VADDPS  Z3, Z5, Z5
-	VDIVPS  Z5, Z6, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (SI), Z5
 	VMOVUPS (DX), Z6
@@ -1328,41 +877,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1371,40 +921,50 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
 	VMOVUPS.Z (BX), K2, Z7
 	VSUBPS    Z6, Z5, Z8
-	VMULPS    Z8, Z1, Z1
-	VADDPS    Z1, Z6, Z1
+	VMULPS    Z8, Z1, Z8
+	VADDPS    Z8, Z6, Z6
 	VMULPS    Z5, Z5, Z5
 	VSUBPS    Z7, Z5, Z5
-	VMULPS    Z5, Z2, Z2
-	VADDPS    Z2, Z7, Z2
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS   Z2, K2, (BX)
-	VMULPS    Z1, Z0, Z0
-	VSQRTPS   Z2, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z5, Z2, Z5
+	VADDPS    Z5, Z7, Z5
+	VMOVUPS   Z6, K2, (DX)
+	VMOVUPS   Z5, K2, (BX)
+	VMULPS    Z6, Z0, Z6
+	VSQRTPS   Z5, Z5
+	VADDPS    Z3, Z5, Z5
+	VDIVPS    Z5, Z6, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -1445,95 +1005,13 @@ TEXT ·adamWAVX512(SB), $128-96
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      (SI), Z7
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+64(FP), Z8
-	VMULPS       Z7, Z8, Z7
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+68(FP), Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMINPS       Z7, Z8, Z7
-	VMAXPS       Z7, Z9, Z7
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+72(FP), Z8
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
-	VMOVUPS.Z    Z8, K1, Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VCMPPS       $0x1e, Z6, Z10, K1
-	VMOVUPS.Z    Z8, K1, Z8
-	VSUBPS       Z8, Z9, Z8
-	VADDPS       Z8, Z7, Z7
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+76(FP), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+80(FP), Z8
-	VMULPS       Z6, Z8, Z6
-
-l9:
-	VMOVUPS (DX), Z8
-	VSUBPS  Z8, Z7, Z9
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VMOVUPS Z8, (DX)
-	VMOVUPS (BX), Z9
-	VMULPS  Z9, Z2, Z9
-	VMULPS  Z7, Z3, Z10
-	VMULPS  Z7, Z10, Z7
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS Z7, (BX)
-	VSQRTPS Z7, Z7
-	VDIVPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMULPS  Z8, Z0, Z8
-	VDIVPS  Z7, Z8, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z6
 	VMOVUPS (SI), Z7
 	VMOVUPS (DX), Z8
@@ -1559,41 +1037,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z6
 	VMOVUPS.Z    (SI), K2, Z7
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMOVUPS      Z8, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+64(FP), Z8
 	VMULPS       Z7, Z8, Z7
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+68(FP), Z8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z8, Z9, Z9
 	VMINPS       Z7, Z8, Z7
 	VMAXPS       Z7, Z9, Z7
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+72(FP), Z8
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z    Z8, K1, Z9
@@ -1602,41 +1081,51 @@ l15:
 	VMOVUPS.Z    Z8, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VADDPS       Z8, Z7, Z7
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+76(FP), Z8
 	VMULPS       Z6, Z8, Z8
 	VADDPS       Z8, Z7, Z7
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+80(FP), Z8
 	VMULPS       Z6, Z8, Z6
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z8
 	VSUBPS    Z8, Z7, Z9
-	VMULPS    Z9, Z1, Z1
-	VADDPS    Z1, Z8, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z8
-	VMULPS    Z8, Z2, Z2
-	VMULPS    Z7, Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K2, (BX)
-	VSQRTPS   Z2, Z2
-	VDIVPS    Z4, Z2, Z2
-	VADDPS    Z5, Z2, Z2
-	VMULPS    Z1, Z0, Z0
-	VDIVPS    Z2, Z0, Z0
-	VSUBPS    Z0, Z6, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z9
+	VMULPS    Z9, Z2, Z9
+	VMULPS    Z7, Z3, Z10
+	VMULPS    Z7, Z10, Z7
+	VADDPS    Z7, Z9, Z7
+	VMOVUPS   Z7, K2, (BX)
+	VSQRTPS   Z7, Z7
+	VDIVPS    Z4, Z7, Z7
+	VADDPS    Z5, Z7, Z7
+	VMULPS    Z8, Z0, Z8
+	VDIVPS    Z7, Z8, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -1674,60 +1163,15 @@ TEXT ·lionAVX512(SB), $128-80
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
+	JMP          l1
+l0:
+	MOVQ  AX, SI
+	SHRQ  $0x04, SI
+	TESTQ SI, SI
+	JEQ   l2
 l3:
 	VMOVUPS      (CX), Z5
 	VMOVUPS      (BX), Z6
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+52(FP), Z7
-	VMULPS       Z6, Z7, Z6
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+56(FP), Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VSUBPS       Z7, Z8, Z8
-	VMINPS       Z6, Z7, Z6
-	VMAXPS       Z6, Z8, Z6
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+60(FP), Z7
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z    Z7, K1, Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VCMPPS       $0x1e, Z5, Z9, K1
-	VMOVUPS.Z    Z7, K1, Z7
-	VSUBPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+64(FP), Z7
-	VMULPS       Z5, Z7, Z7
-	VADDPS       Z7, Z6, Z6
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+68(FP), Z7
-	VMULPS       Z5, Z7, Z5
-
-l9:
 	VMOVUPS      (DX), Z7
 	VMULPS       Z7, Z1, Z8
 	VMULPS       Z6, Z2, Z9
@@ -1749,20 +1193,62 @@ l9:
 	ADDQ         $+64, BX
 	DECQ         SI
 	JNE          l3
-
 l2:
-	JMP l1
-
-l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
-	JEQ   l10
-
+	ANDQ $+15, AX
+l1:
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
+	VMOVUPS.Z    (CX), K2, Z5
+	VMOVUPS.Z    (BX), K2, Z6
+	TESTQ        R12, R12
+	JEQ          l8
+	VBROADCASTSS c32_00000000<>+0(SB), Z7
+	VMOVUPS      Z7, K2, (BX)
+l8:
+	TESTQ        DI, DI
+	JEQ          l9
+	VBROADCASTSS scale+52(FP), Z7
+	VMULPS       Z6, Z7, Z6
+l9:
+	TESTQ        R8, R8
+	JEQ          l10
+	VBROADCASTSS clip+56(FP), Z7
+	VBROADCASTSS c32_00000000<>+0(SB), Z8
+	VSUBPS       Z7, Z8, Z8
+	VMINPS       Z6, Z7, Z6
+	VMAXPS       Z6, Z8, Z6
+l10:
+	TESTQ        R9, R9
+	JEQ          l11
+	VBROADCASTSS l1+60(FP), Z7
+	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
+	VMOVUPS.Z    Z7, K1, Z8
+	VBROADCASTSS c32_00000000<>+0(SB), Z9
+	VCMPPS       $0x1e, Z5, Z9, K1
+	VMOVUPS.Z    Z7, K1, Z7
+	VSUBPS       Z7, Z8, Z7
+	VADDPS       Z7, Z6, Z6
 l11:
-	VMOVUPS      (CX), Z5
-	VMOVUPS      (BX), Z6
-	VMOVUPS      (DX), Z7
+	TESTQ        R10, R10
+	JEQ          l12
+	VBROADCASTSS l2+64(FP), Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+l12:
+	TESTQ        R11, R11
+	JEQ          l13
+	VBROADCASTSS keep+68(FP), Z7
+	VMULPS       Z5, Z7, Z5
+l13:
+	VMOVUPS.Z    (DX), K2, Z7
 	VMULPS       Z7, Z1, Z8
 	VMULPS       Z6, Z2, Z9
 	VADDPS       Z9, Z8, Z8
@@ -1773,91 +1259,25 @@ l11:
 	VMOVUPS.Z    Z0, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VSUBPS       Z8, Z5, Z5
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K2, (CX)
 	VMULPS       Z7, Z3, Z5
 	VMULPS       Z6, Z4, Z6
 	VADDPS       Z6, Z5, Z5
-	VMOVUPS      Z5, (DX)
+	VMOVUPS      Z5, K2, (DX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	DECQ         SI
-	JNE          l11
-
-l10:
-l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
-	VMOVUPS.Z    (CX), K2, Z5
-	VMOVUPS.Z    (BX), K2, Z6
-	TESTQ        R12, R12
-	JEQ          l13
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, K2, (BX)
-
-l13:
-	TESTQ        DI, DI
-	JEQ          l14
-	VBROADCASTSS scale+52(FP), Z7
-	VMULPS       Z6, Z7, Z6
-
-l14:
-	TESTQ        R8, R8
-	JEQ          l15
-	VBROADCASTSS clip+56(FP), Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VSUBPS       Z7, Z8, Z8
-	VMINPS       Z6, Z7, Z6
-	VMAXPS       Z6, Z8, Z6
-
-l15:
-	TESTQ        R9, R9
-	JEQ          l16
-	VBROADCASTSS l1+60(FP), Z7
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z    Z7, K1, Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VCMPPS       $0x1e, Z5, Z9, K1
-	VMOVUPS.Z    Z7, K1, Z7
-	VSUBPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-
-l16:
-	TESTQ        R10, R10
-	JEQ          l17
-	VBROADCASTSS l2+64(FP), Z7
-	VMULPS       Z5, Z7, Z7
-	VADDPS       Z7, Z6, Z6
-
-l17:
-	TESTQ        R11, R11
-	JEQ          l18
-	VBROADCASTSS keep+68(FP), Z7
-	VMULPS       Z5, Z7, Z5
-
-l18:
-	VMOVUPS.Z    (DX), K2, Z7
-	VMULPS       Z7, Z1, Z1
-	VMULPS       Z6, Z2, Z2
-	VADDPS       Z2, Z1, Z1
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z1, K1
-	VMOVUPS.Z    Z0, K1, Z2
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z1, Z8, K1
-	VMOVUPS.Z    Z0, K1, Z0
-	VSUBPS       Z0, Z2, Z0
-	VSUBPS       Z0, Z5, Z0
-	VMOVUPS      Z0, K2, (CX)
-	VMULPS       Z7, Z3, Z0
-	VMULPS       Z6, Z4, Z1
-	VADDPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K2, (DX)
-
-l12:
+	ADDQ         $-16, AX
+	CMPQ         AX, $0x00000001
+	JLT          l7
+	JMP          l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -1893,84 +1313,13 @@ TEXT ·heavyBallAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      (BX), Z4
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+44(FP), Z5
-	VMULPS       Z4, Z5, Z4
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+48(FP), Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VSUBPS       Z5, Z6, Z6
-	VMINPS       Z4, Z5, Z4
-	VMAXPS       Z4, Z6, Z4
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+52(FP), Z5
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
-	VMOVUPS.Z    Z5, K1, Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VCMPPS       $0x1e, Z3, Z7, K1
-	VMOVUPS.Z    Z5, K1, Z5
-	VSUBPS       Z5, Z6, Z5
-	VADDPS       Z5, Z4, Z4
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+56(FP), Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+60(FP), Z5
-	VMULPS       Z3, Z5, Z3
-
-l9:
-	VMOVUPS (DX), Z5
-	VMULPS  Z5, Z1, Z5
-	VMULPS  Z4, Z2, Z4
-	VADDPS  Z4, Z5, Z4
-	VMOVUPS Z4, (DX)
-	VMULPS  Z4, Z0, Z4
-	VSUBPS  Z4, Z3, Z3
-	VMOVUPS Z3, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z3
 	VMOVUPS (BX), Z4
 	VMOVUPS (DX), Z5
@@ -1985,41 +1334,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -2028,31 +1378,40 @@ l15:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z5
-	VMULPS    Z5, Z1, Z1
-	VMULPS    Z4, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMULPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z3, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z5, Z1, Z5
+	VMULPS    Z4, Z2, Z4
+	VADDPS    Z4, Z5, Z4
+	VMOVUPS   Z4, K2, (DX)
+	VMULPS    Z4, Z0, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMOVUPS   Z3, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -2088,86 +1447,13 @@ TEXT ·heavyBallNesterovAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      (BX), Z4
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+44(FP), Z5
-	VMULPS       Z4, Z5, Z4
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+48(FP), Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VSUBPS       Z5, Z6, Z6
-	VMINPS       Z4, Z5, Z4
-	VMAXPS       Z4, Z6, Z4
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+52(FP), Z5
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
-	VMOVUPS.Z    Z5, K1, Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VCMPPS       $0x1e, Z3, Z7, K1
-	VMOVUPS.Z    Z5, K1, Z5
-	VSUBPS       Z5, Z6, Z5
-	VADDPS       Z5, Z4, Z4
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+56(FP), Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+60(FP), Z5
-	VMULPS       Z3, Z5, Z3
-
-l9:
-	VMOVUPS (DX), Z5
-	VMULPS  Z5, Z1, Z5
-	VMULPS  Z4, Z2, Z6
-	VADDPS  Z6, Z5, Z5
-	VMOVUPS Z5, (DX)
-	VMULPS  Z5, Z1, Z5
-	VADDPS  Z5, Z4, Z4
-	VMULPS  Z4, Z0, Z4
-	VSUBPS  Z4, Z3, Z3
-	VMOVUPS Z3, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z3
 	VMOVUPS (BX), Z4
 	VMOVUPS (DX), Z5
@@ -2184,41 +1470,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -2227,33 +1514,42 @@ l15:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z5
 	VMULPS    Z5, Z1, Z5
-	VMULPS    Z4, Z2, Z2
-	VADDPS    Z2, Z5, Z2
-	VMOVUPS   Z2, K2, (DX)
-	VMULPS    Z2, Z1, Z1
-	VADDPS    Z1, Z4, Z1
-	VMULPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z3, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z4, Z2, Z6
+	VADDPS    Z6, Z5, Z5
+	VMOVUPS   Z5, K2, (DX)
+	VMULPS    Z5, Z1, Z5
+	VADDPS    Z5, Z4, Z4
+	VMULPS    Z4, Z0, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMOVUPS   Z3, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -2290,88 +1586,13 @@ TEXT ·torchRMSpropAVX512(SB), $128-80
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (BX), Z5
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+48(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+52(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+56(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+60(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+64(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z2, Z7
-	VMULPS  Z5, Z7, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (BX), Z5
 	VMOVUPS (DX), Z6
@@ -2390,41 +1611,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2433,35 +1655,44 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z5, Z2, Z2
-	VMULPS    Z5, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMULPS    Z5, Z0, Z0
-	VSQRTPS   Z1, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z6, Z1, Z6
+	VMULPS    Z5, Z2, Z7
+	VMULPS    Z5, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (DX)
+	VMULPS    Z5, Z0, Z5
+	VSQRTPS   Z6, Z6
+	VADDPS    Z3, Z6, Z6
+	VDIVPS    Z6, Z5, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -2500,96 +1731,13 @@ TEXT ·torchRMSpropCenteredAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (SI), Z5
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+56(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+60(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+64(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+68(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+72(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z2, Z7
-	VMULPS  Z5, Z7, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMOVUPS (BX), Z7
-	VSUBPS  Z7, Z5, Z8
-	VMULPS  Z8, Z2, Z8
-	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (BX)
-	VMULPS  Z7, Z7, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (SI), Z5
 	VMOVUPS (DX), Z6
@@ -2616,41 +1764,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2659,42 +1808,52 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z5, Z2, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    Z6, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z6
-	VSUBPS    Z6, Z5, Z7
-	VMULPS    Z7, Z2, Z2
-	VADDPS    Z2, Z6, Z2
-	VMOVUPS   Z2, K2, (BX)
-	VMULPS    Z2, Z2, Z2
-	VSUBPS    Z2, Z1, Z1
-	VMULPS    Z5, Z0, Z0
-	VSQRTPS   Z1, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z6, Z1, Z6
+	VMULPS    Z5, Z2, Z7
+	VMULPS    Z5, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z7
+	VSUBPS    Z7, Z5, Z8
+	VMULPS    Z8, Z2, Z8
+	VADDPS    Z8, Z7, Z7
+	VMOVUPS   Z7, K2, (BX)
+	VMULPS    Z7, Z7, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMULPS    Z5, Z0, Z5
+	VSQRTPS   Z6, Z6
+	VADDPS    Z3, Z6, Z6
+	VDIVPS    Z6, Z5, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -2734,93 +1893,13 @@ TEXT ·torchRMSpropMomentumAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z5
-	VMOVUPS      (SI), Z6
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+60(FP), Z7
-	VMULPS       Z6, Z7, Z6
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+64(FP), Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VSUBPS       Z7, Z8, Z8
-	VMINPS       Z6, Z7, Z6
-	VMAXPS       Z6, Z8, Z6
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+68(FP), Z7
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z    Z7, K1, Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VCMPPS       $0x1e, Z5, Z9, K1
-	VMOVUPS.Z    Z7, K1, Z7
-	VSUBPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+72(FP), Z7
-	VMULPS       Z5, Z7, Z7
-	VADDPS       Z7, Z6, Z6
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+76(FP), Z7
-	VMULPS       Z5, Z7, Z5
-
-l9:
-	VMOVUPS (DX), Z7
-	VMULPS  Z7, Z1, Z7
-	VMULPS  Z6, Z2, Z8
-	VMULPS  Z6, Z8, Z8
-	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (DX)
-	VMOVUPS (BX), Z8
-	VMULPS  Z8, Z4, Z8
-	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z7, Z7
-	VDIVPS  Z7, Z6, Z6
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS Z6, (BX)
-	VMULPS  Z6, Z0, Z6
-	VSUBPS  Z6, Z5, Z5
-	VMOVUPS Z5, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z5
 	VMOVUPS (SI), Z6
 	VMOVUPS (DX), Z7
@@ -2844,41 +1923,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (SI), K2, Z6
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VMOVUPS      Z7, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+60(FP), Z7
 	VMULPS       Z6, Z7, Z6
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+64(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+68(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -2887,39 +1967,49 @@ l15:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+72(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+76(FP), Z7
 	VMULPS       Z5, Z7, Z5
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z7
-	VMULPS    Z7, Z1, Z1
-	VMULPS    Z6, Z2, Z2
-	VMULPS    Z6, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z2
-	VMULPS    Z2, Z4, Z2
-	VSQRTPS   Z1, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z6, Z1
-	VADDPS    Z1, Z2, Z1
-	VMOVUPS   Z1, K2, (BX)
-	VMULPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z5, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z7, Z1, Z7
+	VMULPS    Z6, Z2, Z8
+	VMULPS    Z6, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	VMOVUPS   Z7, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z8
+	VMULPS    Z8, Z4, Z8
+	VSQRTPS   Z7, Z7
+	VADDPS    Z3, Z7, Z7
+	VDIVPS    Z7, Z6, Z6
+	VADDPS    Z6, Z8, Z6
+	VMOVUPS   Z6, K2, (BX)
+	VMULPS    Z6, Z0, Z6
+	VSUBPS    Z6, Z5, Z5
+	VMOVUPS   Z5, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -2961,101 +2051,13 @@ TEXT ·torchRMSpropCenteredMomentumAVX512(SB), $128-96
 	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x04, R8
-	TESTQ        R8, R8
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z5
-	VMOVUPS      (DI), Z6
-	TESTQ        R14, R14
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, (DI)
-
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
-	VBROADCASTSS scale+68(FP), Z7
-	VMULPS       Z6, Z7, Z6
-
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
-	VBROADCASTSS clip+72(FP), Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VSUBPS       Z7, Z8, Z8
-	VMINPS       Z6, Z7, Z6
-	VMAXPS       Z6, Z8, Z6
-
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
-	VBROADCASTSS l1+76(FP), Z7
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z    Z7, K1, Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VCMPPS       $0x1e, Z5, Z9, K1
-	VMOVUPS.Z    Z7, K1, Z7
-	VSUBPS       Z7, Z8, Z7
-	VADDPS       Z7, Z6, Z6
-
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS l2+80(FP), Z7
-	VMULPS       Z5, Z7, Z7
-	VADDPS       Z7, Z6, Z6
-
-l8:
-	TESTQ        R13, R13
-	JEQ          l9
-	VBROADCASTSS keep+84(FP), Z7
-	VMULPS       Z5, Z7, Z5
-
-l9:
-	VMOVUPS (DX), Z7
-	VMULPS  Z7, Z1, Z7
-	VMULPS  Z6, Z2, Z8
-	VMULPS  Z6, Z8, Z8
-	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (DX)
-	VMOVUPS (BX), Z8
-	VSUBPS  Z8, Z6, Z9
-	VMULPS  Z9, Z2, Z9
-	VADDPS  Z9, Z8, Z8
-	VMOVUPS Z8, (BX)
-	VMULPS  Z8, Z8, Z8
-	VSUBPS  Z8, Z7, Z7
-	VMOVUPS (SI), Z8
-	VMULPS  Z8, Z4, Z8
-	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z7, Z7
-	VDIVPS  Z7, Z6, Z6
-	VADDPS  Z6, Z8, Z6
-	VMOVUPS Z6, (SI)
-	VMULPS  Z6, Z0, Z6
-	VSUBPS  Z6, Z5, Z5
-	VMOVUPS Z5, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	DECQ    R8
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x04, R8
 	TESTQ R8, R8
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z5
 	VMOVUPS (DI), Z6
 	VMOVUPS (DX), Z7
@@ -3087,41 +2089,42 @@ l11:
 	ADDQ    $+64, SI
 	ADDQ    $+64, DI
 	DECQ    R8
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, R8
-	BZHIQ        AX, R8, R8
-	KMOVW        R8, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R15
+	BZHIQ R8, R15, R15
+	KMOVW R15, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (DI), K2, Z6
 	TESTQ        R14, R14
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VMOVUPS      Z7, K2, (DI)
-
-l13:
+l8:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+68(FP), Z7
 	VMULPS       Z6, Z7, Z6
-
-l14:
+l9:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+72(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-
-l15:
+l10:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+76(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -3130,46 +2133,57 @@ l15:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-
-l16:
+l11:
 	TESTQ        R12, R12
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+80(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-
-l17:
+l12:
 	TESTQ        R13, R13
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+84(FP), Z7
 	VMULPS       Z5, Z7, Z5
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z7
-	VMULPS    Z7, Z1, Z1
-	VMULPS    Z6, Z2, Z7
-	VMULPS    Z6, Z7, Z7
-	VADDPS    Z7, Z1, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z7
-	VSUBPS    Z7, Z6, Z8
-	VMULPS    Z8, Z2, Z2
-	VADDPS    Z2, Z7, Z2
-	VMOVUPS   Z2, K2, (BX)
-	VMULPS    Z2, Z2, Z2
-	VSUBPS    Z2, Z1, Z1
-	VMOVUPS.Z (SI), K2, Z2
-	VMULPS    Z2, Z4, Z2
-	VSQRTPS   Z1, Z1
-	VADDPS    Z3, Z1, Z1
-	VDIVPS    Z1, Z6, Z1
-	VADDPS    Z1, Z2, Z1
-	VMOVUPS   Z1, K2, (SI)
-	VMULPS    Z1, Z0, Z0
-	VSUBPS    Z0, Z5, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z7, Z1, Z7
+	VMULPS    Z6, Z2, Z8
+	VMULPS    Z6, Z8, Z8
+	VADDPS    Z8, Z7, Z7
+	VMOVUPS   Z7, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z8
+	VSUBPS    Z8, Z6, Z9
+	VMULPS    Z9, Z2, Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, K2, (BX)
+	VMULPS    Z8, Z8, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS.Z (SI), K2, Z8
+	VMULPS    Z8, Z4, Z8
+	VSQRTPS   Z7, Z7
+	VADDPS    Z3, Z7, Z7
+	VDIVPS    Z7, Z6, Z6
+	VADDPS    Z6, Z8, Z6
+	VMOVUPS   Z6, K2, (SI)
+	VMULPS    Z6, Z0, Z6
+	VSUBPS    Z6, Z5, Z5
+	VMOVUPS   Z5, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $+64, DI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, R8
+	MOVQ  $-1, R15
+	BZHIQ R8, R15, R15
+	KMOVW R15, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -3209,99 +2223,13 @@ TEXT ·adadeltaAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (SI), Z5
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+56(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+60(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+64(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+68(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+72(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS (DX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z2, Z7
-	VMULPS  Z5, Z7, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMOVUPS (BX), Z7
-	VADDPS  Z3, Z7, Z7
-	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z6, Z6
-	VSQRTPS Z6, Z6
-	VDIVPS  Z6, Z7, Z6
-	VMULPS  Z5, Z6, Z5
-	VMOVUPS (BX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z2, Z7
-	VMULPS  Z5, Z7, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (BX)
-	VMULPS  Z5, Z0, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z4
 	VMOVUPS (SI), Z5
 	VMOVUPS (DX), Z6
@@ -3331,41 +2259,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -3374,21 +2303,18 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z6
 	VMULPS    Z6, Z1, Z6
 	VMULPS    Z5, Z2, Z7
@@ -3398,21 +2324,34 @@ l18:
 	VMOVUPS.Z (BX), K2, Z7
 	VADDPS    Z3, Z7, Z7
 	VSQRTPS   Z7, Z7
-	VADDPS    Z3, Z6, Z3
-	VSQRTPS   Z3, Z3
-	VDIVPS    Z3, Z7, Z3
-	VMULPS    Z5, Z3, Z3
-	VMOVUPS.Z (BX), K2, Z5
-	VMULPS    Z5, Z1, Z1
-	VMULPS    Z3, Z2, Z2
-	VMULPS    Z3, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K2, (BX)
-	VMULPS    Z3, Z0, Z0
-	VSUBPS    Z0, Z4, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VADDPS    Z3, Z6, Z6
+	VSQRTPS   Z6, Z6
+	VDIVPS    Z6, Z7, Z6
+	VMULPS    Z5, Z6, Z5
+	VMOVUPS.Z (BX), K2, Z6
+	VMULPS    Z6, Z1, Z6
+	VMULPS    Z5, Z2, Z7
+	VMULPS    Z5, Z7, Z7
+	VADDPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (BX)
+	VMULPS    Z5, Z0, Z5
+	VSUBPS    Z5, Z4, Z4
+	VMOVUPS   Z4, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -3455,99 +2394,13 @@ TEXT ·amsGradAVX512(SB), $128-104
 	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x04, R8
-	TESTQ        R8, R8
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      (DI), Z7
-	TESTQ        R14, R14
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, (DI)
-
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
-	VBROADCASTSS scale+72(FP), Z8
-	VMULPS       Z7, Z8, Z7
-
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
-	VBROADCASTSS clip+76(FP), Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMINPS       Z7, Z8, Z7
-	VMAXPS       Z7, Z9, Z7
-
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
-	VBROADCASTSS l1+80(FP), Z8
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
-	VMOVUPS.Z    Z8, K1, Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VCMPPS       $0x1e, Z6, Z10, K1
-	VMOVUPS.Z    Z8, K1, Z8
-	VSUBPS       Z8, Z9, Z8
-	VADDPS       Z8, Z7, Z7
-
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS l2+84(FP), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
-
-l8:
-	TESTQ        R13, R13
-	JEQ          l9
-	VBROADCASTSS keep+88(FP), Z8
-	VMULPS       Z6, Z8, Z6
-
-l9:
-	VMOVUPS (DX), Z8
-	VSUBPS  Z8, Z7, Z9
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VMOVUPS Z8, (DX)
-	VMOVUPS (SI), Z9
-	VMOVUPS (BX), Z10
-	VMULPS  Z10, Z2, Z10
-	VMULPS  Z7, Z3, Z11
-	VMULPS  Z7, Z11, Z7
-	VADDPS  Z7, Z10, Z7
-	VMOVUPS Z7, (BX)
-	VMAXPS  Z7, Z9, Z7
-	VMOVUPS Z7, (SI)
-	VSQRTPS Z7, Z7
-	VDIVPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMULPS  Z8, Z0, Z8
-	VDIVPS  Z7, Z8, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	DECQ    R8
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x04, R8
 	TESTQ R8, R8
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z6
 	VMOVUPS (DI), Z7
 	VMOVUPS (DX), Z8
@@ -3577,41 +2430,42 @@ l11:
 	ADDQ    $+64, SI
 	ADDQ    $+64, DI
 	DECQ    R8
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, R8
-	BZHIQ        AX, R8, R8
-	KMOVW        R8, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R15
+	BZHIQ R8, R15, R15
+	KMOVW R15, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z6
 	VMOVUPS.Z    (DI), K2, Z7
 	TESTQ        R14, R14
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMOVUPS      Z8, K2, (DI)
-
-l13:
+l8:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+72(FP), Z8
 	VMULPS       Z7, Z8, Z7
-
-l14:
+l9:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+76(FP), Z8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z8, Z9, Z9
 	VMINPS       Z7, Z8, Z7
 	VMAXPS       Z7, Z9, Z7
-
-l15:
+l10:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+80(FP), Z8
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z    Z8, K1, Z9
@@ -3620,44 +2474,55 @@ l15:
 	VMOVUPS.Z    Z8, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VADDPS       Z8, Z7, Z7
-
-l16:
+l11:
 	TESTQ        R12, R12
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+84(FP), Z8
 	VMULPS       Z6, Z8, Z8
 	VADDPS       Z8, Z7, Z7
-
-l17:
+l12:
 	TESTQ        R13, R13
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+88(FP), Z8
 	VMULPS       Z6, Z8, Z6
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z8
 	VSUBPS    Z8, Z7, Z9
-	VMULPS    Z9, Z1, Z1
-	VADDPS    Z1, Z8, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (SI), K2, Z8
-	VMOVUPS.Z (BX), K2, Z9
-	VMULPS    Z9, Z2, Z2
-	VMULPS    Z7, Z3, Z3
-	VMULPS    Z7, Z3, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K2, (BX)
-	VMAXPS    Z2, Z8, Z2
-	VMOVUPS   Z2, K2, (SI)
-	VSQRTPS   Z2, Z2
-	VDIVPS    Z4, Z2, Z2
-	VADDPS    Z5, Z2, Z2
-	VMULPS    Z1, Z0, Z0
-	VDIVPS    Z2, Z0, Z0
-	VSUBPS    Z0, Z6, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z9, Z8, Z8
+	VMOVUPS   Z8, K2, (DX)
+	VMOVUPS.Z (SI), K2, Z9
+	VMOVUPS.Z (BX), K2, Z10
+	VMULPS    Z10, Z2, Z10
+	VMULPS    Z7, Z3, Z11
+	VMULPS    Z7, Z11, Z7
+	VADDPS    Z7, Z10, Z7
+	VMOVUPS   Z7, K2, (BX)
+	VMAXPS    Z7, Z9, Z7
+	VMOVUPS   Z7, K2, (SI)
+	VSQRTPS   Z7, Z7
+	VDIVPS    Z4, Z7, Z7
+	VADDPS    Z5, Z7, Z7
+	VMULPS    Z8, Z0, Z8
+	VDIVPS    Z7, Z8, Z7
+	VSUBPS    Z7, Z6, Z6
+	VMOVUPS   Z6, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $+64, DI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, R8
+	MOVQ  $-1, R15
+	BZHIQ R8, R15, R15
+	KMOVW R15, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -3696,92 +2561,13 @@ TEXT ·adamaxAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (SI), Z5
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+56(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+60(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z7, Z5
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+64(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z7
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VCMPPS       $0x1e, Z4, Z8, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z7, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+68(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+72(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS     (DX), Z6
-	VSUBPS      Z6, Z5, Z7
-	VMULPS      Z7, Z1, Z7
-	VADDPS      Z7, Z6, Z6
-	VMOVUPS     Z6, (DX)
-	VANDPS.BCST c32_7fffffff<>+0(SB), Z5, Z5
-	VADDPS      Z3, Z5, Z5
-	VMOVUPS     (BX), Z7
-	VMULPS      Z7, Z2, Z7
-	VMAXPS      Z5, Z7, Z5
-	VMOVUPS     Z5, (BX)
-	VMULPS      Z6, Z0, Z6
-	VDIVPS      Z5, Z6, Z5
-	VSUBPS      Z5, Z4, Z4
-	VMOVUPS     Z4, (CX)
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, SI
-	DECQ        DI
-	JNE         l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS     (CX), Z4
 	VMOVUPS     (SI), Z5
 	VMOVUPS     (DX), Z6
@@ -3804,41 +2590,42 @@ l11:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	DECQ        DI
-	JNE         l11
-
-l10:
+	JNE         l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -3847,38 +2634,48 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z   (DX), K2, Z6
 	VSUBPS      Z6, Z5, Z7
-	VMULPS      Z7, Z1, Z1
-	VADDPS      Z1, Z6, Z1
-	VMOVUPS     Z1, K2, (DX)
+	VMULPS      Z7, Z1, Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     Z6, K2, (DX)
 	VANDPS.BCST c32_7fffffff<>+0(SB), Z5, Z5
-	VADDPS      Z3, Z5, Z3
-	VMOVUPS.Z   (BX), K2, Z5
-	VMULPS      Z5, Z2, Z2
-	VMAXPS      Z3, Z2, Z2
-	VMOVUPS     Z2, K2, (BX)
-	VMULPS      Z1, Z0, Z0
-	VDIVPS      Z2, Z0, Z0
-	VSUBPS      Z0, Z4, Z0
-	VMOVUPS     Z0, K2, (CX)
-
-l12:
+	VADDPS      Z3, Z5, Z5
+	VMOVUPS.Z   (BX), K2, Z7
+	VMULPS      Z7, Z2, Z7
+	VMAXPS      Z5, Z7, Z5
+	VMOVUPS     Z5, K2, (BX)
+	VMULPS      Z6, Z0, Z6
+	VDIVPS      Z5, Z6, Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     Z4, K2, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $-16, AX
+	CMPQ        AX, $0x00000001
+	JLT         l7
+	JMP         l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -3920,97 +2717,13 @@ TEXT ·nAdamAVX512(SB), $128-96
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z7
-	VMOVUPS      (SI), Z8
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMOVUPS      Z9, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+68(FP), Z9
-	VMULPS       Z8, Z9, Z8
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+72(FP), Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VSUBPS       Z9, Z10, Z10
-	VMINPS       Z8, Z9, Z8
-	VMAXPS       Z8, Z10, Z8
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+76(FP), Z9
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
-	VMOVUPS.Z    Z9, K1, Z10
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VCMPPS       $0x1e, Z7, Z11, K1
-	VMOVUPS.Z    Z9, K1, Z9
-	VSUBPS       Z9, Z10, Z9
-	VADDPS       Z9, Z8, Z8
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+80(FP), Z9
-	VMULPS       Z7, Z9, Z9
-	VADDPS       Z9, Z8, Z8
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+84(FP), Z9
-	VMULPS       Z7, Z9, Z7
-
-l9:
-	VMOVUPS (DX), Z9
-	VSUBPS  Z9, Z8, Z10
-	VMULPS  Z10, Z2, Z10
-	VADDPS  Z10, Z9, Z9
-	VMOVUPS Z9, (DX)
-	VMOVUPS (BX), Z10
-	VMULPS  Z10, Z3, Z10
-	VMULPS  Z8, Z4, Z11
-	VMULPS  Z8, Z11, Z11
-	VADDPS  Z11, Z10, Z10
-	VMOVUPS Z10, (BX)
-	VMULPS  Z5, Z10, Z10
-	VSQRTPS Z10, Z10
-	VADDPS  Z6, Z10, Z10
-	VMULPS  Z8, Z0, Z8
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VDIVPS  Z10, Z8, Z8
-	VSUBPS  Z8, Z7, Z7
-	VMOVUPS Z7, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z7
 	VMOVUPS (SI), Z8
 	VMOVUPS (DX), Z9
@@ -4038,41 +2751,42 @@ l11:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (SI), K2, Z8
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VMOVUPS      Z9, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+68(FP), Z9
 	VMULPS       Z8, Z9, Z8
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+72(FP), Z9
 	VBROADCASTSS c32_00000000<>+0(SB), Z10
 	VSUBPS       Z9, Z10, Z10
 	VMINPS       Z8, Z9, Z8
 	VMAXPS       Z8, Z10, Z8
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+76(FP), Z9
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z9, K1, Z10
@@ -4081,43 +2795,53 @@ l15:
 	VMOVUPS.Z    Z9, K1, Z9
 	VSUBPS       Z9, Z10, Z9
 	VADDPS       Z9, Z8, Z8
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+80(FP), Z9
 	VMULPS       Z7, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+84(FP), Z9
 	VMULPS       Z7, Z9, Z7
-
-l18:
+l13:
 	VMOVUPS.Z (DX), K2, Z9
 	VSUBPS    Z9, Z8, Z10
-	VMULPS    Z10, Z2, Z2
-	VADDPS    Z2, Z9, Z2
-	VMOVUPS   Z2, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z9
-	VMULPS    Z9, Z3, Z3
-	VMULPS    Z8, Z4, Z4
-	VMULPS    Z8, Z4, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K2, (BX)
-	VMULPS    Z5, Z3, Z3
-	VSQRTPS   Z3, Z3
-	VADDPS    Z6, Z3, Z3
-	VMULPS    Z8, Z0, Z0
-	VMULPS    Z2, Z1, Z1
-	VADDPS    Z1, Z0, Z0
-	VDIVPS    Z3, Z0, Z0
-	VSUBPS    Z0, Z7, Z0
-	VMOVUPS   Z0, K2, (CX)
-
-l12:
+	VMULPS    Z10, Z2, Z10
+	VADDPS    Z10, Z9, Z9
+	VMOVUPS   Z9, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z10
+	VMULPS    Z10, Z3, Z10
+	VMULPS    Z8, Z4, Z11
+	VMULPS    Z8, Z11, Z11
+	VADDPS    Z11, Z10, Z10
+	VMOVUPS   Z10, K2, (BX)
+	VMULPS    Z5, Z10, Z10
+	VSQRTPS   Z10, Z10
+	VADDPS    Z6, Z10, Z10
+	VMULPS    Z8, Z0, Z8
+	VMULPS    Z9, Z1, Z9
+	VADDPS    Z9, Z8, Z8
+	VDIVPS    Z10, Z8, Z8
+	VSUBPS    Z8, Z7, Z7
+	VMOVUPS   Z7, K2, (CX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -4158,97 +2882,13 @@ TEXT ·rAdamAVX512(SB), $128-96
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      (SI), Z7
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+64(FP), Z8
-	VMULPS       Z7, Z8, Z7
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+68(FP), Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VSUBPS       Z8, Z11, Z11
-	VMINPS       Z7, Z8, Z7
-	VMAXPS       Z7, Z11, Z7
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+72(FP), Z8
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
-	VMOVUPS.Z    Z8, K1, Z11
-	VBROADCASTSS c32_00000000<>+0(SB), Z12
-	VCMPPS       $0x1e, Z6, Z12, K1
-	VMOVUPS.Z    Z8, K1, Z8
-	VSUBPS       Z8, Z11, Z8
-	VADDPS       Z8, Z7, Z7
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+76(FP), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+80(FP), Z8
-	VMULPS       Z6, Z8, Z6
-
-l9:
-	VMOVUPS      (DX), Z8
-	VSUBPS       Z8, Z7, Z11
-	VMULPS       Z11, Z1, Z11
-	VADDPS       Z11, Z8, Z8
-	VMOVUPS      Z8, (DX)
-	VMOVUPS      (BX), Z11
-	VMULPS       Z11, Z2, Z11
-	VMULPS       Z7, Z3, Z12
-	VMULPS       Z7, Z12, Z7
-	VADDPS       Z7, Z11, Z7
-	VMOVUPS      Z7, (BX)
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VSQRTPS      Z7, Z7
-	VADDPS       Z4, Z7, Z7
-	VBROADCASTSS c32_3f800000<>+0(SB), Z11
-	VBLENDMPS    Z7, Z11, K1, Z9
-	VMULPS       Z8, Z0, Z7
-	VDIVPS       Z9, Z7, Z7
-	VSUBPS       Z7, Z6, Z6
-	VMOVUPS      Z6, (CX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	DECQ         DI
-	JNE          l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS      (CX), Z6
 	VMOVUPS      (SI), Z7
 	VMOVUPS      (DX), Z8
@@ -4266,9 +2906,9 @@ l11:
 	VSQRTPS      Z7, Z7
 	VADDPS       Z4, Z7, Z7
 	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VBLENDMPS    Z7, Z9, K1, Z11
+	VBLENDMPS    Z7, Z9, K1, Z10
 	VMULPS       Z8, Z0, Z7
-	VDIVPS       Z11, Z7, Z7
+	VDIVPS       Z10, Z7, Z7
 	VSUBPS       Z7, Z6, Z6
 	VMOVUPS      Z6, (CX)
 	ADDQ         $+64, CX
@@ -4276,86 +2916,97 @@ l11:
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
 	DECQ         DI
-	JNE          l11
-
-l10:
+	JNE          l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z6
 	VMOVUPS.Z    (SI), K2, Z7
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMOVUPS      Z8, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+64(FP), Z8
 	VMULPS       Z7, Z8, Z7
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+68(FP), Z8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z8, Z9, Z9
 	VMINPS       Z7, Z8, Z7
 	VMAXPS       Z7, Z9, Z7
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+72(FP), Z8
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z    Z8, K1, Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VCMPPS       $0x1e, Z6, Z11, K1
+	VBROADCASTSS c32_00000000<>+0(SB), Z10
+	VCMPPS       $0x1e, Z6, Z10, K1
 	VMOVUPS.Z    Z8, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VADDPS       Z8, Z7, Z7
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+76(FP), Z8
 	VMULPS       Z6, Z8, Z8
 	VADDPS       Z8, Z7, Z7
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+80(FP), Z8
 	VMULPS       Z6, Z8, Z6
-
-l18:
+l13:
 	VMOVUPS.Z    (DX), K2, Z8
 	VSUBPS       Z8, Z7, Z9
-	VMULPS       Z9, Z1, Z1
-	VADDPS       Z1, Z8, Z1
-	VMOVUPS      Z1, K2, (DX)
-	VMOVUPS.Z    (BX), K2, Z8
-	VMULPS       Z8, Z2, Z2
-	VMULPS       Z7, Z3, Z3
-	VMULPS       Z7, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VMOVUPS      Z2, K2, (BX)
+	VMULPS       Z9, Z1, Z9
+	VADDPS       Z9, Z8, Z8
+	VMOVUPS      Z8, K2, (DX)
+	VMOVUPS.Z    (BX), K2, Z9
+	VMULPS       Z9, Z2, Z9
+	VMULPS       Z7, Z3, Z10
+	VMULPS       Z7, Z10, Z7
+	VADDPS       Z7, Z9, Z7
+	VMOVUPS      Z7, K2, (BX)
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VSQRTPS      Z2, Z2
-	VADDPS       Z4, Z2, Z2
-	VBROADCASTSS c32_3f800000<>+0(SB), Z3
-	VBLENDMPS    Z2, Z3, K1, Z10
-	VMULPS       Z1, Z0, Z0
-	VDIVPS       Z10, Z0, Z0
-	VSUBPS       Z0, Z6, Z0
-	VMOVUPS      Z0, K2, (CX)
-
-l12:
+	VSQRTPS      Z7, Z7
+	VADDPS       Z4, Z7, Z7
+	VBROADCASTSS c32_3f800000<>+0(SB), Z9
+	VBLENDMPS    Z7, Z9, K1, Z11
+	VMULPS       Z8, Z0, Z7
+	VDIVPS       Z11, Z7, Z7
+	VSUBPS       Z7, Z6, Z6
+	VMOVUPS      Z6, K2, (CX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $-16, AX
+	CMPQ         AX, $0x00000001
+	JLT          l7
+	JMP          l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -4396,100 +3047,13 @@ TEXT ·rpropAVX512(SB), $128-88
 	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z4
-	VMOVUPS      (SI), Z5
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+56(FP), Z6
-	VMULPS       Z5, Z6, Z5
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+60(FP), Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z13
-	VSUBPS       Z6, Z13, Z13
-	VMINPS       Z5, Z6, Z5
-	VMAXPS       Z5, Z13, Z5
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+64(FP), Z6
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
-	VMOVUPS.Z    Z6, K1, Z13
-	VBROADCASTSS c32_00000000<>+0(SB), Z14
-	VCMPPS       $0x1e, Z4, Z14, K1
-	VMOVUPS.Z    Z6, K1, Z6
-	VSUBPS       Z6, Z13, Z6
-	VADDPS       Z6, Z5, Z5
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+68(FP), Z6
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-
-l8:
-	TESTQ        R12, R12
-	JEQ          l9
-	VBROADCASTSS keep+72(FP), Z6
-	VMULPS       Z4, Z6, Z4
-
-l9:
-	VMOVUPS        (DX), Z6
-	VMULPS         Z6, Z5, Z6
-	VMOVUPS        (BX), Z13
-	VBROADCASTSS   c32_00000000<>+0(SB), Z14
-	VCMPPS         $0x1e, Z6, Z14, K1
-	VMULPS         Z0, Z13, Z14
-	VBLENDMPS      Z14, Z13, K1, Z7
-	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z6, K2
-	VMULPS         Z1, Z13, Z6
-	VBLENDMPS      Z6, Z7, K2, Z8
-	VMAXPS         Z8, Z2, Z6
-	VMINPS         Z6, Z3, Z6
-	VMOVUPS        Z6, (BX)
-	VBLENDMPS.BCST c32_00000000<>+0(SB), Z5, K1, Z9
-	VMOVUPS        Z9, (DX)
-	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z9, K1
-	VMOVUPS.Z      Z6, K1, Z5
-	VBROADCASTSS   c32_00000000<>+0(SB), Z13
-	VCMPPS         $0x1e, Z9, Z13, K1
-	VMOVUPS.Z      Z6, K1, Z6
-	VSUBPS         Z6, Z5, Z5
-	VSUBPS         Z5, Z4, Z4
-	VMOVUPS        Z4, (CX)
-	ADDQ           $+64, CX
-	ADDQ           $+64, DX
-	ADDQ           $+64, BX
-	ADDQ           $+64, SI
-	DECQ           DI
-	JNE            l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS        (CX), Z4
 	VMOVUPS        (SI), Z5
 	VMOVUPS        (DX), Z6
@@ -4520,41 +3084,42 @@ l11:
 	ADDQ           $+64, BX
 	ADDQ           $+64, SI
 	DECQ           DI
-	JNE            l11
-
-l10:
+	JNE            l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-
-l13:
+l8:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-
-l14:
+l9:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-
-l15:
+l10:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -4563,46 +3128,56 @@ l15:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-
-l16:
+l11:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-
-l17:
+l12:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-
-l18:
+l13:
 	VMOVUPS.Z      (DX), K2, Z6
 	VMULPS         Z6, Z5, Z6
 	VMOVUPS.Z      (BX), K2, Z7
 	VBROADCASTSS   c32_00000000<>+0(SB), Z8
 	VCMPPS         $0x1e, Z6, Z8, K1
-	VMULPS         Z0, Z7, Z0
-	VBLENDMPS      Z0, Z7, K1, Z10
+	VMULPS         Z0, Z7, Z8
+	VBLENDMPS      Z8, Z7, K1, Z10
 	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z6, K3
-	VMULPS         Z1, Z7, Z0
-	VBLENDMPS      Z0, Z10, K3, Z11
-	VMAXPS         Z11, Z2, Z0
-	VMINPS         Z0, Z3, Z0
-	VMOVUPS        Z0, K2, (BX)
+	VMULPS         Z1, Z7, Z6
+	VBLENDMPS      Z6, Z10, K3, Z11
+	VMAXPS         Z11, Z2, Z6
+	VMINPS         Z6, Z3, Z6
+	VMOVUPS        Z6, K2, (BX)
 	VBLENDMPS.BCST c32_00000000<>+0(SB), Z5, K1, Z12
 	VMOVUPS        Z12, K2, (DX)
 	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z12, K1
-	VMOVUPS.Z      Z0, K1, Z1
-	VBROADCASTSS   c32_00000000<>+0(SB), Z2
-	VCMPPS         $0x1e, Z12, Z2, K1
-	VMOVUPS.Z      Z0, K1, Z0
-	VSUBPS         Z0, Z1, Z0
-	VSUBPS         Z0, Z4, Z0
-	VMOVUPS        Z0, K2, (CX)
-
-l12:
+	VMOVUPS.Z      Z6, K1, Z5
+	VBROADCASTSS   c32_00000000<>+0(SB), Z7
+	VCMPPS         $0x1e, Z12, Z7, K1
+	VMOVUPS.Z      Z6, K1, Z6
+	VSUBPS         Z6, Z5, Z5
+	VSUBPS         Z5, Z4, Z4
+	VMOVUPS        Z4, K2, (CX)
+	ADDQ           $+64, CX
+	ADDQ           $+64, DX
+	ADDQ           $+64, BX
+	ADDQ           $+64, SI
+	ADDQ           $-16, AX
+	CMPQ           AX, $0x00000001
+	JLT            l7
+	JMP            l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R14
+	BZHIQ DI, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -4638,84 +3213,13 @@ TEXT ·asgdAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x04, SI
-	TESTQ        SI, SI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      (BX), Z4
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+44(FP), Z5
-	VMULPS       Z4, Z5, Z4
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+48(FP), Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VSUBPS       Z5, Z6, Z6
-	VMINPS       Z4, Z5, Z4
-	VMAXPS       Z4, Z6, Z4
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+52(FP), Z5
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
-	VMOVUPS.Z    Z5, K1, Z6
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VCMPPS       $0x1e, Z3, Z7, K1
-	VMOVUPS.Z    Z5, K1, Z5
-	VSUBPS       Z5, Z6, Z5
-	VADDPS       Z5, Z4, Z4
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+56(FP), Z5
-	VMULPS       Z3, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-
-l8:
-	TESTQ        R11, R11
-	JEQ          l9
-	VBROADCASTSS keep+60(FP), Z5
-	VMULPS       Z3, Z5, Z3
-
-l9:
-	VMULPS  Z4, Z0, Z4
-	VSUBPS  Z4, Z3, Z3
-	VMOVUPS Z3, (CX)
-	VMOVUPS (DX), Z4
-	VMULPS  Z4, Z2, Z4
-	VMULPS  Z3, Z1, Z3
-	VADDPS  Z3, Z4, Z3
-	VMOVUPS Z3, (DX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l10
-
-l11:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z3
 	VMOVUPS (BX), Z4
 	VMULPS  Z4, Z0, Z4
@@ -4730,41 +3234,42 @@ l11:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l11
-
-l10:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (BX)
-
-l13:
+l8:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-
-l14:
+l9:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-
-l15:
+l10:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -4773,31 +3278,40 @@ l15:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-
-l16:
+l11:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-
-l17:
+l12:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-
-l18:
-	VMULPS    Z4, Z0, Z0
-	VSUBPS    Z0, Z3, Z0
-	VMOVUPS   Z0, K2, (CX)
-	VMOVUPS.Z (DX), K2, Z3
-	VMULPS    Z3, Z2, Z2
-	VMULPS    Z0, Z1, Z0
-	VADDPS    Z0, Z2, Z0
-	VMOVUPS   Z0, K2, (DX)
-
-l12:
+l13:
+	VMULPS    Z4, Z0, Z4
+	VSUBPS    Z4, Z3, Z3
+	VMOVUPS   Z3, K2, (CX)
+	VMOVUPS.Z (DX), K2, Z4
+	VMULPS    Z4, Z2, Z4
+	VMULPS    Z3, Z1, Z3
+	VADDPS    Z3, Z4, Z3
+	VMOVUPS   Z3, K2, (DX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R13
+	BZHIQ SI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -4840,91 +3354,13 @@ TEXT ·lambAVX512(SB), $128-104
 	ANDQ         $+32, R13
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x04, R8
-	TESTQ        R8, R8
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z7
-	VMOVUPS      (DI), Z8
-	TESTQ        R13, R13
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMOVUPS      Z9, (DI)
-
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
-	VBROADCASTSS scale+76(FP), Z9
-	VMULPS       Z8, Z9, Z8
-
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
-	VBROADCASTSS clip+80(FP), Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VSUBPS       Z9, Z10, Z10
-	VMINPS       Z8, Z9, Z8
-	VMAXPS       Z8, Z10, Z8
-
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
-	VBROADCASTSS l1+84(FP), Z9
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
-	VMOVUPS.Z    Z9, K1, Z10
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VCMPPS       $0x1e, Z7, Z11, K1
-	VMOVUPS.Z    Z9, K1, Z9
-	VSUBPS       Z9, Z10, Z9
-	VADDPS       Z9, Z8, Z8
-
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS l2+88(FP), Z9
-	VMULPS       Z7, Z9, Z9
-	VADDPS       Z9, Z8, Z8
-
-l8:
-	VMOVUPS (DX), Z9
-	VSUBPS  Z9, Z8, Z10
-	VMULPS  Z10, Z1, Z10
-	VADDPS  Z10, Z9, Z9
-	VMOVUPS Z9, (DX)
-	VMOVUPS (BX), Z10
-	VMULPS  Z10, Z2, Z10
-	VMULPS  Z8, Z3, Z11
-	VMULPS  Z8, Z11, Z8
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS Z8, (BX)
-	VMULPS  Z9, Z0, Z9
-	VSQRTPS Z8, Z8
-	VDIVPS  Z4, Z8, Z8
-	VADDPS  Z5, Z8, Z8
-	VDIVPS  Z8, Z9, Z8
-	VMULPS  Z7, Z6, Z7
-	VADDPS  Z7, Z8, Z7
-	VMOVUPS Z7, (SI)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	DECQ    R8
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x04, R8
 	TESTQ R8, R8
-	JEQ   l9
-
-l10:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z7
 	VMOVUPS (DI), Z8
 	VMOVUPS (DX), Z9
@@ -4952,41 +3388,42 @@ l10:
 	ADDQ    $+64, SI
 	ADDQ    $+64, DI
 	DECQ    R8
-	JNE     l10
-
-l9:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         $-1, R8
-	BZHIQ        AX, R8, R8
-	KMOVW        R8, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R14
+	BZHIQ R8, R14, R14
+	KMOVW R14, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (DI), K2, Z8
 	TESTQ        R13, R13
-	JEQ          l12
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VMOVUPS      Z9, K2, (DI)
-
-l12:
+l8:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l9
 	VBROADCASTSS scale+76(FP), Z9
 	VMULPS       Z8, Z9, Z8
-
-l13:
+l9:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l10
 	VBROADCASTSS clip+80(FP), Z9
 	VBROADCASTSS c32_00000000<>+0(SB), Z10
 	VSUBPS       Z9, Z10, Z10
 	VMINPS       Z8, Z9, Z8
 	VMAXPS       Z8, Z10, Z8
-
-l14:
+l10:
 	TESTQ        R11, R11
-	JEQ          l15
+	JEQ          l11
 	VBROADCASTSS l1+84(FP), Z9
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z9, K1, Z10
@@ -4995,36 +3432,48 @@ l14:
 	VMOVUPS.Z    Z9, K1, Z9
 	VSUBPS       Z9, Z10, Z9
 	VADDPS       Z9, Z8, Z8
-
-l15:
+l11:
 	TESTQ        R12, R12
-	JEQ          l16
+	JEQ          l12
 	VBROADCASTSS l2+88(FP), Z9
 	VMULPS       Z7, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-
-l16:
+l12:
 	VMOVUPS.Z (DX), K2, Z9
 	VSUBPS    Z9, Z8, Z10
-	VMULPS    Z10, Z1, Z1
-	VADDPS    Z1, Z9, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z9
-	VMULPS    Z9, Z2, Z2
-	VMULPS    Z8, Z3, Z3
-	VMULPS    Z8, Z3, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K2, (BX)
-	VMULPS    Z1, Z0, Z0
-	VSQRTPS   Z2, Z1
-	VDIVPS    Z4, Z1, Z1
-	VADDPS    Z5, Z1, Z1
-	VDIVPS    Z1, Z0, Z0
-	VMULPS    Z7, Z6, Z1
-	VADDPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K2, (SI)
-
-l11:
+	VMULPS    Z10, Z1, Z10
+	VADDPS    Z10, Z9, Z9
+	VMOVUPS   Z9, K2, (DX)
+	VMOVUPS.Z (BX), K2, Z10
+	VMULPS    Z10, Z2, Z10
+	VMULPS    Z8, Z3, Z11
+	VMULPS    Z8, Z11, Z8
+	VADDPS    Z8, Z10, Z8
+	VMOVUPS   Z8, K2, (BX)
+	VMULPS    Z9, Z0, Z9
+	VSQRTPS   Z8, Z8
+	VDIVPS    Z4, Z8, Z8
+	VADDPS    Z5, Z8, Z8
+	VDIVPS    Z8, Z9, Z8
+	VMULPS    Z7, Z6, Z7
+	VADDPS    Z7, Z8, Z7
+	VMOVUPS   Z7, K2, (SI)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $+64, DI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, R8
+	MOVQ  $-1, R14
+	BZHIQ R8, R14, R14
+	KMOVW R14, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -5060,81 +3509,13 @@ TEXT ·muonAVX512(SB), $128-72
 	ANDQ         $+32, R12
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x04, DI
-	TESTQ        DI, DI
-	JEQ          l2
-
-l3:
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (SI), Z3
-	TESTQ        R12, R12
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, (SI)
-
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
-	VBROADCASTSS scale+48(FP), Z4
-	VMULPS       Z3, Z4, Z3
-
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
-	VBROADCASTSS clip+52(FP), Z4
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z5
-	VMINPS       Z3, Z4, Z3
-	VMAXPS       Z3, Z5, Z3
-
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
-	VBROADCASTSS l1+56(FP), Z4
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
-	VMOVUPS.Z    Z4, K1, Z5
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VCMPPS       $0x1e, Z2, Z6, K1
-	VMOVUPS.Z    Z4, K1, Z4
-	VSUBPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS l2+60(FP), Z4
-	VMULPS       Z2, Z4, Z2
-	VADDPS       Z2, Z3, Z2
-	VMOVUPS      Z2, Z3
-
-l8:
-	VMOVUPS (DX), Z2
-	VSUBPS  Z2, Z3, Z4
-	VMULPS  Z4, Z1, Z4
-	VADDPS  Z4, Z2, Z2
-	VMOVUPS Z2, (DX)
-	VSUBPS  Z3, Z2, Z2
-	VMULPS  Z2, Z0, Z2
-	VADDPS  Z2, Z3, Z2
-	VMOVUPS Z2, (BX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP          l1
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
-	JEQ   l9
-
-l10:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z2
 	VMOVUPS (SI), Z2
 	VMOVUPS (DX), Z3
@@ -5151,41 +3532,42 @@ l10:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	DECQ    DI
-	JNE     l10
-
-l9:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         $-1, DI
-	BZHIQ        AX, DI, DI
-	KMOVW        DI, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R13
+	BZHIQ DI, R13, R13
+	KMOVW R13, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (SI), K2, Z3
 	TESTQ        R12, R12
-	JEQ          l12
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (SI)
-
-l12:
+l8:
 	TESTQ        R8, R8
-	JEQ          l13
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z4
 	VMULPS       Z3, Z4, Z3
-
-l13:
+l9:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-
-l14:
+l10:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -5194,27 +3576,38 @@ l14:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-
-l15:
+l11:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z4
 	VMULPS       Z2, Z4, Z2
 	VADDPS       Z2, Z3, Z2
 	VMOVUPS      Z2, Z3
-
-l16:
+l12:
 	VMOVUPS.Z (DX), K2, Z2
 	VSUBPS    Z2, Z3, Z4
-	VMULPS    Z4, Z1, Z1
-	VADDPS    Z1, Z2, Z1
-	VMOVUPS   Z1, K2, (DX)
-	VSUBPS    Z3, Z1, Z1
-	VMULPS    Z1, Z0, Z0
-	VADDPS    Z0, Z3, Z0
-	VMOVUPS   Z0, K2, (BX)
-
-l11:
+	VMULPS    Z4, Z1, Z4
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS   Z2, K2, (DX)
+	VSUBPS    Z3, Z2, Z2
+	VMULPS    Z2, Z0, Z2
+	VADDPS    Z2, Z3, Z2
+	VMOVUPS   Z2, K2, (BX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $-16, AX
+	CMPQ      AX, $0x00000001
+	JLT       l7
+	JMP       l4
+l5:
+	MOVQ  AX, DI
+	MOVQ  $-1, R13
+	BZHIQ DI, R13, R13
+	KMOVW R13, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -5246,72 +3639,13 @@ TEXT ·adjustAVX512(SB), $128-56
 	ANDQ  $+32, R11
 	TESTQ SI, SI
 	JEQ   l0
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
-	JEQ   l2
-
-l3:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      (BX), Z1
-	TESTQ        R11, R11
-	JEQ          l4
-	VBROADCASTSS c32_00000000<>+0(SB), Z2
-	VMOVUPS      Z2, (BX)
-
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
-	VBROADCASTSS scale+32(FP), Z2
-	VMULPS       Z1, Z2, Z1
-
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
-	VBROADCASTSS clip+36(FP), Z2
-	VBROADCASTSS c32_00000000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMINPS       Z1, Z2, Z1
-	VMAXPS       Z1, Z3, Z1
-
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
-	VBROADCASTSS l1+40(FP), Z2
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z0, K1
-	VMOVUPS.Z    Z2, K1, Z3
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VCMPPS       $0x1e, Z0, Z4, K1
-	VMOVUPS.Z    Z2, K1, Z2
-	VSUBPS       Z2, Z3, Z2
-	VADDPS       Z2, Z1, Z1
-
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
-	VBROADCASTSS l2+44(FP), Z2
-	VMULPS       Z0, Z2, Z0
-	VADDPS       Z0, Z1, Z0
-	VMOVUPS      Z0, Z1
-
-l8:
-	VMOVUPS Z1, (DX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	DECQ    SI
-	JNE     l3
-
-l2:
-	JMP l1
-
+	JMP   l1
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
-	JEQ   l9
-
-l10:
+	JEQ   l2
+l3:
 	VMOVUPS (CX), Z0
 	VMOVUPS (BX), Z0
 	VMOVUPS Z0, (DX)
@@ -5319,41 +3653,42 @@ l10:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	DECQ    SI
-	JNE     l10
-
-l9:
+	JNE     l3
+l2:
+	ANDQ $+15, AX
 l1:
-	ANDQ         $+15, AX
-	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         $-1, SI
-	BZHIQ        AX, SI, SI
-	KMOVW        SI, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, R12
+	BZHIQ SI, R12, R12
+	KMOVW R12, K2
+	TESTQ AX, AX
+	JEQ   l7
+l4:
+	CMPQ AX, $0x00000010
+	JLT  l5
+l6:
 	VMOVUPS.Z    (CX), K2, Z0
 	VMOVUPS.Z    (BX), K2, Z1
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l8
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMOVUPS      Z2, K2, (BX)
-
-l12:
+l8:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l9
 	VBROADCASTSS scale+32(FP), Z2
 	VMULPS       Z1, Z2, Z1
-
-l13:
+l9:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l10
 	VBROADCASTSS clip+36(FP), Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VSUBPS       Z2, Z3, Z3
 	VMINPS       Z1, Z2, Z1
 	VMAXPS       Z1, Z3, Z1
-
-l14:
+l10:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l11
 	VBROADCASTSS l1+40(FP), Z2
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z    Z2, K1, Z3
@@ -5362,19 +3697,29 @@ l14:
 	VMOVUPS.Z    Z2, K1, Z2
 	VSUBPS       Z2, Z3, Z2
 	VADDPS       Z2, Z1, Z1
-
-l15:
+l11:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l12
 	VBROADCASTSS l2+44(FP), Z2
 	VMULPS       Z0, Z2, Z0
 	VADDPS       Z0, Z1, Z0
 	VMOVUPS      Z0, Z1
-
-l16:
+l12:
 	VMOVUPS Z1, K2, (DX)
-
-l11:
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $-16, AX
+	CMPQ    AX, $0x00000001
+	JLT     l7
+	JMP     l4
+l5:
+	MOVQ  AX, SI
+	MOVQ  $-1, R12
+	BZHIQ SI, R12, R12
+	KMOVW R12, K2
+	JMP   l6
+l7:
 	VZEROUPPER
 	RET
 
@@ -5392,7 +3737,6 @@ TEXT ·stream2AVX512(SB), $128-24
 	SHRQ  $0x04, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Z0
 	VMOVUPS (CX), Z1
@@ -5402,7 +3746,6 @@ l2:
 	ADDQ    $+64, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -5414,7 +3757,6 @@ l0:
 	VMOVUPS.Z (CX), K1, Z1
 	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (CX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -5435,7 +3777,6 @@ TEXT ·stream3AVX512(SB), $128-32
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS (BX), Z0
 	VMOVUPS (CX), Z1
@@ -5449,7 +3790,6 @@ l2:
 	ADDQ    $+64, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -5464,7 +3804,6 @@ l0:
 	VMOVUPS.Z (DX), K1, Z1
 	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (DX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -5487,7 +3826,6 @@ TEXT ·stream4AVX512(SB), $128-40
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l2:
 	VMOVUPS (SI), Z0
 	VMOVUPS (CX), Z1
@@ -5505,7 +3843,6 @@ l2:
 	ADDQ    $+64, SI
 	DECQ    DI
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -5523,7 +3860,6 @@ l0:
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (BX)
-
 l1:
 	VZEROUPPER
 	RET
@@ -5548,7 +3884,6 @@ TEXT ·stream5AVX512(SB), $128-48
 	SHRQ  $0x04, R8
 	TESTQ R8, R8
 	JEQ   l0
-
 l2:
 	VMOVUPS (DI), Z0
 	VMOVUPS (CX), Z1
@@ -5570,7 +3905,6 @@ l2:
 	ADDQ    $+64, DI
 	DECQ    R8
 	JNE     l2
-
 l0:
 	ANDQ      $+15, AX
 	TESTQ     AX, AX
@@ -5591,7 +3925,6 @@ l0:
 	VMOVUPS.Z (SI), K1, Z1
 	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (SI)
-
 l1:
 	VZEROUPPER
 	RET

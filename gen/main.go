@@ -40,6 +40,19 @@ func (k kernel) program(t *vec.Target) *vec.Program {
 	return p
 }
 
+// target is whose function does the kernel on t: one for fewer lanes than t has is the
+// same as that of the narrower instruction set.
+func (k kernel) target(t *vec.Target) *vec.Target {
+	bytes := 4 * k.lanes
+	if k.wide {
+		bytes = 8 * k.lanes
+	}
+	if t == vec.AVX512 && k.lanes > 0 && bytes <= vec.AVX2.Bytes {
+		return vec.AVX2
+	}
+	return t
+}
+
 // lowerFirst makes an exported name unexported: ReLU becomes relu, AdaGrad
 // adaGrad.
 func lowerFirst(s string) string {
@@ -127,7 +140,12 @@ func build() (map[string][]byte, error) {
 		for _, f := range families {
 			var programs []*vec.Program
 			for _, k := range f.kernels {
-				programs = append(programs, k.program(t.Target))
+				if k.target(t.Target) == t.Target {
+					programs = append(programs, k.program(t.Target))
+				}
+			}
+			if len(programs) == 0 {
+				continue
 			}
 			text, err := vec.Assemble(t.Target, programs)
 			if err != nil {
@@ -197,7 +215,7 @@ func dispatch(arch string) []byte {
 				b.WriteString("switch isa {\n")
 				for _, t := range targets {
 					if t.GOARCH == arch {
-						fmt.Fprintf(&b, "case cpu.%s:\n%s%s(%s)\n", t.isa, lowerFirst(k.name), t.Name, strings.Join(args, ", "))
+						fmt.Fprintf(&b, "case cpu.%s:\n%s%s(%s)\n", t.isa, lowerFirst(k.name), k.target(t.Target).Name, strings.Join(args, ", "))
 					}
 				}
 				b.WriteString("default:\nreturn false\n}\nreturn true\n}\n")

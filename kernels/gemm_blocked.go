@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math/bits"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -295,7 +296,7 @@ func (g *gemm) finish() {
 }
 
 // derivesInTile tells whether the kernels do the derivative, in registers.
-func (g *gemm) derivesInTile() bool { return g.ep.Deriv > Identity && g.ep.Deriv <= ActTanh }
+func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // row does a product of one row, some steps of k at a time over all columns: B
 // is read in the order in which it lies.
@@ -449,7 +450,7 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 		args.End = asm.EndReLU
 	}
 	if g.derivesInTile() {
-		args.End = [...]int{ActReLU: asm.EndDeriveReLU, ActSigmoid: asm.EndDeriveSigmoid, ActTanh: asm.EndDeriveTanh}[g.ep.Deriv]
+		args.End = asm.EndDeriveReLU
 		args.Y, args.YStride = &g.ep.Y[i*g.ep.LdY+j], 4*g.ep.LdY
 	}
 }
@@ -487,9 +488,9 @@ func (p *panel) run() {
 	for done := 0; ; {
 		height, t := low, left
 		switch {
-		case p.part > 0 || p.shape.Halved:
+		case p.part > 0 || p.shape.Few[p.vecs]:
 			for height = p.height; height > p.rows-done; {
-				height /= 2
+				height = 1 << (bits.Len(uint(height-1)) - 1)
 			}
 			t = (p.rows - done) / height
 		case more > 0:

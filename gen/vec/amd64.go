@@ -104,6 +104,9 @@ func (l *amd64) global(name string, words []uint32) operand.Mem {
 }
 
 func (l *amd64) mem(m Mem) operand.Mem {
+	if m.frame != 0 {
+		return frame(m.frame).Offset(m.Off)
+	}
 	o := operand.Mem{Base: l.regs[m.Base.id], Disp: m.Off}
 	if m.Scale != 0 {
 		o.Index, o.Scale = l.regs[m.Index.id], uint8(m.Scale)

@@ -134,12 +134,14 @@ func (l *avx512) inst(i inst) {
 	case opFoldAdd, opFoldMax:
 		l.fold(i)
 	case opLoad:
-		l.load(i, i.mem, d)
+		if i.tail == nil {
+			l.do(x86.VMOVUPS(l.mem(i.mem), d))
+		} else {
+			l.do(two(i.bits, x86.VMOVUPS_Z, x86.VMOVUPD_Z)(l.mem(i.mem), l.tails[i.tail], d))
+		}
 	case opLoadElse:
 		l.do(x86.VMOVUPS(l.reg(i.args[0]), d))
 		l.do(moves(l.mem(i.mem), l.tails[i.tail], d))
-	case opLoadColumns:
-		l.columns(i)
 	case opStore:
 		a := l.reg(i.args[0])
 		if i.tail == nil {
@@ -183,14 +185,6 @@ func (l *avx512) greater(i inst) {
 	}
 }
 
-func (l *avx512) load(i inst, m Mem, d reg.VecVirtual) {
-	if i.tail == nil {
-		l.do(x86.VMOVUPS(l.mem(m), d))
-	} else {
-		l.do(two(i.bits, x86.VMOVUPS_Z, x86.VMOVUPD_Z)(l.mem(m), l.tails[i.tail], d))
-	}
-}
-
 // tail makes the mask of the first n lanes.
 func (l *avx512) tail(t *Tail) {
 	if l.tails[t] == nil {
@@ -225,38 +219,5 @@ func (l *avx512) fold(i inst) {
 		l.do(x86.VBROADCASTSS(x, d))
 	default:
 		panic(fmt.Sprintf("vec: %s: no %s of %d lanes of %d bits", l.fn.Name, i.op, l.p.Lanes, i.bits))
-	}
-}
-
-// columns interleaves neighbouring rows of eight, then pairs of them: then each half of a
-// register has four rows' elements of a column, and the halves change places.
-func (l *avx512) columns(i inst) {
-	if l.p.Lanes != 8 {
-		panic(fmt.Sprintf("vec: %s: no columns of %d", l.fn.Name, l.p.Lanes))
-	}
-	fresh := func() (v [8]reg.VecVirtual) {
-		for k := range v {
-			v[k] = l.pool.YMM()
-		}
-		return v
-	}
-	row, neighbours, pairs := fresh(), fresh(), fresh()
-	for k := range row {
-		l.load(i, i.mems[k], row[k])
-	}
-	for k := 0; k < 8; k += 2 {
-		l.do(x86.VUNPCKLPS(row[k+1], row[k], neighbours[k]))
-		l.do(x86.VUNPCKHPS(row[k+1], row[k], neighbours[k+1]))
-	}
-	for k := 0; k < 8; k += 4 {
-		for h := range 2 {
-			l.do(x86.VUNPCKLPD(neighbours[k+h+2], neighbours[k+h], pairs[k+2*h]))
-			l.do(x86.VUNPCKHPD(neighbours[k+h+2], neighbours[k+h], pairs[k+2*h+1]))
-		}
-	}
-	const lowHalves, highHalves = 0, 3
-	for k := range 4 {
-		l.do(x86.VSHUFF32X4(operand.U8(lowHalves), pairs[k+4], pairs[k], l.vecs[i.outs[k]]))
-		l.do(x86.VSHUFF32X4(operand.U8(highHalves), pairs[k+4], pairs[k], l.vecs[i.outs[k+4]]))
 	}
 }
