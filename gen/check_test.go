@@ -98,11 +98,13 @@ type rules struct {
 	instructions string
 	operand      *regexp.Regexp
 	beforeReturn string // what stands before each RET, if anything
+	evex         bool   // AVX-512's encoding is allowed
 }
 
-// guard is what internal/cpu asks a processor for before it picks AVX2; AVX is
-// part of AVX2. The instructions are those of these three, and integer ones.
-var guard = []string{"AVX2", "FMA3"}
+// guards are what internal/cpu asks a processor for before it picks AVX2, and besides
+// before it picks AVX-512. AVX is part of AVX2; the instructions of avx2 are those of
+// these three, and integer ones.
+var guards = []string{"AVX2", "FMA3", "AVX512F", "AVX512DQ", "AVX512VL", "BMI2"}
 
 var avx2 = rules{
 	instructions: `
@@ -123,6 +125,28 @@ var avx2 = rules{
 	beforeReturn: "VZEROUPPER",
 }
 
+// avx512 has, in this order, the integer instructions, BZHIQ being BMI2's, those of
+// AVX-512F, which with registers narrower than Z are AVX-512VL's, and those of
+// AVX-512DQ.
+var avx512 = rules{
+	instructions: `
+		ADDQ ANDQ BZHIQ CMPQ DECQ JEQ JLT JMP JNE LEAQ MOVLQSX MOVQ PREFETCHT0 RET SHLQ SHRQ SUBQ TESTQ
+
+		KMOVW VADDPD VADDPD.BCST VADDPS VBLENDMPD VBLENDMPD.BCST VBLENDMPS VBLENDMPS.BCST
+		VBROADCASTSD VBROADCASTSD.Z VBROADCASTSS VCMPPD VCMPPD.BCST VCMPPS VCMPPS.BCST VCVTPD2PS VCVTPS2PD
+		VDIVPD VDIVPS VEXTRACTF32X4 VEXTRACTF64X4 VFMADD231PS VMAXPD VMAXPS VMAXPS.BCST VMINPD VMINPS
+		VMOVSD VMOVSS VMOVUPD VMOVUPD.Z VMOVUPS VMOVUPS.Z VMULPD VMULPD.BCST VMULPS
+		VPADDQ VPADDQ.BCST VPBROADCASTD VPERMILPD VPERMILPS VPSLLQ VPSRLD VPSRLQ VPSUBD VPSUBD.BCST VPSUBQ.BCST
+		VPTERNLOGD VPXORD VSQRTPD VSQRTPS VSUBPD VSUBPD.BCST VSUBPS VSUBPS.BCST VZEROUPPER
+
+		VANDPD.BCST VANDPS VANDPS.BCST VORPD VORPD.BCST VORPS VORPS.BCST VPMOVM2D VXORPD VXORPS VXORPS.BCST`,
+	// Of the masks, not K0, which as one stands for none.
+	operand: operands(`(AX|BX|CX|DX|SI|DI|BP|R[89]|R1[0-5])`, `[XYZ](\d|[12]\d|3[01])`, `K[1-7]`,
+		`-?\d*\(REG\)(\(REG\*[124]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
+	beforeReturn: "VZEROUPPER",
+	evex:         true,
+}
+
 var neon = rules{
 	instructions: `
 		ADD AND B BEQ BLT CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU PRFM RET SUB TBNZ TBZ
@@ -130,7 +154,7 @@ var neon = rules{
 		VSHL VST1 VSUB VTRN1 VTRN2 VUSHR WORD`,
 	// Not R16 to R18 and R26 to R30, which belong to the linker, the system and Go.
 	operand: operands(`R(\d|1[0-5]|19|2[0-5])`, `F(\d|[12]\d|3[01])`, `V(\d|[12]\d|3[01])\.([BSD]\d+|[SD]\[\d\])`,
-		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$local-\d+\(SP\)`, `PLDL1KEEP`),
+		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$?local-\d+\(SP\)`, `PLDL1KEEP`),
 }
 
 // operands matches an operand in one of the given forms, the first of which is
@@ -233,8 +257,11 @@ func decode(line string) (string, error) {
 }
 
 func rulesOf(name string) (r rules, goarch string) {
-	if strings.HasSuffix(name, "_avx2_amd64.s") {
+	switch {
+	case strings.HasSuffix(name, "_avx2_amd64.s"):
 		return avx2, "amd64"
+	case strings.HasSuffix(name, "_avx512_amd64.s"):
+		return avx512, "amd64"
 	}
 	return neon, "arm64"
 }
@@ -287,6 +314,17 @@ func TestTextRefuses(t *testing.T) {
 		{avx2, "TEXT ·fAVX2(SB), $120-8\n\tVZEROUPPER\n\tRET\n", "a frame of 120 bytes"},
 		{avx2, "TEXT ·fAVX2(SB), NOSPLIT, $128-8\n\tVZEROUPPER\n\tRET\n", "not a function"},
 
+		{avx512, amd64("\tVADDPS Z31, Z1, Z0"), ""},
+		{avx512, amd64("\tVMOVUPS.Z (AX), K1, Z0"), ""},
+		{avx512, amd64("\tVMOVUPS.Z (AX), K0, Z0"), "operand K0"},
+		{avx512, amd64("\tVRCP14PS Z0, Z1"), "not an instruction"},
+		{avx512, amd64("\tVRSQRT28PS Z0, Z1"), "not an instruction"},
+		{avx512, amd64("\tVADDPS.RZ_SAE Z0, Z1, Z2"), "not an instruction"},
+		{avx512, amd64("\tVPMULLQ Z0, Z1, Z2"), "not an instruction"},
+		{avx512, amd64("\tVPERMB Z0, Z1, Z2"), "not an instruction"},
+		{avx512, amd64("\tSUBQ $8, SP"), "operand SP"},
+		{avx512, "TEXT ·fAVX512(SB), $128-8\n\tRET\n", "want VZEROUPPER"},
+
 		{neon, arm64("\tWORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s"), ""},
 		{neon, arm64("\tWORD $0x6e22dc02 // fmul v2.4s, v0.4s, v3.4s"), `stands for "fmul v2.4s, v0.4s, v2.4s"`},
 		{neon, arm64("\tWORD $0x6e22dc02"), "with a comment"},
@@ -301,6 +339,7 @@ func TestTextRefuses(t *testing.T) {
 		{neon, arm64("\tMOVD R29, R1"), "operand R29"},
 		{neon, arm64("\tMOVD R30, R1"), "operand R30"},
 		{neon, arm64("\tMOVD $local-136(SP), R1"), "136 bytes below"},
+		{neon, arm64("\tMOVD local-136(SP), R1"), "136 bytes below"},
 		{neon, arm64("\tBL ·g(SB)"), "not an instruction"},
 		{neon, arm64("\tFMADDS F0, F1, F2, F3"), "not an instruction"},
 		{neon, "TEXT ·fNEON(SB), NOSPLIT, $128-8\n\tRET\n", "not a function"},
@@ -352,7 +391,7 @@ var (
 
 // machine returns what is wrong with the machine code that the assembler makes of
 // a text, and the number of its functions.
-func machine(t *testing.T, goarch, text string) (functions int, wrong []string) {
+func (r rules) machine(t *testing.T, goarch, text string) (functions int, wrong []string) {
 	t.Helper()
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -392,8 +431,8 @@ func machine(t *testing.T, goarch, text string) (functions int, wrong []string) 
 				continue
 			}
 			// AVX, AVX2 and FMA have the prefixes C4 and C5, AVX-512 has 62.
-			if b := code[i.at]; strings.HasPrefix(i.text, "V") && b != 0xc4 && b != 0xc5 || b == 0x62 {
-				wrong = append(wrong, fmt.Sprintf("%s: %s: begins with the byte %02x, not with a VEX prefix", function, i.text, b))
+			if b := code[i.at]; strings.HasPrefix(i.text, "V") && b != 0xc4 && b != 0xc5 && b != 0x62 || b == 0x62 && !r.evex {
+				wrong = append(wrong, fmt.Sprintf("%s: %s: begins with the byte %02x, not with a prefix that it may have", function, i.text, b))
 			}
 		}
 		code, list, checked = nil, nil, false
@@ -422,15 +461,15 @@ func machine(t *testing.T, goarch, text string) (functions int, wrong []string) 
 	return functions, wrong
 }
 
-// TestMachineCode looks at the bytes that Go's assembler makes: no instruction is
-// encoded as one of AVX-512, and each function has a safe point.
+// TestMachineCode looks at the bytes that Go's assembler makes: no instruction of AVX2's
+// files is encoded as one of AVX-512, and each function has a safe point.
 func TestMachineCode(t *testing.T) {
 	for name, text := range generated(t) {
 		if !strings.HasSuffix(name, ".s") {
 			continue
 		}
-		_, goarch := rulesOf(name)
-		functions, wrong := machine(t, goarch, string(text))
+		r, goarch := rulesOf(name)
+		functions, wrong := r.machine(t, goarch, string(text))
 		if want := bytes.Count(text, []byte("\nTEXT ")); functions != want || want == 0 {
 			t.Errorf("%s: %d functions in the listing, want %d", name, functions, want)
 		}
@@ -452,14 +491,14 @@ func TestMachineCodeRefuses(t *testing.T) {
 		"BYTE $0x0f; BYTE $0x58; BYTE $0xc1": "", // ADDPS: not our matter here
 	} {
 		text := "TEXT ·f(SB), $128-8\n\t" + strings.ReplaceAll(body, "; ", "\n\t") + "\n\tRET\n"
-		_, wrong := machine(t, "amd64", text)
+		_, wrong := avx2.machine(t, "amd64", text)
 		if got := strings.Join(wrong, "; "); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%s: complaints %q, want %q", body, got, want)
 		}
 	}
 	for _, goarch := range []string{"amd64", "arm64"} {
 		text := "#include \"textflag.h\"\nTEXT ·f(SB), NOSPLIT, $128-8\n\tRET\n"
-		if _, wrong := machine(t, goarch, text); len(wrong) != 1 || !strings.Contains(wrong[0], "no stack check") {
+		if _, wrong := neon.machine(t, goarch, text); len(wrong) != 1 || !strings.Contains(wrong[0], "no stack check") {
 			t.Errorf("%s: NOSPLIT: complaints %q", goarch, wrong)
 		}
 	}
@@ -475,15 +514,15 @@ func TestGuard(t *testing.T) {
 	for _, m := range regexp.MustCompile(`cpuid\.([A-Z0-9]+)[,)]`).FindAllSubmatch(text, -1) {
 		got = append(got, string(m[1]))
 	}
-	if !slices.Equal(got, guard) {
-		t.Errorf("internal/cpu asks for %q before it picks AVX2, want %q", got, guard)
+	if !slices.Equal(got, guards) {
+		t.Errorf("internal/cpu asks for %q, want %q", got, guards)
 	}
 }
 
 // dispatched returns what is wrong with the calls of a target's functions in a
-// file: they stand behind the guard, or nowhere. It adds the functions that are
-// called to called.
-func dispatched(t *testing.T, target, isa, text string, called map[string]bool) (wrong []string) {
+// file: they stand behind the guard of one of the instruction sets, or nowhere. It adds
+// the functions that are called to called.
+func dispatched(t *testing.T, target string, isas []string, text string, called map[string]bool) (wrong []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "asm.go", text, 0)
 	if err != nil {
@@ -508,7 +547,7 @@ func dispatched(t *testing.T, target, isa, text string, called map[string]bool) 
 					here := guarded
 					if len(clause.List) == 1 {
 						sel, _ := clause.List[0].(*ast.SelectorExpr)
-						here = guarded || sel != nil && fmt.Sprint(sel.X) == "cpu" && sel.Sel.Name == isa
+						here = guarded || sel != nil && fmt.Sprint(sel.X) == "cpu" && slices.Contains(isas, sel.Sel.Name)
 					}
 					for _, b := range clause.Body {
 						walk(b, here)
@@ -519,7 +558,7 @@ func dispatched(t *testing.T, target, isa, text string, called map[string]bool) 
 				if strings.HasSuffix(c.Name, target) && c.Name != target {
 					called[c.Name] = true
 					if !guarded {
-						wrong = append(wrong, fmt.Sprintf("%s is used outside of case cpu.%s", c.Name, isa))
+						wrong = append(wrong, fmt.Sprintf("%s is used outside of case cpu.%s", c.Name, strings.Join(isas, ", ")))
 					}
 				}
 			}
@@ -540,6 +579,10 @@ func TestDispatch(t *testing.T) {
 		for _, d := range descriptions(target.Target) {
 			described[d.program.FuncName()] = d.program.Params
 		}
+		isas := []string{target.isa}
+		if target.Target == vec.AVX2 {
+			isas = append(isas, "AVX512") // for which a processor has to have AVX2 as well
+		}
 		var assembled []string
 		called := map[string]bool{}
 		for name, text := range files {
@@ -548,7 +591,7 @@ func TestDispatch(t *testing.T) {
 					assembled = append(assembled, m[1])
 				}
 			} else if strings.HasSuffix(name, ".go") {
-				for _, w := range dispatched(t, target.Name, target.isa, string(text), called) {
+				for _, w := range dispatched(t, target.Name, isas, string(text), called) {
 					t.Errorf("asm/%s: %s", name, w)
 				}
 			}
@@ -604,7 +647,7 @@ func TestDispatchRefuses(t *testing.T) {
 		"switch isa {\ncase cpu.AVX2:\nfAVX2()\n}\nif n > 1 {\nfAVX2()\n}\n": "fAVX2 is used outside",
 	} {
 		text := "package asm\nfunc F(isa cpu.ISA, n int) {\n" + body + "\n}\n"
-		wrong := dispatched(t, "AVX2", "AVX2", text, map[string]bool{})
+		wrong := dispatched(t, "AVX2", []string{"AVX2"}, text, map[string]bool{})
 		if got := strings.Join(wrong, "; "); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%q: complaints %q, want %q", body, got, want)
 		}

@@ -55,6 +55,9 @@ func descriptions(target *vec.Target) []description {
 	var list []description
 	for _, f := range families {
 		for _, k := range f.kernels {
+			if k.target(target) != target {
+				continue
+			}
 			list = append(list, description{k.program(target), func(t *testing.T, p *vec.Program) { evalKernel(t, p, k.name) }})
 		}
 	}
