@@ -1348,6 +1348,8 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 			gemm2x2AVX512(args)
 		case 33:
 			gemm1x2AVX512(args)
+		case 57:
+			gemm9x3AVX512(args)
 		case 56:
 			gemm8x3AVX512(args)
 		case 52:
@@ -1425,7 +1427,7 @@ func GemmShapeOf(isa cpu.ISA) GemmShape {
 	case cpu.AVX2:
 		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Few: [4]bool{false, true, false, false}, Together: false}
 	case cpu.AVX512:
-		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Few: [4]bool{false, true, true, true}, Together: false}
+		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 9}, Narrow: 0, Few: [4]bool{false, true, true, true}, Together: false}
 	}
 	return GemmShape{}
 }

@@ -254,6 +254,9 @@ func gemm2x2AVX512(args *Gemm)
 func gemm1x2AVX512(args *Gemm)
 
 //go:noescape
+func gemm9x3AVX512(args *Gemm)
+
+//go:noescape
 func gemm8x3AVX512(args *Gemm)
 
 //go:noescape

@@ -17,6 +17,11 @@ type avx512 struct {
 	*amd64
 	tails map[*Tail]reg.OpmaskVirtual
 	masks map[int]reg.OpmaskVirtual // of comparisons, by their register in the program
+
+	// GEMM's elements of A: those that the multiply-adds repeat, and how many there have
+	// been since the last label.
+	elements map[int]Mem
+	count    int
 }
 
 func lowerAVX512(p *Program) (*assembly, error) {
@@ -24,16 +29,45 @@ func lowerAVX512(p *Program) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &avx512{base, map[*Tail]reg.OpmaskVirtual{}, map[int]reg.OpmaskVirtual{}}
+	l := &avx512{amd64: base, tails: map[*Tail]reg.OpmaskVirtual{}, masks: map[int]reg.OpmaskVirtual{}, elements: map[int]Mem{}}
 	for _, i := range p.code {
 		if i.op == opGt {
 			l.masks[i.dst] = l.pool.K()
 		}
 	}
-	for _, i := range p.code {
-		l.inst(i)
+	for at, i := range p.code {
+		if !l.element(i, p.code[at+1:]) {
+			l.inst(i)
+		}
 	}
 	return &assembly{l.fn, l.list}, nil
+}
+
+// element tells whether an instruction loads an element to all lanes that the
+// multiply-adds behind it had better repeat themselves. A load to all lanes takes one of
+// the places for arithmetic in llvm-mca's model of Zen 4, and repeating takes a load for
+// each multiply-add, of which Skylake does no more than two a cycle: of four elements of
+// a wide tile, three are repeated.
+func (l *avx512) element(i inst, next []inst) bool {
+	if i.op == opLabel {
+		l.count = 0
+	}
+	if i.op != opLoadSplat {
+		return false
+	}
+	uses := 0
+	for uses < len(next) && next[uses].op == opFMA && next[uses].args[1] == i.dst {
+		uses++
+	}
+	if uses == 0 {
+		return false
+	}
+	l.count++
+	if uses > 1 && l.count%4 == 0 {
+		return false
+	}
+	l.elements[i.dst] = i.mem
+	return true
 }
 
 // constant returns the memory that holds a constant once, or twice if it has 32 bits.
@@ -97,8 +131,11 @@ func (l *avx512) inst(i inst) {
 	case opSqrt:
 		l.do(two(i.bits, x86.VSQRTPS, x86.VSQRTPD)(l.reg(i.args[0]), d))
 	case opFMA:
-		x := l.reg(i.args[1])
-		l.choose(i.bits, pair{x86.VFMADD231PS, x86.VFMADD231PD}, pair{x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST}, nil, i.args[2], x, d)
+		if m, ok := l.elements[i.args[1]]; ok {
+			l.do(two(i.bits, x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST)(l.mem(m), l.vecs[i.args[2]], d))
+		} else {
+			l.do(two(i.bits, x86.VFMADD231PS, x86.VFMADD231PD)(l.reg(i.args[2]), l.reg(i.args[1]), d))
+		}
 	case opShl:
 		l.do(two(i.bits, x86.VPSLLD, x86.VPSLLQ)(operand.U8(i.imm), l.reg(i.args[0]), d))
 	case opShr:
