@@ -116,19 +116,19 @@ func (g *gemm) check(fn string) {
 	wantSize(fn, "m", g.m)
 	wantSize(fn, "n", g.n)
 	wantSize(fn, "k", g.k)
-	ma, mb := matrixOf("a", g.a, g.m, g.k, g.lda), matrixOf("b", g.b, g.k, g.n, g.ldb)
+	rowsA, colsA, rowsB, colsB := g.m, g.k, g.k, g.n
 	if g.tA {
-		ma.rows, ma.cols = g.k, g.m
+		rowsA, colsA = colsA, rowsA
 	}
 	if g.tB {
-		mb.rows, mb.cols = g.n, g.k
+		rowsB, colsB = colsB, rowsB
 	}
+	wantMatrix(fn, "a", len(g.a), rowsA, colsA, "lda", g.lda)
+	wantMatrix(fn, "b", len(g.b), rowsB, colsB, "ldb", g.ldb)
+	wantMatrix(fn, "c", len(g.c), g.m, g.n, "ldc", g.ldc)
 	mc := matrixOf("c", g.c, g.m, g.n, g.ldc)
-	wantMatrix(fn, "a", len(g.a), ma.rows, ma.cols, "lda", g.lda)
-	wantMatrix(fn, "b", len(g.b), mb.rows, mb.cols, "ldb", g.ldb)
-	wantMatrix(fn, "c", len(g.c), mc.rows, mc.cols, "ldc", g.ldc)
-	wantMatricesApart(fn, mc, ma)
-	wantMatricesApart(fn, mc, mb)
+	wantMatricesApart(fn, mc, matrixOf("a", g.a, rowsA, colsA, g.lda))
+	wantMatricesApart(fn, mc, matrixOf("b", g.b, rowsB, colsB, g.ldb))
 
 	ep := &g.ep
 	if ep.Bias != nil {

@@ -62,8 +62,8 @@ func TestPacks(t *testing.T) {
 func TestPanels(t *testing.T) {
 	shape := asm.GemmShapeOf(cpu.AVX2)
 	if shape.Narrow == 0 { // another architecture
-		g := gemm{m: 128, n: 10, k: 100}
-		if part := g.part(asm.GemmShapeOf(cpu.Active()), g.n, g.m); part != 0 {
+		active, g := asm.GemmShapeOf(cpu.Active()), gemm{m: 128, n: 10, k: 100}
+		if part := g.part(&active, g.n, g.m); part != 0 {
 			t.Errorf("a narrow tile with %d columns more, where there is none", part)
 		}
 		return
@@ -90,8 +90,8 @@ func TestPanels(t *testing.T) {
 		var panels []int
 		part, left := 0, c.g.n
 		for left > 0 && len(panels) < c.g.n {
-			p := panel{isa: cpu.AVX2, shape: shape}
-			c.g.panel(&p, left, c.g.m)
+			var p panel
+			c.g.panel(&p, &shape, left, c.g.m)
 			if part != 0 {
 				t.Errorf("%s: a panel after the narrow one", c.what)
 			}
@@ -126,13 +126,12 @@ func TestCut(t *testing.T) {
 		for _, isa := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.NEON} { // where there is no such assembly, as Portable
 			g := c.g
 			g.alpha, g.lda, g.ldb = 1, max(g.m, g.k), g.n
-			task := gemmTask{gemm: g, isa: isa, rows: g.m, cols: g.n}
-			task.cut(c.threads)
-			if down, over := ceil(g.m, task.rows), ceil(g.n, task.cols); down != c.down || over != c.over {
+			rows, cols := g.cut(isa, c.threads)
+			if down, over := ceil(g.m, rows), ceil(g.n, cols); down != c.down || over != c.over {
 				t.Errorf("%s, %v: %d blocks down and %d over, want %d and %d", c.what, isa, down, over, c.down, c.over)
 			}
-			if lanes := asm.GemmShapeOf(isa).Lanes; task.cols != g.n && task.cols%max(1, lanes) != 0 {
-				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, task.cols, lanes)
+			if lanes := asm.GemmShapeOf(isa).Lanes; cols != g.n && cols%max(1, lanes) != 0 {
+				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, cols, lanes)
 			}
 		}
 	}
