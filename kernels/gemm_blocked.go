@@ -129,13 +129,12 @@ func (t *gemmTask) Range(lo, hi int) {
 // compute does the product on the goroutine that calls.
 func (g *gemm) compute(isa cpu.ISA) {
 	shape := asm.GemmShapeOf(isa)
-	lanes := shape.Lanes
 	switch {
-	case lanes == 0:
+	case shape.Lanes == 0:
 		gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
 	case g.k > 0 && g.m == 1 && !bool(g.tB):
 		g.row(isa)
-	case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1 && (bool(g.tA) || g.n < lanes || g.part(&shape, g.n, g.m) == 0):
+	case g.thin(&shape):
 		g.transposed(isa, &shape)
 	default:
 		g.blocked(isa, &shape)
@@ -343,8 +342,19 @@ func (g *gemm) row(isa cpu.ISA) {
 	g.finish()
 }
 
-// transposed does a product of few columns as its transpose, so that the lanes
-// lie along the many rows: a vector for the columns would be half empty.
+// thin tells whether a product of few columns is faster as its transpose, since its vectors
+// would be half empty. It is not for a short k, nor, where A, along whose rows the lanes
+// would lie, has to be transposed just for that, for more columns than half a vector's or
+// where a panel of A would be too long for L1.
+func (g *gemm) thin(shape *asm.GemmShape) bool {
+	lanes := shape.Lanes
+	if g.n >= 2*lanes || g.n%lanes == 0 || g.m < min(4*lanes, 32) || g.k < max(16, 48*g.n/lanes) || g.alpha != 1 {
+		return false
+	}
+	return bool(g.tA) || shape.Together || g.n <= lanes/2 && g.k >= 384/lanes && g.k <= 320
+}
+
+// transposed does a product as its transpose: the lanes lie along its rows.
 func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 	const rows = 480 // at a time
 	s := getScratch()

@@ -57,6 +57,36 @@ func TestPacks(t *testing.T) {
 	}
 }
 
+// TestThin goes along both sides of each rule.
+func TestThin(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		g        gemm
+		together bool
+		want     bool
+	}{
+		{"few columns", gemm{m: 32, n: 4, k: 48, alpha: 1}, false, true},
+		{"few rows", gemm{m: 31, n: 4, k: 48, alpha: 1}, false, false},
+		{"more than half a vector", gemm{m: 32, n: 5, k: 48, alpha: 1}, false, false},
+		{"a short k", gemm{m: 32, n: 4, k: 47, alpha: 1}, false, false},
+		{"a long k", gemm{m: 32, n: 4, k: 320, alpha: 1}, false, true},
+		{"too long a k", gemm{m: 32, n: 4, k: 321, alpha: 1}, false, false},
+		{"alpha", gemm{m: 32, n: 4, k: 48, alpha: 2}, false, false},
+		{"A transposed", gemm{tA: true, m: 32, n: 15, k: 90, alpha: 1}, false, true},
+		{"such, and a short k", gemm{tA: true, m: 32, n: 15, k: 89, alpha: 1}, false, false},
+		{"such, for a column", gemm{tA: true, m: 32, n: 1, k: 16, alpha: 1}, false, true},
+		{"such, and too short a k", gemm{tA: true, m: 32, n: 1, k: 15, alpha: 1}, false, false},
+		{"such, and a long k", gemm{tA: true, m: 32, n: 1, k: 1000, alpha: 1}, false, true},
+		{"such, and whole vectors", gemm{tA: true, m: 32, n: 8, k: 100, alpha: 1}, false, false},
+		{"such, and more than two", gemm{tA: true, m: 32, n: 17, k: 200, alpha: 1}, false, false},
+		{"rows together", gemm{m: 32, n: 15, k: 90, alpha: 1}, true, true},
+	} {
+		if got := c.g.thin(&asm.GemmShape{Lanes: 8, Together: c.together}); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
 // TestPanels: how columns are cut into panels, where a whole vector has 8 lanes and the
 // highest narrow tile 8 rows: the widths in elements, and what a narrow one has more.
 func TestPanels(t *testing.T) {
