@@ -49,7 +49,7 @@ type Epilogue struct {
 // Panics if a size is negative, a stride too small, a slice too short, or C
 // overlaps.
 func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
 	g.check("Gemm")
 	g.run(threads("Gemm", limit))
 }
@@ -61,7 +61,7 @@ func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b 
 // Shapes: those of Gemm; see [Epilogue]. Aliasing: C shares no element with any
 // other argument.
 func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, ep Epilogue, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
 	g.check("GemmFused")
 	g.run(threads("GemmFused", limit))
 }
@@ -90,7 +90,7 @@ func sumRows(fn string, rows, cols int, beta float32, dst, x []float32, ldx int,
 	wantMatricesApart(fn, matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
 	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
 	// makes the row from a single one.
-	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
+	g := &gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
 	g.run(threads(fn, limit))
 }
 

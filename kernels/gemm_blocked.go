@@ -196,8 +196,11 @@ func room(x *[]float32, n int) []float32 {
 // blocked does the product with the micro-kernels of isa.
 func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 	g.scale()
-	s := getScratch()
 	packA, packB := g.packs(shape.Together)
+	var s *scratch
+	if packA || packB || g.n%shape.Lanes != 0 { // then the last panel is padded
+		s = getScratch()
+	}
 	mcMost, kcMost := gemmMC, gemmKC
 	if packA {
 		mcMost, kcMost = gemmMCPacked, gemmKCPacked
@@ -205,7 +208,7 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 	if !packB {
 		kcMost = gemmKCDirect
 	}
-	p := panel{isa: isa, halved: shape.Halved, args: asm.Gemm{CStride: 4 * g.ldc}}
+	p := &panel{isa: isa, halved: shape.Halved, args: asm.Gemm{CStride: 4 * g.ldc}}
 	for i0 := 0; i0 < g.m; {
 		mc := piece(g.m-i0, mcMost)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
@@ -221,7 +224,7 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
 			}
 			for j := 0; j < g.n; {
-				g.panel(&p, shape, g.n-j, mc)
+				g.panel(p, shape, g.n-j, mc)
 				p.args.A, p.args.AStride, p.args.AStep, p.args.K = a.at, a.stride, a.step, kc
 				p.args.C, p.args.Pack = &g.c[i0*g.ldc+j], nil
 				p.args.Start, p.args.End = asm.StartZero, asm.EndNone
@@ -260,7 +263,9 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 		}
 		i0 += mc
 	}
-	gemmScratch.Put(s)
+	if s != nil {
+		gemmScratch.Put(s)
+	}
 	g.finish()
 }
 
@@ -321,7 +326,7 @@ func (g *gemm) row(isa cpu.ISA) {
 		a, aStep = scaled, 1
 	}
 	for j := 0; j < g.n; j += cols {
-		args := asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
+		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
 		switch {
 		case g.beta != 0:
 			args.Start = asm.StartC
@@ -332,9 +337,9 @@ func (g *gemm) row(isa cpu.ISA) {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
 			if p+steps == g.k {
-				g.end(&args, 0, j)
+				g.end(args, 0, j)
 			}
-			asm.GemmRow(isa, steps, &args)
+			asm.GemmRow(isa, steps, args)
 			args.Start = asm.StartC
 			p += steps
 		}
@@ -364,7 +369,7 @@ func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 		c := room(&s.c, g.n*pitch)
 		part := *g
 		part.slice(i0, i0+m, 0, g.n)
-		t := gemm{
+		t := &gemm{
 			tA: !g.tB, tB: !g.tA, m: g.n, n: m, k: g.k, alpha: 1,
 			a: g.b, lda: g.ldb, b: part.a, ldb: g.lda,
 			beta: g.beta, c: c, ldc: pitch,
@@ -497,7 +502,7 @@ func (p *panel) run() {
 	low := p.rows / left
 	more := p.rows - low*left // tiles are one row higher
 	limit := p.rows           // in a call
-	if work := p.width * max(1, args.K); work > gemmCall/p.rows {
+	if work := p.width * max(1, args.K); work*p.rows > gemmCall {
 		limit = max(p.height, gemmCall/work)
 	}
 	for done := 0; ; {
