@@ -368,8 +368,8 @@ l0:
 //
 // func crossEntropyGradAVX512(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·crossEntropyGradAVX512(SB), $256-72
-	LEAQ  local-256(SP), AX
+TEXT ·crossEntropyGradAVX512(SB), $1600-72
+	LEAQ  local-1600(SP), AX
 	MOVQ  rows+0(FP), CX
 	MOVQ  cols+8(FP), DX
 	MOVQ  x+32(FP), BX
@@ -382,138 +382,165 @@ TEXT ·crossEntropyGradAVX512(SB), $256-72
 	JLT   l1
 	JMP   l2
 l1:
-	MOVQ         $+1258291201, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291200, R9
-	MOVQ         R9, (AX)
-	MOVQ         $+1258291203, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291202, R9
-	MOVQ         R9, 8(AX)
-	MOVQ         $+1258291205, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291204, R9
-	MOVQ         R9, 16(AX)
-	MOVQ         $+1258291207, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291206, R9
-	MOVQ         R9, 24(AX)
-	VMOVUPS      (AX), Y0
-	MOVQ         $-1, AX
-	BZHIQ        DX, AX, AX
-	KMOVW        AX, K2
-	VBROADCASTSS scale+56(FP), Y1
+	VBROADCASTSS c32_00000000<>+0(SB), Y0
+	VMOVUPS      Y0, 1536(AX)
+	VBROADCASTSS c32_00000000<>+0(SB), Y0
+	VMOVUPS      Y0, 1568(AX)
+	VBROADCASTSS c32_3f800000<>+0(SB), Y0
+	VMOVSS       X0, 1568(AX)
+	MOVQ         $-1, R9
+	BZHIQ        DX, R9, R9
+	KMOVW        R9, K1
 l3:
-	VBROADCASTSS  c32_ff800000<>+0(SB), Y2
-	VMOVUPS       (BX), K2, Y2
-	VMAXPS.BCST   c32_ff800000<>+0(SB), Y2, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VMAXPS        X4, X3, X4
-	VPERMILPS     $0x4e, X4, X3
-	VMAXPS        X4, X3, X4
-	VPERMILPS     $0xb1, X4, X3
-	VMAXPS        X4, X3, X4
-	VBROADCASTSS  X4, Y3
-	VCVTPS2PD     Y3, Z3
-	MOVLQSX       (DI), AX
-	SHLQ          $0x02, AX
-	ADDQ          BX, AX
-	VBROADCASTSS  (AX), Y4
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y2, Z2
-	VSUBPD        Z3, Z2, Z2
-	VBROADCASTSD  c64_c05b800000000000<>+0(SB), Z5
-	VMAXPD        Z2, Z5, Z2
-	VMULPD.BCST   c64_3ff71547652b82fe<>+0(SB), Z2, Z5
-	VADDPD.BCST   c64_4338000000000000<>+0(SB), Z5, Z5
-	VSUBPD.BCST   c64_4338000000000000<>+0(SB), Z5, Z6
-	VMULPD.BCST   c64_3fe62e42fefa39ef<>+0(SB), Z6, Z6
-	VSUBPD        Z6, Z2, Z2
-	VMULPD        Z2, Z2, Z6
-	VMULPD        Z6, Z6, Z7
-	VMULPD.BCST   c64_3fc555554433c3ec<>+0(SB), Z2, Z8
-	VADDPD.BCST   c64_3fe0000003a23742<>+0(SB), Z8, Z8
-	VMULPD.BCST   c64_3f8111270b2ef32a<>+0(SB), Z2, Z9
-	VADDPD.BCST   c64_3fa55548dc49937b<>+0(SB), Z9, Z9
-	VMULPD.BCST   c64_3f29f08962453604<>+0(SB), Z2, Z10
-	VADDPD.BCST   c64_3f56d8d06d57f43f<>+0(SB), Z10, Z10
-	VMULPD        Z8, Z6, Z8
-	VADDPD        Z8, Z2, Z2
-	VMULPD        Z10, Z6, Z6
-	VADDPD        Z6, Z9, Z6
-	VMULPD        Z6, Z7, Z6
-	VADDPD        Z6, Z2, Z2
-	VADDPD.BCST   c64_3ff0000000000000<>+0(SB), Z2, Z2
-	VPSLLQ        $0x34, Z5, Z5
-	VPADDQ        Z5, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y5
-	VADDPD        Y5, Y2, Y5
-	VEXTRACTF32X4 $0x01, Y5, X6
-	VADDPD        X6, X5, X6
-	VPERMILPD     $0x01, X6, X5
-	VADDPD        X5, X6, X6
-	VBROADCASTSD  X6, Z5
-	VPSUBQ.BCST   c64_3fe6a09e667f3bcd<>+0(SB), Z5, Z6
-	VPADDQ.BCST   c64_4000000000000000<>+0(SB), Z6, Z6
-	VPSRLQ        $0x34, Z6, Z7
-	VORPD.BCST    c64_4330000000000000<>+0(SB), Z7, Z7
-	VSUBPD.BCST   c64_4330000000000400<>+0(SB), Z7, Z7
-	VANDPD.BCST   c64_000fffffffffffff<>+0(SB), Z6, Z6
-	VPADDQ.BCST   c64_3fe6a09e667f3bcd<>+0(SB), Z6, Z6
-	VSUBPD.BCST   c64_3ff0000000000000<>+0(SB), Z6, Z6
-	VMULPD.BCST   c64_3fe62e42fefa39ef<>+0(SB), Z7, Z7
-	VADDPD.BCST   c64_4000000000000000<>+0(SB), Z6, Z8
-	VDIVPD        Z8, Z6, Z6
-	VMULPD        Z6, Z6, Z8
-	VMULPD.BCST   c64_3fd999a7a9ca3c14<>+0(SB), Z8, Z9
-	VADDPD.BCST   c64_3fe555554fd93849<>+0(SB), Z9, Z9
-	VMULPD.BCST   c64_3fce2f722346f853<>+0(SB), Z8, Z10
-	VADDPD.BCST   c64_3fd2438d2dc7ee36<>+0(SB), Z10, Z10
-	VMULPD        Z8, Z8, Z11
-	VMULPD        Z10, Z11, Z10
-	VADDPD        Z10, Z9, Z9
-	VADDPD        Z6, Z6, Z10
-	VMULPD        Z8, Z6, Z6
-	VMULPD        Z9, Z6, Z6
-	VADDPD        Z6, Z10, Z6
-	VADDPD        Z6, Z7, Z6
-	VSUBPD        Z5, Z5, Z7
-	VADDPD        Z7, Z6, Z6
-	VSUBPD        Z3, Z4, Z3
-	VSUBPD        Z3, Z6, Z3
-	VMOVSD        X3, (R8)
-	VCVTPD2PS     Z2, Y2
-	VCVTPS2PD     Y2, Z2
-	VBROADCASTSD  c64_3ff0000000000000<>+0(SB), Z3
-	VDIVPD        Z5, Z3, Z3
-	VMULPD        Z3, Z2, Z2
-	VCVTPD2PS     Z2, Y2
-	VBROADCASTSS  (DI), Y3
-	VORPS.BCST    c32_4b000000<>+0(SB), Y3, Y3
-	VCMPPS        $0x1e, Y3, Y0, K1
-	VPMOVM2D      K1, Y4
-	VCMPPS        $0x1e, Y0, Y3, K1
-	VPMOVM2D      K1, Y3
-	VORPS         Y3, Y4, Y3
-	VBROADCASTSS  c32_00000000<>+0(SB), Y4
-	VBROADCASTSS  c32_3f800000<>+0(SB), Y5
-	VPTERNLOGD    $0xca, Y5, Y4, Y3
-	VSUBPS        Y3, Y2, Y2
-	VMULPS        Y1, Y2, Y2
-	VMOVUPS       Y2, K2, (SI)
-	ADDQ          $+4, DI
-	ADDQ          $+8, R8
-	MOVQ          ldg+24(FP), AX
-	SHLQ          $0x02, AX
-	ADDQ          AX, SI
-	MOVQ          ldx+40(FP), AX
-	SHLQ          $0x02, AX
-	ADDQ          AX, BX
-	DECQ          CX
-	JNE           l3
-	JMP           l0
-l2:
+	MOVQ CX, DX
+	CMPQ CX, $0x00000020
+	JLT  l4
+	MOVQ $+32, DX
 l4:
+	SUBQ DX, CX
+	MOVQ DX, R9
+	MOVQ AX, R10
+	MOVQ AX, R11
+	MOVQ DI, R12
+l5:
+	VBROADCASTSS  c32_ff800000<>+0(SB), Y0
+	VMOVUPS       (BX), K1, Y0
+	VMAXPS.BCST   c32_ff800000<>+0(SB), Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VMAXPS        X2, X1, X2
+	VPERMILPS     $0x4e, X2, X1
+	VMAXPS        X2, X1, X2
+	VPERMILPS     $0xb1, X2, X1
+	VMAXPS        X2, X1, X2
+	VBROADCASTSS  X2, Y1
+	VCVTPS2PD     Y1, Z1
+	MOVLQSX       (R12), R13
+	SHLQ          $0x02, R13
+	ADDQ          BX, R13
+	VBROADCASTSS  (R13), Y2
+	VCVTPS2PD     Y2, Z2
+	VSUBPD        Z1, Z2, Z2
+	VMOVSD        X2, 256(R10)
+	VCVTPS2PD     Y0, Z0
+	VSUBPD        Z1, Z0, Z0
+	VBROADCASTSD  c64_c05b800000000000<>+0(SB), Z1
+	VMAXPD        Z0, Z1, Z0
+	VMULPD.BCST   c64_3ff71547652b82fe<>+0(SB), Z0, Z1
+	VADDPD.BCST   c64_4338000000000000<>+0(SB), Z1, Z1
+	VSUBPD.BCST   c64_4338000000000000<>+0(SB), Z1, Z2
+	VMULPD.BCST   c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
+	VSUBPD        Z2, Z0, Z0
+	VMULPD        Z0, Z0, Z2
+	VMULPD        Z2, Z2, Z3
+	VMULPD.BCST   c64_3fc555554433c3ec<>+0(SB), Z0, Z4
+	VADDPD.BCST   c64_3fe0000003a23742<>+0(SB), Z4, Z4
+	VMULPD.BCST   c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
+	VADDPD.BCST   c64_3fa55548dc49937b<>+0(SB), Z5, Z5
+	VMULPD.BCST   c64_3f29f08962453604<>+0(SB), Z0, Z6
+	VADDPD.BCST   c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
+	VMULPD        Z4, Z2, Z4
+	VADDPD        Z4, Z0, Z0
+	VMULPD        Z6, Z2, Z2
+	VADDPD        Z2, Z5, Z2
+	VMULPD        Z2, Z3, Z2
+	VADDPD        Z2, Z0, Z0
+	VADDPD.BCST   c64_3ff0000000000000<>+0(SB), Z0, Z0
+	VPSLLQ        $0x34, Z1, Z1
+	VPADDQ        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X2
+	VADDPD        X2, X1, X2
+	VPERMILPD     $0x01, X2, X1
+	VADDPD        X1, X2, X2
+	VBROADCASTSD  X2, Z1
+	VMOVSD        X1, (R10)
+	VCVTPD2PS     Z0, Y0
+	VMOVUPS       Y0, 512(R11)
+	ADDQ          $+8, R10
+	ADDQ          $+32, R11
+	ADDQ          $+4, R12
+	MOVQ          ldx+40(FP), R13
+	SHLQ          $0x02, R13
+	ADDQ          R13, BX
+	DECQ          R9
+	JNE           l5
+	MOVQ          AX, R10
+	MOVQ          DX, R9
+	ADDQ          $+7, R9
+	SHRQ          $0x03, R9
+l6:
+	VMOVUPS      (R10), Z0
+	VPSUBQ.BCST  c64_3fe6a09e667f3bcd<>+0(SB), Z0, Z1
+	VPADDQ.BCST  c64_4000000000000000<>+0(SB), Z1, Z1
+	VPSRLQ       $0x34, Z1, Z2
+	VORPD.BCST   c64_4330000000000000<>+0(SB), Z2, Z2
+	VSUBPD.BCST  c64_4330000000000400<>+0(SB), Z2, Z2
+	VANDPD.BCST  c64_000fffffffffffff<>+0(SB), Z1, Z1
+	VPADDQ.BCST  c64_3fe6a09e667f3bcd<>+0(SB), Z1, Z1
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z1, Z3
+	VDIVPD       Z3, Z1, Z1
+	VMULPD       Z1, Z1, Z3
+	VMULPD.BCST  c64_3fd999a7a9ca3c14<>+0(SB), Z3, Z4
+	VADDPD.BCST  c64_3fe555554fd93849<>+0(SB), Z4, Z4
+	VMULPD.BCST  c64_3fce2f722346f853<>+0(SB), Z3, Z5
+	VADDPD.BCST  c64_3fd2438d2dc7ee36<>+0(SB), Z5, Z5
+	VMULPD       Z3, Z3, Z6
+	VMULPD       Z5, Z6, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z1, Z1, Z5
+	VMULPD       Z3, Z1, Z1
+	VMULPD       Z4, Z1, Z1
+	VADDPD       Z1, Z5, Z1
+	VADDPD       Z1, Z2, Z1
+	VSUBPD       Z0, Z0, Z2
+	VADDPD       Z2, Z1, Z1
+	VMOVUPS      256(R10), Z2
+	VSUBPD       Z2, Z1, Z1
+	VMOVUPS      Z1, 256(R10)
+	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VMOVUPS      Z0, (R10)
+	ADDQ         $+64, R10
+	DECQ         R9
+	JNE          l6
+	MOVQ         AX, R10
+	MOVQ         AX, R11
+	VBROADCASTSS scale+56(FP), Y0
+l7:
+	VMOVUPS      512(R11), Y1
+	VCVTPS2PD    Y1, Z1
+	VBROADCASTSD (R10), Z2
+	VMULPD       Z2, Z1, Z1
+	VCVTPD2PS    Z1, Y1
+	MOVLQSX      (DI), R9
+	MOVQ         AX, R12
+	SHLQ         $0x02, R9
+	SUBQ         R9, R12
+	VMOVUPS      1568(R12), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, K1, (SI)
+	MOVQ         256(R10), R9
+	MOVQ         R9, (R8)
+	ADDQ         $+8, R10
+	ADDQ         $+32, R11
+	ADDQ         $+4, DI
+	ADDQ         $+8, R8
+	MOVQ         ldg+24(FP), R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, SI
+	DECQ         DX
+	JNE          l7
+	TESTQ        CX, CX
+	JEQ          l8
+	JMP          l3
+l8:
+	JMP l0
+l2:
+l9:
 	// the greatest element; NaN is not greater
 	VBROADCASTSS c32_ff800000<>+0(SB), Y0
 	MOVQ         DX, R9
@@ -523,26 +550,26 @@ l4:
 	BZHIQ        R11, R12, R12
 	KMOVW        R12, K1
 	TESTQ        R9, R9
-	JEQ          l8
-l5:
+	JEQ          l13
+l10:
 	CMPQ R9, $0x00000008
-	JLT  l6
-l7:
+	JLT  l11
+l12:
 	VBROADCASTSS c32_ff800000<>+0(SB), Y1
 	VMOVUPS      (R10), K1, Y1
 	VMAXPS       Y0, Y1, Y0
 	ADDQ         $+32, R10
 	ADDQ         $-8, R9
 	CMPQ         R9, $0x00000001
-	JLT          l8
-	JMP          l5
-l6:
+	JLT          l13
+	JMP          l10
+l11:
 	MOVQ  R9, R11
 	MOVQ  $-1, R12
 	BZHIQ R11, R12, R12
 	KMOVW R12, K1
-	JMP   l7
-l8:
+	JMP   l12
+l13:
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VMAXPS        X1, X0, X1
 	VPERMILPS     $0x4e, X1, X0
@@ -573,11 +600,11 @@ l8:
 	BZHIQ   R15, BP, BP
 	KMOVW   BP, K1
 	TESTQ   R9, R9
-	JEQ     l12
-l9:
+	JEQ     l17
+l14:
 	CMPQ R9, $0x00000008
-	JLT  l10
-l11:
+	JLT  l15
+l16:
 	VMOVUPS.Z    (R11), K1, Y3
 	VCVTPS2PD    Y3, Z3
 	VSUBPD       Z0, Z3, Z3
@@ -618,15 +645,15 @@ l11:
 	ADDQ         $+32, R14
 	ADDQ         $-8, R9
 	CMPQ         R9, $0x00000001
-	JLT          l12
-	JMP          l9
-l10:
+	JLT          l17
+	JMP          l14
+l15:
 	MOVQ  R9, R15
 	MOVQ  $-1, BP
 	BZHIQ R15, BP, BP
 	KMOVW BP, K1
-	JMP   l11
-l12:
+	JMP   l16
+l17:
 	VMOVUPS       (AX), Z3
 	VMOVUPS       128(AX), Z4
 	VADDPD        Z4, Z3, Z3
@@ -690,11 +717,11 @@ l12:
 	BZHIQ        R12, R13, R13
 	KMOVW        R13, K1
 	TESTQ        R9, R9
-	JEQ          l16
-l13:
+	JEQ          l21
+l18:
 	CMPQ R9, $0x00000008
-	JLT  l14
-l15:
+	JLT  l19
+l20:
 	VMOVUPS.Z (R11), K1, Y4
 	VCVTPS2PD Y4, Z4
 	VMULPD    Z0, Z4, Z4
@@ -704,15 +731,15 @@ l15:
 	ADDQ      $+32, R11
 	ADDQ      $-8, R9
 	CMPQ      R9, $0x00000001
-	JLT       l16
-	JMP       l13
-l14:
+	JLT       l21
+	JMP       l18
+l19:
 	MOVQ  R9, R12
 	MOVQ  $-1, R13
 	BZHIQ R12, R13, R13
 	KMOVW R13, K1
-	JMP   l15
-l16:
+	JMP   l20
+l21:
 	VMOVSS X3, (R10)
 	MOVQ   ldg+24(FP), R9
 	SHLQ   $0x02, R9
@@ -721,7 +748,7 @@ l16:
 	SHLQ   $0x02, R9
 	ADDQ   R9, BX
 	DECQ   CX
-	JNE    l4
+	JNE    l9
 l0:
 	VZEROUPPER
 	RET
@@ -1720,9 +1747,6 @@ GLOBL c32_00000000<>(SB), RODATA|NOPTR, $8
 
 DATA c32_3f800000<>+0(SB)/8, $0x3f8000003f800000
 GLOBL c32_3f800000<>(SB), RODATA|NOPTR, $8
-
-DATA c32_4b000000<>+0(SB)/8, $0x4b0000004b000000
-GLOBL c32_4b000000<>(SB), RODATA|NOPTR, $8
 
 DATA c32_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
 GLOBL c32_7fffffff<>(SB), RODATA|NOPTR, $8

@@ -246,8 +246,8 @@ func NormalizeGrad(rows, cols int, dx []float32, ldd int, dgain, dbias []float32
 	wantLen(fn, "inverse", len(inverse), "cols", cols)
 	wantLen(fn, "gain", len(gain), "cols", cols)
 	mdy, mx := matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx)
-	in := [...]matrix{matrixOf("mean", mean, 1, cols, cols), matrixOf("inverse", inverse, 1, cols, cols), matrixOf("gain", gain, 1, cols, cols)}
-	out := [...]matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols), {}}
+	in := [...]*matrix{matrixOf("mean", mean, 1, cols, cols), matrixOf("inverse", inverse, 1, cols, cols), matrixOf("gain", gain, 1, cols, cols)}
+	out := [...]*matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols), {}}
 	if dx != nil {
 		wantMatrix(fn, "dx", len(dx), rows, cols, "ldd", ldd)
 		out[2] = matrixOf("dx", dx, rows, cols, ldd)
@@ -373,8 +373,8 @@ func LayerNorm(rows, cols int, dst []float32, ldd int, x []float32, ldx int, gai
 		wantLen(fn, "mean", len(mean), "rows", rows)
 		wantLen(fn, "inverse", len(inverse), "rows", rows)
 		wantApart(fn, "mean", mean, "inverse", inverse)
-		for _, out := range [...]matrix{matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
-			for _, m := range [...]matrix{md, mx, mg, mb} {
+		for _, out := range [...]*matrix{matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
+			for _, m := range [...]*matrix{md, mx, mg, mb} {
 				wantMatricesApart(fn, out, m)
 			}
 		}
@@ -527,8 +527,8 @@ func LayerNormParams(rows, cols int, dgain, dbias []float32, dy []float32, ldg i
 	wantLen(fn, "mean", len(mean), "rows", rows)
 	wantLen(fn, "inverse", len(inverse), "rows", rows)
 	wantApart(fn, "dgain", dgain, "dbias", dbias)
-	for _, out := range [...]matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols)} {
-		for _, m := range [...]matrix{matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx),
+	for _, out := range [...]*matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols)} {
+		for _, m := range [...]*matrix{matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx),
 			matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
 			wantMatricesApart(fn, out, m)
 		}
