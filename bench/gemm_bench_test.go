@@ -3,10 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
-	"runtime"
-	"runtime/metrics"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/lockstep-go/lockstep/kernels"
@@ -107,62 +104,4 @@ func benchmarkProduct(b *testing.B, h *here) {
 		rounds = append(rounds, speed)
 	}
 	b.ReportMetric(fast(rounds), "flop/cycle")
-}
-
-// BenchmarkGemmSTW reports how long a forced garbage collection stops the world,
-// each of its two times, while large products keep all processors in assembly.
-func BenchmarkGemmSTW(b *testing.B) {
-	h := &here{p: newProblem(shape{m: 2048, n: 2048, k: 2048})}
-	h.once()
-	var products sync.WaitGroup
-	stop := make(chan struct{})
-	products.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				h.once()
-			}
-		}
-	})
-	before := gcPauses()
-	for b.Loop() {
-		runtime.GC()
-	}
-	after := gcPauses()
-	close(stop)
-	products.Wait()
-
-	counts := slices.Clone(after.Counts)
-	for i := range counts {
-		counts[i] -= before.Counts[i]
-	}
-	b.ReportMetric(1e6*quantile(after.Buckets, counts, 0.5), "p50-µs")
-	b.ReportMetric(1e6*quantile(after.Buckets, counts, 1), "max-µs")
-}
-
-// gcPauses returns the durations of all stops for garbage collection so far, from
-// the decision to stop until the world runs again.
-func gcPauses() *metrics.Float64Histogram {
-	sample := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}}
-	metrics.Read(sample)
-	return sample[0].Value.Float64Histogram()
-}
-
-// quantile returns an upper bound for the q-quantile: where the bucket ends that
-// it is in. The buckets are a fifth wide or so.
-func quantile(buckets []float64, counts []uint64, q float64) float64 {
-	total := uint64(0)
-	for _, n := range counts {
-		total += n
-	}
-	rank := max(1, uint64(math.Ceil(q*float64(total))))
-	for i, n := range counts {
-		if n >= rank {
-			return buckets[i+1]
-		}
-		rank -= n
-	}
-	return math.NaN()
 }

@@ -7,6 +7,8 @@
 //	go run ./bench versus         time of a training step, beside PyTorch and others
 //	go run ./bench updates        time of each update rule, beside PyTorch
 //	go run ./bench gemm           speed of products of matrices, beside OpenBLAS and BLIS
+//	go run ./bench accuracy       errors of exp, log and the activations, at every float32
+//	go run ./bench mathspeed      time of these functions, beside SLEEF and glibc's libmvec
 //	go run ./bench kill           training runs that are killed and go on, to the same bits
 //	go run ./bench --help         the flags
 //
@@ -45,6 +47,8 @@ type commands struct {
 	Versus       versus       `cmd:"" help:"Time training steps beside those of PyTorch and others, in turns. Needs Python with PyTorch."`
 	Updates      updates      `cmd:"" help:"Time update rules beside PyTorch's, in turns. Needs Python with PyTorch."`
 	Gemm         gemm         `cmd:"" help:"Time products of matrices beside OpenBLAS and BLIS, in turns. Needs a C compiler and these libraries."`
+	Accuracy     accuracy     `cmd:"" help:"Compare exp, log and the activations with float64, at every float32 there is."`
+	MathSpeed    mathSpeed    `cmd:"" name:"mathspeed" help:"Time exp, log and the activations beside SLEEF and glibc's libmvec, in turns. Needs a C compiler and SLEEF."`
 	Kill         kill         `cmd:"" help:"Kill training runs at random moments, go on from their checkpoints and compare what they end in."`
 	Victim       victim       `cmd:"" hidden:""`
 }
@@ -70,7 +74,7 @@ func run(ctx context.Context, args []string, to console) int {
 	parser := kong.Must(new(commands),
 		kong.Name("bench"),
 		kong.Description("The experiments of Lockstep."),
-		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ",")},
+		kong.Vars{"threads": strconv.Itoa(runtime.GOMAXPROCS(0)), "rules": strings.Join(optim.Names(), ","), "functions": functionNames()},
 		kong.Writers(to.out, to.err),
 		kong.Exit(func(int) { helped = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 		updateAsPython()
 	case "bench":
 		main()
+	case "vectors", "wrong vectors", "vectors without SLEEF":
+		vectorAsHelper(how)
 	case "forgets", "litters", "fails", "wavers":
 		dieAsVictim(how)
 	default:

@@ -32,21 +32,26 @@ func SetISA(name string) error { return cpu.Set(name) }
 
 // SelfCheck reports an error if the floating-point unit is not in the state that
 // the promise of equal bits needs: subnormals kept, rounding to nearest even. Go
-// leaves it so, but cgo code can change it for the thread that it runs on.
+// leaves it so, but C code in the process can change it. A thread inherits the
+// state from the one that starts it: what a C library does when it is loaded at
+// the start, as those built with -ffast-math do, holds for every thread and is
+// found from each. What cgo code does later holds for the thread that it runs on
+// and for those started from that; SelfCheck looks at the thread that it is called
+// on, so call it there, after that code and before [runtime.UnlockOSThread].
 func SelfCheck() error {
 	checks := [...]struct {
-		p, grad, want float32 // want = p - grad/2
-		broken        string
+		p, lr, grad, want float32 // want = p - lr·grad
+		broken            string
 	}{
-		{0x1p-126, 0x1p-126, 0x1p-127, "subnormal results are flushed to zero (FTZ)"},
-		{0x1p-149, 0, 0x1p-149, "subnormal operands are taken as zero (DAZ)"},
-		{1, -0x1p-24, 1, "rounding is not to nearest even"},
-		{-1, 0x1p-24, -1, "rounding is not to nearest even"},
-		{1, -0x1.8p-23, 1 + 0x1p-23, "rounding is not to nearest even"},
+		{0, 0x1p30, -0x1p-140, 0x1p-110, "subnormal operands are taken as zero (DAZ)"},
+		{0x1p-126, 0.5, 0x1p-126, 0x1p-127, "subnormal results are flushed to zero (FTZ)"},
+		{1, 0.5, -0x1p-24, 1, "rounding is not to nearest even"},
+		{-1, 0.5, 0x1p-24, -1, "rounding is not to nearest even"},
+		{1, 0.5, -0x1.8p-23, 1 + 0x1p-23, "rounding is not to nearest even"},
 	}
 	for _, c := range checks {
 		p := [1]float32{c.p}
-		SGD(p[:], []float32{c.grad}, SGDCoef{LR: 0.5})
+		SGD(p[:], []float32{c.grad}, SGDCoef{LR: c.lr})
 		if math.Float32bits(p[0]) != math.Float32bits(c.want) {
 			return fmt.Errorf("kernels: %s: some code of this process has changed the floating-point state", c.broken)
 		}

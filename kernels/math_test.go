@@ -8,17 +8,26 @@ import (
 	"testing"
 )
 
+// functionPlaces are where something changes in a function of one vector, or in its
+// formula.
+var functionPlaces = []float64{
+	0.5, math.Sqrt2 / 2, 1, math.Sqrt2, 2,
+	math.Ln2 / 2, math.Ln2, 1.5 * math.Ln2, // where exp's reduction takes the next integer
+	math.Log(1 + math.Sqrt2),        // where softplus' logarithm takes the half
+	9, 10, math.Log(0x1p24), 17, 20, // where tanh, sigmoid and softplus become 1 or x
+	math.Log(math.MaxFloat32), 89, 128 * math.Ln2, // where exp becomes infinite
+	126 * math.Ln2, 103, 149 * math.Ln2, 150 * math.Ln2, 105, 106, 110, // where it becomes subnormal, and 0
+	5.5, 11, 15, // where GELU becomes x, and its clamps
+	13.1462467179, 14.3077017502, 14.3560679822, // where it becomes subnormal, the last of these, and 0
+	10.1006373935, 10.7444887747, 10.7708682537, // likewise in its tanh form
+	91.8567753246, 107.960697149, 108.660303619, // likewise SiLU
+	0.119635098, 0.902208269, 0.0312467627, 1.96373713, 52.1092186, // the largest errors of exp, log, tanh, sigmoid, softplus
+	0.0643879771, 27.5971031, 4.80922842, 1.82348037, // and of ELU, SiLU, GELU and its tanh form
+}
+
 // TestFunctions compares the functions of one vector with package math: numbers
 // of every exponent, and all around the places where a formula changes.
 func TestFunctions(t *testing.T) {
-	places := []float64{
-		0.5, math.Sqrt2 / 2, 1, math.Sqrt2, 2,
-		math.Ln2 / 2, math.Ln2, 1.5 * math.Ln2, // where exp's reduction takes the next integer
-		math.Log(1 + math.Sqrt2),    // where softplus' logarithm takes the half
-		9, 10, math.Log(0x1p24), 17, // where tanh and sigmoid become 1
-		math.Log(math.MaxFloat32), 89, 128 * math.Ln2, 126 * math.Ln2, 103, 149 * math.Ln2, 150 * math.Ln2, 105, 106, 110,
-		5.5, 10.3, 11, 14.3, 15, 108.6, // where GELU becomes x, and where the functions become 0
-	}
 	perExponent := 2000
 	if testing.Short() {
 		perExponent = 100
@@ -45,7 +54,7 @@ func TestFunctions(t *testing.T) {
 				add(e<<23 | max(1, r.Uint32()>>9))
 			}
 		}
-		for _, p := range places {
+		for _, p := range functionPlaces {
 			for d := range uint32(129) {
 				add(math.Float32bits(float32(p)) - 64 + d)
 			}
@@ -64,6 +73,48 @@ func TestFunctions(t *testing.T) {
 		t.Logf("%s: %d numbers, at worst %.5f ulp, of %s", k.name, len(x), worst, show(x[at]))
 		if !(worst <= k.ulps) {
 			t.Errorf("%s(%s) = %s, off by %.5f ulp, at most %g is allowed", k.name, show(x[at]), show(got[at]), worst, k.ulps)
+		}
+	})
+}
+
+// TestMonotone wants no result less than that of the number before: in runs of
+// neighbours, of every exponent and around the places where a formula changes.
+func TestMonotone(t *testing.T) {
+	const run = 129
+	perExponent := 30
+	if testing.Short() {
+		perExponent = 3
+	}
+	r := rand.New(rand.NewPCG(4, 2))
+	var x []float32
+	add := func(from uint32) { // the run from a pattern of bits on, and that of its negatives, both upwards
+		for d := range uint32(run) {
+			x = append(x, math.Float32frombits(from+d))
+		}
+		for d := range uint32(run) {
+			x = append(x, -math.Float32frombits(from+run-1-d))
+		}
+	}
+	for e := range uint32(255) {
+		for range perExponent {
+			add(e<<23 | r.Uint32()>>9)
+		}
+		add((e+1)<<23 - run/2)
+	}
+	add(0)
+	for _, p := range functionPlaces {
+		add(math.Float32bits(float32(p)) - run/2)
+	}
+	got := make([]float32, len(x))
+	eachISA(t, func(t *testing.T) {
+		for _, name := range []string{"Exp", "Log", "Activate sigmoid", "Activate tanh", "Activate softplus", "Activate ELU", "Activate ELU with alpha"} {
+			kernelNamed(name).run([][]float32{got, x})
+			for i := range x {
+				if i%run != 0 && got[i] < got[i-1] {
+					t.Errorf("%s falls: %s at %s, %s at %s", name, show(got[i-1]), show(x[i-1]), show(got[i]), show(x[i]))
+					break
+				}
+			}
 		}
 	})
 }
@@ -435,7 +486,7 @@ func TestFunctionSpecials(t *testing.T) {
 	}
 	eachISA(t, func(t *testing.T) {
 		for _, c := range cases {
-			k := &vectorKernels[slices.IndexFunc(vectorKernels, func(k vectorKernel) bool { return k.name == c.kernel })]
+			k := kernelNamed(c.kernel)
 			const n = 21 // whole vectors and a tail
 			v := [][]float32{make([]float32, n)}
 			for _, x := range c.x {

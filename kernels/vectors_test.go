@@ -345,6 +345,11 @@ func eachVectorKernel(t *testing.T, f func(t *testing.T, k *vectorKernel, r *ran
 	})
 }
 
+// kernelNamed is the row of that name.
+func kernelNamed(name string) *vectorKernel {
+	return &vectorKernels[slices.IndexFunc(vectorKernels, func(k vectorKernel) bool { return k.name == name })]
+}
+
 // draw gives each vector n numbers.
 func (k *vectorKernel) draw(r *rand.Rand, kind kind, n int) [][]float32 {
 	in := make([][]float32, len(k.vectors()))
