@@ -31,7 +31,7 @@
 //
 // # Instruction sets
 //
-// [ISA] tells which one is in use: avx2, neon or portable. The environment
+// [ISA] tells which one is in use: avx512, avx2, neon or portable. The environment
 // variable LOCKSTEP_ISA or [SetISA] forces another; the build tag purego leaves
 // the assembly out.
 package kernels
