@@ -32,8 +32,8 @@ const (
 // guest is the machine's first process: it does the job and switches the machine off.
 // What goes wrong before it can speak ends it, and the kernel says that.
 func guest() {
-	for _, name := range []string{"proc", "devtmpfs"} {
-		if err := syscall.Mount(name, map[string]string{"proc": "/proc", "devtmpfs": "/dev"}[name], name, 0, ""); err != nil {
+	for dir, kind := range map[string]string{"/proc": "proc", "/dev": "devtmpfs"} {
+		if err := syscall.Mount(kind, dir, kind, 0, ""); err != nil {
 			panic(err)
 		}
 	}
@@ -52,7 +52,7 @@ func guest() {
 	panic(syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF))
 }
 
-// work does the job.
+// work does the job and returns the test's exit status.
 func work(say func(string)) (status int, err error) {
 	content, err := os.ReadFile(jobFile)
 	if err != nil {
