@@ -97,13 +97,13 @@ func registers() string {
 	return string(line)
 }
 
-// openRaw opens a serial line that changes no byte.
+// openRaw opens a serial line or terminal, which then changes no byte.
 func openRaw(name string) (*os.File, error) {
 	tty, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
-	return tty, unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &unix.Termios{
-		Cflag: unix.B115200 | unix.CS8 | unix.CREAD | unix.CLOCAL,
-	})
+	raw := unix.Termios{Cflag: unix.B115200 | unix.CS8 | unix.CREAD | unix.CLOCAL}
+	raw.Cc[unix.VMIN] = 1 // to read is to wait for a byte
+	return tty, unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &raw)
 }

@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -220,23 +221,37 @@ func boot(ctx context.Context, w io.Writer, dir string) (int, error) {
 	if err := os.WriteFile(filepath.Join(dir, "continue"), []byte("c\n"), 0o644); err != nil {
 		return 0, err
 	}
-	var log strings.Builder
 	cmd := exec.CommandContext(ctx, "bochs", "-q", "-f", "bochsrc", "-rc", "continue")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TERM=xterm")
-	cmd.Stderr = &log
 	cmd.ExtraFiles = []*os.File{consoleEnd, outputEnd}    // 3 and 4 there
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this program, which ends the other
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return 0, err
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
 	consoleEnd.Close()
 	outputEnd.Close()
-	copied := make(chan struct{})
-	go func() {
-		defer close(copied)
-		io.Copy(w, output)
-	}()
+	var others sync.WaitGroup
+	others.Go(func() { io.Copy(w, output) })
+	var log strings.Builder
+	others.Go(func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			fmt.Fprintln(&log, lines.Text())
+			var name string
+			if n, _ := fmt.Sscanf(lines.Text(), "Bochs connected to screen %q", &name); n == 1 {
+				if screen, err := openRaw(name); err != nil {
+					cancel(err)
+				} else {
+					// Somebody has to look, or Bochs waits when the terminal holds no more.
+					go io.Copy(io.Discard, screen)
+				}
+			}
+		}
+	})
 
 	status := -1
 	var said strings.Builder
@@ -252,7 +267,7 @@ func boot(ctx context.Context, w io.Writer, dir string) (int, error) {
 			cancel(errors.New("the machine's kernel gave up"))
 		}
 	}
-	<-copied
+	others.Wait()
 	err = cmd.Wait() // which is an error also where the machine switched itself off
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
