@@ -24,6 +24,10 @@
 // vectors of a call have the same length and no two share an element, except
 // that dst may be exactly one of the other arguments.
 //
+// In a build with the race detector, a kernel reports what it reads and writes, so that
+// a race through assembly is seen like any other; so it does in one with the address or
+// the memory sanitizer.
+//
 // Long vectors are cut into blocks that run on up to GOMAXPROCS threads; a
 // [Threads] as the last argument of a call sets another limit. Calls from many
 // goroutines at once are fine. A call allocates nothing and starts a goroutine
