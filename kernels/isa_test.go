@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // testISAEnv says which instruction set is the best of this machine, where that is not
@@ -85,7 +86,8 @@ func TestSelfCheck(t *testing.T) {
 }
 
 // TestConcurrent calls all kernels from many goroutines, with several limits of
-// threads, while each changes the instruction set of all.
+// threads, while each changes the instruction set of all and another the number of
+// processors, and while some calls are mistakes, whose panics leave the others alone.
 func TestConcurrent(t *testing.T) {
 	useISA(t, ISA())
 	r := rand.New(rand.NewPCG(8, 1))
@@ -176,10 +178,41 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 
+	long, short := make([]float32, 3*block), make([]float32, 3*block-1)
+	for what, call := range map[string]func(){
+		"Scale":      func() { Scale(long, short, 2) },
+		"SumSquares": func() { SumSquares(long, -1) },
+		"Softmax":    func() { Softmax(3, block, long, block, short, block) },
+		"Gemm":       func() { Gemm(NoTrans, NoTrans, 150, 150, 150, 1, long, 150, long[1:], 150, 1, long[2:], 150) },
+	} {
+		add(func() (err error) {
+			defer func() {
+				if p := recover(); p == nil {
+					err = fmt.Errorf("%s: no panic for a call that is a mistake", what)
+				}
+			}()
+			call()
+			return nil
+		})
+	}
+
 	rounds := 20
 	if testing.Short() {
 		rounds = 1
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	end, changing := make(chan bool), make(chan bool)
+	go func() {
+		defer close(changing)
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			case <-time.After(time.Millisecond):
+				runtime.GOMAXPROCS(1 + i%8)
+			}
+		}
+	}()
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -198,4 +231,9 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	close(end)
+	<-changing
+	if slices.ContainsFunc(long, func(x float32) bool { return x != 0 }) {
+		t.Error("a call that is a mistake has written")
+	}
 }
