@@ -2,6 +2,8 @@ package kernels
 
 import (
 	"fmt"
+
+	"github.com/lockstep-go/lockstep/internal/sanitize"
 )
 
 // Transpose says whether an operand of [Gemm] is used as it is stored.
@@ -90,6 +92,8 @@ func sumRows(fn string, rows, cols int, beta float32, dst, x []float32, ldx int,
 	wantMatricesApart(fn, matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
 	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
 	// makes the row from a single one.
+	matrixOf("x", x, rows, cols, ldx).reads()
+	writes(dst)
 	g := &gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
 	g.run(threads(fn, limit))
 }
@@ -146,5 +150,24 @@ func (g *gemm) check(fn string) {
 		}
 		wantMatrix(fn, "ep.Y", len(ep.Y), g.m, g.n, "ep.LdY", ep.LdY)
 		wantMatricesApart(fn, mc, matrixOf("ep.Y", ep.Y, g.m, g.n, ep.LdY))
+	}
+	if sanitize.Enabled {
+		g.accesses(matrixOf("a", g.a, rowsA, colsA, g.lda), matrixOf("b", g.b, rowsB, colsB, g.ldb), mc)
+	}
+}
+
+// accesses tells what the product does to its operands.
+func (g *gemm) accesses(ma, mb, mc *matrix) {
+	if g.m == 0 || g.n == 0 {
+		return
+	}
+	if g.alpha != 0 && g.k > 0 {
+		ma.reads()
+		mb.reads()
+	}
+	mc.writes()
+	reads(g.ep.Bias)
+	if g.ep.Deriv != Identity {
+		matrixOf("ep.Y", g.ep.Y, g.m, g.n, g.ep.LdY).reads()
 	}
 }

@@ -200,12 +200,12 @@ func TestCut(t *testing.T) {
 // TestAhead plays a panel's tiles: what they fetch is below the tile that fetches
 // it and not beyond the end, little of it twice, and all of it if there is time.
 func TestAhead(t *testing.T) {
-	const step, bStep = 400, 800
+	const step, bStep, far = 400, 800, 1 << 30
 	for _, height := range []int{1, 3, 4, 12} {
 		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
 			for _, rows := range []int{1, 4, 11, 100, 1024} {
 				c := make([]float32, rows*step/4)
-				p := panel{height: height, rows: rows, next: fetch{1 << 40, bStep, k}}
+				p := panel{height: height, rows: rows, next: fetch{far, bStep, k}}
 				p.args.K, p.args.CStride = k, step
 				tileRows := 0 // the most that a tile fetches
 				var rowsOfC, rowsOfB []int
@@ -226,7 +226,7 @@ func TestAhead(t *testing.T) {
 								t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
 							}
 						case p.args.AheadStep == bStep:
-							rowsOfB = append(rowsOfB, int(at-1<<40)/bStep)
+							rowsOfB = append(rowsOfB, int(at-far)/bStep)
 						case p.args.AheadStep != 0:
 							t.Fatalf("a step of %d", p.args.AheadStep)
 						}

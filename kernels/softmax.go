@@ -37,6 +37,8 @@ func tree(acc *[lanes]float64) float64 {
 // may be x, with the same stride.
 func Softmax(rows, cols int, dst []float32, ldd int, x []float32, ldx int, limit ...Threads) {
 	wantRows("Softmax", rows, cols, "dst", dst, "ldd", ldd, x, ldx)
+	matrixOf("x", x, rows, cols, ldx).reads()
+	matrixOf("dst", dst, rows, cols, ldd).writes()
 	t := &softmaxTask{cols: cols, dst: dst, ldd: ldd, x: x, ldx: ldx}
 	t.run(threads("Softmax", limit), rows)
 }
@@ -69,6 +71,8 @@ func SoftmaxCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int
 			panic(fmt.Sprintf("kernels.%s: label[%d] = %d, want 0 to %d", fn, i, l, cols-1))
 		}
 	}
+	reads(label)
+	accessRowLoss(rows, cols, loss, grad, ldg, x, ldx)
 	t := &softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, label: label, scale: scale}
 	t.run(threads(fn, limit), rows)
 }
@@ -103,6 +107,8 @@ func SoftCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int, x
 	if grad != nil {
 		wantMatricesApart(fn, matrixOf("grad", grad, rows, cols, ldg), mt)
 	}
+	mt.reads()
+	accessRowLoss(rows, cols, loss, grad, ldg, x, ldx)
 	t := &softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, target: target, ldt: ldt, scale: scale}
 	t.run(threads(fn, limit), rows)
 }
@@ -120,6 +126,15 @@ func wantRowLoss(fn string, rows, cols int, loss []float64, grad []float32, ldg 
 	if grad != nil {
 		wantMatricesApart(fn, l, matrixOf("grad", grad, rows, cols, ldg))
 	}
+}
+
+// accessRowLoss tells what such a loss does to them.
+func accessRowLoss(rows, cols int, loss []float64, grad []float32, ldg int, x []float32, ldx int) {
+	matrixOf("x", x, rows, cols, ldx).reads()
+	if grad != nil {
+		matrixOf("grad", grad, rows, cols, ldg).writes()
+	}
+	writes(loss)
 }
 
 // wantRows checks the two matrices of a kernel that works row by row.
@@ -292,6 +307,9 @@ func (t *softmaxTask) row(i int) {
 // float64, by 32 accumulators, rounded once; the rest is float32.
 func SoftmaxGrad(rows, cols int, dx []float32, ldd int, dy []float32, ldg int, y []float32, ldy int, limit ...Threads) {
 	wantGradRows("SoftmaxGrad", rows, cols, dx, ldd, dy, ldg, "y", y, "ldy", ldy)
+	matrixOf("dy", dy, rows, cols, ldg).reads()
+	matrixOf("y", y, rows, cols, ldy).reads()
+	matrixOf("dx", dx, rows, cols, ldd).writes()
 	softmaxGradTasks.run(threads("SoftmaxGrad", limit), rows, rowGrain(cols), softmaxGradTask{cols, dx, ldd, dy, ldg, y, ldy})
 }
 
