@@ -15,6 +15,8 @@ func SGD(isa cpu.ISA, n int, p *float32, grad *float32, lr float32, scale float3
 	switch isa {
 	case cpu.AVX2:
 		sgdAVX2(n, p, grad, lr, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		sgdAVX512(n, p, grad, lr, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -31,6 +33,8 @@ func Momentum(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 	switch isa {
 	case cpu.AVX2:
 		momentumAVX2(n, p, v, grad, lr, momentum, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		momentumAVX512(n, p, v, grad, lr, momentum, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -47,6 +51,8 @@ func Nesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr floa
 	switch isa {
 	case cpu.AVX2:
 		nesterovAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		nesterovAVX512(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -63,6 +69,8 @@ func NesterovVelocityFirst(isa cpu.ISA, n int, p *float32, v *float32, grad *flo
 	switch isa {
 	case cpu.AVX2:
 		nesterovVelocityFirstAVX2(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		nesterovVelocityFirstAVX512(n, p, v, grad, lr, momentum, momentum2, lookAhead, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -79,6 +87,8 @@ func AdaGrad(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 	switch isa {
 	case cpu.AVX2:
 		adaGradAVX2(n, p, h, grad, lr, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		adaGradAVX512(n, p, h, grad, lr, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -95,6 +105,8 @@ func RMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr float
 	switch isa {
 	case cpu.AVX2:
 		rmSpropAVX2(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		rmSpropAVX512(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -112,6 +124,8 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 	switch isa {
 	case cpu.AVX2:
 		adamAVX2(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		adamAVX512(n, p, m, v, grad, lr, oneMinusBeta1, oneMinusBeta2, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -129,6 +143,8 @@ func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 	switch isa {
 	case cpu.AVX2:
 		adamWAVX2(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		adamWAVX512(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -145,6 +161,8 @@ func Lion(isa cpu.ISA, n int, p *float32, m *float32, grad *float32, lr float32,
 	switch isa {
 	case cpu.AVX2:
 		lionAVX2(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		lionAVX512(n, p, m, grad, lr, beta1, oneMinusBeta1, beta2, oneMinusBeta2, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -161,6 +179,8 @@ func HeavyBall(isa cpu.ISA, n int, p *float32, v *float32, grad *float32, lr flo
 	switch isa {
 	case cpu.AVX2:
 		heavyBallAVX2(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		heavyBallAVX512(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -177,6 +197,8 @@ func HeavyBallNesterov(isa cpu.ISA, n int, p *float32, v *float32, grad *float32
 	switch isa {
 	case cpu.AVX2:
 		heavyBallNesterovAVX2(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		heavyBallNesterovAVX512(n, p, v, grad, lr, momentum, oneMinusDampening, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -193,6 +215,8 @@ func TorchRMSprop(isa cpu.ISA, n int, p *float32, h *float32, grad *float32, lr 
 	switch isa {
 	case cpu.AVX2:
 		torchRMSpropAVX2(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		torchRMSpropAVX512(n, p, h, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -210,6 +234,8 @@ func TorchRMSpropCentered(isa cpu.ISA, n int, p *float32, h *float32, mean *floa
 	switch isa {
 	case cpu.AVX2:
 		torchRMSpropCenteredAVX2(n, p, h, mean, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		torchRMSpropCenteredAVX512(n, p, h, mean, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -227,6 +253,8 @@ func TorchRMSpropMomentum(isa cpu.ISA, n int, p *float32, h *float32, v *float32
 	switch isa {
 	case cpu.AVX2:
 		torchRMSpropMomentumAVX2(n, p, h, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		torchRMSpropMomentumAVX512(n, p, h, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -245,6 +273,8 @@ func TorchRMSpropCenteredMomentum(isa cpu.ISA, n int, p *float32, h *float32, me
 	switch isa {
 	case cpu.AVX2:
 		torchRMSpropCenteredMomentumAVX2(n, p, h, mean, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		torchRMSpropCenteredMomentumAVX512(n, p, h, mean, v, grad, lr, rho, oneMinusRho, eps, momentum, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -263,6 +293,8 @@ func Adadelta(isa cpu.ISA, n int, p *float32, h *float32, d *float32, grad *floa
 	switch isa {
 	case cpu.AVX2:
 		adadeltaAVX2(n, p, h, d, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		adadeltaAVX512(n, p, h, d, grad, lr, rho, oneMinusRho, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -281,6 +313,8 @@ func AMSGrad(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float3
 	switch isa {
 	case cpu.AVX2:
 		amsGradAVX2(n, p, m, v, top, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		amsGradAVX512(n, p, m, v, top, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -298,6 +332,8 @@ func Adamax(isa cpu.ISA, n int, p *float32, m *float32, u *float32, grad *float3
 	switch isa {
 	case cpu.AVX2:
 		adamaxAVX2(n, p, m, u, grad, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		adamaxAVX512(n, p, m, u, grad, stepSize, oneMinusBeta1, beta2, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -315,6 +351,8 @@ func NAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 	switch isa {
 	case cpu.AVX2:
 		nAdamAVX2(n, p, m, v, grad, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		nAdamAVX512(n, p, m, v, grad, gradStep, meanStep, oneMinusBeta1, beta2, oneMinusBeta2, inverseCorrection, eps, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -332,6 +370,8 @@ func RAdam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32
 	switch isa {
 	case cpu.AVX2:
 		rAdamAVX2(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		rAdamAVX512(n, p, m, v, grad, stepSize, oneMinusBeta1, beta2, oneMinusBeta2, eps, rectified, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -351,6 +391,8 @@ func Rprop(isa cpu.ISA, n int, p *float32, prev *float32, step *float32, grad *f
 	switch isa {
 	case cpu.AVX2:
 		rpropAVX2(n, p, prev, step, grad, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		rpropAVX512(n, p, prev, step, grad, etaMinus, etaPlus, minStep, maxStep, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -367,6 +409,8 @@ func ASGD(isa cpu.ISA, n int, p *float32, mean *float32, grad *float32, lr float
 	switch isa {
 	case cpu.AVX2:
 		asgdAVX2(n, p, mean, grad, lr, mu, oneMinusMu, scale, clip, l1, l2, keep, options)
+	case cpu.AVX512:
+		asgdAVX512(n, p, mean, grad, lr, mu, oneMinusMu, scale, clip, l1, l2, keep, options)
 	default:
 		return false
 	}
@@ -384,6 +428,8 @@ func LAMB(isa cpu.ISA, n int, p *float32, m *float32, v *float32, dir *float32, 
 	switch isa {
 	case cpu.AVX2:
 		lambAVX2(n, p, m, v, dir, grad, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2, options)
+	case cpu.AVX512:
+		lambAVX512(n, p, m, v, dir, grad, meanScale, oneMinusBeta1, beta2, oneMinusBeta2, rootCorrection, eps, decay, scale, clip, l1, l2, options)
 	default:
 		return false
 	}
@@ -400,6 +446,8 @@ func Muon(isa cpu.ISA, n int, p *float32, m *float32, dir *float32, grad *float3
 	switch isa {
 	case cpu.AVX2:
 		muonAVX2(n, p, m, dir, grad, momentum, oneMinusMomentum, scale, clip, l1, l2, options)
+	case cpu.AVX512:
+		muonAVX512(n, p, m, dir, grad, momentum, oneMinusMomentum, scale, clip, l1, l2, options)
 	default:
 		return false
 	}
@@ -415,6 +463,8 @@ func Adjust(isa cpu.ISA, n int, p *float32, dst *float32, grad *float32, scale f
 	switch isa {
 	case cpu.AVX2:
 		adjustAVX2(n, p, dst, grad, scale, clip, l1, l2, options)
+	case cpu.AVX512:
+		adjustAVX512(n, p, dst, grad, scale, clip, l1, l2, options)
 	default:
 		return false
 	}
@@ -428,6 +478,8 @@ func Stream2(isa cpu.ISA, n int, p *float32, grad *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		stream2AVX2(n, p, grad)
+	case cpu.AVX512:
+		stream2AVX512(n, p, grad)
 	default:
 		return false
 	}
@@ -442,6 +494,8 @@ func Stream3(isa cpu.ISA, n int, p *float32, m *float32, grad *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		stream3AVX2(n, p, m, grad)
+	case cpu.AVX512:
+		stream3AVX512(n, p, m, grad)
 	default:
 		return false
 	}
@@ -457,6 +511,8 @@ func Stream4(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float
 	switch isa {
 	case cpu.AVX2:
 		stream4AVX2(n, p, m, v, grad)
+	case cpu.AVX512:
+		stream4AVX512(n, p, m, v, grad)
 	default:
 		return false
 	}
@@ -473,6 +529,8 @@ func Stream5(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float3
 	switch isa {
 	case cpu.AVX2:
 		stream5AVX2(n, p, m, v, top, grad)
+	case cpu.AVX512:
+		stream5AVX512(n, p, m, v, top, grad)
 	default:
 		return false
 	}
@@ -486,6 +544,8 @@ func Exp(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		expAVX2(n, dst, x)
+	case cpu.AVX512:
+		expAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -499,6 +559,8 @@ func Log(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		logAVX2(n, dst, x)
+	case cpu.AVX512:
+		logAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -512,6 +574,8 @@ func ReLU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		reLUAVX2(n, dst, x)
+	case cpu.AVX512:
+		reLUAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -525,6 +589,8 @@ func Sigmoid(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		sigmoidAVX2(n, dst, x)
+	case cpu.AVX512:
+		sigmoidAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -538,6 +604,8 @@ func Tanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		tanhAVX2(n, dst, x)
+	case cpu.AVX512:
+		tanhAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -551,6 +619,8 @@ func LeakyReLU(isa cpu.ISA, n int, dst *float32, x *float32, slope float32) bool
 	switch isa {
 	case cpu.AVX2:
 		leakyReLUAVX2(n, dst, x, slope)
+	case cpu.AVX512:
+		leakyReLUAVX512(n, dst, x, slope)
 	default:
 		return false
 	}
@@ -564,6 +634,8 @@ func ELU(isa cpu.ISA, n int, dst *float32, x *float32, alpha float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		eluAVX2(n, dst, x, alpha)
+	case cpu.AVX512:
+		eluAVX512(n, dst, x, alpha)
 	default:
 		return false
 	}
@@ -577,6 +649,8 @@ func Softplus(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		softplusAVX2(n, dst, x)
+	case cpu.AVX512:
+		softplusAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -590,6 +664,8 @@ func GELU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		geluAVX2(n, dst, x)
+	case cpu.AVX512:
+		geluAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -603,6 +679,8 @@ func GELUTanh(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		geluTanhAVX2(n, dst, x)
+	case cpu.AVX512:
+		geluTanhAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -616,6 +694,8 @@ func SiLU(isa cpu.ISA, n int, dst *float32, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		siLUAVX2(n, dst, x)
+	case cpu.AVX512:
+		siLUAVX512(n, dst, x)
 	default:
 		return false
 	}
@@ -629,6 +709,8 @@ func DeriveReLU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	switch isa {
 	case cpu.AVX2:
 		deriveReLUAVX2(n, dst, grad, y)
+	case cpu.AVX512:
+		deriveReLUAVX512(n, dst, grad, y)
 	default:
 		return false
 	}
@@ -642,6 +724,8 @@ func DeriveSigmoid(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) 
 	switch isa {
 	case cpu.AVX2:
 		deriveSigmoidAVX2(n, dst, grad, y)
+	case cpu.AVX512:
+		deriveSigmoidAVX512(n, dst, grad, y)
 	default:
 		return false
 	}
@@ -655,6 +739,8 @@ func DeriveTanh(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32) boo
 	switch isa {
 	case cpu.AVX2:
 		deriveTanhAVX2(n, dst, grad, y)
+	case cpu.AVX512:
+		deriveTanhAVX512(n, dst, grad, y)
 	default:
 		return false
 	}
@@ -668,6 +754,8 @@ func DeriveLeakyReLU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32
 	switch isa {
 	case cpu.AVX2:
 		deriveLeakyReLUAVX2(n, dst, grad, y, slope)
+	case cpu.AVX512:
+		deriveLeakyReLUAVX512(n, dst, grad, y, slope)
 	default:
 		return false
 	}
@@ -681,6 +769,8 @@ func DeriveELU(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32, alph
 	switch isa {
 	case cpu.AVX2:
 		deriveELUAVX2(n, dst, grad, y, alpha)
+	case cpu.AVX512:
+		deriveELUAVX512(n, dst, grad, y, alpha)
 	default:
 		return false
 	}
@@ -694,6 +784,8 @@ func DeriveSoftplus(isa cpu.ISA, n int, dst *float32, grad *float32, y *float32)
 	switch isa {
 	case cpu.AVX2:
 		deriveSoftplusAVX2(n, dst, grad, y)
+	case cpu.AVX512:
+		deriveSoftplusAVX512(n, dst, grad, y)
 	default:
 		return false
 	}
@@ -707,6 +799,8 @@ func DeriveGELU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) boo
 	switch isa {
 	case cpu.AVX2:
 		deriveGELUAVX2(n, dst, grad, x)
+	case cpu.AVX512:
+		deriveGELUAVX512(n, dst, grad, x)
 	default:
 		return false
 	}
@@ -720,6 +814,8 @@ func DeriveGELUTanh(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32)
 	switch isa {
 	case cpu.AVX2:
 		deriveGELUTanhAVX2(n, dst, grad, x)
+	case cpu.AVX512:
+		deriveGELUTanhAVX512(n, dst, grad, x)
 	default:
 		return false
 	}
@@ -733,6 +829,8 @@ func DeriveSiLU(isa cpu.ISA, n int, dst *float32, grad *float32, x *float32) boo
 	switch isa {
 	case cpu.AVX2:
 		deriveSiLUAVX2(n, dst, grad, x)
+	case cpu.AVX512:
+		deriveSiLUAVX512(n, dst, grad, x)
 	default:
 		return false
 	}
@@ -746,6 +844,8 @@ func Lerp(isa cpu.ISA, n int, dst *float32, x *float32, w float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		lerpAVX2(n, dst, x, w)
+	case cpu.AVX512:
+		lerpAVX512(n, dst, x, w)
 	default:
 		return false
 	}
@@ -759,6 +859,8 @@ func Scale(isa cpu.ISA, n int, dst *float32, x *float32, s float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		scaleAVX2(n, dst, x, s)
+	case cpu.AVX512:
+		scaleAVX512(n, dst, x, s)
 	default:
 		return false
 	}
@@ -772,6 +874,8 @@ func Factored(isa cpu.ISA, n int, dst *float32, x *float32, col *float32, row fl
 	switch isa {
 	case cpu.AVX2:
 		factoredAVX2(n, dst, x, col, row, floor)
+	case cpu.AVX512:
+		factoredAVX512(n, dst, x, col, row, floor)
 	default:
 		return false
 	}
@@ -785,6 +889,8 @@ func Softmax(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float32,
 	switch isa {
 	case cpu.AVX2:
 		softmaxAVX2(rows, cols, dst, ldd, x, ldx)
+	case cpu.AVX512:
+		softmaxAVX512(rows, cols, dst, ldd, x, ldx)
 	default:
 		return false
 	}
@@ -798,6 +904,8 @@ func CrossEntropy(isa cpu.ISA, rows int, cols int, x *float32, ldx int, label *i
 	switch isa {
 	case cpu.AVX2:
 		crossEntropyAVX2(rows, cols, x, ldx, label, loss)
+	case cpu.AVX512:
+		crossEntropyAVX512(rows, cols, x, ldx, label, loss)
 	default:
 		return false
 	}
@@ -811,6 +919,8 @@ func CrossEntropyGrad(isa cpu.ISA, rows int, cols int, grad *float32, ldg int, x
 	switch isa {
 	case cpu.AVX2:
 		crossEntropyGradAVX2(rows, cols, grad, ldg, x, ldx, label, scale, loss)
+	case cpu.AVX512:
+		crossEntropyGradAVX512(rows, cols, grad, ldg, x, ldx, label, scale, loss)
 	default:
 		return false
 	}
@@ -826,6 +936,8 @@ func SoftCrossEntropy(isa cpu.ISA, rows int, cols int, grad *float32, ldg int, x
 	switch isa {
 	case cpu.AVX2:
 		softCrossEntropyAVX2(rows, cols, grad, ldg, x, ldx, target, ldt, scale, loss)
+	case cpu.AVX512:
+		softCrossEntropyAVX512(rows, cols, grad, ldg, x, ldx, target, ldt, scale, loss)
 	default:
 		return false
 	}
@@ -839,6 +951,8 @@ func SoftmaxGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *floa
 	switch isa {
 	case cpu.AVX2:
 		softmaxGradAVX2(rows, cols, dx, ldd, dy, ldg, y, ldy)
+	case cpu.AVX512:
+		softmaxGradAVX512(rows, cols, dx, ldd, dy, ldg, y, ldy)
 	default:
 		return false
 	}
@@ -850,6 +964,8 @@ func SquaredError(isa cpu.ISA, n int, y *float32, target *float32, acc *float64)
 	switch isa {
 	case cpu.AVX2:
 		squaredErrorAVX2(n, y, target, acc)
+	case cpu.AVX512:
+		squaredErrorAVX512(n, y, target, acc)
 	default:
 		return false
 	}
@@ -861,6 +977,8 @@ func SquaredErrorGrad(isa cpu.ISA, n int, grad *float32, y *float32, target *flo
 	switch isa {
 	case cpu.AVX2:
 		squaredErrorGradAVX2(n, grad, y, target, scale, acc)
+	case cpu.AVX512:
+		squaredErrorGradAVX512(n, grad, y, target, scale, acc)
 	default:
 		return false
 	}
@@ -873,6 +991,8 @@ func AbsoluteError(isa cpu.ISA, n int, grad *float32, y *float32, target *float3
 	switch isa {
 	case cpu.AVX2:
 		absoluteErrorAVX2(n, grad, y, target, scale, acc)
+	case cpu.AVX512:
+		absoluteErrorAVX512(n, grad, y, target, scale, acc)
 	default:
 		return false
 	}
@@ -885,6 +1005,8 @@ func HuberError(isa cpu.ISA, n int, grad *float32, y *float32, target *float32, 
 	switch isa {
 	case cpu.AVX2:
 		huberErrorAVX2(n, grad, y, target, delta, scale, acc)
+	case cpu.AVX512:
+		huberErrorAVX512(n, grad, y, target, delta, scale, acc)
 	default:
 		return false
 	}
@@ -898,6 +1020,8 @@ func LogisticError(isa cpu.ISA, n int, grad *float32, x *float32, target *float3
 	switch isa {
 	case cpu.AVX2:
 		logisticErrorAVX2(n, grad, x, target, scale, acc)
+	case cpu.AVX512:
+		logisticErrorAVX512(n, grad, x, target, scale, acc)
 	default:
 		return false
 	}
@@ -909,6 +1033,8 @@ func SumSquares(isa cpu.ISA, n int, x *float32, acc *float64) bool {
 	switch isa {
 	case cpu.AVX2:
 		sumSquaresAVX2(n, x, acc)
+	case cpu.AVX512:
+		sumSquaresAVX512(n, x, acc)
 	default:
 		return false
 	}
@@ -920,6 +1046,8 @@ func SumAbs(isa cpu.ISA, n int, x *float32, acc *float64) bool {
 	switch isa {
 	case cpu.AVX2:
 		sumAbsAVX2(n, x, acc)
+	case cpu.AVX512:
+		sumAbsAVX512(n, x, acc)
 	default:
 		return false
 	}
@@ -931,6 +1059,8 @@ func AddSquares(isa cpu.ISA, n int, sums *float64, x *float32) bool {
 	switch isa {
 	case cpu.AVX2:
 		addSquaresAVX2(n, sums, x)
+	case cpu.AVX512:
+		addSquaresAVX512(n, sums, x)
 	default:
 		return false
 	}
@@ -945,6 +1075,8 @@ func ColumnSums(isa cpu.ISA, rows int, cols int, sums *float64, x *float32, ldx 
 	switch isa {
 	case cpu.AVX2:
 		columnSumsAVX2(rows, cols, sums, x, ldx)
+	case cpu.AVX512:
+		columnSumsAVX512(rows, cols, sums, x, ldx)
 	default:
 		return false
 	}
@@ -959,6 +1091,8 @@ func ColumnSquares(isa cpu.ISA, rows int, cols int, sums *float64, mean *float64
 	switch isa {
 	case cpu.AVX2:
 		columnSquaresAVX2(rows, cols, sums, mean, x, ldx)
+	case cpu.AVX512:
+		columnSquaresAVX512(rows, cols, sums, mean, x, ldx)
 	default:
 		return false
 	}
@@ -972,6 +1106,8 @@ func InverseRoot(isa cpu.ISA, n int, dst *float32, x *float32, eps float32) bool
 	switch isa {
 	case cpu.AVX2:
 		inverseRootAVX2(n, dst, x, eps)
+	case cpu.AVX512:
+		inverseRootAVX512(n, dst, x, eps)
 	default:
 		return false
 	}
@@ -985,6 +1121,8 @@ func Normalize(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float3
 	switch isa {
 	case cpu.AVX2:
 		normalizeAVX2(rows, cols, dst, ldd, x, ldx, mean, inverse, gain, bias)
+	case cpu.AVX512:
+		normalizeAVX512(rows, cols, dst, ldd, x, ldx, mean, inverse, gain, bias)
 	default:
 		return false
 	}
@@ -1000,6 +1138,8 @@ func NormalizeSums(isa cpu.ISA, rows int, cols int, a *float64, b *float64, dy *
 	switch isa {
 	case cpu.AVX2:
 		normalizeSumsAVX2(rows, cols, a, b, dy, ldg, x, ldx, mean, inverse)
+	case cpu.AVX512:
+		normalizeSumsAVX512(rows, cols, a, b, dy, ldg, x, ldx, mean, inverse)
 	default:
 		return false
 	}
@@ -1013,6 +1153,8 @@ func NormalizeGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *fl
 	switch isa {
 	case cpu.AVX2:
 		normalizeGradAVX2(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, a, b)
+	case cpu.AVX512:
+		normalizeGradAVX512(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, a, b)
 	default:
 		return false
 	}
@@ -1030,6 +1172,8 @@ func LayerNorm(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float3
 	switch isa {
 	case cpu.AVX2:
 		layerNormAVX2(rows, cols, dst, ldd, x, ldx, gain, bias, mean, inverse, eps, count)
+	case cpu.AVX512:
+		layerNormAVX512(rows, cols, dst, ldd, x, ldx, gain, bias, mean, inverse, eps, count)
 	default:
 		return false
 	}
@@ -1046,6 +1190,8 @@ func LayerNormGrad(isa cpu.ISA, rows int, cols int, dx *float32, ldd int, dy *fl
 	switch isa {
 	case cpu.AVX2:
 		layerNormGradAVX2(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, count)
+	case cpu.AVX512:
+		layerNormGradAVX512(rows, cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain, count)
 	default:
 		return false
 	}
@@ -1061,6 +1207,8 @@ func LayerNormParams(isa cpu.ISA, rows int, cols int, dgain *float32, dbias *flo
 	switch isa {
 	case cpu.AVX2:
 		layerNormParamsAVX2(rows, cols, dgain, dbias, dy, ldg, x, ldx, mean, inverse)
+	case cpu.AVX512:
+		layerNormParamsAVX512(rows, cols, dgain, dbias, dy, ldg, x, ldx, mean, inverse)
 	default:
 		return false
 	}
@@ -1077,6 +1225,8 @@ func Philox(isa cpu.ISA, rows int, groups int, words *uint32, counter *uint32, k
 	switch isa {
 	case cpu.AVX2:
 		philoxAVX2(rows, groups, words, counter, key0, key1, row, stream, step)
+	case cpu.AVX512:
+		philoxAVX2(rows, groups, words, counter, key0, key1, row, stream, step)
 	default:
 		return false
 	}
@@ -1090,6 +1240,8 @@ func Dropout(isa cpu.ISA, rows int, cols int, dst *float32, ldd int, x *float32,
 	switch isa {
 	case cpu.AVX2:
 		dropoutAVX2(rows, cols, dst, ldd, x, ldx, words, step, threshold, scale)
+	case cpu.AVX512:
+		dropoutAVX512(rows, cols, dst, ldd, x, ldx, words, step, threshold, scale)
 	default:
 		return false
 	}
@@ -1104,6 +1256,8 @@ func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	switch isa {
 	case cpu.AVX2:
 		packTransAVX2(dst, step, src, stride, rows, k)
+	case cpu.AVX512:
+		packTransAVX2(dst, step, src, stride, rows, k)
 	default:
 		return false
 	}
@@ -1114,6 +1268,8 @@ func PackTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, rows int, k int) bool {
 	switch isa {
 	case cpu.AVX2:
+		copyTransAVX2(dst, step, src, stride, rows, k)
+	case cpu.AVX512:
 		copyTransAVX2(dst, step, src, stride, rows, k)
 	default:
 		return false
@@ -1129,24 +1285,10 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 		switch (part*4+vecs)*16 + rows {
 		case 28:
 			gemm12x1AVX2(args)
-		case 27:
-			gemm11x1AVX2(args)
-		case 26:
-			gemm10x1AVX2(args)
-		case 25:
-			gemm9x1AVX2(args)
 		case 24:
 			gemm8x1AVX2(args)
-		case 23:
-			gemm7x1AVX2(args)
-		case 22:
-			gemm6x1AVX2(args)
-		case 21:
-			gemm5x1AVX2(args)
 		case 20:
 			gemm4x1AVX2(args)
-		case 19:
-			gemm3x1AVX2(args)
 		case 18:
 			gemm2x1AVX2(args)
 		case 17:
@@ -1188,6 +1330,35 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 		case 273:
 			gemm1x1plus4AVX2(args)
 		}
+	case cpu.AVX512:
+		switch (part*4+vecs)*16 + rows {
+		case 24:
+			gemm8x1AVX512(args)
+		case 20:
+			gemm4x1AVX512(args)
+		case 18:
+			gemm2x1AVX512(args)
+		case 17:
+			gemm1x1AVX512(args)
+		case 40:
+			gemm8x2AVX512(args)
+		case 36:
+			gemm4x2AVX512(args)
+		case 34:
+			gemm2x2AVX512(args)
+		case 33:
+			gemm1x2AVX512(args)
+		case 57:
+			gemm9x3AVX512(args)
+		case 56:
+			gemm8x3AVX512(args)
+		case 52:
+			gemm4x3AVX512(args)
+		case 50:
+			gemm2x3AVX512(args)
+		case 49:
+			gemm1x3AVX512(args)
+		}
 	}
 }
 
@@ -1196,6 +1367,17 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 func RowSteps(isa cpu.ISA, left int) int {
 	switch isa {
 	case cpu.AVX2:
+		switch {
+		case left >= 8:
+			return 8
+		case left >= 4:
+			return 4
+		case left >= 2:
+			return 2
+		case left >= 1:
+			return 1
+		}
+	case cpu.AVX512:
 		switch {
 		case left >= 8:
 			return 8
@@ -1225,6 +1407,17 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 		case 1:
 			gemv1AVX2(args)
 		}
+	case cpu.AVX512:
+		switch steps {
+		case 8:
+			gemv8AVX512(args)
+		case 4:
+			gemv4AVX512(args)
+		case 2:
+			gemv2AVX512(args)
+		case 1:
+			gemv1AVX512(args)
+		}
 	}
 }
 
@@ -1232,7 +1425,9 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.AVX2:
-		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Halved: false, Together: false}
+		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Few: [4]bool{false, true, false, false}, Together: false}
+	case cpu.AVX512:
+		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 9}, Narrow: 0, Few: [4]bool{false, true, true, true}, Together: false}
 	}
 	return GemmShape{}
 }

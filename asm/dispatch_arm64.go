@@ -1192,7 +1192,7 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.NEON:
-		return GemmShape{Lanes: 4, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Halved: true, Together: true}
+		return GemmShape{Lanes: 4, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Few: [4]bool{false, true, true, true}, Together: true}
 	}
 	return GemmShape{}
 }

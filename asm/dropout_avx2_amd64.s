@@ -17,12 +17,10 @@ TEXT ·philoxAVX2(SB), $128-72
 	MOVQ         words+16(FP), AX
 	VBROADCASTSD row+48(FP), Y0
 	MOVQ         rows+0(FP), CX
-
 l0:
 	MOVQ    counter+24(FP), DX
 	VMOVUPS (DX), Y1
 	MOVQ    groups+8(FP), DX
-
 l1:
 	VBROADCASTSD key0+32(FP), Y2
 	VBROADCASTSD key1+40(FP), Y3
@@ -251,14 +249,12 @@ TEXT ·dropoutAVX2(SB), $128-76
 	MOVQ         rows+0(FP), BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l1:
 	MOVQ  cols+8(FP), SI
 	MOVQ  SI, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS (DX), Y2
 	VPSRLD  $0x01, Y2, Y2
@@ -274,7 +270,6 @@ l4:
 	ADDQ    $+32, DX
 	DECQ    DI
 	JNE     l4
-
 l2:
 	ANDQ         $+7, SI
 	TESTQ        SI, SI
@@ -300,19 +295,16 @@ l2:
 	VMOVUPS      X3, (DI)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, SI
 	JEQ       part4
 	VMOVSD    X3, (DI)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X3, (DI)
-
 part1:
 l3:
 	MOVQ cols+8(FP), SI
@@ -335,7 +327,6 @@ l3:
 	ADDQ DI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET

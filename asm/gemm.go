@@ -9,7 +9,7 @@ type Gemm struct {
 	Pack      *float32 // if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors
 	C         *float32
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
-	Y         *float32 // for End >= EndDeriveReLU: the results of the activation
+	Y         *float32 // for EndDeriveReLU: the results of the activation
 	Ahead     uintptr  // what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k
 	AStride   int      // from one row of A to the next, in bytes
 	AStep     int      // from one k to the next in A, in bytes
@@ -26,11 +26,11 @@ type Gemm struct {
 
 // GemmShape tells what micro-kernels an instruction set has; without any it is zero.
 type GemmShape struct {
-	Lanes    int    // of a vector
-	Heights  [4]int // the greatest number of rows for each width in vectors
-	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
-	Halved   bool   // there are the greatest height's halves, not all heights below
-	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
+	Lanes    int     // of a vector
+	Heights  [4]int  // the greatest number of rows for each width in vectors
+	Narrow   int     // that of the narrow tiles, and then there are its halves down to 1; or 0
+	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
+	Together bool    // the rows of A have to lie side by side, AStride being the size of an element
 }
 
 // Where the accumulators start: from zero, C, or the bias.
@@ -44,12 +44,10 @@ const (
 // AheadEvery is the number of steps of k for a row that is fetched ahead.
 const AheadEvery = 16
 
-// What is done to the accumulators at the end: nothing, the activation, or the
-// product with an activation's derivative.
+// What is done to the accumulators at the end: nothing, ReLU, or the product with
+// its derivative.
 const (
 	EndNone = iota
 	EndReLU
 	EndDeriveReLU
-	EndDeriveSigmoid
-	EndDeriveTanh
 )

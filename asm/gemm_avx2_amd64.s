@@ -15,25 +15,18 @@ TEXT ·gemm12x1AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -55,10 +48,8 @@ l0:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
@@ -96,7 +87,6 @@ l1:
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS (BX), Y11, Y11
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
@@ -113,10 +103,8 @@ l2:
 	VMOVUPS    Y0, Y10
 	VMOVUPS    Y0, Y11
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
@@ -130,12 +118,9 @@ l3:
 	VBROADCASTSS 40(BX), Y10
 	VBROADCASTSS 44(BX), Y11
 	ADDQ         $+48, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
@@ -150,22 +135,20 @@ l4:
 	ADDQ  SI, R9
 	ADDQ  SI, R9
 	MOVQ  64(AX), R10
-	LEAQ  local-128(SP), R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
+	MOVQ  104(AX), R11
+	TESTQ R11, R11
 	JEQ   l5
-	MOVQ  8(AX), R13
-	MOVQ  72(AX), R14
-	MOVQ  16(AX), R15
-	TESTQ R15, R15
+	MOVQ  8(AX), R12
+	MOVQ  72(AX), R13
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
 	JEQ   l6
-
 l7:
 	VMOVUPS      (DX), Y12
-	VMASKMOVPS   (R13), Y12, Y12
-	VMOVUPS      Y12, (R15)
-	ADDQ         $+32, R15
-	ADDQ         R14, R13
+	VMASKMOVPS   (R12), Y12, Y12
+	VMOVUPS      Y12, (R14)
+	ADDQ         $+32, R14
+	ADDQ         R13, R12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(SI*1), Y13
@@ -194,27 +177,25 @@ l7:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	DECQ         R12
+	DECQ         R11
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R11), R15
-	PREFETCHT0 (R15)
-	PREFETCHT0 28(R15)
-	MOVQ       96(AX), BP
-	ADDQ       BP, R15
-	MOVQ       R15, 32(R11)
-	CMPQ       R12, $0x00000010
+	MOVQ       local-96(SP), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 28(R14)
+	MOVQ       96(AX), R15
+	ADDQ       R15, R14
+	MOVQ       R14, local-96(SP)
+	CMPQ       R11, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R15
-	ADDQ       $-16, R12
-
+	MOVQ       $+16, R14
+	ADDQ       $-16, R11
 l9:
 l11:
-	VMOVUPS      (R13), Y12
-	ADDQ         R14, R13
+	VMOVUPS      (R12), Y12
+	ADDQ         R13, R12
 	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (BX)(SI*1), Y13
@@ -243,29 +224,22 @@ l11:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	DECQ         R15
+	DECQ         R14
 	JNE          l11
-	TESTQ        R12, R12
+	TESTQ        R11, R11
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R12, R15
-	MOVQ $+0, R12
+	MOVQ R11, R14
+	MOVQ $+0, R11
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y12
 	VMASKMOVPS (BX), Y12, Y12
@@ -327,185 +301,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y10, Y10
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
@@ -531,13 +326,11 @@ l13:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -548,23 +341,19 @@ l12:
 	VMOVUPS      X12, (DI)
 	VEXTRACTF128 $0x01, Y0, X12
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X12, (DI)
 	VPERMILPD $0x01, X12, X12
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X12, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (BX)
-
 part1:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -576,23 +365,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (BX)
-
 part5:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -604,23 +389,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y2, (BX)
-
 part9:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -632,23 +413,19 @@ part9:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y3, (BX)
-
 part13:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -660,23 +437,19 @@ part13:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, DI
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X0, (DI)
 	JMP    part17
-
 part18:
 	VMOVUPS Y4, (BX)
-
 part17:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -688,23 +461,19 @@ part17:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
 	VMOVSS X0, (DI)
 	JMP    part21
-
 part22:
 	VMOVUPS Y5, (BX)
-
 part21:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -716,23 +485,19 @@ part21:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, DI
-
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
 	VMOVSS X0, (DI)
 	JMP    part25
-
 part26:
 	VMOVUPS Y6, (BX)
-
 part25:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -744,23 +509,19 @@ part25:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, DI
-
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
 	VMOVSS X0, (DI)
 	JMP    part29
-
 part30:
 	VMOVUPS Y7, (BX)
-
 part29:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -772,23 +533,19 @@ part29:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, DI
-
 part35:
 	TESTQ     $0x00000002, CX
 	JEQ       part36
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part36:
 	TESTQ  $0x00000001, CX
 	JEQ    part33
 	VMOVSS X0, (DI)
 	JMP    part33
-
 part34:
 	VMOVUPS Y8, (BX)
-
 part33:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -800,23 +557,19 @@ part33:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $+16, DI
-
 part39:
 	TESTQ     $0x00000002, CX
 	JEQ       part40
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part40:
 	TESTQ  $0x00000001, CX
 	JEQ    part37
 	VMOVSS X0, (DI)
 	JMP    part37
-
 part38:
 	VMOVUPS Y9, (BX)
-
 part37:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -828,23 +581,19 @@ part37:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y10, X0
 	ADDQ         $+16, DI
-
 part43:
 	TESTQ     $0x00000002, CX
 	JEQ       part44
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part44:
 	TESTQ  $0x00000001, CX
 	JEQ    part41
 	VMOVSS X0, (DI)
 	JMP    part41
-
 part42:
 	VMOVUPS Y10, (BX)
-
 part41:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -856,27 +605,22 @@ part41:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y11, X0
 	ADDQ         $+16, BX
-
 part47:
 	TESTQ     $0x00000002, CX
 	JEQ       part48
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part48:
 	TESTQ  $0x00000001, CX
 	JEQ    part45
 	VMOVSS X0, (BX)
 	JMP    part45
-
 part46:
 	VMOVUPS Y11, (BX)
-
 part45:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	ADDQ    SI, BX
@@ -901,919 +645,13 @@ l16:
 	VMOVUPS Y10, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y11, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm11x1 is the micro-kernel for tiles of 11 rows and 1 vectors.
-//
-// func gemm11x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm11x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	VMOVUPS    Y0, Y9
-	VMOVUPS    Y0, Y10
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	VBROADCASTSS 36(BX), Y9
-	VBROADCASTSS 40(BX), Y10
-	ADDQ         $+44, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	MOVQ  64(AX), R10
-	LEAQ  local-128(SP), R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
-	MOVQ  8(AX), R13
-	MOVQ  72(AX), R14
-	MOVQ  16(AX), R15
-	TESTQ R15, R15
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   (R13), Y11, Y11
-	VMOVUPS      Y11, (R15)
-	ADDQ         $+32, R15
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (DI)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (R8)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R8)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (R9), Y12
-	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R9)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R12
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R11), R15
-	PREFETCHT0 (R15)
-	PREFETCHT0 28(R15)
-	MOVQ       96(AX), BP
-	ADDQ       BP, R15
-	MOVQ       R15, 32(R11)
-	CMPQ       R12, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R15
-	ADDQ       $-16, R12
-
-l9:
-l11:
-	VMOVUPS      (R13), Y11
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y12
-	VFMADD231PS  Y11, Y12, Y0
-	VBROADCASTSS (BX)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (BX)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (DI)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (DI)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R8), Y12
-	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (R8)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R8)(SI*2), Y12
-	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (R9), Y12
-	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R9)(SI*1), Y12
-	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R15
-	JNE          l11
-	TESTQ        R12, R12
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R12, R15
-	MOVQ $+0, R12
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y0, Y11, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y1, Y11, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y2, Y11, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y3, Y11, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y4, Y11, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y5, Y11, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y6, Y11, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y7, Y11, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y8, Y11, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y9, Y11, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y11, Y11
-	VANDPS     Y10, Y11, Y10
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	JMP        l12
-
 l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
-	VMULPS     Y11, Y11, Y11
-	VMOVUPS    c256_3f800000<>+0(SB), Y12
-	VSUBPS     Y11, Y12, Y11
-	VMULPS     Y11, Y10, Y10
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y0, Y11, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y1, Y11, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y2, Y11, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y3, Y11, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y4, Y11, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y5, Y11, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y6, Y11, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y7, Y11, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y8, Y11, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y9, Y11, Y9
-	VMOVUPS c256_00000000<>+0(SB), Y11
-	VMAXPS  Y10, Y11, Y10
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X11
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X11, (DI)
-	VEXTRACTF128 $0x01, Y0, X11
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X11, (DI)
-	VPERMILPD $0x01, X11, X11
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X11, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), DI
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (DI)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part38
-	LEAQ         (BX), DI
-	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part39
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, DI
-
-part39:
-	TESTQ     $0x00000002, CX
-	JEQ       part40
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part40:
-	TESTQ  $0x00000001, CX
-	JEQ    part37
-	VMOVSS X0, (DI)
-	JMP    part37
-
-part38:
-	VMOVUPS Y9, (BX)
-
-part37:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part42
-	LEAQ         (BX), BX
-	VMOVAPS      X10, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part43
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y10, X0
-	ADDQ         $+16, BX
-
-part43:
-	TESTQ     $0x00000002, CX
-	JEQ       part44
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part44:
-	TESTQ  $0x00000001, CX
-	JEQ    part41
-	VMOVSS X0, (BX)
-	JMP    part41
-
-part42:
-	VMOVUPS Y10, (BX)
-
-part41:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1826,10 +664,9 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1842,10 +679,9 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -1858,1611 +694,10 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	ADDQ  SI, BX
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm10x1 is the micro-kernel for tiles of 10 rows and 1 vectors.
-//
-// func gemm10x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm10x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	VMOVUPS    Y0, Y9
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	VBROADCASTSS 36(BX), Y9
-	ADDQ         $+40, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
-	MOVQ  64(AX), R10
-	LEAQ  local-128(SP), R11
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
-	MOVQ  8(AX), R13
-	MOVQ  72(AX), R14
-	MOVQ  16(AX), R15
-	TESTQ R15, R15
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y10
-	VMASKMOVPS   (R13), Y10, Y10
-	VMOVUPS      Y10, (R15)
-	ADDQ         $+32, R15
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y11
-	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (BX)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (BX)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (DI), Y11
-	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (DI)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (DI)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (R8), Y11
-	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (R8)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (R8)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R9), Y11
-	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R12
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R11), R15
-	PREFETCHT0 (R15)
-	PREFETCHT0 28(R15)
-	MOVQ       96(AX), BP
-	ADDQ       BP, R15
-	MOVQ       R15, 32(R11)
-	CMPQ       R12, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R15
-	ADDQ       $-16, R12
-
-l9:
-l11:
-	VMOVUPS      (R13), Y10
-	ADDQ         R14, R13
-	VBROADCASTSS (BX), Y11
-	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (BX)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (BX)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (DI), Y11
-	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (DI)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (DI)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (R8), Y11
-	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (R8)(SI*1), Y11
-	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (R8)(SI*2), Y11
-	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R9), Y11
-	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         R10, BX
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R15
-	JNE          l11
-	TESTQ        R12, R12
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R12, R15
-	MOVQ $+0, R12
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y0, Y10, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y1, Y10, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y2, Y10, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y3, Y10, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y4, Y10, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y5, Y10, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y6, Y10, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y7, Y10, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y8, Y10, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
-	VANDPS     Y9, Y10, Y9
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y0, Y10, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y1, Y10, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y2, Y10, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y3, Y10, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y4, Y10, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y5, Y10, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y6, Y10, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y7, Y10, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y8, Y10, Y8
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMAXPS  Y9, Y10, Y9
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X10
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X10, (DI)
-	VEXTRACTF128 $0x01, Y0, X10
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X10, (DI)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X10, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), DI
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (DI)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part38
-	LEAQ         (BX), BX
-	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part39
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, BX
-
-part39:
-	TESTQ     $0x00000002, CX
-	JEQ       part40
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part40:
-	TESTQ  $0x00000001, CX
-	JEQ    part37
-	VMOVSS X0, (BX)
-	JMP    part37
-
-part38:
-	VMOVUPS Y9, (BX)
-
-part37:
-	JMP l17
-
 l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm9x1 is the micro-kernel for tiles of 9 rows and 1 vectors.
-//
-// func gemm9x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm9x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	VMOVUPS    Y0, Y7
-	VMOVUPS    Y0, Y8
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	ADDQ         $+36, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   (R12), Y9, Y9
-	VMOVUPS      Y9, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (DI)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (R8)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (R8)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R11
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
-l9:
-l11:
-	VMOVUPS      (R12), Y9
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (BX)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (DI), Y10
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (DI)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (DI)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R8), Y10
-	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (R8)(SI*1), Y10
-	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (R8)(SI*2), Y10
-	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y0, Y9, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y1, Y9, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y2, Y9, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y3, Y9, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y4, Y9, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y5, Y9, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y6, Y9, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y7, Y9, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS     Y8, Y9, Y8
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y0, Y9, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y1, Y9, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y2, Y9, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y3, Y9, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y4, Y9, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y5, Y9, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y6, Y9, Y6
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X9
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X9, (DI)
-	VEXTRACTF128 $0x01, Y0, X9
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X9, (DI)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X9, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), DI
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (DI)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (BX), DI
-	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part31
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
-
-part31:
-	TESTQ     $0x00000002, CX
-	JEQ       part32
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part32:
-	TESTQ  $0x00000001, CX
-	JEQ    part29
-	VMOVSS X0, (DI)
-	JMP    part29
-
-part30:
-	VMOVUPS Y7, (BX)
-
-part29:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (BX), BX
-	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part35
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, BX
-
-part35:
-	TESTQ     $0x00000002, CX
-	JEQ       part36
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part36:
-	TESTQ  $0x00000001, CX
-	JEQ    part33
-	VMOVSS X0, (BX)
-	JMP    part33
-
-part34:
-	VMOVUPS Y8, (BX)
-
-part33:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
 	VZEROUPPER
 	RET
 
@@ -3477,25 +712,18 @@ TEXT ·gemm8x1AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -3513,10 +741,8 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
@@ -3542,7 +768,6 @@ l1:
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS (BX), Y7, Y7
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
@@ -3555,10 +780,8 @@ l2:
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y7
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
@@ -3568,12 +791,9 @@ l3:
 	VBROADCASTSS 24(BX), Y6
 	VBROADCASTSS 28(BX), Y7
 	ADDQ         $+32, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
@@ -3584,22 +804,20 @@ l4:
 	ADDQ  SI, R8
 	ADDQ  SI, R8
 	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
 	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
 	JEQ   l6
-
 l7:
 	VMOVUPS      (DX), Y8
-	VMASKMOVPS   (R12), Y8, Y8
-	VMOVUPS      Y8, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
+	VMASKMOVPS   (R11), Y8, Y8
+	VMOVUPS      Y8, (R13)
+	ADDQ         $+32, R13
+	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(SI*1), Y9
@@ -3619,27 +837,25 @@ l7:
 	ADDQ         R9, BX
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	DECQ         R11
+	DECQ         R10
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
+	MOVQ       local-96(SP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, local-96(SP)
+	CMPQ       R10, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
 l9:
 l11:
-	VMOVUPS      (R12), Y8
-	ADDQ         R13, R12
+	VMOVUPS      (R11), Y8
+	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
 	VBROADCASTSS (BX)(SI*1), Y9
@@ -3659,29 +875,22 @@ l11:
 	ADDQ         R9, BX
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	DECQ         R14
+	DECQ         R13
 	JNE          l11
-	TESTQ        R11, R11
+	TESTQ        R10, R10
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
+	MOVQ R10, R13
+	MOVQ $+0, R10
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS (BX), Y8, Y8
@@ -3723,129 +932,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
@@ -3863,13 +949,11 @@ l13:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -3880,23 +964,19 @@ l12:
 	VMOVUPS      X8, (DI)
 	VEXTRACTF128 $0x01, Y0, X8
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X8, (DI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X8, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (BX)
-
 part1:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -3908,23 +988,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (BX)
-
 part5:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -3936,23 +1012,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y2, (BX)
-
 part9:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -3964,23 +1036,19 @@ part9:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y3, (BX)
-
 part13:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -3992,23 +1060,19 @@ part13:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, DI
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X0, (DI)
 	JMP    part17
-
 part18:
 	VMOVUPS Y4, (BX)
-
 part17:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -4020,23 +1084,19 @@ part17:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
 	VMOVSS X0, (DI)
 	JMP    part21
-
 part22:
 	VMOVUPS Y5, (BX)
-
 part21:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -4048,23 +1108,19 @@ part21:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, DI
-
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
 	VMOVSS X0, (DI)
 	JMP    part25
-
 part26:
 	VMOVUPS Y6, (BX)
-
 part25:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -4076,27 +1132,22 @@ part25:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, BX
-
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
 	VMOVSS X0, (BX)
 	JMP    part29
-
 part30:
 	VMOVUPS Y7, (BX)
-
 part29:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	ADDQ    SI, BX
@@ -4113,657 +1164,13 @@ l16:
 	VMOVUPS Y6, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y7, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm7x1 is the micro-kernel for tiles of 7 rows and 1 vectors.
-//
-// func gemm7x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm7x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	VMOVUPS    Y0, Y6
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	ADDQ         $+28, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   (R12), Y7, Y7
-	VMOVUPS      Y7, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DI)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (DI)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R8), Y8
-	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R11
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 32(R10)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
-l9:
-l11:
-	VMOVUPS      (R12), Y7
-	ADDQ         R13, R12
-	VBROADCASTSS (BX), Y8
-	VFMADD231PS  Y7, Y8, Y0
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (DI)(SI*1), Y8
-	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (DI)(SI*2), Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R8), Y8
-	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         R9, BX
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y0, Y7, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y1, Y7, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y2, Y7, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y3, Y7, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y4, Y7, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y5, Y7, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y7, Y7
-	VANDPS     Y6, Y7, Y6
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	JMP        l12
-
 l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	VMULPS     Y7, Y7, Y7
-	VMOVUPS    c256_3f800000<>+0(SB), Y8
-	VSUBPS     Y7, Y8, Y7
-	VMULPS     Y7, Y6, Y6
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y0, Y7, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y1, Y7, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y2, Y7, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y3, Y7, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y4, Y7, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y5, Y7, Y5
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMAXPS  Y6, Y7, Y6
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X7
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X7, (DI)
-	VEXTRACTF128 $0x01, Y0, X7
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X7, (DI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X7, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), DI
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (DI)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part27
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, BX
-
-part27:
-	TESTQ     $0x00000002, CX
-	JEQ       part28
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part28:
-	TESTQ  $0x00000001, CX
-	JEQ    part25
-	VMOVSS X0, (BX)
-	JMP    part25
-
-part26:
-	VMOVUPS Y6, (BX)
-
-part25:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4772,10 +1179,9 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4784,10 +1190,9 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -4796,1081 +1201,10 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	ADDQ  SI, BX
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm6x1 is the micro-kernel for tiles of 6 rows and 1 vectors.
-//
-// func gemm6x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm6x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	VMOVUPS    Y0, Y5
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	ADDQ         $+24, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y6
-	VMASKMOVPS   (R11), Y6, Y6
-	VMOVUPS      Y6, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (BX)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (BX)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
-l9:
-l11:
-	VMOVUPS      (R11), Y6
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (BX)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (BX)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(SI*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(SI*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y0, Y6, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y1, Y6, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y2, Y6, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y3, Y6, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y4, Y6, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
-	VANDPS     Y5, Y6, Y5
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y0, Y6, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y1, Y6, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y2, Y6, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y3, Y6, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y4, Y6, Y4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMAXPS  Y5, Y6, Y5
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X6
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X6, (DI)
-	VEXTRACTF128 $0x01, Y0, X6
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X6, (DI)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X6, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), DI
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (DI)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (BX), BX
-	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part23
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
-
-part23:
-	TESTQ     $0x00000002, CX
-	JEQ       part24
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part24:
-	TESTQ  $0x00000001, CX
-	JEQ    part21
-	VMOVSS X0, (BX)
-	JMP    part21
-
-part22:
-	VMOVUPS Y5, (BX)
-
-part21:
-	JMP l17
-
 l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm5x1 is the micro-kernel for tiles of 5 rows and 1 vectors.
-//
-// func gemm5x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm5x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	VMOVUPS    Y0, Y3
-	VMOVUPS    Y0, Y4
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	ADDQ         $+20, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  BX, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   (R11), Y5, Y5
-	VMOVUPS      Y5, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*2), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DI)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R10
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
-l9:
-l11:
-	VMOVUPS      (R11), Y5
-	ADDQ         R12, R11
-	VBROADCASTSS (BX), Y6
-	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(SI*2), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DI), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DI)(SI*1), Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y0, Y5, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y1, Y5, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y2, Y5, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y3, Y5, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS     Y4, Y5, Y4
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	VMULPS     Y5, Y5, Y5
-	VMOVUPS    c256_3f800000<>+0(SB), Y6
-	VSUBPS     Y5, Y6, Y5
-	VMULPS     Y5, Y4, Y4
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y0, Y5, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y1, Y5, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y2, Y5, Y2
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y3, Y5, Y3
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y4, Y5, Y4
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X5
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X5, (DI)
-	VEXTRACTF128 $0x01, Y0, X5
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X5, (DI)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X5, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), DI
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (DI)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (BX), DI
-	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part15
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
-
-part15:
-	TESTQ     $0x00000002, CX
-	JEQ       part16
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part16:
-	TESTQ  $0x00000001, CX
-	JEQ    part13
-	VMOVSS X0, (DI)
-	JMP    part13
-
-part14:
-	VMOVUPS Y3, (BX)
-
-part13:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (BX), BX
-	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part19
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, BX
-
-part19:
-	TESTQ     $0x00000002, CX
-	JEQ       part20
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part20:
-	TESTQ  $0x00000001, CX
-	JEQ    part17
-	VMOVSS X0, (BX)
-	JMP    part17
-
-part18:
-	VMOVUPS Y4, (BX)
-
-part17:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
 	VZEROUPPER
 	RET
 
@@ -5885,25 +1219,18 @@ TEXT ·gemm4x1AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -5917,10 +1244,8 @@ l0:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
@@ -5934,7 +1259,6 @@ l1:
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS (BX), Y3, Y3
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
@@ -5943,43 +1267,36 @@ l2:
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	VBROADCASTSS 8(BX), Y2
 	VBROADCASTSS 12(BX), Y3
 	ADDQ         $+16, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
-
 l7:
 	VMOVUPS      (DX), Y4
-	VMASKMOVPS   (R11), Y4, Y4
-	VMOVUPS      Y4, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   (R10), Y4, Y4
+	VMOVUPS      Y4, (R12)
+	ADDQ         $+32, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (BX)(SI*1), Y5
@@ -5990,27 +1307,25 @@ l7:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-96(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l9:
 l11:
-	VMOVUPS      (R11), Y4
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y4
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (BX)(SI*1), Y5
@@ -6021,29 +1336,22 @@ l11:
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS (BX), Y4, Y4
@@ -6065,73 +1373,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
@@ -6141,13 +1382,11 @@ l13:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -6158,23 +1397,19 @@ l12:
 	VMOVUPS      X4, (DI)
 	VEXTRACTF128 $0x01, Y0, X4
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X4, (DI)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X4, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (BX)
-
 part1:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -6186,23 +1421,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (BX)
-
 part5:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -6214,23 +1445,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y2, (BX)
-
 part9:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -6242,27 +1469,22 @@ part9:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, BX
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (BX)
 	JMP    part13
-
 part14:
 	VMOVUPS Y3, (BX)
-
 part13:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	ADDQ    SI, BX
@@ -6271,414 +1493,35 @@ l16:
 	VMOVUPS Y2, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y3, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
-	JMP   l0
-
-l18:
-	VZEROUPPER
-	RET
-
-// gemm3x1 is the micro-kernel for tiles of 3 rows and 1 vectors.
-//
-// func gemm3x1AVX2(args *Gemm)
-// Requires: AVX, FMA3, MMX+
-TEXT ·gemm3x1AVX2(SB), $128-8
-	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
-l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
-	JEQ    l1
-	CMPQ   BX, $0x00000002
-	JEQ    l2
-	CMPQ   BX, $0x00000003
-	JEQ    l3
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	JMP    l4
-
-l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	JMP        l4
-
-l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	VMOVUPS    Y0, Y1
-	VMOVUPS    Y0, Y2
-	JMP        l4
-
-l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	ADDQ         $+12, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
-l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l6
-
-l7:
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   (R10), Y3, Y3
-	VMOVUPS      Y3, (R12)
-	ADDQ         $+32, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (BX)(SI*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (BX)(SI*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DI, BX
-	DECQ         R9
-	JNE          l7
-	JMP          l5
-
-l6:
-l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 28(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
-l9:
-l11:
-	VMOVUPS      (R10), Y3
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (BX)(SI*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (BX)(SI*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DI, BX
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-
-l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
-	JMP  l9
-
-l5:
-	MOVQ       136(AX), BX
-	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
-	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y0, Y3, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y1, Y3, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS     Y2, Y3, Y2
-	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
 l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l13:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y0, Y3, Y0
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y1
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-
-l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), SI
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (BX), DI
-	VMOVAPS      X0, X3
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X3, (DI)
-	VEXTRACTF128 $0x01, Y0, X3
-	ADDQ         $+16, DI
-
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X3, (DI)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DI
-
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X3, (DI)
-	JMP    part1
-
-part2:
-	VMOVUPS Y0, (BX)
-
-part1:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (BX), DI
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part7
-	VMOVUPS      X0, (DI)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
-
-part7:
-	TESTQ     $0x00000002, CX
-	JEQ       part8
-	VMOVSD    X0, (DI)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
-
-part8:
-	TESTQ  $0x00000001, CX
-	JEQ    part5
-	VMOVSS X0, (DI)
-	JMP    part5
-
-part6:
-	VMOVUPS Y1, (BX)
-
-part5:
-	ADDQ         SI, BX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (BX), BX
-	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
-	JEQ          part11
-	VMOVUPS      X0, (BX)
-	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, BX
-
-part11:
-	TESTQ     $0x00000002, CX
-	JEQ       part12
-	VMOVSD    X0, (BX)
-	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
-
-part12:
-	TESTQ  $0x00000001, CX
-	JEQ    part9
-	VMOVSS X0, (BX)
-	JMP    part9
-
-part10:
-	VMOVUPS Y2, (BX)
-
-part9:
-	JMP l17
-
-l16:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	ADDQ  SI, BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	ADDQ  SI, BX
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -6693,25 +1536,18 @@ TEXT ·gemm2x1AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -6723,10 +1559,8 @@ l0:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
@@ -6734,98 +1568,81 @@ l1:
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS 4(BX), Y1
 	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
 	VMOVUPS      (DX), Y2
-	VMASKMOVPS   (R10), Y2, Y2
-	VMOVUPS      Y2, (R12)
-	ADDQ         $+32, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   (R9), Y2, Y2
+	VMOVUPS      Y2, (R11)
+	ADDQ         $+32, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (BX)(SI*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 28(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 28(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Y2
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y2
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (BX)(SI*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS (BX), Y2, Y2
@@ -6837,57 +1654,16 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -6898,23 +1674,19 @@ l12:
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X2, (DI)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X2, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (BX)
-
 part1:
 	ADDQ         SI, BX
 	CMPQ         CX, $0x00000008
@@ -6926,64 +1698,49 @@ part1:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (BX)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (BX)
-
 part5:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -6998,25 +1755,18 @@ TEXT ·gemm1x1AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -7027,141 +1777,95 @@ l0:
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (DX), Y0
 	VMASKMOVPS (BX), Y0, Y0
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y0
 	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
 	VMOVUPS      (DX), Y1
-	VMASKMOVPS   (R9), Y1, Y1
-	VMOVUPS      Y1, (R11)
-	ADDQ         $+32, R11
-	ADDQ         R10, R9
+	VMASKMOVPS   (R8), Y1, Y1
+	VMOVUPS      Y1, (R10)
+	ADDQ         $+32, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 28(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Y1
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Y1
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VMOVUPS    c256_3f800000<>+0(SB), Y2
-	VSUBPS     Y1, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	VMULPS     Y1, Y0, Y0
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	VMULPS     Y1, Y1, Y1
-	VMOVUPS    c256_3f800000<>+0(SB), Y2
-	VSUBPS     Y1, Y2, Y1
-	VMULPS     Y1, Y0, Y0
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	CMPQ         CX, $0x00000008
 	JEQ          part2
@@ -7172,59 +1876,44 @@ l12:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X1, (BX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (BX)
-
 part1:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -7239,25 +1928,18 @@ TEXT ·gemm6x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -7279,10 +1961,8 @@ l0:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
@@ -7308,7 +1988,6 @@ l1:
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS 32(BX), Y11, Y11
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -7325,10 +2004,8 @@ l2:
 	VMOVUPS    Y1, Y9
 	VMOVUPS    Y1, Y11
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	VBROADCASTSS 4(BX), Y3
@@ -7342,36 +2019,31 @@ l3:
 	VBROADCASTSS 20(BX), Y11
 	VMOVUPS      Y11, Y10
 	ADDQ         $+24, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R11), Y12
+	VMOVUPS      (R10), Y12
 	VMOVUPS      (DX), Y13
-	VMASKMOVPS   32(R11), Y13, Y13
-	VMOVUPS      Y12, (R13)
-	VMOVUPS      Y13, 32(R13)
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   32(R10), Y13, Y13
+	VMOVUPS      Y12, (R12)
+	VMOVUPS      Y13, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -7392,28 +2064,26 @@ l7:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 60(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-96(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l9:
 l11:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -7434,29 +2104,22 @@ l11:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
@@ -7506,161 +2169,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y2, Y2
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y8, Y8
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
@@ -7686,13 +2194,11 @@ l13:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -7704,23 +2210,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
@@ -7733,23 +2235,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y3, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
@@ -7762,23 +2260,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y5, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
@@ -7791,23 +2285,19 @@ part9:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y7, 32(BX)
-
 part13:
 	ADDQ         SI, BX
 	VMOVUPS      Y8, (BX)
@@ -7820,23 +2310,19 @@ part13:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $+16, DI
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X0, (DI)
 	JMP    part17
-
 part18:
 	VMOVUPS Y9, 32(BX)
-
 part17:
 	ADDQ         SI, BX
 	VMOVUPS      Y10, (BX)
@@ -7849,27 +2335,22 @@ part17:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y11, X0
 	ADDQ         $+16, BX
-
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
 	VMOVSS X0, (BX)
 	JMP    part21
-
 part22:
 	VMOVUPS Y11, 32(BX)
-
 part21:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -7888,17 +2369,13 @@ l16:
 	ADDQ    SI, BX
 	VMOVUPS Y10, (BX)
 	VMOVUPS Y11, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7906,10 +2383,8 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7917,10 +2392,8 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -7928,11 +2401,9 @@ l17:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -7947,25 +2418,18 @@ TEXT ·gemm5x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -7985,10 +2449,8 @@ l0:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
@@ -8010,7 +2472,6 @@ l1:
 	VMOVUPS    (DX), Y9
 	VMASKMOVPS 32(BX), Y9, Y9
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -8025,10 +2486,8 @@ l2:
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	VBROADCASTSS 4(BX), Y3
@@ -8040,36 +2499,31 @@ l3:
 	VBROADCASTSS 16(BX), Y9
 	VMOVUPS      Y9, Y8
 	ADDQ         $+20, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R11), Y10
+	VMOVUPS      (R10), Y10
 	VMOVUPS      (DX), Y11
-	VMASKMOVPS   32(R11), Y11, Y11
-	VMOVUPS      Y10, (R13)
-	VMOVUPS      Y11, 32(R13)
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   32(R10), Y11, Y11
+	VMOVUPS      Y10, (R12)
+	VMOVUPS      Y11, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -8087,28 +2541,26 @@ l7:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 60(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-96(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l9:
 l11:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      32(R11), Y11
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y10
+	VMOVUPS      32(R10), Y11
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -8126,29 +2578,22 @@ l11:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
@@ -8190,137 +2635,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y0, Y0
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y2, Y2
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y4, Y4
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y6, Y6
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y8, Y8
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y11
-	VMULPS     Y11, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y0, Y0
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y2, Y2
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y4, Y4
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y6, Y6
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y8, Y8
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
-	VMULPS     Y10, Y10, Y10
-	VMOVUPS    c256_3f800000<>+0(SB), Y11
-	VSUBPS     Y10, Y11, Y10
-	VMULPS     Y10, Y9, Y9
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
@@ -8342,13 +2656,11 @@ l13:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -8360,23 +2672,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
@@ -8389,23 +2697,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y3, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
@@ -8418,23 +2722,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y5, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
@@ -8447,23 +2747,19 @@ part9:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y7, 32(BX)
-
 part13:
 	ADDQ         SI, BX
 	VMOVUPS      Y8, (BX)
@@ -8476,27 +2772,22 @@ part13:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $+16, BX
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X0, (BX)
 	JMP    part17
-
 part18:
 	VMOVUPS Y9, 32(BX)
-
 part17:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -8512,48 +2803,38 @@ l16:
 	ADDQ    SI, BX
 	VMOVUPS Y8, (BX)
 	VMOVUPS Y9, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -8568,25 +2849,18 @@ TEXT ·gemm4x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -8604,10 +2878,8 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
@@ -8625,7 +2897,6 @@ l1:
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS 32(BX), Y7, Y7
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -8638,10 +2909,8 @@ l2:
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	VBROADCASTSS 4(BX), Y3
@@ -8651,36 +2920,31 @@ l3:
 	VBROADCASTSS 12(BX), Y7
 	VMOVUPS      Y7, Y6
 	ADDQ         $+16, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R11), Y8
+	VMOVUPS      (R10), Y8
 	VMOVUPS      (DX), Y9
-	VMASKMOVPS   32(R11), Y9, Y9
-	VMOVUPS      Y8, (R13)
-	VMOVUPS      Y9, 32(R13)
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   32(R10), Y9, Y9
+	VMOVUPS      Y8, (R12)
+	VMOVUPS      Y9, 32(R12)
+	ADDQ         $+64, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -8695,28 +2959,26 @@ l7:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 60(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-96(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l9:
 l11:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      32(R11), Y9
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -8731,29 +2993,22 @@ l11:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
@@ -8787,113 +3042,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y0, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y2, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y4, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y6, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y0, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y2, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y4, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y6, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
-	VMULPS     Y8, Y8, Y8
-	VMOVUPS    c256_3f800000<>+0(SB), Y9
-	VSUBPS     Y8, Y9, Y8
-	VMULPS     Y8, Y7, Y7
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
@@ -8911,13 +3059,11 @@ l13:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -8929,23 +3075,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
@@ -8958,23 +3100,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y3, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
@@ -8987,23 +3125,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y5, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
@@ -9016,27 +3150,22 @@ part9:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, BX
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (BX)
 	JMP    part13
-
 part14:
 	VMOVUPS Y7, 32(BX)
-
 part13:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -9049,45 +3178,35 @@ l16:
 	ADDQ    SI, BX
 	VMOVUPS Y6, (BX)
 	VMOVUPS Y7, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -9102,25 +3221,18 @@ TEXT ·gemm3x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -9136,10 +3248,8 @@ l0:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
@@ -9153,7 +3263,6 @@ l1:
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 32(BX), Y5, Y5
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -9164,10 +3273,8 @@ l2:
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	VBROADCASTSS 4(BX), Y3
@@ -9175,32 +3282,27 @@ l3:
 	VBROADCASTSS 8(BX), Y5
 	VMOVUPS      Y5, Y4
 	ADDQ         $+12, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Y6
+	VMOVUPS      (R9), Y6
 	VMOVUPS      (DX), Y7
-	VMASKMOVPS   32(R10), Y7, Y7
-	VMOVUPS      Y6, (R12)
-	VMOVUPS      Y7, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   32(R9), Y7, Y7
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -9211,28 +3313,26 @@ l7:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 60(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -9243,29 +3343,22 @@ l11:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
@@ -9291,89 +3384,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
@@ -9387,13 +3397,11 @@ l13:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -9405,23 +3413,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
@@ -9434,23 +3438,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y3, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
@@ -9463,27 +3463,22 @@ part5:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, BX
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (BX)
 	JMP    part9
-
 part10:
 	VMOVUPS Y5, 32(BX)
-
 part9:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -9493,42 +3488,32 @@ l16:
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
 	VMOVUPS Y5, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -9543,25 +3528,18 @@ TEXT ·gemm2x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -9575,10 +3553,8 @@ l0:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
@@ -9588,7 +3564,6 @@ l1:
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -9597,41 +3572,34 @@ l2:
 	VMASKMOVPS 32(BX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	VBROADCASTSS 4(BX), Y3
 	VMOVUPS      Y3, Y2
 	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Y4
+	VMOVUPS      (R9), Y4
 	VMOVUPS      (DX), Y5
-	VMASKMOVPS   32(R10), Y5, Y5
-	VMOVUPS      Y4, (R12)
-	VMOVUPS      Y5, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   32(R9), Y5, Y5
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -9639,28 +3607,26 @@ l7:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 60(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y4
+	VMOVUPS      32(R9), Y5
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -9668,29 +3634,22 @@ l11:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
@@ -9708,65 +3667,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y0, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y2, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y5
-	VMULPS     Y5, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y0, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y2, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
-	VMULPS     Y4, Y4, Y4
-	VMOVUPS    c256_3f800000<>+0(SB), Y5
-	VSUBPS     Y4, Y5, Y4
-	VMULPS     Y4, Y3, Y3
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
@@ -9776,13 +3676,11 @@ l13:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -9794,23 +3692,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
@@ -9823,66 +3717,51 @@ part1:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (BX)
 	JMP    part5
-
 part6:
 	VMOVUPS Y3, 32(BX)
-
 part5:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
 	VMOVUPS Y3, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -9897,25 +3776,18 @@ TEXT ·gemm1x2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -9927,108 +3799,89 @@ l0:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y1
 	VMOVUPS      Y1, Y0
 	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R9), Y2
+	VMOVUPS      (R8), Y2
 	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(R9), Y3, Y3
-	VMOVUPS      Y2, (R11)
-	VMOVUPS      Y3, 32(R11)
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
+	VMASKMOVPS   32(R8), Y3, Y3
+	VMOVUPS      Y2, (R10)
+	VMOVUPS      Y3, 32(R10)
+	ADDQ         $+64, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Y2
-	VMOVUPS      32(R9), Y3
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y3
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
@@ -10038,53 +3891,16 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y0, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y0, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
-	VMULPS     Y2, Y2, Y2
-	VMOVUPS    c256_3f800000<>+0(SB), Y3
-	VSUBPS     Y2, Y3, Y2
-	VMULPS     Y2, Y1, Y1
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	CMPQ         CX, $0x00000008
@@ -10096,60 +3912,45 @@ l12:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (BX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, 32(BX)
-
 part1:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -10164,25 +3965,18 @@ TEXT ·gemm4x3AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -10204,10 +3998,8 @@ l0:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
@@ -10229,7 +4021,6 @@ l1:
 	VMOVUPS    (DX), Y11
 	VMASKMOVPS 64(BX), Y11, Y11
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -10246,10 +4037,8 @@ l2:
 	VMOVUPS    Y2, Y8
 	VMOVUPS    Y2, Y11
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
@@ -10263,38 +4052,33 @@ l3:
 	VMOVUPS      Y11, Y9
 	VMOVUPS      Y11, Y10
 	ADDQ         $+16, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
 	VMOVUPS      (DX), Y14
-	VMASKMOVPS   64(R11), Y14, Y14
-	VMOVUPS      Y12, (R13)
-	VMOVUPS      Y13, 32(R13)
-	VMOVUPS      Y14, 64(R13)
-	ADDQ         $+96, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   64(R10), Y14, Y14
+	VMOVUPS      Y12, (R12)
+	VMOVUPS      Y13, 32(R12)
+	VMOVUPS      Y14, 64(R12)
+	ADDQ         $+96, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
@@ -10313,29 +4097,27 @@ l7:
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 92(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 32(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-96(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 92(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l9:
 l11:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
-	VMOVUPS      64(R11), Y14
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VMOVUPS      64(R10), Y14
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
@@ -10354,29 +4136,22 @@ l11:
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l11
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
@@ -10422,153 +4197,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y1, Y1
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y3, Y3
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y7, Y7
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y9, Y9
-	VMOVUPS    32(BX), Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y13
-	VMULPS     Y13, Y12, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y0, Y0
-	VMOVUPS    32(BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y1, Y1
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y3, Y3
-	VMOVUPS    32(BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y4, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y6, Y6
-	VMOVUPS    32(BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y7, Y7
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y9, Y9
-	VMOVUPS    32(BX), Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y10, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
-	VMULPS     Y12, Y12, Y12
-	VMOVUPS    c256_3f800000<>+0(SB), Y13
-	VSUBPS     Y12, Y13, Y12
-	VMULPS     Y12, Y11, Y11
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
@@ -10594,13 +4222,11 @@ l13:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
@@ -10613,23 +4239,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y2, 64(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
@@ -10643,23 +4265,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y5, 64(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
@@ -10673,23 +4291,19 @@ part5:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y8, 64(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y9, (BX)
@@ -10703,27 +4317,22 @@ part9:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y11, X0
 	ADDQ         $+16, BX
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X0, (BX)
 	JMP    part13
-
 part14:
 	VMOVUPS Y11, 64(BX)
-
 part13:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -10740,45 +4349,35 @@ l16:
 	VMOVUPS Y9, (BX)
 	VMOVUPS Y10, 32(BX)
 	VMOVUPS Y11, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -10793,25 +4392,18 @@ TEXT ·gemm3x3AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -10830,10 +4422,8 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
@@ -10850,7 +4440,6 @@ l1:
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS 64(BX), Y8, Y8
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -10864,10 +4453,8 @@ l2:
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
@@ -10878,34 +4465,29 @@ l3:
 	VMOVUPS      Y8, Y6
 	VMOVUPS      Y8, Y7
 	ADDQ         $+12, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Y9
-	VMOVUPS      32(R10), Y10
+	VMOVUPS      (R9), Y9
+	VMOVUPS      32(R9), Y10
 	VMOVUPS      (DX), Y11
-	VMASKMOVPS   64(R10), Y11, Y11
-	VMOVUPS      Y9, (R12)
-	VMOVUPS      Y10, 32(R12)
-	VMOVUPS      Y11, 64(R12)
-	ADDQ         $+96, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   64(R9), Y11, Y11
+	VMOVUPS      Y9, (R11)
+	VMOVUPS      Y10, 32(R11)
+	VMOVUPS      Y11, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
@@ -10919,29 +4501,27 @@ l7:
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 92(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Y9
-	VMOVUPS      32(R10), Y10
-	VMOVUPS      64(R10), Y11
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y9
+	VMOVUPS      32(R9), Y10
+	VMOVUPS      64(R9), Y11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
@@ -10955,29 +4535,22 @@ l11:
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
@@ -11012,119 +4585,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y0, Y0
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y1, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y3, Y3
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y4, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y6, Y6
-	VMOVUPS    32(BX), Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y7, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y10, Y9, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y0, Y0
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y1, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y3, Y3
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y4, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y6, Y6
-	VMOVUPS    32(BX), Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y7, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
-	VMULPS     Y9, Y9, Y9
-	VMOVUPS    c256_3f800000<>+0(SB), Y10
-	VSUBPS     Y9, Y10, Y9
-	VMULPS     Y9, Y8, Y8
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
@@ -11144,13 +4604,11 @@ l13:
 	VMAXPS  Y7, Y9, Y7
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
@@ -11163,23 +4621,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y2, 64(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
@@ -11193,23 +4647,19 @@ part1:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y5, 64(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
@@ -11223,27 +4673,22 @@ part5:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, BX
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X0, (BX)
 	JMP    part9
-
 part10:
 	VMOVUPS Y8, 64(BX)
-
 part9:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -11256,42 +4701,32 @@ l16:
 	VMOVUPS Y6, (BX)
 	VMOVUPS Y7, 32(BX)
 	VMOVUPS Y8, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -11306,25 +4741,18 @@ TEXT ·gemm2x3AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -11340,10 +4768,8 @@ l0:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
@@ -11355,7 +4781,6 @@ l1:
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 64(BX), Y5, Y5
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -11366,10 +4791,8 @@ l2:
 	VMASKMOVPS 64(BX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
@@ -11377,34 +4800,29 @@ l3:
 	VMOVUPS      Y5, Y3
 	VMOVUPS      Y5, Y4
 	ADDQ         $+8, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
 	VMOVUPS      (DX), Y8
-	VMASKMOVPS   64(R10), Y8, Y8
-	VMOVUPS      Y6, (R12)
-	VMOVUPS      Y7, 32(R12)
-	VMOVUPS      Y8, 64(R12)
-	ADDQ         $+96, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   64(R9), Y8, Y8
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	VMOVUPS      Y8, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y6, Y9, Y0
 	VFMADD231PS  Y7, Y9, Y1
@@ -11414,29 +4832,27 @@ l7:
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 92(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 32(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-96(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l9:
 l11:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VMOVUPS      64(R10), Y8
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	VMOVUPS      64(R9), Y8
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y6, Y9, Y0
 	VFMADD231PS  Y7, Y9, Y1
@@ -11446,29 +4862,22 @@ l11:
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l11
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
@@ -11492,85 +4901,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y1, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y3, Y3
-	VMOVUPS    32(BX), Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y7
-	VMULPS     Y7, Y6, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y0, Y0
-	VMOVUPS    32(BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y1, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y3, Y3
-	VMOVUPS    32(BX), Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y4, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
-	VMULPS     Y6, Y6, Y6
-	VMOVUPS    c256_3f800000<>+0(SB), Y7
-	VSUBPS     Y6, Y7, Y6
-	VMULPS     Y6, Y5, Y5
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
@@ -11584,13 +4914,11 @@ l13:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
@@ -11603,23 +4931,19 @@ l12:
 	VMOVUPS      X0, (DI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (DI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y2, 64(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
@@ -11633,27 +4957,22 @@ part1:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X0, (BX)
 	JMP    part5
-
 part6:
 	VMOVUPS Y5, 64(BX)
-
 part5:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -11662,39 +4981,29 @@ l16:
 	VMOVUPS Y3, (BX)
 	VMOVUPS Y4, 32(BX)
 	VMOVUPS Y5, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -11709,25 +5018,18 @@ TEXT ·gemm1x3AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 40(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 32(AX), SI
-	MOVQ SI, 24(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 32(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 40(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 40(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 32(AX), BX
+	MOVQ BX, local-104(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-96(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-88(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -11740,17 +5042,14 @@ l0:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	JMP    l4
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    32(BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 64(BX), Y2, Y2
 	JMP        l4
-
 l2:
 	MOVQ       32(AX), BX
 	VMOVUPS    (BX), Y0
@@ -11758,98 +5057,82 @@ l2:
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 64(BX), Y2, Y2
 	JMP        l4
-
 l3:
-	LEAQ         local-128(SP), BX
-	MOVQ         24(BX), BX
+	MOVQ         local-104(SP), BX
 	VBROADCASTSS (BX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
 	ADDQ         $+4, BX
-	LEAQ         local-128(SP), SI
-	MOVQ         BX, 24(SI)
-
+	MOVQ         BX, local-104(SP)
 l4:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
-
 l7:
-	VMOVUPS      (R9), Y3
-	VMOVUPS      32(R9), Y4
+	VMOVUPS      (R8), Y3
+	VMOVUPS      32(R8), Y4
 	VMOVUPS      (DX), Y5
-	VMASKMOVPS   64(R9), Y5, Y5
-	VMOVUPS      Y3, (R11)
-	VMOVUPS      Y4, 32(R11)
-	VMOVUPS      Y5, 64(R11)
-	ADDQ         $+96, R11
-	ADDQ         R10, R9
+	VMASKMOVPS   64(R8), Y5, Y5
+	VMOVUPS      Y3, (R10)
+	VMOVUPS      Y4, 32(R10)
+	VMOVUPS      Y5, 64(R10)
+	ADDQ         $+96, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l7
 	JMP          l5
-
 l6:
 l8:
-	MOVQ       32(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 92(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 32(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-96(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 92(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l10
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l9:
 l11:
-	VMOVUPS      (R9), Y3
-	VMOVUPS      32(R9), Y4
-	VMOVUPS      64(R9), Y5
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Y3
+	VMOVUPS      32(R8), Y4
+	VMOVUPS      64(R8), Y5
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l11
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
-
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l9
-
 l5:
 	MOVQ       136(AX), BX
 	TESTQ      BX, BX
 	JEQ        l12
 	CMPQ       BX, $0x00000001
 	JEQ        l13
-	CMPQ       BX, $0x00000003
-	JEQ        l14
-	CMPQ       BX, $0x00000004
-	JEQ        l15
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
+	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
@@ -11862,51 +5145,6 @@ l5:
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
 	JMP        l12
-
-l14:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y0, Y0
-	VMOVUPS    32(BX), Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
-l15:
-	LEAQ       local-128(SP), BX
-	MOVQ       16(BX), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y0, Y0
-	VMOVUPS    32(BX), Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
-	VMULPS     Y3, Y3, Y3
-	VMOVUPS    c256_3f800000<>+0(SB), Y4
-	VSUBPS     Y3, Y4, Y3
-	VMULPS     Y3, Y2, Y2
-	JMP        l12
-
 l13:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
@@ -11914,13 +5152,11 @@ l13:
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-
 l12:
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         120(AX), SI
 	CMPQ         SI, $0x00000008
-	JEQ          l16
+	JEQ          l14
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      Y1, 32(BX)
@@ -11933,61 +5169,46 @@ l12:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X0, (BX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y2, 64(BX)
-
 part1:
-	JMP l17
-
-l16:
+	JMP l15
+l14:
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
 	VMOVUPS Y2, 64(BX)
-
-l17:
-	LEAQ  local-128(SP), BX
-	MOVQ  40(BX), BX
+l15:
+	MOVQ  local-88(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l18
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 40(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	JEQ   l16
+	MOVQ  BX, local-88(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  16(BX), BX
+	MOVQ  BX, local-120(SP)
+	MOVQ  local-112(SP), BX
 	MOVQ  88(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 16(SI)
+	MOVQ  BX, local-112(SP)
 	JMP   l0
-
-l18:
+l16:
 	VZEROUPPER
 	RET
 
@@ -12002,19 +5223,14 @@ TEXT ·gemm8x1plus2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -12032,73 +5248,58 @@ l0:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y2, 40(DI)
+	VMOVUPS    Y2, local-88(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y2
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y3, 48(DI)
+	VMOVUPS    Y3, local-80(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y3
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS 32(BX), Y4, Y4
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y4, 56(DI)
+	VMOVUPS    Y4, local-72(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 32(BX), Y5, Y5
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y5, 64(DI)
+	VMOVUPS    Y5, local-64(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y5
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS 32(BX), Y6, Y6
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y6, 72(DI)
+	VMOVUPS    Y6, local-56(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y6
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS 32(BX), Y7, Y7
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y7, 80(DI)
+	VMOVUPS    Y7, local-48(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y7
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS 32(BX), Y8, Y8
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y8, 88(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y8
-	LEAQ       local-128(SP), BX
-	VMOVUPS    64(BX), Y9
+	VMOVUPS    Y8, local-40(SP)
+	VMOVUPS    local-96(SP), Y8
+	VMOVUPS    local-64(SP), Y9
 	JMP        l3
-
 l2:
 	MOVQ         32(AX), BX
 	VMOVUPS      (BX), Y0
 	VMOVUPS      (DX), Y1
 	VMASKMOVPS   32(BX), Y1, Y8
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y8, 32(BX)
-	LEAQ         local-128(SP), BX
-	VBROADCASTSD 32(BX), Y1
+	VMOVUPS      Y8, local-96(SP)
+	VBROADCASTSD local-96(SP), Y1
 	VMOVUPS      Y1, Y8
 	VMOVUPS      Y0, Y1
 	VMOVUPS      Y0, Y2
@@ -12108,10 +5309,8 @@ l2:
 	VMOVUPS      Y0, Y6
 	VMOVUPS      Y0, Y7
 	VMOVUPS      Y8, Y9
-
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
@@ -12122,25 +5321,23 @@ l3:
 	ADDQ  SI, R8
 	ADDQ  SI, R8
 	MOVQ  64(AX), R9
-	LEAQ  local-128(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
 	JEQ   l4
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
 	JEQ   l5
-
 l6:
-	VMOVUPS      (R12), Y10
+	VMOVUPS      (R11), Y10
 	VMOVUPS      (DX), Y11
-	VMASKMOVPS   32(R12), Y11, Y11
-	VMOVUPS      Y10, (R14)
-	VMOVUPS      Y11, 32(R14)
-	VBROADCASTSD 32(R14), Y11
-	ADDQ         $+64, R14
-	ADDQ         R13, R12
+	VMASKMOVPS   32(R11), Y11, Y11
+	VMOVUPS      Y10, (R13)
+	VMOVUPS      Y11, 32(R13)
+	VBROADCASTSD 32(R13), Y11
+	ADDQ         $+64, R13
+	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VBROADCASTSS (BX)(SI*1), Y13
@@ -12168,28 +5365,26 @@ l6:
 	ADDQ         R9, BX
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	DECQ         R11
+	DECQ         R10
 	JNE          l6
 	JMP          l4
-
 l5:
 l7:
-	MOVQ       16(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 36(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 16(R10)
-	CMPQ       R11, $0x00000010
+	MOVQ       local-112(SP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 36(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, local-112(SP)
+	CMPQ       R10, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
 l8:
 l10:
-	VMOVUPS      (R12), Y10
-	VBROADCASTSD 32(R12), Y11
-	ADDQ         R13, R12
+	VMOVUPS      (R11), Y10
+	VBROADCASTSD 32(R11), Y11
+	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VBROADCASTSS (BX)(SI*1), Y13
@@ -12217,17 +5412,15 @@ l10:
 	ADDQ         R9, BX
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	DECQ         R14
+	DECQ         R13
 	JNE          l10
-	TESTQ        R11, R11
+	TESTQ        R10, R10
 	JEQ          l4
 	JMP          l7
-
 l9:
-	MOVQ R11, R14
-	MOVQ $+0, R11
+	MOVQ R10, R13
+	MOVQ $+0, R10
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -12252,22 +5445,17 @@ l4:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y8, 32(BX)
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y9, 64(BX)
+	VMOVUPS      Y8, local-96(SP)
+	VMOVUPS      Y9, local-64(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -12277,29 +5465,24 @@ l11:
 	VMOVUPS      X8, (DI)
 	VEXTRACTF128 $0x01, Y0, X8
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X8, (DI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X8, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   40(DI), Y0, Y0
+	VMASKMOVPS   local-88(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), DI
@@ -12309,29 +5492,24 @@ part1:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   48(DI), Y0, Y0
+	VMASKMOVPS   local-80(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part10
 	LEAQ         32(BX), DI
@@ -12341,29 +5519,24 @@ part5:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X1, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y0, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   56(DI), Y0, Y0
+	VMASKMOVPS   local-72(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part14
 	LEAQ         32(BX), DI
@@ -12373,29 +5546,24 @@ part9:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X1, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y0, 32(BX)
-
 part13:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   64(DI), Y0, Y0
+	VMASKMOVPS   local-64(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part18
 	LEAQ         32(BX), DI
@@ -12405,29 +5573,24 @@ part13:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X1, (DI)
 	JMP    part17
-
 part18:
 	VMOVUPS Y0, 32(BX)
-
 part17:
 	ADDQ         SI, BX
 	VMOVUPS      Y5, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   72(DI), Y0, Y0
+	VMASKMOVPS   local-56(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part22
 	LEAQ         32(BX), DI
@@ -12437,29 +5600,24 @@ part17:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
 	VMOVSS X1, (DI)
 	JMP    part21
-
 part22:
 	VMOVUPS Y0, 32(BX)
-
 part21:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   80(DI), Y0, Y0
+	VMASKMOVPS   local-48(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part26
 	LEAQ         32(BX), DI
@@ -12469,29 +5627,24 @@ part21:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
 	VMOVSS X1, (DI)
 	JMP    part25
-
 part26:
 	VMOVUPS Y0, 32(BX)
-
 part25:
 	ADDQ         SI, BX
 	VMOVUPS      Y7, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   88(SI), Y0, Y0
+	VMASKMOVPS   local-40(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part30
 	LEAQ         32(BX), BX
@@ -12501,80 +5654,62 @@ part25:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
 	VMOVSS X1, (BX)
 	JMP    part29
-
 part30:
 	VMOVUPS Y0, 32(BX)
-
 part29:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    40(DI), DI
+	MOVQ    local-88(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    48(DI), DI
+	MOVQ    local-80(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y3, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    56(DI), DI
+	MOVQ    local-72(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    64(DI), DI
+	MOVQ    local-64(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y5, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    72(DI), DI
+	MOVQ    local-56(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y6, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    80(DI), DI
+	MOVQ    local-48(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y7, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    88(SI), SI
+	MOVQ    local-40(SP), SI
 	MOVQ    SI, 32(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -12584,10 +5719,8 @@ l13:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -12597,10 +5730,8 @@ l13:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -12616,19 +5747,14 @@ TEXT ·gemm4x1plus2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -12641,80 +5767,66 @@ l0:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y2, 40(DI)
+	VMOVUPS    Y2, local-88(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y2
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y3, 48(DI)
+	VMOVUPS    Y3, local-80(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y3
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS 32(BX), Y4, Y4
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y4, 56(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y4
+	VMOVUPS    Y4, local-72(SP)
+	VMOVUPS    local-96(SP), Y4
 	JMP        l3
-
 l2:
 	MOVQ         32(AX), BX
 	VMOVUPS      (BX), Y0
 	VMOVUPS      (DX), Y1
 	VMASKMOVPS   32(BX), Y1, Y4
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y4, 32(BX)
-	LEAQ         local-128(SP), BX
-	VBROADCASTSD 32(BX), Y1
+	VMOVUPS      Y4, local-96(SP)
+	VBROADCASTSD local-96(SP), Y1
 	VMOVUPS      Y1, Y4
 	VMOVUPS      Y0, Y1
 	VMOVUPS      Y0, Y2
 	VMOVUPS      Y0, Y3
-
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l4
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l5
-
 l6:
-	VMOVUPS      (R11), Y5
+	VMOVUPS      (R10), Y5
 	VMOVUPS      (DX), Y6
-	VMASKMOVPS   32(R11), Y6, Y6
-	VMOVUPS      Y5, (R13)
-	VMOVUPS      Y6, 32(R13)
-	VBROADCASTSD 32(R13), Y6
-	ADDQ         $+64, R13
-	ADDQ         R12, R11
+	VMASKMOVPS   32(R10), Y6, Y6
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y6, 32(R12)
+	VBROADCASTSD 32(R12), Y6
+	ADDQ         $+64, R12
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y5, Y7, Y0
 	VBROADCASTSS (BX)(SI*1), Y8
@@ -12729,28 +5841,26 @@ l6:
 	VFMADD231PS  Y6, Y5, Y4
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R10
+	DECQ         R9
 	JNE          l6
 	JMP          l4
-
 l5:
 l7:
-	MOVQ       16(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 36(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 16(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-112(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 36(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-112(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l8:
 l10:
-	VMOVUPS      (R11), Y5
-	VBROADCASTSD 32(R11), Y6
-	ADDQ         R12, R11
+	VMOVUPS      (R10), Y5
+	VBROADCASTSD 32(R10), Y6
+	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y7
 	VFMADD231PS  Y5, Y7, Y0
 	VBROADCASTSS (BX)(SI*1), Y8
@@ -12765,17 +5875,15 @@ l10:
 	VFMADD231PS  Y6, Y5, Y4
 	ADDQ         R8, BX
 	ADDQ         R8, DI
-	DECQ         R13
+	DECQ         R12
 	JNE          l10
-	TESTQ        R10, R10
+	TESTQ        R9, R9
 	JEQ          l4
 	JMP          l7
-
 l9:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -12790,20 +5898,16 @@ l4:
 	VMAXPS  Y3, Y5, Y3
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y4, 32(BX)
+	VMOVUPS      Y4, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -12813,29 +5917,24 @@ l11:
 	VMOVUPS      X4, (DI)
 	VEXTRACTF128 $0x01, Y0, X4
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X4, (DI)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X4, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   40(DI), Y0, Y0
+	VMASKMOVPS   local-88(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), DI
@@ -12845,29 +5944,24 @@ part1:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   48(DI), Y0, Y0
+	VMASKMOVPS   local-80(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part10
 	LEAQ         32(BX), DI
@@ -12877,29 +5971,24 @@ part5:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X1, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y0, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   56(SI), Y0, Y0
+	VMASKMOVPS   local-72(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part14
 	LEAQ         32(BX), BX
@@ -12909,78 +5998,60 @@ part9:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X1, (BX)
 	JMP    part13
-
 part14:
 	VMOVUPS Y0, 32(BX)
-
 part13:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    40(DI), DI
+	MOVQ    local-88(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    48(DI), DI
+	MOVQ    local-80(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y3, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    56(SI), SI
+	MOVQ    local-72(SP), SI
 	MOVQ    SI, 32(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -12996,19 +6067,14 @@ TEXT ·gemm2x1plus2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -13019,62 +6085,50 @@ l0:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y2, 40(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y2
+	VMOVUPS    Y2, local-88(SP)
+	VMOVUPS    local-96(SP), Y2
 	JMP        l3
-
 l2:
 	MOVQ         32(AX), BX
 	VMOVUPS      (BX), Y0
 	VMOVUPS      (DX), Y1
 	VMASKMOVPS   32(BX), Y1, Y2
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y2, 32(BX)
-	LEAQ         local-128(SP), BX
-	VBROADCASTSD 32(BX), Y1
+	VMOVUPS      Y2, local-96(SP)
+	VBROADCASTSD local-96(SP), Y1
 	VMOVUPS      Y1, Y2
 	VMOVUPS      Y0, Y1
-
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l4
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l5
-
 l6:
-	VMOVUPS      (R10), Y3
+	VMOVUPS      (R9), Y3
 	VMOVUPS      (DX), Y4
-	VMASKMOVPS   32(R10), Y4, Y4
-	VMOVUPS      Y3, (R12)
-	VMOVUPS      Y4, 32(R12)
-	VBROADCASTSD 32(R12), Y4
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
+	VMASKMOVPS   32(R9), Y4, Y4
+	VMOVUPS      Y3, (R11)
+	VMOVUPS      Y4, 32(R11)
+	VBROADCASTSD 32(R11), Y4
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y3, Y5, Y0
 	VBROADCASTSS (BX)(SI*1), Y6
@@ -13082,28 +6136,26 @@ l6:
 	VBLENDPS     $0x0c, Y6, Y5, Y3
 	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DI, BX
-	DECQ         R9
+	DECQ         R8
 	JNE          l6
 	JMP          l4
-
 l5:
 l7:
-	MOVQ       16(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 36(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 16(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-112(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 36(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-112(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l8:
 l10:
-	VMOVUPS      (R10), Y3
-	VBROADCASTSD 32(R10), Y4
-	ADDQ         R11, R10
+	VMOVUPS      (R9), Y3
+	VBROADCASTSD 32(R9), Y4
+	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y3, Y5, Y0
 	VBROADCASTSS (BX)(SI*1), Y6
@@ -13111,17 +6163,15 @@ l10:
 	VBLENDPS     $0x0c, Y6, Y5, Y3
 	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DI, BX
-	DECQ         R12
+	DECQ         R11
 	JNE          l10
-	TESTQ        R9, R9
+	TESTQ        R8, R8
 	JEQ          l4
 	JMP          l7
-
 l9:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -13132,20 +6182,16 @@ l4:
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y2, 32(BX)
+	VMOVUPS      Y2, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -13155,29 +6201,24 @@ l11:
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X2, (DI)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X2, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   40(SI), Y0, Y0
+	VMASKMOVPS   local-88(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), BX
@@ -13187,64 +6228,48 @@ part1:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (BX)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    40(SI), SI
+	MOVQ    local-88(SP), SI
 	MOVQ    SI, 32(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -13260,19 +6285,14 @@ TEXT ·gemm1x1plus2AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -13282,95 +6302,80 @@ l0:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y1, 32(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y1
+	VMOVUPS    Y1, local-96(SP)
+	VMOVUPS    local-96(SP), Y1
 	JMP        l3
-
 l2:
 	MOVQ         32(AX), BX
 	VMOVUPS      (BX), Y0
 	VMOVUPS      (DX), Y1
 	VMASKMOVPS   32(BX), Y1, Y1
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y1, 32(BX)
-	LEAQ         local-128(SP), BX
-	VBROADCASTSD 32(BX), Y1
-
+	VMOVUPS      Y1, local-96(SP)
+	VBROADCASTSD local-96(SP), Y1
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l4
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l5
-
 l6:
-	VMOVUPS      (R9), Y2
+	VMOVUPS      (R8), Y2
 	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(R9), Y3, Y3
-	VMOVUPS      Y2, (R11)
-	VMOVUPS      Y3, 32(R11)
-	VBROADCASTSD 32(R11), Y3
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
+	VMASKMOVPS   32(R8), Y3, Y3
+	VMOVUPS      Y2, (R10)
+	VMOVUPS      Y3, 32(R10)
+	VBROADCASTSD 32(R10), Y3
+	ADDQ         $+64, R10
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
-	DECQ         R8
+	DECQ         DI
 	JNE          l6
 	JMP          l4
-
 l5:
 l7:
-	MOVQ       16(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 36(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 16(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-112(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 36(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-112(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l8:
 l10:
-	VMOVUPS      (R9), Y2
-	VBROADCASTSD 32(R9), Y3
-	ADDQ         R10, R9
+	VMOVUPS      (R8), Y2
+	VBROADCASTSD 32(R8), Y3
+	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
-	DECQ         R11
+	DECQ         R10
 	JNE          l10
-	TESTQ        R8, R8
+	TESTQ        DI, DI
 	JEQ          l4
 	JMP          l7
-
 l9:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -13379,20 +6384,16 @@ l4:
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y1, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(SI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), BX
@@ -13402,57 +6403,42 @@ l11:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X1, (BX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    32(SI), SI
+	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -13468,19 +6454,14 @@ TEXT ·gemm8x1plus4AVX2(SB), $192-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-192(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-192(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-192(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-192(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-192(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-184(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-176(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-168(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -13500,77 +6481,60 @@ l0:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	JMP    l3
-
 l1:
-	LEAQ       local-192(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-184(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-160(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y2, 48(DI)
+	VMOVUPS    Y2, local-144(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y2
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y3, 64(DI)
+	VMOVUPS    Y3, local-128(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y3
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS 32(BX), Y4, Y4
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y4, 80(DI)
+	VMOVUPS    Y4, local-112(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (DX), Y5
 	VMASKMOVPS 32(BX), Y5, Y5
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y5, 96(DI)
+	VMOVUPS    Y5, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y5
 	VMOVUPS    (DX), Y6
 	VMASKMOVPS 32(BX), Y6, Y6
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y6, 112(DI)
+	VMOVUPS    Y6, local-80(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y6
 	VMOVUPS    (DX), Y7
 	VMASKMOVPS 32(BX), Y7, Y7
-	LEAQ       local-192(SP), DI
-	VMOVUPS    Y7, 128(DI)
+	VMOVUPS    Y7, local-64(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y7
 	VMOVUPS    (DX), Y8
 	VMASKMOVPS 32(BX), Y8, Y8
-	LEAQ       local-192(SP), BX
-	VMOVUPS    Y8, 144(BX)
-	LEAQ       local-192(SP), BX
-	VMOVUPS    32(BX), Y8
-	LEAQ       local-192(SP), BX
-	VMOVUPS    64(BX), Y9
-	LEAQ       local-192(SP), BX
-	VMOVUPS    96(BX), Y10
-	LEAQ       local-192(SP), BX
-	VMOVUPS    128(BX), Y11
+	VMOVUPS    Y8, local-48(SP)
+	VMOVUPS    local-160(SP), Y8
+	VMOVUPS    local-128(SP), Y9
+	VMOVUPS    local-96(SP), Y10
+	VMOVUPS    local-64(SP), Y11
 	JMP        l3
-
 l2:
 	MOVQ           32(AX), BX
 	VMOVUPS        (BX), Y0
 	VMOVUPS        (DX), Y1
 	VMASKMOVPS     32(BX), Y1, Y8
-	LEAQ           local-192(SP), BX
-	VMOVUPS        Y8, 32(BX)
-	LEAQ           local-192(SP), BX
-	VBROADCASTF128 32(BX), Y1
+	VMOVUPS        Y8, local-160(SP)
+	VBROADCASTF128 local-160(SP), Y1
 	VMOVUPS        Y1, Y8
 	VMOVUPS        Y0, Y1
 	VMOVUPS        Y0, Y2
@@ -13582,10 +6546,8 @@ l2:
 	VMOVUPS        Y8, Y9
 	VMOVUPS        Y8, Y10
 	VMOVUPS        Y8, Y11
-
 l3:
-	LEAQ  local-192(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-192(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
@@ -13596,25 +6558,23 @@ l3:
 	ADDQ  SI, R8
 	ADDQ  SI, R8
 	MOVQ  64(AX), R9
-	LEAQ  local-192(SP), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
+	MOVQ  104(AX), R10
+	TESTQ R10, R10
 	JEQ   l4
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
 	JEQ   l5
-
 l6:
-	VMOVUPS        (R12), Y12
+	VMOVUPS        (R11), Y12
 	VMOVUPS        (DX), Y13
-	VMASKMOVPS     32(R12), Y13, Y13
-	VMOVUPS        Y12, (R14)
-	VMOVUPS        Y13, 32(R14)
-	VBROADCASTF128 32(R14), Y13
-	ADDQ           $+64, R14
-	ADDQ           R13, R12
+	VMASKMOVPS     32(R11), Y13, Y13
+	VMOVUPS        Y12, (R13)
+	VMOVUPS        Y13, 32(R13)
+	VBROADCASTF128 32(R13), Y13
+	ADDQ           $+64, R13
+	ADDQ           R12, R11
 	VBROADCASTSS   (BX), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VBROADCASTSS   (BX)(SI*1), Y15
@@ -13642,28 +6602,26 @@ l6:
 	ADDQ           R9, BX
 	ADDQ           R9, DI
 	ADDQ           R9, R8
-	DECQ           R11
+	DECQ           R10
 	JNE            l6
 	JMP            l4
-
 l5:
 l7:
-	MOVQ       16(R10), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 44(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, 16(R10)
-	CMPQ       R11, $0x00000010
+	MOVQ       local-176(SP), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 44(R13)
+	MOVQ       96(AX), R14
+	ADDQ       R14, R13
+	MOVQ       R13, local-176(SP)
+	CMPQ       R10, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R14
-	ADDQ       $-16, R11
-
+	MOVQ       $+16, R13
+	ADDQ       $-16, R10
 l8:
 l10:
-	VMOVUPS        (R12), Y12
-	VBROADCASTF128 32(R12), Y13
-	ADDQ           R13, R12
+	VMOVUPS        (R11), Y12
+	VBROADCASTF128 32(R11), Y13
+	ADDQ           R12, R11
 	VBROADCASTSS   (BX), Y14
 	VFMADD231PS    Y12, Y14, Y0
 	VBROADCASTSS   (BX)(SI*1), Y15
@@ -13691,17 +6649,15 @@ l10:
 	ADDQ           R9, BX
 	ADDQ           R9, DI
 	ADDQ           R9, R8
-	DECQ           R14
+	DECQ           R13
 	JNE            l10
-	TESTQ          R11, R11
+	TESTQ          R10, R10
 	JEQ            l4
 	JMP            l7
-
 l9:
-	MOVQ R11, R14
-	MOVQ $+0, R11
+	MOVQ R10, R13
+	MOVQ $+0, R10
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -13730,26 +6686,19 @@ l4:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-
 l11:
-	LEAQ         local-192(SP), BX
-	VMOVUPS      Y8, 32(BX)
-	LEAQ         local-192(SP), BX
-	VMOVUPS      Y9, 64(BX)
-	LEAQ         local-192(SP), BX
-	VMOVUPS      Y10, 96(BX)
-	LEAQ         local-192(SP), BX
-	VMOVUPS      Y11, 128(BX)
+	VMOVUPS      Y8, local-160(SP)
+	VMOVUPS      Y9, local-128(SP)
+	VMOVUPS      Y10, local-96(SP)
+	VMOVUPS      Y11, local-64(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
 	JEQ          l12
-	LEAQ         local-192(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-184(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-160(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -13759,29 +6708,24 @@ l11:
 	VMOVUPS      X8, (DI)
 	VEXTRACTF128 $0x01, Y0, X8
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X8, (DI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X8, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   48(DI), Y0, Y0
+	VMASKMOVPS   local-144(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), DI
@@ -13791,29 +6735,24 @@ part1:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   64(DI), Y0, Y0
+	VMASKMOVPS   local-128(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part10
 	LEAQ         32(BX), DI
@@ -13823,29 +6762,24 @@ part5:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X1, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y0, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   80(DI), Y0, Y0
+	VMASKMOVPS   local-112(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part14
 	LEAQ         32(BX), DI
@@ -13855,29 +6789,24 @@ part9:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X1, (DI)
 	JMP    part13
-
 part14:
 	VMOVUPS Y0, 32(BX)
-
 part13:
 	ADDQ         SI, BX
 	VMOVUPS      Y4, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   96(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part18
 	LEAQ         32(BX), DI
@@ -13887,29 +6816,24 @@ part13:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
 	VMOVSS X1, (DI)
 	JMP    part17
-
 part18:
 	VMOVUPS Y0, 32(BX)
-
 part17:
 	ADDQ         SI, BX
 	VMOVUPS      Y5, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   112(DI), Y0, Y0
+	VMASKMOVPS   local-80(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part22
 	LEAQ         32(BX), DI
@@ -13919,29 +6843,24 @@ part17:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
 	VMOVSS X1, (DI)
 	JMP    part21
-
 part22:
 	VMOVUPS Y0, 32(BX)
-
 part21:
 	ADDQ         SI, BX
 	VMOVUPS      Y6, (BX)
-	LEAQ         local-192(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   128(DI), Y0, Y0
+	VMASKMOVPS   local-64(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part26
 	LEAQ         32(BX), DI
@@ -13951,29 +6870,24 @@ part21:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
 	VMOVSS X1, (DI)
 	JMP    part25
-
 part26:
 	VMOVUPS Y0, 32(BX)
-
 part25:
 	ADDQ         SI, BX
 	VMOVUPS      Y7, (BX)
-	LEAQ         local-192(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   144(SI), Y0, Y0
+	VMASKMOVPS   local-48(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part30
 	LEAQ         32(BX), BX
@@ -13983,104 +6897,78 @@ part25:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
 	VMOVSS X1, (BX)
 	JMP    part29
-
 part30:
 	VMOVUPS Y0, 32(BX)
-
 part29:
 	JMP l13
-
 l12:
-	LEAQ    local-192(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-184(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-160(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    40(DI), DI
+	MOVQ    local-152(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    48(DI), DI
+	MOVQ    local-144(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    56(DI), DI
+	MOVQ    local-136(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    64(DI), DI
+	MOVQ    local-128(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    72(DI), DI
+	MOVQ    local-120(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y3, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    80(DI), DI
+	MOVQ    local-112(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    88(DI), DI
+	MOVQ    local-104(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y4, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    96(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    104(DI), DI
+	MOVQ    local-88(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y5, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    112(DI), DI
+	MOVQ    local-80(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    120(DI), DI
+	MOVQ    local-72(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y6, (BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    128(DI), DI
+	MOVQ    local-64(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-192(SP), DI
-	MOVQ    136(DI), DI
+	MOVQ    local-56(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y7, (BX)
-	LEAQ    local-192(SP), SI
-	MOVQ    144(SI), SI
+	MOVQ    local-48(SP), SI
 	MOVQ    SI, 32(BX)
-	LEAQ    local-192(SP), SI
-	MOVQ    152(SI), SI
+	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-
 l13:
-	LEAQ  local-192(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-168(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-192(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-192(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-168(SP)
+	MOVQ  local-192(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -14090,10 +6978,8 @@ l13:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-192(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-192(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-192(SP)
+	MOVQ  local-184(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
@@ -14103,10 +6989,8 @@ l13:
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-192(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-184(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -14122,19 +7006,14 @@ TEXT ·gemm4x1plus4AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -14148,83 +7027,68 @@ l0:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y2, 48(DI)
+	VMOVUPS    Y2, local-80(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y2
 	VMOVUPS    (DX), Y3
 	VMASKMOVPS 32(BX), Y3, Y3
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y3, 64(DI)
+	VMOVUPS    Y3, local-64(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y3
 	VMOVUPS    (DX), Y4
 	VMASKMOVPS 32(BX), Y4, Y4
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y4, 80(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y4
-	LEAQ       local-128(SP), BX
-	VMOVUPS    64(BX), Y5
+	VMOVUPS    Y4, local-48(SP)
+	VMOVUPS    local-96(SP), Y4
+	VMOVUPS    local-64(SP), Y5
 	JMP        l3
-
 l2:
 	MOVQ           32(AX), BX
 	VMOVUPS        (BX), Y0
 	VMOVUPS        (DX), Y1
 	VMASKMOVPS     32(BX), Y1, Y4
-	LEAQ           local-128(SP), BX
-	VMOVUPS        Y4, 32(BX)
-	LEAQ           local-128(SP), BX
-	VBROADCASTF128 32(BX), Y1
+	VMOVUPS        Y4, local-96(SP)
+	VBROADCASTF128 local-96(SP), Y1
 	VMOVUPS        Y1, Y4
 	VMOVUPS        Y0, Y1
 	VMOVUPS        Y0, Y2
 	VMOVUPS        Y0, Y3
 	VMOVUPS        Y4, Y5
-
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  BX, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	LEAQ  local-128(SP), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	MOVQ  104(AX), R9
+	TESTQ R9, R9
 	JEQ   l4
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l5
-
 l6:
-	VMOVUPS        (R11), Y6
+	VMOVUPS        (R10), Y6
 	VMOVUPS        (DX), Y7
-	VMASKMOVPS     32(R11), Y7, Y7
-	VMOVUPS        Y6, (R13)
-	VMOVUPS        Y7, 32(R13)
-	VBROADCASTF128 32(R13), Y7
-	ADDQ           $+64, R13
-	ADDQ           R12, R11
+	VMASKMOVPS     32(R10), Y7, Y7
+	VMOVUPS        Y6, (R12)
+	VMOVUPS        Y7, 32(R12)
+	VBROADCASTF128 32(R12), Y7
+	ADDQ           $+64, R12
+	ADDQ           R11, R10
 	VBROADCASTSS   (BX), Y8
 	VFMADD231PS    Y6, Y8, Y0
 	VBROADCASTSS   (BX)(SI*1), Y9
@@ -14239,28 +7103,26 @@ l6:
 	VFMADD231PS    Y7, Y6, Y5
 	ADDQ           R8, BX
 	ADDQ           R8, DI
-	DECQ           R10
+	DECQ           R9
 	JNE            l6
 	JMP            l4
-
 l5:
 l7:
-	MOVQ       16(R9), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 44(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, 16(R9)
-	CMPQ       R10, $0x00000010
+	MOVQ       local-112(SP), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 44(R12)
+	MOVQ       96(AX), R13
+	ADDQ       R13, R12
+	MOVQ       R12, local-112(SP)
+	CMPQ       R9, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R13
-	ADDQ       $-16, R10
-
+	MOVQ       $+16, R12
+	ADDQ       $-16, R9
 l8:
 l10:
-	VMOVUPS        (R11), Y6
-	VBROADCASTF128 32(R11), Y7
-	ADDQ           R12, R11
+	VMOVUPS        (R10), Y6
+	VBROADCASTF128 32(R10), Y7
+	ADDQ           R11, R10
 	VBROADCASTSS   (BX), Y8
 	VFMADD231PS    Y6, Y8, Y0
 	VBROADCASTSS   (BX)(SI*1), Y9
@@ -14275,17 +7137,15 @@ l10:
 	VFMADD231PS    Y7, Y6, Y5
 	ADDQ           R8, BX
 	ADDQ           R8, DI
-	DECQ           R13
+	DECQ           R12
 	JNE            l10
-	TESTQ          R10, R10
+	TESTQ          R9, R9
 	JEQ            l4
 	JMP            l7
-
 l9:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, R12
+	MOVQ $+0, R9
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -14302,22 +7162,17 @@ l4:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y4, 32(BX)
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y5, 64(BX)
+	VMOVUPS      Y4, local-96(SP)
+	VMOVUPS      Y5, local-64(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -14327,29 +7182,24 @@ l11:
 	VMOVUPS      X4, (DI)
 	VEXTRACTF128 $0x01, Y0, X4
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X4, (DI)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X4, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   48(DI), Y0, Y0
+	VMASKMOVPS   local-80(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), DI
@@ -14359,29 +7209,24 @@ part1:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (DI)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	ADDQ         SI, BX
 	VMOVUPS      Y2, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   64(DI), Y0, Y0
+	VMASKMOVPS   local-64(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part10
 	LEAQ         32(BX), DI
@@ -14391,29 +7236,24 @@ part5:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
 	VMOVSD    X1, (DI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DI
-
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
 	VMOVSS X1, (DI)
 	JMP    part9
-
 part10:
 	VMOVUPS Y0, 32(BX)
-
 part9:
 	ADDQ         SI, BX
 	VMOVUPS      Y3, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   80(SI), Y0, Y0
+	VMASKMOVPS   local-48(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part14
 	LEAQ         32(BX), BX
@@ -14423,90 +7263,68 @@ part9:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
 	VMOVSS X1, (BX)
 	JMP    part13
-
 part14:
 	VMOVUPS Y0, 32(BX)
-
 part13:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    40(DI), DI
+	MOVQ    local-88(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    48(DI), DI
+	MOVQ    local-80(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    56(DI), DI
+	MOVQ    local-72(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y2, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    64(DI), DI
+	MOVQ    local-64(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    72(DI), DI
+	MOVQ    local-56(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y3, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    80(SI), SI
+	MOVQ    local-48(SP), SI
 	MOVQ    SI, 32(BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    88(SI), SI
+	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -14522,19 +7340,14 @@ TEXT ·gemm2x1plus4AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -14545,62 +7358,50 @@ l0:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), DI
-	VMOVUPS    Y1, 32(DI)
+	VMOVUPS    Y1, local-96(SP)
 	ADDQ       SI, BX
 	VMOVUPS    (BX), Y1
 	VMOVUPS    (DX), Y2
 	VMASKMOVPS 32(BX), Y2, Y2
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y2, 48(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y2
+	VMOVUPS    Y2, local-80(SP)
+	VMOVUPS    local-96(SP), Y2
 	JMP        l3
-
 l2:
 	MOVQ           32(AX), BX
 	VMOVUPS        (BX), Y0
 	VMOVUPS        (DX), Y1
 	VMASKMOVPS     32(BX), Y1, Y2
-	LEAQ           local-128(SP), BX
-	VMOVUPS        Y2, 32(BX)
-	LEAQ           local-128(SP), BX
-	VBROADCASTF128 32(BX), Y1
+	VMOVUPS        Y2, local-96(SP)
+	VBROADCASTF128 local-96(SP), Y1
 	VMOVUPS        Y1, Y2
 	VMOVUPS        Y0, Y1
-
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	LEAQ  local-128(SP), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  104(AX), R8
+	TESTQ R8, R8
 	JEQ   l4
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l5
-
 l6:
-	VMOVUPS        (R10), Y3
+	VMOVUPS        (R9), Y3
 	VMOVUPS        (DX), Y4
-	VMASKMOVPS     32(R10), Y4, Y4
-	VMOVUPS        Y3, (R12)
-	VMOVUPS        Y4, 32(R12)
-	VBROADCASTF128 32(R12), Y4
-	ADDQ           $+64, R12
-	ADDQ           R11, R10
+	VMASKMOVPS     32(R9), Y4, Y4
+	VMOVUPS        Y3, (R11)
+	VMOVUPS        Y4, 32(R11)
+	VBROADCASTF128 32(R11), Y4
+	ADDQ           $+64, R11
+	ADDQ           R10, R9
 	VBROADCASTSS   (BX), Y5
 	VFMADD231PS    Y3, Y5, Y0
 	VBROADCASTSS   (BX)(SI*1), Y6
@@ -14608,28 +7409,26 @@ l6:
 	VBLENDPS       $0xf0, Y6, Y5, Y3
 	VFMADD231PS    Y4, Y3, Y2
 	ADDQ           DI, BX
-	DECQ           R9
+	DECQ           R8
 	JNE            l6
 	JMP            l4
-
 l5:
 l7:
-	MOVQ       16(R8), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 44(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, 16(R8)
-	CMPQ       R9, $0x00000010
+	MOVQ       local-112(SP), R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 44(R11)
+	MOVQ       96(AX), R12
+	ADDQ       R12, R11
+	MOVQ       R11, local-112(SP)
+	CMPQ       R8, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R12
-	ADDQ       $-16, R9
-
+	MOVQ       $+16, R11
+	ADDQ       $-16, R8
 l8:
 l10:
-	VMOVUPS        (R10), Y3
-	VBROADCASTF128 32(R10), Y4
-	ADDQ           R11, R10
+	VMOVUPS        (R9), Y3
+	VBROADCASTF128 32(R9), Y4
+	ADDQ           R10, R9
 	VBROADCASTSS   (BX), Y5
 	VFMADD231PS    Y3, Y5, Y0
 	VBROADCASTSS   (BX)(SI*1), Y6
@@ -14637,17 +7436,15 @@ l10:
 	VBLENDPS       $0xf0, Y6, Y5, Y3
 	VFMADD231PS    Y4, Y3, Y2
 	ADDQ           DI, BX
-	DECQ           R12
+	DECQ           R11
 	JNE            l10
-	TESTQ          R9, R9
+	TESTQ          R8, R8
 	JEQ            l4
 	JMP            l7
-
 l9:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, R11
+	MOVQ $+0, R8
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -14658,20 +7455,16 @@ l4:
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y2, 32(BX)
+	VMOVUPS      Y2, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), DI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(DI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), DI
@@ -14681,29 +7474,24 @@ l11:
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X2, (DI)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X2, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	ADDQ         SI, BX
 	VMOVUPS      Y1, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   48(SI), Y0, Y0
+	VMASKMOVPS   local-80(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part6
 	LEAQ         32(BX), BX
@@ -14713,70 +7501,52 @@ part1:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
 	VMOVSS X1, (BX)
 	JMP    part5
-
 part6:
 	VMOVUPS Y0, 32(BX)
-
 part5:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    32(DI), DI
+	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
-	LEAQ    local-128(SP), DI
-	MOVQ    40(DI), DI
+	MOVQ    local-88(SP), DI
 	MOVQ    DI, 40(BX)
 	ADDQ    SI, BX
 	VMOVUPS Y1, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    48(SI), SI
+	MOVQ    local-80(SP), SI
 	MOVQ    SI, 32(BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    56(SI), SI
+	MOVQ    local-72(SP), SI
 	MOVQ    SI, 40(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -14792,19 +7562,14 @@ TEXT ·gemm1x1plus4AVX2(SB), $128-8
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
 	SUBQ BX, DX
-	LEAQ local-128(SP), BX
-	MOVQ (AX), SI
-	MOVQ SI, (BX)
-	LEAQ local-128(SP), BX
-	MOVQ 24(AX), SI
-	MOVQ SI, 8(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 48(AX), SI
-	MOVQ SI, 16(BX)
-	LEAQ local-128(SP), BX
-	MOVQ 112(AX), SI
-	MOVQ SI, 24(BX)
-
+	MOVQ (AX), BX
+	MOVQ BX, local-128(SP)
+	MOVQ 24(AX), BX
+	MOVQ BX, local-120(SP)
+	MOVQ 48(AX), BX
+	MOVQ BX, local-112(SP)
+	MOVQ 112(AX), BX
+	MOVQ BX, local-104(SP)
 l0:
 	MOVQ   128(AX), BX
 	CMPQ   BX, $0x00000001
@@ -14814,95 +7579,80 @@ l0:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l3
-
 l1:
-	LEAQ       local-128(SP), BX
-	MOVQ       8(BX), BX
+	MOVQ       local-120(SP), BX
 	MOVQ       80(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
-	LEAQ       local-128(SP), BX
-	VMOVUPS    Y1, 32(BX)
-	LEAQ       local-128(SP), BX
-	VMOVUPS    32(BX), Y1
+	VMOVUPS    Y1, local-96(SP)
+	VMOVUPS    local-96(SP), Y1
 	JMP        l3
-
 l2:
 	MOVQ           32(AX), BX
 	VMOVUPS        (BX), Y0
 	VMOVUPS        (DX), Y1
 	VMASKMOVPS     32(BX), Y1, Y1
-	LEAQ           local-128(SP), BX
-	VMOVUPS        Y1, 32(BX)
-	LEAQ           local-128(SP), BX
-	VBROADCASTF128 32(BX), Y1
-
+	VMOVUPS        Y1, local-96(SP)
+	VBROADCASTF128 local-96(SP), Y1
 l3:
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	LEAQ  local-128(SP), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  104(AX), DI
+	TESTQ DI, DI
 	JEQ   l4
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l5
-
 l6:
-	VMOVUPS        (R9), Y2
+	VMOVUPS        (R8), Y2
 	VMOVUPS        (DX), Y3
-	VMASKMOVPS     32(R9), Y3, Y3
-	VMOVUPS        Y2, (R11)
-	VMOVUPS        Y3, 32(R11)
-	VBROADCASTF128 32(R11), Y3
-	ADDQ           $+64, R11
-	ADDQ           R10, R9
+	VMASKMOVPS     32(R8), Y3, Y3
+	VMOVUPS        Y2, (R10)
+	VMOVUPS        Y3, 32(R10)
+	VBROADCASTF128 32(R10), Y3
+	ADDQ           $+64, R10
+	ADDQ           R9, R8
 	VBROADCASTSS   (BX), Y4
 	VFMADD231PS    Y2, Y4, Y0
 	VFMADD231PS    Y3, Y4, Y1
 	ADDQ           SI, BX
-	DECQ           R8
+	DECQ           DI
 	JNE            l6
 	JMP            l4
-
 l5:
 l7:
-	MOVQ       16(DI), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 44(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, 16(DI)
-	CMPQ       R8, $0x00000010
+	MOVQ       local-112(SP), R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 44(R10)
+	MOVQ       96(AX), R11
+	ADDQ       R11, R10
+	MOVQ       R10, local-112(SP)
+	CMPQ       DI, $0x00000010
 	JLT        l9
-	MOVQ       $+16, R11
-	ADDQ       $-16, R8
-
+	MOVQ       $+16, R10
+	ADDQ       $-16, DI
 l8:
 l10:
-	VMOVUPS        (R9), Y2
-	VBROADCASTF128 32(R9), Y3
-	ADDQ           R10, R9
+	VMOVUPS        (R8), Y2
+	VBROADCASTF128 32(R8), Y3
+	ADDQ           R9, R8
 	VBROADCASTSS   (BX), Y4
 	VFMADD231PS    Y2, Y4, Y0
 	VFMADD231PS    Y3, Y4, Y1
 	ADDQ           SI, BX
-	DECQ           R11
+	DECQ           R10
 	JNE            l10
-	TESTQ          R8, R8
+	TESTQ          DI, DI
 	JEQ            l4
 	JMP            l7
-
 l9:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, R10
+	MOVQ $+0, DI
 	JMP  l8
-
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
@@ -14911,20 +7661,16 @@ l4:
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-
 l11:
-	LEAQ         local-128(SP), BX
-	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y1, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
 	JEQ          l12
-	LEAQ         local-128(SP), BX
-	MOVQ         8(BX), BX
+	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
-	LEAQ         local-128(SP), SI
 	VMOVUPS      (DX), Y0
-	VMASKMOVPS   32(SI), Y0, Y0
+	VMASKMOVPS   local-96(SP), Y0, Y0
 	CMPQ         CX, $0x00000008
 	JEQ          part2
 	LEAQ         32(BX), BX
@@ -14934,60 +7680,44 @@ l11:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
 	VMOVSS X1, (BX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, 32(BX)
-
 part1:
 	JMP l13
-
 l12:
-	LEAQ    local-128(SP), BX
-	MOVQ    8(BX), BX
+	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    32(SI), SI
+	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
-	LEAQ    local-128(SP), SI
-	MOVQ    40(SI), SI
+	MOVQ    local-88(SP), SI
 	MOVQ    SI, 40(BX)
-
 l13:
-	LEAQ  local-128(SP), BX
-	MOVQ  24(BX), BX
+	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
 	JEQ   l14
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 24(SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  (BX), BX
+	MOVQ  BX, local-104(SP)
+	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, (SI)
-	LEAQ  local-128(SP), BX
-	MOVQ  8(BX), BX
+	MOVQ  BX, local-128(SP)
+	MOVQ  local-120(SP), BX
 	MOVQ  80(AX), SI
 	ADDQ  SI, BX
-	LEAQ  local-128(SP), SI
-	MOVQ  BX, 8(SI)
+	MOVQ  BX, local-120(SP)
 	JMP   l0
-
 l14:
 	VZEROUPPER
 	RET
@@ -15034,23 +7764,19 @@ TEXT ·gemv8AVX2(SB), $128-8
 	CMPQ         R11, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), R9
-
 l1:
 	MOVQ  136(AX), R12
 	MOVQ  120(AX), R13
 	SHRQ  $0x03, R13
 	TESTQ R13, R13
 	JEQ   l2
-
 l4:
 	VXORPS  Y8, Y8, Y8
 	TESTQ   R11, R11
 	JEQ     l5
 	VMOVUPS (R9), Y8
-
 l5:
 	VMOVUPS     (CX), Y9
 	VFMADD231PS Y9, Y0, Y8
@@ -15073,32 +7799,12 @@ l5:
 	CMPQ        R12, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R10), Y9
-	CMPQ        R12, $0x00000003
-	JEQ         l8
-	CMPQ        R12, $0x00000004
-	JEQ         l9
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS      Y8, Y9, Y8
 	JMP         l6
-
-l8:
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y10
-	VMULPS  Y10, Y9, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l6
-
-l9:
-	VMULPS  Y9, Y9, Y9
-	VMOVUPS c256_3f800000<>+0(SB), Y10
-	VSUBPS  Y9, Y10, Y9
-	VMULPS  Y9, Y8, Y8
-	JMP     l6
-
 l7:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
-
 l6:
 	VMOVUPS Y8, (R8)
 	ADDQ    DI, R8
@@ -15109,7 +7815,6 @@ l6:
 	ADDQ    DI, SI
 	DECQ    R13
 	JNE     l4
-
 l2:
 	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
@@ -15121,11 +7826,10 @@ l2:
 	SUBQ       R13, DI
 	VXORPS     Y8, Y8, Y8
 	TESTQ      R11, R11
-	JEQ        l10
+	JEQ        l8
 	VMOVUPS    (DI), Y8
 	VMASKMOVPS (R9), Y8, Y8
-
-l10:
+l8:
 	VMOVUPS     (DI), Y9
 	VMASKMOVPS  (CX), Y9, Y9
 	VFMADD231PS Y9, Y0, Y8
@@ -15151,42 +7855,20 @@ l10:
 	VMASKMOVPS  (SI)(DX*1), Y0, Y0
 	VFMADD231PS Y0, Y7, Y8
 	TESTQ       R12, R12
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R12, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS     (DI), Y0
 	VMASKMOVPS  (R10), Y0, Y0
-	CMPQ        R12, $0x00000003
-	JEQ         l13
-	CMPQ        R12, $0x00000004
-	JEQ         l14
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, Y8
-	JMP         l11
-
-l13:
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y1
-	VMULPS  Y1, Y0, Y0
-	VMULPS  Y0, Y8, Y0
-	VMOVUPS Y0, Y8
-	JMP     l11
-
-l14:
-	VMULPS  Y0, Y0, Y0
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y0
-	VMULPS  Y0, Y8, Y0
-	VMOVUPS Y0, Y8
-	JMP     l11
-
-l12:
+	JMP         l9
+l10:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y8, Y0, Y0
 	VMOVUPS Y0, Y8
-
-l11:
+l9:
 	CMPQ         AX, $0x00000008
 	JEQ          part2
 	LEAQ         (R8), CX
@@ -15196,23 +7878,19 @@ l11:
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y8, (R8)
-
 part1:
 l3:
 	VZEROUPPER
@@ -15248,23 +7926,19 @@ TEXT ·gemv4AVX2(SB), $128-8
 	CMPQ         R10, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), R8
-
 l1:
 	MOVQ  136(AX), R11
 	MOVQ  120(AX), R12
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
 	JEQ   l2
-
 l4:
 	VXORPS  Y4, Y4, Y4
 	TESTQ   R10, R10
 	JEQ     l5
 	VMOVUPS (R8), Y4
-
 l5:
 	VMOVUPS     (CX), Y5
 	VFMADD231PS Y5, Y0, Y4
@@ -15279,32 +7953,12 @@ l5:
 	CMPQ        R11, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R9), Y5
-	CMPQ        R11, $0x00000003
-	JEQ         l8
-	CMPQ        R11, $0x00000004
-	JEQ         l9
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
 	VANDPS      Y4, Y5, Y4
 	JMP         l6
-
-l8:
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y6
-	VMULPS  Y6, Y5, Y5
-	VMULPS  Y5, Y4, Y4
-	JMP     l6
-
-l9:
-	VMULPS  Y5, Y5, Y5
-	VMOVUPS c256_3f800000<>+0(SB), Y6
-	VSUBPS  Y5, Y6, Y5
-	VMULPS  Y5, Y4, Y4
-	JMP     l6
-
 l7:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-
 l6:
 	VMOVUPS Y4, (DI)
 	ADDQ    SI, DI
@@ -15314,7 +7968,6 @@ l6:
 	ADDQ    SI, BX
 	DECQ    R12
 	JNE     l4
-
 l2:
 	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
@@ -15326,11 +7979,10 @@ l2:
 	SUBQ       R12, SI
 	VXORPS     Y4, Y4, Y4
 	TESTQ      R10, R10
-	JEQ        l10
+	JEQ        l8
 	VMOVUPS    (SI), Y4
 	VMASKMOVPS (R8), Y4, Y4
-
-l10:
+l8:
 	VMOVUPS     (SI), Y5
 	VMASKMOVPS  (CX), Y5, Y5
 	VFMADD231PS Y5, Y0, Y4
@@ -15344,42 +7996,20 @@ l10:
 	VMASKMOVPS  (BX), Y0, Y0
 	VFMADD231PS Y0, Y3, Y4
 	TESTQ       R11, R11
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R11, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS     (SI), Y0
 	VMASKMOVPS  (R9), Y0, Y0
-	CMPQ        R11, $0x00000003
-	JEQ         l13
-	CMPQ        R11, $0x00000004
-	JEQ         l14
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y4, Y0, Y0
 	VMOVUPS     Y0, Y4
-	JMP         l11
-
-l13:
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y1
-	VMULPS  Y1, Y0, Y0
-	VMULPS  Y0, Y4, Y0
-	VMOVUPS Y0, Y4
-	JMP     l11
-
-l14:
-	VMULPS  Y0, Y0, Y0
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y0
-	VMULPS  Y0, Y4, Y0
-	VMOVUPS Y0, Y4
-	JMP     l11
-
-l12:
+	JMP         l9
+l10:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y4, Y0, Y0
 	VMOVUPS Y0, Y4
-
-l11:
+l9:
 	CMPQ         AX, $0x00000008
 	JEQ          part2
 	LEAQ         (DI), CX
@@ -15389,23 +8019,19 @@ l11:
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y4, (DI)
-
 part1:
 l3:
 	VZEROUPPER
@@ -15433,23 +8059,19 @@ TEXT ·gemv2AVX2(SB), $128-8
 	CMPQ         R9, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), DI
-
 l1:
 	MOVQ  136(AX), R10
 	MOVQ  120(AX), R11
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l2
-
 l4:
 	VXORPS  Y2, Y2, Y2
 	TESTQ   R9, R9
 	JEQ     l5
 	VMOVUPS (DI), Y2
-
 l5:
 	VMOVUPS     (CX), Y3
 	VFMADD231PS Y3, Y0, Y2
@@ -15460,32 +8082,12 @@ l5:
 	CMPQ        R10, $0x00000001
 	JEQ         l7
 	VMOVUPS     (R8), Y3
-	CMPQ        R10, $0x00000003
-	JEQ         l8
-	CMPQ        R10, $0x00000004
-	JEQ         l9
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS      Y2, Y3, Y2
 	JMP         l6
-
-l8:
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y4
-	VMULPS  Y4, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l6
-
-l9:
-	VMULPS  Y3, Y3, Y3
-	VMOVUPS c256_3f800000<>+0(SB), Y4
-	VSUBPS  Y3, Y4, Y3
-	VMULPS  Y3, Y2, Y2
-	JMP     l6
-
 l7:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-
 l6:
 	VMOVUPS Y2, (SI)
 	ADDQ    BX, SI
@@ -15494,7 +8096,6 @@ l6:
 	ADDQ    BX, CX
 	DECQ    R11
 	JNE     l4
-
 l2:
 	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
@@ -15506,11 +8107,10 @@ l2:
 	SUBQ       R11, BX
 	VXORPS     Y2, Y2, Y2
 	TESTQ      R9, R9
-	JEQ        l10
+	JEQ        l8
 	VMOVUPS    (BX), Y2
 	VMASKMOVPS (DI), Y2, Y2
-
-l10:
+l8:
 	VMOVUPS     (BX), Y3
 	VMASKMOVPS  (CX), Y3, Y3
 	VFMADD231PS Y3, Y0, Y2
@@ -15518,42 +8118,20 @@ l10:
 	VMASKMOVPS  (CX)(DX*1), Y0, Y0
 	VFMADD231PS Y0, Y1, Y2
 	TESTQ       R10, R10
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R10, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS     (BX), Y0
 	VMASKMOVPS  (R8), Y0, Y0
-	CMPQ        R10, $0x00000003
-	JEQ         l13
-	CMPQ        R10, $0x00000004
-	JEQ         l14
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, Y2
-	JMP         l11
-
-l13:
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y1
-	VMULPS  Y1, Y0, Y0
-	VMULPS  Y0, Y2, Y0
-	VMOVUPS Y0, Y2
-	JMP     l11
-
-l14:
-	VMULPS  Y0, Y0, Y0
-	VMOVUPS c256_3f800000<>+0(SB), Y1
-	VSUBPS  Y0, Y1, Y0
-	VMULPS  Y0, Y2, Y0
-	VMOVUPS Y0, Y2
-	JMP     l11
-
-l12:
+	JMP         l9
+l10:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y2, Y0, Y0
 	VMOVUPS Y0, Y2
-
-l11:
+l9:
 	CMPQ         AX, $0x00000008
 	JEQ          part2
 	LEAQ         (SI), CX
@@ -15563,23 +8141,19 @@ l11:
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y2, (SI)
-
 part1:
 l3:
 	VZEROUPPER
@@ -15605,23 +8179,19 @@ TEXT ·gemv1AVX2(SB), $128-8
 	CMPQ         R8, $0x00000002
 	JEQ          l0
 	JMP          l1
-
 l0:
 	MOVQ 32(AX), SI
-
 l1:
 	MOVQ  136(AX), R9
 	MOVQ  120(AX), R10
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
 	JEQ   l2
-
 l4:
 	VXORPS  Y1, Y1, Y1
 	TESTQ   R8, R8
 	JEQ     l5
 	VMOVUPS (SI), Y1
-
 l5:
 	VMOVUPS     (CX), Y2
 	VFMADD231PS Y2, Y0, Y1
@@ -15630,32 +8200,12 @@ l5:
 	CMPQ        R9, $0x00000001
 	JEQ         l7
 	VMOVUPS     (DI), Y2
-	CMPQ        R9, $0x00000003
-	JEQ         l8
-	CMPQ        R9, $0x00000004
-	JEQ         l9
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS      Y1, Y2, Y1
 	JMP         l6
-
-l8:
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l6
-
-l9:
-	VMULPS  Y2, Y2, Y2
-	VMOVUPS c256_3f800000<>+0(SB), Y3
-	VSUBPS  Y2, Y3, Y2
-	VMULPS  Y2, Y1, Y1
-	JMP     l6
-
 l7:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-
 l6:
 	VMOVUPS Y1, (BX)
 	ADDQ    DX, BX
@@ -15664,7 +8214,6 @@ l6:
 	ADDQ    DX, CX
 	DECQ    R10
 	JNE     l4
-
 l2:
 	MOVQ       120(AX), AX
 	ANDQ       $+7, AX
@@ -15676,51 +8225,28 @@ l2:
 	SUBQ       R10, DX
 	VXORPS     Y1, Y1, Y1
 	TESTQ      R8, R8
-	JEQ        l10
+	JEQ        l8
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (SI), Y1, Y1
-
-l10:
+l8:
 	VMOVUPS     (DX), Y2
 	VMASKMOVPS  (CX), Y2, Y2
 	VFMADD231PS Y2, Y0, Y1
 	TESTQ       R9, R9
-	JEQ         l11
+	JEQ         l9
 	CMPQ        R9, $0x00000001
-	JEQ         l12
+	JEQ         l10
 	VMOVUPS     (DX), Y0
 	VMASKMOVPS  (DI), Y0, Y0
-	CMPQ        R9, $0x00000003
-	JEQ         l13
-	CMPQ        R9, $0x00000004
-	JEQ         l14
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y1, Y0, Y0
 	VMOVUPS     Y0, Y1
-	JMP         l11
-
-l13:
-	VMOVUPS c256_3f800000<>+0(SB), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	VMULPS  Y0, Y1, Y0
-	VMOVUPS Y0, Y1
-	JMP     l11
-
-l14:
-	VMULPS  Y0, Y0, Y0
-	VMOVUPS c256_3f800000<>+0(SB), Y2
-	VSUBPS  Y0, Y2, Y0
-	VMULPS  Y0, Y1, Y0
-	VMOVUPS Y0, Y1
-	JMP     l11
-
-l12:
+	JMP         l9
+l10:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y1, Y0, Y0
 	VMOVUPS Y0, Y1
-
-l11:
+l9:
 	CMPQ         AX, $0x00000008
 	JEQ          part2
 	LEAQ         (BX), CX
@@ -15730,23 +8256,19 @@ l11:
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
-
 part2:
 	VMOVUPS Y1, (BX)
-
 part1:
 l3:
 	VZEROUPPER
@@ -15757,12 +8279,6 @@ DATA c256_00000000<>+8(SB)/8, $0x0000000000000000
 DATA c256_00000000<>+16(SB)/8, $0x0000000000000000
 DATA c256_00000000<>+24(SB)/8, $0x0000000000000000
 GLOBL c256_00000000<>(SB), RODATA|NOPTR, $32
-
-DATA c256_3f800000<>+0(SB)/8, $0x3f8000003f800000
-DATA c256_3f800000<>+8(SB)/8, $0x3f8000003f800000
-DATA c256_3f800000<>+16(SB)/8, $0x3f8000003f800000
-DATA c256_3f800000<>+24(SB)/8, $0x3f8000003f800000
-GLOBL c256_3f800000<>(SB), RODATA|NOPTR, $32
 
 DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailmask<>+8(SB)/8, $0xffffffffffffffff

@@ -10,24 +10,18 @@
 TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -46,8 +40,7 @@ l0:
 	VEOR V7.B16, V7.B16, V7.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -185,8 +178,7 @@ part26:
 	VMOV V0.B16, V7.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V0.S4]
 	ADD $+4, R2, R3
 	VLD1R (R3), [V1.S4]
@@ -203,37 +195,34 @@ l3:
 	ADD $+28, R2, R3
 	VLD1R (R3), [V7.S4]
 	ADD $+32, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS (R8), F8
+	FMOVS (R7), F8
 	B part29
 part30:
-	FMOVD (R8), F8
+	FMOVD (R7), F8
 	TBZ $0x00, R1, part29
-	ADD $+8, R8, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V8.S[2]
 	B part29
 part28:
-	FMOVQ (R8), F8
+	FMOVQ (R7), F8
 part29:
-	FMOVQ F8, (R10)
-	ADD $+16, R10
-	ADD R9, R8
+	FMOVQ F8, (R9)
+	ADD $+16, R9
+	ADD R8, R7
 	FMOVQ (R2), F9
 	FMOVQ 16(R2), F10
 	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
@@ -245,26 +234,26 @@ part29:
 	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F8
-	ADD R9, R8
+	FMOVQ (R7), F8
+	ADD R8, R7
 	FMOVQ (R2), F9
 	FMOVQ 16(R2), F10
 	WORD $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
@@ -276,25 +265,20 @@ l11:
 	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -432,318 +416,6 @@ part53:
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS (R2), F8
-	B part56
-part57:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part56
-part55:
-	FMOVQ (R2), F8
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS (R2), F8
-	B part59
-part60:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part59
-part58:
-	FMOVQ (R2), F8
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS (R2), F8
-	B part62
-part63:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part62
-part61:
-	FMOVQ (R2), F8
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS (R2), F8
-	B part65
-part66:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part65
-part64:
-	FMOVQ (R2), F8
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS (R2), F8
-	B part68
-part69:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part68
-part67:
-	FMOVQ (R2), F8
-part68:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS (R2), F8
-	B part71
-part72:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part71
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part71
-part70:
-	FMOVQ (R2), F8
-part71:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS (R2), F8
-	B part74
-part75:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part74
-part73:
-	FMOVQ (R2), F8
-part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS (R2), F8
-	B part77
-part78:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part77
-part76:
-	FMOVQ (R2), F8
-part77:
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS (R2), F8
-	B part80
-part81:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part80
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part80
-part79:
-	FMOVQ (R2), F8
-part80:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS (R2), F8
-	B part83
-part84:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part83
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part83
-part82:
-	FMOVQ (R2), F8
-part83:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS (R2), F8
-	B part86
-part87:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part86
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part86
-part85:
-	FMOVQ (R2), F8
-part86:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS (R2), F8
-	B part89
-part90:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part89
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part89
-part88:
-	FMOVQ (R2), F8
-part89:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS (R2), F8
-	B part92
-part93:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part92
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part92
-part91:
-	FMOVQ (R2), F8
-part92:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS (R2), F8
-	B part95
-part96:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part95
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part95
-part94:
-	FMOVQ (R2), F8
-part95:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS (R2), F8
-	B part98
-part99:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part98
-	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part98
-part97:
-	FMOVQ (R2), F8
-part98:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS (R2), F8
-	B part101
-part102:
-	FMOVD (R2), F8
-	TBZ $0x00, R1, part101
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part101
-part100:
-	FMOVQ (R2), F8
-part101:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
 l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
@@ -770,125 +442,124 @@ l13:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS F0, (R2)
-	B part104
-part105:
+	B part56
+part57:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part104
+	TBZ $0x00, R1, part56
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
-	B part104
-part103:
+	B part56
+part55:
 	FMOVQ F0, (R2)
-part104:
+part56:
 	ADD R3, R2
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
 	FMOVS F1, (R2)
-	B part107
-part108:
+	B part59
+part60:
 	FMOVD F1, (R2)
-	TBZ $0x00, R1, part107
+	TBZ $0x00, R1, part59
 	ADD $+8, R2, R6
 	VST1 V1.S[2], (R6)
-	B part107
-part106:
+	B part59
+part58:
 	FMOVQ F1, (R2)
-part107:
+part59:
 	ADD R3, R2
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS F2, (R2)
-	B part110
-part111:
+	B part62
+part63:
 	FMOVD F2, (R2)
-	TBZ $0x00, R1, part110
+	TBZ $0x00, R1, part62
 	ADD $+8, R2, R6
 	VST1 V2.S[2], (R6)
-	B part110
-part109:
+	B part62
+part61:
 	FMOVQ F2, (R2)
-part110:
+part62:
 	ADD R3, R2
-	TBNZ $0x02, R1, part112
-	TBNZ $0x01, R1, part114
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS F3, (R2)
-	B part113
-part114:
+	B part65
+part66:
 	FMOVD F3, (R2)
-	TBZ $0x00, R1, part113
+	TBZ $0x00, R1, part65
 	ADD $+8, R2, R6
 	VST1 V3.S[2], (R6)
-	B part113
-part112:
+	B part65
+part64:
 	FMOVQ F3, (R2)
-part113:
+part65:
 	ADD R3, R2
-	TBNZ $0x02, R1, part115
-	TBNZ $0x01, R1, part117
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
 	FMOVS F4, (R2)
-	B part116
-part117:
+	B part68
+part69:
 	FMOVD F4, (R2)
-	TBZ $0x00, R1, part116
+	TBZ $0x00, R1, part68
 	ADD $+8, R2, R6
 	VST1 V4.S[2], (R6)
-	B part116
-part115:
+	B part68
+part67:
 	FMOVQ F4, (R2)
-part116:
+part68:
 	ADD R3, R2
-	TBNZ $0x02, R1, part118
-	TBNZ $0x01, R1, part120
+	TBNZ $0x02, R1, part70
+	TBNZ $0x01, R1, part72
 	FMOVS F5, (R2)
-	B part119
-part120:
+	B part71
+part72:
 	FMOVD F5, (R2)
-	TBZ $0x00, R1, part119
+	TBZ $0x00, R1, part71
 	ADD $+8, R2, R6
 	VST1 V5.S[2], (R6)
-	B part119
-part118:
+	B part71
+part70:
 	FMOVQ F5, (R2)
-part119:
+part71:
 	ADD R3, R2
-	TBNZ $0x02, R1, part121
-	TBNZ $0x01, R1, part123
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS F6, (R2)
-	B part122
-part123:
+	B part74
+part75:
 	FMOVD F6, (R2)
-	TBZ $0x00, R1, part122
+	TBZ $0x00, R1, part74
 	ADD $+8, R2, R6
 	VST1 V6.S[2], (R6)
-	B part122
-part121:
+	B part74
+part73:
 	FMOVQ F6, (R2)
-part122:
+part74:
 	ADD R3, R2
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS F7, (R2)
-	B part125
-part126:
+	B part77
+part78:
 	FMOVD F7, (R2)
-	TBZ $0x00, R1, part125
+	TBZ $0x00, R1, part77
 	ADD $+8, R2, R2
 	VST1 V7.S[2], (R2)
-	B part125
-part124:
+	B part77
+part76:
 	FMOVQ F7, (R2)
-part125:
-	B l17
-l16:
+part77:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
@@ -905,15 +576,12 @@ l16:
 	FMOVQ F6, (R2)
 	ADD R3, R2
 	FMOVQ F7, (R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -923,10 +591,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -936,10 +602,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -949,10 +613,9 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -961,24 +624,18 @@ l18:
 TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -993,8 +650,7 @@ l0:
 	VEOR V3.B16, V3.B16, V3.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1072,8 +728,7 @@ part14:
 	VMOV V0.B16, V3.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V0.S4]
 	ADD $+4, R2, R3
 	VLD1R (R3), [V1.S4]
@@ -1082,88 +737,80 @@ l3:
 	ADD $+12, R2, R3
 	VLD1R (R3), [V3.S4]
 	ADD $+16, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS (R8), F4
+	FMOVS (R7), F4
 	B part17
 part18:
-	FMOVD (R8), F4
+	FMOVD (R7), F4
 	TBZ $0x00, R1, part17
-	ADD $+8, R8, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V4.S[2]
 	B part17
 part16:
-	FMOVQ (R8), F4
+	FMOVQ (R7), F4
 part17:
-	FMOVQ F4, (R10)
-	ADD $+16, R10
-	ADD R9, R8
+	FMOVQ F4, (R9)
+	ADD $+16, R9
+	ADD R8, R7
 	FMOVQ (R2), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
 	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F4
-	ADD R9, R8
+	FMOVQ (R7), F4
+	ADD R8, R7
 	FMOVQ (R2), F5
 	WORD $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD $0x4fa51081 // fmla v1.4s, v4.4s, v5.s[1]
 	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -1233,166 +880,6 @@ part29:
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS (R2), F4
-	B part32
-part33:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part32
-part31:
-	FMOVQ (R2), F4
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS (R2), F4
-	B part35
-part36:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part35
-part34:
-	FMOVQ (R2), F4
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS (R2), F4
-	B part38
-part39:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part38
-part37:
-	FMOVQ (R2), F4
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS (R2), F4
-	B part41
-part42:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part41
-part40:
-	FMOVQ (R2), F4
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS (R2), F4
-	B part44
-part45:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part44
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part44
-part43:
-	FMOVQ (R2), F4
-part44:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS (R2), F4
-	B part47
-part48:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part47
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part47
-part46:
-	FMOVQ (R2), F4
-part47:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS (R2), F4
-	B part50
-part51:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part50
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part50
-part49:
-	FMOVQ (R2), F4
-part50:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS (R2), F4
-	B part53
-part54:
-	FMOVD (R2), F4
-	TBZ $0x00, R1, part53
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part53
-part52:
-	FMOVQ (R2), F4
-part53:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
 l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
@@ -1407,69 +894,68 @@ l13:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS F0, (R2)
-	B part56
-part57:
+	B part32
+part33:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part56
+	TBZ $0x00, R1, part32
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
-	B part56
-part55:
+	B part32
+part31:
 	FMOVQ F0, (R2)
-part56:
+part32:
 	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
 	FMOVS F1, (R2)
-	B part59
-part60:
+	B part35
+part36:
 	FMOVD F1, (R2)
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part35
 	ADD $+8, R2, R6
 	VST1 V1.S[2], (R6)
-	B part59
-part58:
+	B part35
+part34:
 	FMOVQ F1, (R2)
-part59:
+part35:
 	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS F2, (R2)
-	B part62
-part63:
+	B part38
+part39:
 	FMOVD F2, (R2)
-	TBZ $0x00, R1, part62
+	TBZ $0x00, R1, part38
 	ADD $+8, R2, R6
 	VST1 V2.S[2], (R6)
-	B part62
-part61:
+	B part38
+part37:
 	FMOVQ F2, (R2)
-part62:
+part38:
 	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS F3, (R2)
-	B part65
-part66:
+	B part41
+part42:
 	FMOVD F3, (R2)
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part41
 	ADD $+8, R2, R2
 	VST1 V3.S[2], (R2)
-	B part65
-part64:
+	B part41
+part40:
 	FMOVQ F3, (R2)
-part65:
-	B l17
-l16:
+part41:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
@@ -1478,42 +964,34 @@ l16:
 	FMOVQ F2, (R2)
 	ADD R3, R2
 	FMOVQ F3, (R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -1522,24 +1000,18 @@ l18:
 TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -1552,8 +1024,7 @@ l0:
 	VEOR V1.B16, V1.B16, V1.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1601,90 +1072,81 @@ part8:
 	VMOV V0.B16, V1.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V0.S4]
 	ADD $+4, R2, R3
 	VLD1R (R3), [V1.S4]
 	ADD $+8, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS (R8), F2
+	FMOVS (R7), F2
 	B part11
 part12:
-	FMOVD (R8), F2
+	FMOVD (R7), F2
 	TBZ $0x00, R1, part11
-	ADD $+8, R8, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V2.S[2]
 	B part11
 part10:
-	FMOVQ (R8), F2
+	FMOVQ (R7), F2
 part11:
-	FMOVQ F2, (R10)
-	ADD $+16, R10
-	ADD R9, R8
+	FMOVQ F2, (R9)
+	ADD $+16, R9
+	ADD R8, R7
 	FMOVD (R2), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F2
-	ADD R9, R8
+	FMOVQ (R7), F2
+	ADD R8, R7
 	FMOVD (R2), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -1720,90 +1182,6 @@ part17:
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS (R2), F2
-	B part20
-part21:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part20
-part19:
-	FMOVQ (R2), F2
-part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS (R2), F2
-	B part23
-part24:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part23
-part22:
-	FMOVQ (R2), F2
-part23:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS (R2), F2
-	B part26
-part27:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part26
-	ADD $+8, R2, R6
-	VLD1 (R6), V2.S[2]
-	B part26
-part25:
-	FMOVQ (R2), F2
-part26:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	ADD R3, R2
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS (R2), F2
-	B part29
-part30:
-	FMOVD (R2), F2
-	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part29
-part28:
-	FMOVQ (R2), F2
-part29:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
 l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
@@ -1812,75 +1190,66 @@ l13:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F0, (R2)
-	B part32
-part33:
+	B part20
+part21:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part20
 	ADD $+8, R2, R6
 	VST1 V0.S[2], (R6)
-	B part32
-part31:
+	B part20
+part19:
 	FMOVQ F0, (R2)
-part32:
+part20:
 	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS F1, (R2)
-	B part35
-part36:
+	B part23
+part24:
 	FMOVD F1, (R2)
-	TBZ $0x00, R1, part35
+	TBZ $0x00, R1, part23
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-	B part35
-part34:
+	B part23
+part22:
 	FMOVQ F1, (R2)
-part35:
-	B l17
-l16:
+part23:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	ADD R3, R2
 	FMOVQ F1, (R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
@@ -1889,24 +1258,18 @@ l18:
 TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -1918,8 +1281,7 @@ l0:
 	VEOR V0.B16, V0.B16, V0.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1952,86 +1314,77 @@ part4:
 part5:
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V0.S4]
 	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS (R8), F1
+	FMOVS (R7), F1
 	B part8
 part9:
-	FMOVD (R8), F1
+	FMOVD (R7), F1
 	TBZ $0x00, R1, part8
-	ADD $+8, R8, R6
-	VLD1 (R6), V1.S[2]
+	ADD $+8, R7, R10
+	VLD1 (R10), V1.S[2]
 	B part8
 part7:
-	FMOVQ (R8), F1
+	FMOVQ (R7), F1
 part8:
-	FMOVQ F1, (R10)
-	ADD $+16, R10
-	ADD R9, R8
+	FMOVQ F1, (R9)
+	ADD $+16, R9
+	ADD R8, R7
 	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+12, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F1
-	ADD R9, R8
+	FMOVQ (R7), F1
+	ADD R8, R7
 	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
@@ -2050,107 +1403,52 @@ part11:
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS (R2), F1
-	B part14
-part15:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part14
-part13:
-	FMOVQ (R2), F1
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS (R2), F1
-	B part17
-part18:
-	FMOVD (R2), F1
-	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
-	B part17
-part16:
-	FMOVQ (R2), F1
-part17:
-	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V2.S4
-	WORD $0x4ea1d441 // fsub v1.4s, v2.4s, v1.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	B l12
 l13:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS F0, (R2)
-	B part20
-part21:
+	B part14
+part15:
 	FMOVD F0, (R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part14
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
-	B part20
-part19:
+	B part14
+part13:
 	FMOVQ F0, (R2)
-part20:
-	B l17
-l16:
+part14:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -2159,24 +1457,18 @@ l18:
 TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -2203,8 +1495,7 @@ l0:
 	VEOR V15.B16, V15.B16, V15.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -2358,8 +1649,7 @@ part26:
 	VMOV V1.B16, V15.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V1.S4]
 	VMOV V1.B16, V0.B16
 	ADD $+4, R2, R3
@@ -2384,39 +1674,36 @@ l3:
 	VLD1R (R3), [V15.S4]
 	VMOV V15.B16, V14.B16
 	ADD $+32, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F16
+	FMOVQ (R7), F16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS 16(R8), F17
+	FMOVS 16(R7), F17
 	B part29
 part30:
-	FMOVD 16(R8), F17
+	FMOVD 16(R7), F17
 	TBZ $0x00, R1, part29
-	ADD $+24, R8, R6
-	VLD1 (R6), V17.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V17.S[2]
 	B part29
 part28:
-	FMOVQ 16(R8), F17
+	FMOVQ 16(R7), F17
 part29:
-	FMOVQ F16, (R10)
-	FMOVQ F17, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
+	FMOVQ F16, (R9)
+	FMOVQ F17, 16(R9)
+	ADD $+32, R9
+	ADD R8, R7
 	FMOVQ (R2), F18
 	FMOVQ 16(R2), F19
 	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
@@ -2436,27 +1723,27 @@ part29:
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F16
-	FMOVQ 16(R8), F17
-	ADD R9, R8
+	FMOVQ (R7), F16
+	FMOVQ 16(R7), F17
+	ADD R8, R7
 	FMOVQ (R2), F18
 	FMOVQ 16(R2), F19
 	WORD $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
@@ -2476,25 +1763,20 @@ l11:
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
@@ -2664,414 +1946,6 @@ part53:
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 16(R2), F16
-	B part56
-part57:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part56
-part55:
-	FMOVQ 16(R2), F16
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 16(R2), F16
-	B part59
-part60:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part59
-part58:
-	FMOVQ 16(R2), F16
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 16(R2), F16
-	B part62
-part63:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part62
-part61:
-	FMOVQ 16(R2), F16
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 16(R2), F16
-	B part65
-part66:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part65
-part64:
-	FMOVQ 16(R2), F16
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 16(R2), F16
-	B part68
-part69:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part68
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part68
-part67:
-	FMOVQ 16(R2), F16
-part68:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 16(R2), F16
-	B part71
-part72:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part71
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part71
-part70:
-	FMOVQ 16(R2), F16
-part71:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 16(R2), F16
-	B part74
-part75:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part74
-part73:
-	FMOVQ 16(R2), F16
-part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 16(R2), F16
-	B part77
-part78:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
-	B part77
-part76:
-	FMOVQ 16(R2), F16
-part77:
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS 16(R2), F16
-	B part80
-part81:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part80
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part80
-part79:
-	FMOVQ 16(R2), F16
-part80:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc21 // fmul v1.4s, v1.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc42 // fmul v2.4s, v2.4s, v16.4s
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS 16(R2), F16
-	B part83
-part84:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part83
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part83
-part82:
-	FMOVQ 16(R2), F16
-part83:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc63 // fmul v3.4s, v3.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dc84 // fmul v4.4s, v4.4s, v16.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 16(R2), F16
-	B part86
-part87:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part86
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part86
-part85:
-	FMOVQ 16(R2), F16
-part86:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dca5 // fmul v5.4s, v5.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dcc6 // fmul v6.4s, v6.4s, v16.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS 16(R2), F16
-	B part89
-part90:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part89
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part89
-part88:
-	FMOVQ 16(R2), F16
-part89:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dce7 // fmul v7.4s, v7.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd08 // fmul v8.4s, v8.4s, v16.4s
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS 16(R2), F16
-	B part92
-part93:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part92
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part92
-part91:
-	FMOVQ 16(R2), F16
-part92:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd29 // fmul v9.4s, v9.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd4a // fmul v10.4s, v10.4s, v16.4s
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS 16(R2), F16
-	B part95
-part96:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part95
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part95
-part94:
-	FMOVQ 16(R2), F16
-part95:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd6b // fmul v11.4s, v11.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS 16(R2), F16
-	B part98
-part99:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part98
-	ADD $+24, R2, R6
-	VLD1 (R6), V16.S[2]
-	B part98
-part97:
-	FMOVQ 16(R2), F16
-part98:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddad // fmul v13.4s, v13.4s, v16.4s
-	ADD R3, R2
-	FMOVQ (R2), F16
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS 16(R2), F16
-	B part101
-part102:
-	FMOVD 16(R2), F16
-	TBZ $0x00, R1, part101
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
-	B part101
-part100:
-	FMOVQ 16(R2), F16
-part101:
-	WORD $0x6e30de10 // fmul v16.4s, v16.4s, v16.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V17.S4
-	WORD $0x4eb0d630 // fsub v16.4s, v17.4s, v16.4s
-	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
-	B l12
 l13:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
@@ -3122,133 +1996,132 @@ l13:
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS F1, 16(R2)
-	B part104
-part105:
+	B part56
+part57:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part104
+	TBZ $0x00, R1, part56
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
-	B part104
-part103:
+	B part56
+part55:
 	FMOVQ F1, 16(R2)
-part104:
+part56:
 	ADD R3, R2
 	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
 	FMOVS F3, 16(R2)
-	B part107
-part108:
+	B part59
+part60:
 	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part107
+	TBZ $0x00, R1, part59
 	ADD $+24, R2, R6
 	VST1 V3.S[2], (R6)
-	B part107
-part106:
+	B part59
+part58:
 	FMOVQ F3, 16(R2)
-part107:
+part59:
 	ADD R3, R2
 	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS F5, 16(R2)
-	B part110
-part111:
+	B part62
+part63:
 	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part110
+	TBZ $0x00, R1, part62
 	ADD $+24, R2, R6
 	VST1 V5.S[2], (R6)
-	B part110
-part109:
+	B part62
+part61:
 	FMOVQ F5, 16(R2)
-part110:
+part62:
 	ADD R3, R2
 	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part112
-	TBNZ $0x01, R1, part114
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS F7, 16(R2)
-	B part113
-part114:
+	B part65
+part66:
 	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part113
+	TBZ $0x00, R1, part65
 	ADD $+24, R2, R6
 	VST1 V7.S[2], (R6)
-	B part113
-part112:
+	B part65
+part64:
 	FMOVQ F7, 16(R2)
-part113:
+part65:
 	ADD R3, R2
 	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part115
-	TBNZ $0x01, R1, part117
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
 	FMOVS F9, 16(R2)
-	B part116
-part117:
+	B part68
+part69:
 	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part116
+	TBZ $0x00, R1, part68
 	ADD $+24, R2, R6
 	VST1 V9.S[2], (R6)
-	B part116
-part115:
+	B part68
+part67:
 	FMOVQ F9, 16(R2)
-part116:
+part68:
 	ADD R3, R2
 	FMOVQ F10, (R2)
-	TBNZ $0x02, R1, part118
-	TBNZ $0x01, R1, part120
+	TBNZ $0x02, R1, part70
+	TBNZ $0x01, R1, part72
 	FMOVS F11, 16(R2)
-	B part119
-part120:
+	B part71
+part72:
 	FMOVD F11, 16(R2)
-	TBZ $0x00, R1, part119
+	TBZ $0x00, R1, part71
 	ADD $+24, R2, R6
 	VST1 V11.S[2], (R6)
-	B part119
-part118:
+	B part71
+part70:
 	FMOVQ F11, 16(R2)
-part119:
+part71:
 	ADD R3, R2
 	FMOVQ F12, (R2)
-	TBNZ $0x02, R1, part121
-	TBNZ $0x01, R1, part123
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS F13, 16(R2)
-	B part122
-part123:
+	B part74
+part75:
 	FMOVD F13, 16(R2)
-	TBZ $0x00, R1, part122
+	TBZ $0x00, R1, part74
 	ADD $+24, R2, R6
 	VST1 V13.S[2], (R6)
-	B part122
-part121:
+	B part74
+part73:
 	FMOVQ F13, 16(R2)
-part122:
+part74:
 	ADD R3, R2
 	FMOVQ F14, (R2)
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS F15, 16(R2)
-	B part125
-part126:
+	B part77
+part78:
 	FMOVD F15, 16(R2)
-	TBZ $0x00, R1, part125
+	TBZ $0x00, R1, part77
 	ADD $+24, R2, R2
 	VST1 V15.S[2], (R2)
-	B part125
-part124:
+	B part77
+part76:
 	FMOVQ F15, 16(R2)
-part125:
-	B l17
-l16:
+part77:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -3273,15 +2146,12 @@ l16:
 	ADD R3, R2
 	FMOVQ F14, (R2)
 	FMOVQ F15, 16(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -3291,10 +2161,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -3304,10 +2172,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -3317,10 +2183,9 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -3329,24 +2194,18 @@ l18:
 TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -3365,8 +2224,7 @@ l0:
 	VEOR V7.B16, V7.B16, V7.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -3452,8 +2310,7 @@ part14:
 	VMOV V1.B16, V7.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V1.S4]
 	VMOV V1.B16, V0.B16
 	ADD $+4, R2, R3
@@ -3466,39 +2323,36 @@ l3:
 	VLD1R (R3), [V7.S4]
 	VMOV V7.B16, V6.B16
 	ADD $+16, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F8
+	FMOVQ (R7), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS 16(R8), F9
+	FMOVS 16(R7), F9
 	B part17
 part18:
-	FMOVD 16(R8), F9
+	FMOVD 16(R7), F9
 	TBZ $0x00, R1, part17
-	ADD $+24, R8, R6
-	VLD1 (R6), V9.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V9.S[2]
 	B part17
 part16:
-	FMOVQ 16(R8), F9
+	FMOVQ 16(R7), F9
 part17:
-	FMOVQ F8, (R10)
-	FMOVQ F9, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
+	FMOVQ F8, (R9)
+	FMOVQ F9, 16(R9)
+	ADD $+32, R9
+	ADD R8, R7
 	FMOVQ (R2), F10
 	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
@@ -3509,27 +2363,27 @@ part17:
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F8
-	FMOVQ 16(R8), F9
-	ADD R9, R8
+	FMOVQ (R7), F8
+	FMOVQ 16(R7), F9
+	ADD R8, R7
 	FMOVQ (R2), F10
 	WORD $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
@@ -3540,25 +2394,20 @@ l11:
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
@@ -3644,214 +2493,6 @@ part29:
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 16(R2), F8
-	B part32
-part33:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part32
-part31:
-	FMOVQ 16(R2), F8
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 16(R2), F8
-	B part35
-part36:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part35
-part34:
-	FMOVQ 16(R2), F8
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 16(R2), F8
-	B part38
-part39:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part38
-part37:
-	FMOVQ 16(R2), F8
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 16(R2), F8
-	B part41
-part42:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part41
-part40:
-	FMOVQ 16(R2), F8
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 16(R2), F8
-	B part44
-part45:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part44
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part44
-part43:
-	FMOVQ 16(R2), F8
-part44:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 16(R2), F8
-	B part47
-part48:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part47
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part47
-part46:
-	FMOVQ 16(R2), F8
-part47:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 16(R2), F8
-	B part50
-part51:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part50
-	ADD $+24, R2, R6
-	VLD1 (R6), V8.S[2]
-	B part50
-part49:
-	FMOVQ 16(R2), F8
-part50:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	ADD R3, R2
-	FMOVQ (R2), F8
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dcc6 // fmul v6.4s, v6.4s, v8.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 16(R2), F8
-	B part53
-part54:
-	FMOVD 16(R2), F8
-	TBZ $0x00, R1, part53
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
-	B part53
-part52:
-	FMOVQ 16(R2), F8
-part53:
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V9.S4
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
-	B l12
 l13:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
@@ -3878,73 +2519,72 @@ l13:
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS F1, 16(R2)
-	B part56
-part57:
+	B part32
+part33:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part56
+	TBZ $0x00, R1, part32
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
-	B part56
-part55:
+	B part32
+part31:
 	FMOVQ F1, 16(R2)
-part56:
+part32:
 	ADD R3, R2
 	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
 	FMOVS F3, 16(R2)
-	B part59
-part60:
+	B part35
+part36:
 	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part35
 	ADD $+24, R2, R6
 	VST1 V3.S[2], (R6)
-	B part59
-part58:
+	B part35
+part34:
 	FMOVQ F3, 16(R2)
-part59:
+part35:
 	ADD R3, R2
 	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS F5, 16(R2)
-	B part62
-part63:
+	B part38
+part39:
 	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part62
+	TBZ $0x00, R1, part38
 	ADD $+24, R2, R6
 	VST1 V5.S[2], (R6)
-	B part62
-part61:
+	B part38
+part37:
 	FMOVQ F5, 16(R2)
-part62:
+part38:
 	ADD R3, R2
 	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS F7, 16(R2)
-	B part65
-part66:
+	B part41
+part42:
 	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part41
 	ADD $+24, R2, R2
 	VST1 V7.S[2], (R2)
-	B part65
-part64:
+	B part41
+part40:
 	FMOVQ F7, 16(R2)
-part65:
-	B l17
-l16:
+part41:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -3957,42 +2597,34 @@ l16:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -4001,24 +2633,18 @@ l18:
 TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -4033,8 +2659,7 @@ l0:
 	VEOR V3.B16, V3.B16, V3.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -4086,99 +2711,90 @@ part8:
 	VMOV V1.B16, V3.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V1.S4]
 	VMOV V1.B16, V0.B16
 	ADD $+4, R2, R3
 	VLD1R (R3), [V3.S4]
 	VMOV V3.B16, V2.B16
 	ADD $+8, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F4
+	FMOVQ (R7), F4
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS 16(R8), F5
+	FMOVS 16(R7), F5
 	B part11
 part12:
-	FMOVD 16(R8), F5
+	FMOVD 16(R7), F5
 	TBZ $0x00, R1, part11
-	ADD $+24, R8, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V5.S[2]
 	B part11
 part10:
-	FMOVQ 16(R8), F5
+	FMOVQ 16(R7), F5
 part11:
-	FMOVQ F4, (R10)
-	FMOVQ F5, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
+	FMOVQ F4, (R9)
+	FMOVQ F5, 16(R9)
+	ADD $+32, R9
+	ADD R8, R7
 	FMOVD (R2), F6
 	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F4
-	FMOVQ 16(R8), F5
-	ADD R9, R8
+	FMOVQ (R7), F4
+	FMOVQ 16(R7), F5
+	ADD R8, R7
 	FMOVD (R2), F6
 	WORD $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
@@ -4222,114 +2838,6 @@ part17:
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F4
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 16(R2), F4
-	B part20
-part21:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part20
-part19:
-	FMOVQ 16(R2), F4
-part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	FMOVQ (R2), F4
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 16(R2), F4
-	B part23
-part24:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part23
-part22:
-	FMOVQ 16(R2), F4
-part23:
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 16(R2), F4
-	B part26
-part27:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part26
-	ADD $+24, R2, R6
-	VLD1 (R6), V4.S[2]
-	B part26
-part25:
-	FMOVQ 16(R2), F4
-part26:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
-	ADD R3, R2
-	FMOVQ (R2), F4
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 16(R2), F4
-	B part29
-part30:
-	FMOVD 16(R2), F4
-	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
-	VLD1 (R2), V4.S[2]
-	B part29
-part28:
-	FMOVQ 16(R2), F4
-part29:
-	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V5.S4
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	B l12
 l13:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
@@ -4344,79 +2852,70 @@ l13:
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F1, 16(R2)
-	B part32
-part33:
+	B part20
+part21:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part20
 	ADD $+24, R2, R6
 	VST1 V1.S[2], (R6)
-	B part32
-part31:
+	B part20
+part19:
 	FMOVQ F1, 16(R2)
-part32:
+part20:
 	ADD R3, R2
 	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS F3, 16(R2)
-	B part35
-part36:
+	B part23
+part24:
 	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part35
+	TBZ $0x00, R1, part23
 	ADD $+24, R2, R2
 	VST1 V3.S[2], (R2)
-	B part35
-part34:
+	B part23
+part22:
 	FMOVQ F3, 16(R2)
-part35:
-	B l17
-l16:
+part23:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
 	ADD R3, R2
 	FMOVQ F2, (R2)
 	FMOVQ F3, 16(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -4425,24 +2924,18 @@ l18:
 TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -4455,8 +2948,7 @@ l0:
 	VEOR V1.B16, V1.B16, V1.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
@@ -4491,92 +2983,83 @@ part4:
 part5:
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V1.S4]
 	VMOV V1.B16, V0.B16
 	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F2
+	FMOVQ (R7), F2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS 16(R8), F3
+	FMOVS 16(R7), F3
 	B part8
 part9:
-	FMOVD 16(R8), F3
+	FMOVD 16(R7), F3
 	TBZ $0x00, R1, part8
-	ADD $+24, R8, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+24, R7, R10
+	VLD1 (R10), V3.S[2]
 	B part8
 part7:
-	FMOVQ 16(R8), F3
+	FMOVQ 16(R7), F3
 part8:
-	FMOVQ F2, (R10)
-	FMOVQ F3, 16(R10)
-	ADD $+32, R10
-	ADD R9, R8
+	FMOVQ F2, (R9)
+	FMOVQ F3, 16(R9)
+	ADD $+32, R9
+	ADD R8, R7
 	FMOVS (R2), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+28, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F2
-	FMOVQ 16(R8), F3
-	ADD R9, R8
+	FMOVQ (R7), F2
+	FMOVQ 16(R7), F3
+	ADD R8, R7
 	FMOVS (R2), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F2
 	VEOR V3.B16, V3.B16, V3.B16
@@ -4599,64 +3082,6 @@ part11:
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F2
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 16(R2), F2
-	B part14
-part15:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part14
-part13:
-	FMOVQ 16(R2), F2
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F2
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 16(R2), F2
-	B part17
-part18:
-	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
-	B part17
-part16:
-	FMOVQ 16(R2), F2
-part17:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V3.S4
-	WORD $0x4ea2d462 // fsub v2.4s, v3.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l12
 l13:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
@@ -4665,58 +3090,49 @@ l13:
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS F1, 16(R2)
-	B part20
-part21:
+	B part14
+part15:
 	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part14
 	ADD $+24, R2, R2
 	VST1 V1.S[2], (R2)
-	B part20
-part19:
+	B part14
+part13:
 	FMOVQ F1, 16(R2)
-part20:
-	B l17
-l16:
+part14:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -4725,24 +3141,18 @@ l18:
 TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -4777,8 +3187,7 @@ l0:
 	VEOR V23.B16, V23.B16, V23.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -4948,8 +3357,7 @@ part26:
 	VMOV V2.B16, V23.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V2.S4]
 	VMOV V2.B16, V0.B16
 	VMOV V2.B16, V1.B16
@@ -4982,41 +3390,38 @@ l3:
 	VMOV V23.B16, V21.B16
 	VMOV V23.B16, V22.B16
 	ADD $+32, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F24
-	FMOVQ 16(R8), F25
+	FMOVQ (R7), F24
+	FMOVQ 16(R7), F25
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
-	FMOVS 32(R8), F26
+	FMOVS 32(R7), F26
 	B part29
 part30:
-	FMOVD 32(R8), F26
+	FMOVD 32(R7), F26
 	TBZ $0x00, R1, part29
-	ADD $+40, R8, R6
-	VLD1 (R6), V26.S[2]
+	ADD $+40, R7, R10
+	VLD1 (R10), V26.S[2]
 	B part29
 part28:
-	FMOVQ 32(R8), F26
+	FMOVQ 32(R7), F26
 part29:
-	FMOVQ F24, (R10)
-	FMOVQ F25, 16(R10)
-	FMOVQ F26, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
+	FMOVQ F24, (R9)
+	FMOVQ F25, 16(R9)
+	FMOVQ F26, 32(R9)
+	ADD $+48, R9
+	ADD R8, R7
 	FMOVQ (R2), F27
 	FMOVQ 16(R2), F28
 	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
@@ -5044,28 +3449,28 @@ part29:
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F24
-	FMOVQ 16(R8), F25
-	FMOVQ 32(R8), F26
-	ADD R9, R8
+	FMOVQ (R7), F24
+	FMOVQ 16(R7), F25
+	FMOVQ 32(R7), F26
+	ADD R8, R7
 	FMOVQ (R2), F27
 	FMOVQ 16(R2), F28
 	WORD $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
@@ -5093,25 +3498,20 @@ l11:
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
@@ -5313,510 +3713,6 @@ part53:
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS 32(R2), F24
-	B part56
-part57:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part56
-part55:
-	FMOVQ 32(R2), F24
-part56:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS 32(R2), F24
-	B part59
-part60:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part59
-part58:
-	FMOVQ 32(R2), F24
-part59:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS 32(R2), F24
-	B part62
-part63:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part62
-part61:
-	FMOVQ 32(R2), F24
-part62:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS 32(R2), F24
-	B part65
-part66:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part65
-part64:
-	FMOVQ 32(R2), F24
-part65:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS 32(R2), F24
-	B part68
-part69:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part68
-part67:
-	FMOVQ 32(R2), F24
-part68:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS 32(R2), F24
-	B part71
-part72:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part71
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part71
-part70:
-	FMOVQ 32(R2), F24
-part71:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS 32(R2), F24
-	B part74
-part75:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part74
-part73:
-	FMOVQ 32(R2), F24
-part74:
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
-	FMOVQ 16(R2), F24
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS 32(R2), F24
-	B part77
-part78:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R2
-	VLD1 (R2), V24.S[2]
-	B part77
-part76:
-	FMOVQ 32(R2), F24
-part77:
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d739 // fsub v25.4s, v25.4s, v24.4s
-	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
-	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
-	TBNZ $0x02, R1, part79
-	TBNZ $0x01, R1, part81
-	FMOVS 32(R2), F24
-	B part80
-part81:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part80
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part80
-part79:
-	FMOVQ 32(R2), F24
-part80:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
-	TBNZ $0x02, R1, part82
-	TBNZ $0x01, R1, part84
-	FMOVS 32(R2), F24
-	B part83
-part84:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part83
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part83
-part82:
-	FMOVQ 32(R2), F24
-part83:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
-	TBNZ $0x02, R1, part85
-	TBNZ $0x01, R1, part87
-	FMOVS 32(R2), F24
-	B part86
-part87:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part86
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part86
-part85:
-	FMOVQ 32(R2), F24
-part86:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
-	TBNZ $0x02, R1, part88
-	TBNZ $0x01, R1, part90
-	FMOVS 32(R2), F24
-	B part89
-part90:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part89
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part89
-part88:
-	FMOVQ 32(R2), F24
-part89:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38dd8c // fmul v12.4s, v12.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddad // fmul v13.4s, v13.4s, v24.4s
-	TBNZ $0x02, R1, part91
-	TBNZ $0x01, R1, part93
-	FMOVS 32(R2), F24
-	B part92
-part93:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part92
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part92
-part91:
-	FMOVQ 32(R2), F24
-part92:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddce // fmul v14.4s, v14.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ddef // fmul v15.4s, v15.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
-	TBNZ $0x02, R1, part94
-	TBNZ $0x01, R1, part96
-	FMOVS 32(R2), F24
-	B part95
-part96:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part95
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part95
-part94:
-	FMOVQ 32(R2), F24
-part95:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de31 // fmul v17.4s, v17.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de52 // fmul v18.4s, v18.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de73 // fmul v19.4s, v19.4s, v24.4s
-	TBNZ $0x02, R1, part97
-	TBNZ $0x01, R1, part99
-	FMOVS 32(R2), F24
-	B part98
-part99:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part98
-	ADD $+40, R2, R6
-	VLD1 (R6), V24.S[2]
-	B part98
-part97:
-	FMOVQ 32(R2), F24
-part98:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38de94 // fmul v20.4s, v20.4s, v24.4s
-	ADD R3, R2
-	FMOVQ (R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38deb5 // fmul v21.4s, v21.4s, v24.4s
-	FMOVQ 16(R2), F24
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
-	TBNZ $0x02, R1, part100
-	TBNZ $0x01, R1, part102
-	FMOVS 32(R2), F24
-	B part101
-part102:
-	FMOVD 32(R2), F24
-	TBZ $0x00, R1, part101
-	ADD $+40, R2, R2
-	VLD1 (R2), V24.S[2]
-	B part101
-part100:
-	FMOVQ 32(R2), F24
-part101:
-	WORD $0x6e38df18 // fmul v24.4s, v24.4s, v24.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V25.S4
-	WORD $0x4eb8d738 // fsub v24.4s, v25.4s, v24.4s
-	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
-	B l12
 l13:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
@@ -5891,141 +3787,140 @@ l13:
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part103
-	TBNZ $0x01, R1, part105
+	TBNZ $0x02, R1, part55
+	TBNZ $0x01, R1, part57
 	FMOVS F2, 32(R2)
-	B part104
-part105:
+	B part56
+part57:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part104
+	TBZ $0x00, R1, part56
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part104
-part103:
+	B part56
+part55:
 	FMOVQ F2, 32(R2)
-part104:
+part56:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part106
-	TBNZ $0x01, R1, part108
+	TBNZ $0x02, R1, part58
+	TBNZ $0x01, R1, part60
 	FMOVS F5, 32(R2)
-	B part107
-part108:
+	B part59
+part60:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part107
+	TBZ $0x00, R1, part59
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part107
-part106:
+	B part59
+part58:
 	FMOVQ F5, 32(R2)
-part107:
+part59:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part109
-	TBNZ $0x01, R1, part111
+	TBNZ $0x02, R1, part61
+	TBNZ $0x01, R1, part63
 	FMOVS F8, 32(R2)
-	B part110
-part111:
+	B part62
+part63:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part110
+	TBZ $0x00, R1, part62
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part110
-part109:
+	B part62
+part61:
 	FMOVQ F8, 32(R2)
-part110:
+part62:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part112
-	TBNZ $0x01, R1, part114
+	TBNZ $0x02, R1, part64
+	TBNZ $0x01, R1, part66
 	FMOVS F11, 32(R2)
-	B part113
-part114:
+	B part65
+part66:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part113
+	TBZ $0x00, R1, part65
 	ADD $+40, R2, R6
 	VST1 V11.S[2], (R6)
-	B part113
-part112:
+	B part65
+part64:
 	FMOVQ F11, 32(R2)
-part113:
+part65:
 	ADD R3, R2
 	FMOVQ F12, (R2)
 	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part115
-	TBNZ $0x01, R1, part117
+	TBNZ $0x02, R1, part67
+	TBNZ $0x01, R1, part69
 	FMOVS F14, 32(R2)
-	B part116
-part117:
+	B part68
+part69:
 	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part116
+	TBZ $0x00, R1, part68
 	ADD $+40, R2, R6
 	VST1 V14.S[2], (R6)
-	B part116
-part115:
+	B part68
+part67:
 	FMOVQ F14, 32(R2)
-part116:
+part68:
 	ADD R3, R2
 	FMOVQ F15, (R2)
 	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part118
-	TBNZ $0x01, R1, part120
+	TBNZ $0x02, R1, part70
+	TBNZ $0x01, R1, part72
 	FMOVS F17, 32(R2)
-	B part119
-part120:
+	B part71
+part72:
 	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part119
+	TBZ $0x00, R1, part71
 	ADD $+40, R2, R6
 	VST1 V17.S[2], (R6)
-	B part119
-part118:
+	B part71
+part70:
 	FMOVQ F17, 32(R2)
-part119:
+part71:
 	ADD R3, R2
 	FMOVQ F18, (R2)
 	FMOVQ F19, 16(R2)
-	TBNZ $0x02, R1, part121
-	TBNZ $0x01, R1, part123
+	TBNZ $0x02, R1, part73
+	TBNZ $0x01, R1, part75
 	FMOVS F20, 32(R2)
-	B part122
-part123:
+	B part74
+part75:
 	FMOVD F20, 32(R2)
-	TBZ $0x00, R1, part122
+	TBZ $0x00, R1, part74
 	ADD $+40, R2, R6
 	VST1 V20.S[2], (R6)
-	B part122
-part121:
+	B part74
+part73:
 	FMOVQ F20, 32(R2)
-part122:
+part74:
 	ADD R3, R2
 	FMOVQ F21, (R2)
 	FMOVQ F22, 16(R2)
-	TBNZ $0x02, R1, part124
-	TBNZ $0x01, R1, part126
+	TBNZ $0x02, R1, part76
+	TBNZ $0x01, R1, part78
 	FMOVS F23, 32(R2)
-	B part125
-part126:
+	B part77
+part78:
 	FMOVD F23, 32(R2)
-	TBZ $0x00, R1, part125
+	TBZ $0x00, R1, part77
 	ADD $+40, R2, R2
 	VST1 V23.S[2], (R2)
-	B part125
-part124:
+	B part77
+part76:
 	FMOVQ F23, 32(R2)
-part125:
-	B l17
-l16:
+part77:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -6058,15 +3953,12 @@ l16:
 	FMOVQ F21, (R2)
 	FMOVQ F22, 16(R2)
 	FMOVQ F23, 32(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -6076,10 +3968,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -6089,10 +3979,8 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
@@ -6102,10 +3990,9 @@ l17:
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -6114,24 +4001,18 @@ l18:
 TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -6154,8 +4035,7 @@ l0:
 	VEOR V11.B16, V11.B16, V11.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -6249,8 +4129,7 @@ part14:
 	VMOV V2.B16, V11.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V2.S4]
 	VMOV V2.B16, V0.B16
 	VMOV V2.B16, V1.B16
@@ -6267,41 +4146,38 @@ l3:
 	VMOV V11.B16, V9.B16
 	VMOV V11.B16, V10.B16
 	ADD $+16, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
+	FMOVQ (R7), F12
+	FMOVQ 16(R7), F13
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
-	FMOVS 32(R8), F14
+	FMOVS 32(R7), F14
 	B part17
 part18:
-	FMOVD 32(R8), F14
+	FMOVD 32(R7), F14
 	TBZ $0x00, R1, part17
-	ADD $+40, R8, R6
-	VLD1 (R6), V14.S[2]
+	ADD $+40, R7, R10
+	VLD1 (R10), V14.S[2]
 	B part17
 part16:
-	FMOVQ 32(R8), F14
+	FMOVQ 32(R7), F14
 part17:
-	FMOVQ F12, (R10)
-	FMOVQ F13, 16(R10)
-	FMOVQ F14, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
+	FMOVQ F12, (R9)
+	FMOVQ F13, 16(R9)
+	FMOVQ F14, 32(R9)
+	ADD $+48, R9
+	ADD R8, R7
 	FMOVQ (R2), F15
 	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
 	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
@@ -6316,28 +4192,28 @@ part17:
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
-	FMOVQ 32(R8), F14
-	ADD R9, R8
+	FMOVQ (R7), F12
+	FMOVQ 16(R7), F13
+	FMOVQ 32(R7), F14
+	ADD R8, R7
 	FMOVQ (R2), F15
 	WORD $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
 	WORD $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
@@ -6352,25 +4228,20 @@ l11:
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
@@ -6472,262 +4343,6 @@ part29:
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS 32(R2), F12
-	B part32
-part33:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part32
-part31:
-	FMOVQ 32(R2), F12
-part32:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS 32(R2), F12
-	B part35
-part36:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part35
-part34:
-	FMOVQ 32(R2), F12
-part35:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS 32(R2), F12
-	B part38
-part39:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part38
-part37:
-	FMOVQ 32(R2), F12
-part38:
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R2), F12
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS 32(R2), F12
-	B part41
-part42:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part41
-part40:
-	FMOVQ 32(R2), F12
-part41:
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ad // fsub v13.4s, v13.4s, v12.4s
-	WORD $0x6e2ddd8c // fmul v12.4s, v12.4s, v13.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc00 // fmul v0.4s, v0.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	TBNZ $0x02, R1, part43
-	TBNZ $0x01, R1, part45
-	FMOVS 32(R2), F12
-	B part44
-part45:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part44
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part44
-part43:
-	FMOVQ 32(R2), F12
-part44:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdc84 // fmul v4.4s, v4.4s, v12.4s
-	TBNZ $0x02, R1, part46
-	TBNZ $0x01, R1, part48
-	FMOVS 32(R2), F12
-	B part47
-part48:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part47
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part47
-part46:
-	FMOVQ 32(R2), F12
-part47:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdcc6 // fmul v6.4s, v6.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdce7 // fmul v7.4s, v7.4s, v12.4s
-	TBNZ $0x02, R1, part49
-	TBNZ $0x01, R1, part51
-	FMOVS 32(R2), F12
-	B part50
-part51:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part50
-	ADD $+40, R2, R6
-	VLD1 (R6), V12.S[2]
-	B part50
-part49:
-	FMOVQ 32(R2), F12
-part50:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd08 // fmul v8.4s, v8.4s, v12.4s
-	ADD R3, R2
-	FMOVQ (R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd29 // fmul v9.4s, v9.4s, v12.4s
-	FMOVQ 16(R2), F12
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd4a // fmul v10.4s, v10.4s, v12.4s
-	TBNZ $0x02, R1, part52
-	TBNZ $0x01, R1, part54
-	FMOVS 32(R2), F12
-	B part53
-part54:
-	FMOVD 32(R2), F12
-	TBZ $0x00, R1, part53
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
-	B part53
-part52:
-	FMOVQ 32(R2), F12
-part53:
-	WORD $0x6e2cdd8c // fmul v12.4s, v12.4s, v12.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V13.S4
-	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
-	WORD $0x6e2cdd6b // fmul v11.4s, v11.4s, v12.4s
-	B l12
 l13:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
@@ -6766,77 +4381,76 @@ l13:
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
+	TBNZ $0x02, R1, part31
+	TBNZ $0x01, R1, part33
 	FMOVS F2, 32(R2)
-	B part56
-part57:
+	B part32
+part33:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part56
+	TBZ $0x00, R1, part32
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part56
-part55:
+	B part32
+part31:
 	FMOVQ F2, 32(R2)
-part56:
+part32:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
+	TBNZ $0x02, R1, part34
+	TBNZ $0x01, R1, part36
 	FMOVS F5, 32(R2)
-	B part59
-part60:
+	B part35
+part36:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part59
+	TBZ $0x00, R1, part35
 	ADD $+40, R2, R6
 	VST1 V5.S[2], (R6)
-	B part59
-part58:
+	B part35
+part34:
 	FMOVQ F5, 32(R2)
-part59:
+part35:
 	ADD R3, R2
 	FMOVQ F6, (R2)
 	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
+	TBNZ $0x02, R1, part37
+	TBNZ $0x01, R1, part39
 	FMOVS F8, 32(R2)
-	B part62
-part63:
+	B part38
+part39:
 	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part62
+	TBZ $0x00, R1, part38
 	ADD $+40, R2, R6
 	VST1 V8.S[2], (R6)
-	B part62
-part61:
+	B part38
+part37:
 	FMOVQ F8, 32(R2)
-part62:
+part38:
 	ADD R3, R2
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
+	TBNZ $0x02, R1, part40
+	TBNZ $0x01, R1, part42
 	FMOVS F11, 32(R2)
-	B part65
-part66:
+	B part41
+part42:
 	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part65
+	TBZ $0x00, R1, part41
 	ADD $+40, R2, R2
 	VST1 V11.S[2], (R2)
-	B part65
-part64:
+	B part41
+part40:
 	FMOVQ F11, 32(R2)
-part65:
-	B l17
-l16:
+part41:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -6853,42 +4467,34 @@ l16:
 	FMOVQ F9, (R2)
 	FMOVQ F10, 16(R2)
 	FMOVQ F11, 32(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -6897,24 +4503,18 @@ l18:
 TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -6931,8 +4531,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -6988,8 +4587,7 @@ part8:
 	VMOV V2.B16, V5.B16
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V2.S4]
 	VMOV V2.B16, V0.B16
 	VMOV V2.B16, V1.B16
@@ -6998,41 +4596,38 @@ l3:
 	VMOV V5.B16, V3.B16
 	VMOV V5.B16, V4.B16
 	ADD $+8, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F6
-	FMOVQ 16(R8), F7
+	FMOVQ (R7), F6
+	FMOVQ 16(R7), F7
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
-	FMOVS 32(R8), F8
+	FMOVS 32(R7), F8
 	B part11
 part12:
-	FMOVD 32(R8), F8
+	FMOVD 32(R7), F8
 	TBZ $0x00, R1, part11
-	ADD $+40, R8, R6
-	VLD1 (R6), V8.S[2]
+	ADD $+40, R7, R10
+	VLD1 (R10), V8.S[2]
 	B part11
 part10:
-	FMOVQ 32(R8), F8
+	FMOVQ 32(R7), F8
 part11:
-	FMOVQ F6, (R10)
-	FMOVQ F7, 16(R10)
-	FMOVQ F8, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
+	FMOVQ F6, (R9)
+	FMOVQ F7, 16(R9)
+	FMOVQ F8, 32(R9)
+	ADD $+48, R9
+	ADD R8, R7
 	FMOVD (R2), F9
 	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
 	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
@@ -7041,28 +4636,28 @@ part11:
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	ADD R9, R8
+	FMOVQ (R7), F6
+	FMOVQ 16(R7), F7
+	FMOVQ 32(R7), F8
+	ADD R8, R7
 	FMOVD (R2), F9
 	WORD $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
 	WORD $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
@@ -7071,25 +4666,20 @@ l11:
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
@@ -7141,138 +4731,6 @@ part17:
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R2), F6
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS 32(R2), F6
-	B part20
-part21:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part20
-part19:
-	FMOVQ 32(R2), F6
-part20:
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R2), F6
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS 32(R2), F6
-	B part23
-part24:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part23
-part22:
-	FMOVQ 32(R2), F6
-part23:
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
-	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
-	FMOVQ 16(R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	TBNZ $0x02, R1, part25
-	TBNZ $0x01, R1, part27
-	FMOVS 32(R2), F6
-	B part26
-part27:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part26
-	ADD $+40, R2, R6
-	VLD1 (R6), V6.S[2]
-	B part26
-part25:
-	FMOVQ 32(R2), F6
-part26:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R6
-	VDUP R6, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
-	ADD R3, R2
-	FMOVQ (R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	FMOVQ 16(R2), F6
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dc84 // fmul v4.4s, v4.4s, v6.4s
-	TBNZ $0x02, R1, part28
-	TBNZ $0x01, R1, part30
-	FMOVS 32(R2), F6
-	B part29
-part30:
-	FMOVD 32(R2), F6
-	TBZ $0x00, R1, part29
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
-	B part29
-part28:
-	FMOVQ 32(R2), F6
-part29:
-	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V7.S4
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x6e26dca5 // fmul v5.4s, v5.4s, v6.4s
-	B l12
 l13:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
@@ -7293,45 +4751,44 @@ l13:
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
+	TBNZ $0x02, R1, part19
+	TBNZ $0x01, R1, part21
 	FMOVS F2, 32(R2)
-	B part32
-part33:
+	B part20
+part21:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part32
+	TBZ $0x00, R1, part20
 	ADD $+40, R2, R6
 	VST1 V2.S[2], (R6)
-	B part32
-part31:
+	B part20
+part19:
 	FMOVQ F2, 32(R2)
-part32:
+part20:
 	ADD R3, R2
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
+	TBNZ $0x02, R1, part22
+	TBNZ $0x01, R1, part24
 	FMOVS F5, 32(R2)
-	B part35
-part36:
+	B part23
+part24:
 	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part35
+	TBZ $0x00, R1, part23
 	ADD $+40, R2, R2
 	VST1 V5.S[2], (R2)
-	B part35
-part34:
+	B part23
+part22:
 	FMOVQ F5, 32(R2)
-part35:
-	B l17
-l16:
+part23:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -7340,36 +4797,28 @@ l16:
 	FMOVQ F3, (R2)
 	FMOVQ F4, 16(R2)
 	FMOVQ F5, 32(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -7378,24 +4827,18 @@ l18:
 TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
 	MOVD 120(R0), R1
-	MOVD $local-128(SP), R2
-	MOVD (R0), R3
-	MOVD R3, (R2)
-	MOVD $local-128(SP), R2
-	MOVD 24(R0), R3
-	MOVD R3, 8(R2)
-	MOVD $local-128(SP), R2
-	MOVD 40(R0), R3
-	MOVD R3, 16(R2)
-	MOVD $local-128(SP), R2
-	MOVD 32(R0), R3
-	MOVD R3, 24(R2)
-	MOVD $local-128(SP), R2
-	MOVD 48(R0), R3
-	MOVD R3, 32(R2)
-	MOVD $local-128(SP), R2
-	MOVD 112(R0), R3
-	MOVD R3, 40(R2)
+	MOVD (R0), R2
+	MOVD R2, local-128(SP)
+	MOVD 24(R0), R2
+	MOVD R2, local-120(SP)
+	MOVD 40(R0), R2
+	MOVD R2, local-112(SP)
+	MOVD 32(R0), R2
+	MOVD R2, local-104(SP)
+	MOVD 48(R0), R2
+	MOVD R2, local-96(SP)
+	MOVD 112(R0), R2
+	MOVD R2, local-88(SP)
 l0:
 	MOVD 128(R0), R2
 	CMP $+1, R2
@@ -7409,8 +4852,7 @@ l0:
 	VEOR V2.B16, V2.B16, V2.B16
 	B l4
 l1:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
@@ -7447,98 +4889,89 @@ part4:
 part5:
 	B l4
 l3:
-	MOVD $local-128(SP), R2
-	MOVD 24(R2), R2
+	MOVD local-104(SP), R2
 	VLD1R (R2), [V2.S4]
 	VMOV V2.B16, V0.B16
 	VMOV V2.B16, V1.B16
 	ADD $+4, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 24(R3)
+	MOVD R2, local-104(SP)
 l4:
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	MOVD 64(R0), R3
-	MOVD $local-128(SP), R6
-	MOVD 104(R0), R7
-	CBZ R7, l5
-	MOVD 8(R0), R8
-	MOVD 72(R0), R9
-	MOVD 16(R0), R10
-	CBZ R10, l6
+	MOVD 104(R0), R6
+	CBZ R6, l5
+	MOVD 8(R0), R7
+	MOVD 72(R0), R8
+	MOVD 16(R0), R9
+	CBZ R9, l6
 l7:
-	FMOVQ (R8), F3
-	FMOVQ 16(R8), F4
+	FMOVQ (R7), F3
+	FMOVQ 16(R7), F4
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
-	FMOVS 32(R8), F5
+	FMOVS 32(R7), F5
 	B part8
 part9:
-	FMOVD 32(R8), F5
+	FMOVD 32(R7), F5
 	TBZ $0x00, R1, part8
-	ADD $+40, R8, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+40, R7, R10
+	VLD1 (R10), V5.S[2]
 	B part8
 part7:
-	FMOVQ 32(R8), F5
+	FMOVQ 32(R7), F5
 part8:
-	FMOVQ F3, (R10)
-	FMOVQ F4, 16(R10)
-	FMOVQ F5, 32(R10)
-	ADD $+48, R10
-	ADD R9, R8
+	FMOVQ F3, (R9)
+	FMOVQ F4, 16(R9)
+	FMOVQ F5, 32(R9)
+	ADD $+48, R9
+	ADD R8, R7
 	FMOVS (R2), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
-	SUB $+1, R7
-	CBNZ R7, l7
+	SUB $+1, R6
+	CBNZ R6, l7
 	B l5
 l6:
 l8:
-	MOVD 32(R6), R10
+	MOVD local-96(SP), R9
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R10
 	PRFM (R10), PLDL1KEEP
-	ADD $+44, R10, R11
-	PRFM (R11), PLDL1KEEP
-	MOVD 96(R0), R11
-	ADD R11, R10
-	MOVD R10, 32(R6)
-	CMP $+16, R7
+	MOVD 96(R0), R10
+	ADD R10, R9
+	MOVD R9, local-96(SP)
+	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R10
-	ADD $-16, R7
+	MOVD $+16, R9
+	ADD $-16, R6
 l9:
 l11:
-	FMOVQ (R8), F3
-	FMOVQ 16(R8), F4
-	FMOVQ 32(R8), F5
-	ADD R9, R8
+	FMOVQ (R7), F3
+	FMOVQ 16(R7), F4
+	FMOVQ 32(R7), F5
+	ADD R8, R7
 	FMOVS (R2), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l11
-	CBZ R7, l5
+	SUB $+1, R9
+	CBNZ R9, l11
+	CBZ R6, l5
 	B l8
 l10:
-	MOVD R7, R10
-	MOVD $+0, R7
+	MOVD R6, R9
+	MOVD $+0, R6
 	B l9
 l5:
 	MOVD 136(R0), R2
 	CBZ R2, l12
 	CMP $+1, R2
 	BEQ l13
-	CMP $+3, R2
-	BEQ l14
-	CMP $+4, R2
-	BEQ l15
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F3
 	VEOR V4.B16, V4.B16, V4.B16
@@ -7565,76 +4998,6 @@ part11:
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
 	B l12
-l14:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R2), F3
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS 32(R2), F3
-	B part14
-part15:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part14
-part13:
-	FMOVQ 32(R2), F3
-part14:
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d484 // fsub v4.4s, v4.4s, v3.4s
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
-l15:
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
-	MOVD 88(R0), R3
-	FMOVQ (R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
-	FMOVQ 16(R2), F3
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	TBNZ $0x02, R1, part16
-	TBNZ $0x01, R1, part18
-	FMOVS 32(R2), F3
-	B part17
-part18:
-	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
-	B part17
-part16:
-	FMOVQ 32(R2), F3
-part17:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	MOVD $0x3f800000, R2
-	VDUP R2, V4.S4
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l12
 l13:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
@@ -7646,60 +5009,51 @@ l13:
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
 l12:
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD local-120(SP), R2
 	MOVD 120(R0), R3
 	CMP $+4, R3
-	BEQ l16
+	BEQ l14
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
+	TBNZ $0x02, R1, part13
+	TBNZ $0x01, R1, part15
 	FMOVS F2, 32(R2)
-	B part20
-part21:
+	B part14
+part15:
 	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part20
+	TBZ $0x00, R1, part14
 	ADD $+40, R2, R2
 	VST1 V2.S[2], (R2)
-	B part20
-part19:
+	B part14
+part13:
 	FMOVQ F2, 32(R2)
-part20:
-	B l17
-l16:
+part14:
+	B l15
+l14:
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
 	FMOVQ F2, 32(R2)
-l17:
-	MOVD $local-128(SP), R2
-	MOVD 40(R2), R2
+l15:
+	MOVD local-88(SP), R2
 	ADD $-1, R2
-	CBZ R2, l18
-	MOVD $local-128(SP), R3
-	MOVD R2, 40(R3)
-	MOVD $local-128(SP), R2
-	MOVD (R2), R2
+	CBZ R2, l16
+	MOVD R2, local-88(SP)
+	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, (R3)
-	MOVD $local-128(SP), R2
-	MOVD 8(R2), R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 8(R3)
-	MOVD $local-128(SP), R2
-	MOVD 16(R2), R2
+	MOVD R2, local-120(SP)
+	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	ADD R3, R2
-	MOVD $local-128(SP), R3
-	MOVD R2, 16(R3)
+	MOVD R2, local-112(SP)
 	B l0
-l18:
+l16:
 	RET
 
 // gemv4 does 4 steps of k for args.Cols columns of one row of C.
@@ -7707,8 +5061,6 @@ l18:
 // func gemv4NEON(args *Gemm)
 TEXT ·gemv4NEON(SB), $128-8
 	VEOR V6.B16, V6.B16, V6.B16
-	MOVD $0x3f800000, R0
-	VDUP R0, V7.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD 64(R0), R2
@@ -7760,22 +5112,8 @@ l5:
 	CMP $+1, R12
 	BEQ l7
 	FMOVQ (R10), F5
-	CMP $+3, R12
-	BEQ l8
-	CMP $+4, R12
-	BEQ l9
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
-	B l6
-l8:
-	WORD $0x4ea5d4e8 // fsub v8.4s, v7.4s, v5.4s
-	WORD $0x6e28dca5 // fmul v5.4s, v5.4s, v8.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
-	B l6
-l9:
-	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
-	WORD $0x6e25dc84 // fmul v4.4s, v4.4s, v5.4s
 	B l6
 l7:
 	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
@@ -7797,7 +5135,7 @@ l2:
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R11, l10
+	CBZ R11, l8
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R9), F4
@@ -7811,7 +5149,7 @@ part3:
 part1:
 	FMOVQ (R9), F4
 part2:
-l10:
+l8:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F5
@@ -7868,9 +5206,9 @@ part13:
 	FMOVQ (R7), F0
 part14:
 	VFMLA V0.S4, V3.S4, V4.S4
-	CBZ R12, l11
+	CBZ R12, l9
 	CMP $+1, R12
-	BEQ l12
+	BEQ l10
 	TBNZ $0x02, R0, part16
 	TBNZ $0x01, R0, part18
 	FMOVS (R10), F0
@@ -7884,31 +5222,15 @@ part18:
 part16:
 	FMOVQ (R10), F0
 part17:
-	CMP $+3, R12
-	BEQ l13
-	CMP $+4, R12
-	BEQ l14
 	WORD $0x6ea6e400 // fcmgt v0.4s, v0.4s, v6.4s
 	VAND V4.B16, V0.B16, V0.B16
 	VMOV V0.B16, V4.B16
-	B l11
-l13:
-	WORD $0x4ea0d4e1 // fsub v1.4s, v7.4s, v0.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
-	VMOV V0.B16, V4.B16
-	B l11
-l14:
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
-	WORD $0x6e20dc80 // fmul v0.4s, v4.4s, v0.4s
-	VMOV V0.B16, V4.B16
-	B l11
-l12:
+	B l9
+l10:
 	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
 	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
 	VMOV V0.B16, V4.B16
-l11:
+l9:
 	TBNZ $0x02, R0, part19
 	TBNZ $0x01, R0, part21
 	FMOVS F4, (R8)
@@ -7930,8 +5252,6 @@ l3:
 // func gemv2NEON(args *Gemm)
 TEXT ·gemv2NEON(SB), $128-8
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD $0x3f800000, R0
-	VDUP R0, V5.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD 64(R0), R2
@@ -7971,22 +5291,8 @@ l5:
 	CMP $+1, R10
 	BEQ l7
 	FMOVQ (R8), F3
-	CMP $+3, R10
-	BEQ l8
-	CMP $+4, R10
-	BEQ l9
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l6
-l8:
-	WORD $0x4ea3d4a6 // fsub v6.4s, v5.4s, v3.4s
-	WORD $0x6e26dc63 // fmul v3.4s, v3.4s, v6.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	B l6
-l9:
-	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
-	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	B l6
 l7:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
@@ -8006,7 +5312,7 @@ l2:
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R9, l10
+	CBZ R9, l8
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R7), F2
@@ -8020,7 +5326,7 @@ part3:
 part1:
 	FMOVQ (R7), F2
 part2:
-l10:
+l8:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F3
@@ -8049,9 +5355,9 @@ part7:
 	FMOVQ (R3), F0
 part8:
 	VFMLA V0.S4, V1.S4, V2.S4
-	CBZ R10, l11
+	CBZ R10, l9
 	CMP $+1, R10
-	BEQ l12
+	BEQ l10
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS (R8), F0
@@ -8065,31 +5371,15 @@ part12:
 part10:
 	FMOVQ (R8), F0
 part11:
-	CMP $+3, R10
-	BEQ l13
-	CMP $+4, R10
-	BEQ l14
 	WORD $0x6ea4e400 // fcmgt v0.4s, v0.4s, v4.4s
 	VAND V2.B16, V0.B16, V0.B16
 	VMOV V0.B16, V2.B16
-	B l11
-l13:
-	WORD $0x4ea0d4a1 // fsub v1.4s, v5.4s, v0.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	VMOV V0.B16, V2.B16
-	B l11
-l14:
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	VMOV V0.B16, V2.B16
-	B l11
-l12:
+	B l9
+l10:
 	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
 	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
 	VMOV V0.B16, V2.B16
-l11:
+l9:
 	TBNZ $0x02, R0, part13
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R6)
@@ -8111,8 +5401,6 @@ l3:
 // func gemv1NEON(args *Gemm)
 TEXT ·gemv1NEON(SB), $128-8
 	VEOR V3.B16, V3.B16, V3.B16
-	MOVD $0x3f800000, R0
-	VDUP R0, V4.S4
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD 64(R0), R2
@@ -8146,22 +5434,8 @@ l5:
 	CMP $+1, R9
 	BEQ l7
 	FMOVQ (R7), F2
-	CMP $+3, R9
-	BEQ l8
-	CMP $+4, R9
-	BEQ l9
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l6
-l8:
-	WORD $0x4ea2d485 // fsub v5.4s, v4.4s, v2.4s
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	B l6
-l9:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	B l6
 l7:
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
@@ -8180,7 +5454,7 @@ l2:
 	AND $+3, R0
 	CBZ R0, l3
 	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R8, l10
+	CBZ R8, l8
 	TBNZ $0x02, R0, part1
 	TBNZ $0x01, R0, part3
 	FMOVS (R6), F1
@@ -8194,7 +5468,7 @@ part3:
 part1:
 	FMOVQ (R6), F1
 part2:
-l10:
+l8:
 	TBNZ $0x02, R0, part4
 	TBNZ $0x01, R0, part6
 	FMOVS (R1), F2
@@ -8209,9 +5483,9 @@ part4:
 	FMOVQ (R1), F2
 part5:
 	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l11
+	CBZ R9, l9
 	CMP $+1, R9
-	BEQ l12
+	BEQ l10
 	TBNZ $0x02, R0, part7
 	TBNZ $0x01, R0, part9
 	FMOVS (R7), F0
@@ -8225,31 +5499,15 @@ part9:
 part7:
 	FMOVQ (R7), F0
 part8:
-	CMP $+3, R9
-	BEQ l13
-	CMP $+4, R9
-	BEQ l14
 	WORD $0x6ea3e400 // fcmgt v0.4s, v0.4s, v3.4s
 	VAND V1.B16, V0.B16, V0.B16
 	VMOV V0.B16, V1.B16
-	B l11
-l13:
-	WORD $0x4ea0d482 // fsub v2.4s, v4.4s, v0.4s
-	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
-	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
-	VMOV V0.B16, V1.B16
-	B l11
-l14:
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
-	VMOV V0.B16, V1.B16
-	B l11
-l12:
+	B l9
+l10:
 	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
 	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV V0.B16, V1.B16
-l11:
+l9:
 	TBNZ $0x02, R0, part10
 	TBNZ $0x01, R0, part12
 	FMOVS F1, (R3)

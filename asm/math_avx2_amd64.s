@@ -18,7 +18,6 @@ TEXT ·expAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS    (DX), X0
 	VMOVUPS    c128_42b20000<>+0(SB), X1
@@ -54,7 +53,6 @@ l2:
 	ADDQ       $+16, DX
 	DECQ       BX
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -100,12 +98,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -125,7 +121,6 @@ TEXT ·logAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS    (DX), X0
 	VCVTPS2PD  X0, Y1
@@ -167,7 +162,6 @@ l2:
 	ADDQ       $+16, DX
 	DECQ       BX
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -219,12 +213,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -244,7 +236,6 @@ TEXT ·reLUAVX2(SB), $128-24
 	SHRQ  $0x03, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Y0
 	VMOVUPS c256_00000000<>+0(SB), Y1
@@ -254,7 +245,6 @@ l2:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -274,19 +264,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -306,7 +293,6 @@ TEXT ·sigmoidAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS    (DX), X0
 	VXORPS     c128_80000000<>+0(SB), X0, X0
@@ -346,7 +332,6 @@ l2:
 	ADDQ       $+16, DX
 	DECQ       BX
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -396,12 +381,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -421,7 +404,6 @@ TEXT ·tanhAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS    (DX), X0
 	VANDPS     c128_80000000<>+0(SB), X0, X1
@@ -463,7 +445,6 @@ l2:
 	ADDQ       $+16, DX
 	DECQ       BX
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -515,12 +496,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -541,7 +520,6 @@ TEXT ·leakyReLUAVX2(SB), $128-28
 	SHRQ         $0x03, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS   (DX), Y1
 	VMOVUPS   c256_00000000<>+0(SB), Y2
@@ -553,7 +531,6 @@ l2:
 	ADDQ      $+32, DX
 	DECQ      BX
 	JNE       l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -575,19 +552,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -611,7 +585,6 @@ TEXT ·eluAVX2(SB), $128-28
 	SHRQ         $0x02, R8
 	TESTQ        R8, R8
 	JEQ          l1
-
 l4:
 l0:
 	VMOVUPS    (DX), X1
@@ -656,11 +629,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R8
 	JNE        l4
-
 l1:
 	TESTQ SI, SI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (BX), X0
 	CMPQ      SI, $0x00000004
@@ -672,19 +643,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (DI)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -703,7 +670,6 @@ l2:
 	MOVQ       BX, CX
 	MOVQ       $+1, R8
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -725,7 +691,6 @@ TEXT ·softplusAVX2(SB), $128-24
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (DX), X0
@@ -785,11 +750,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R8
 	JNE        l4
-
 l1:
 	TESTQ SI, SI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (BX), X0
 	CMPQ      SI, $0x00000004
@@ -801,19 +764,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (DI)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -832,7 +791,6 @@ l2:
 	MOVQ       BX, CX
 	MOVQ       $+1, R8
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -854,7 +812,6 @@ TEXT ·geluAVX2(SB), $128-24
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (DX), X0
@@ -932,11 +889,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R8
 	JNE        l4
-
 l1:
 	TESTQ SI, SI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (BX), X0
 	CMPQ      SI, $0x00000004
@@ -948,19 +903,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (DI)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -979,7 +930,6 @@ l2:
 	MOVQ       BX, CX
 	MOVQ       $+1, R8
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1001,7 +951,6 @@ TEXT ·geluTanhAVX2(SB), $128-24
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (DX), X0
@@ -1047,11 +996,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R8
 	JNE        l4
-
 l1:
 	TESTQ SI, SI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (BX), X0
 	CMPQ      SI, $0x00000004
@@ -1063,19 +1010,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (DI)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1094,7 +1037,6 @@ l2:
 	MOVQ       BX, CX
 	MOVQ       $+1, R8
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1116,7 +1058,6 @@ TEXT ·siLUAVX2(SB), $128-24
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (DX), X0
@@ -1157,11 +1098,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R8
 	JNE        l4
-
 l1:
 	TESTQ SI, SI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (BX), X0
 	CMPQ      SI, $0x00000004
@@ -1173,19 +1112,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (DI)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1204,7 +1139,6 @@ l2:
 	MOVQ       BX, CX
 	MOVQ       $+1, R8
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1224,7 +1158,6 @@ TEXT ·deriveReLUAVX2(SB), $128-32
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Y0
 	VMOVUPS (BX), Y1
@@ -1236,7 +1169,6 @@ l2:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -1258,19 +1190,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1291,7 +1220,6 @@ TEXT ·deriveSigmoidAVX2(SB), $128-32
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Y0
 	VMOVUPS (BX), Y1
@@ -1305,7 +1233,6 @@ l2:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -1329,19 +1256,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1362,7 +1286,6 @@ TEXT ·deriveTanhAVX2(SB), $128-32
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Y0
 	VMOVUPS (BX), Y1
@@ -1376,7 +1299,6 @@ l2:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -1400,19 +1322,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1434,7 +1353,6 @@ TEXT ·deriveLeakyReLUAVX2(SB), $128-36
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS   (DX), Y1
 	VMOVUPS   (BX), Y2
@@ -1447,7 +1365,6 @@ l2:
 	ADDQ      $+32, BX
 	DECQ      SI
 	JNE       l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -1470,19 +1387,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1504,7 +1418,6 @@ TEXT ·deriveELUAVX2(SB), $128-36
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS   (DX), Y1
 	VMOVUPS   (BX), Y2
@@ -1518,7 +1431,6 @@ l2:
 	ADDQ      $+32, BX
 	DECQ      SI
 	JNE       l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -1542,19 +1454,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1578,7 +1487,6 @@ TEXT ·deriveSoftplusAVX2(SB), $128-32
 	SHRQ  $0x02, R9
 	TESTQ R9, R9
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (BX), X0
@@ -1623,11 +1531,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R9
 	JNE        l4
-
 l1:
 	TESTQ DI, DI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (SI), X0
 	CMPQ      DI, $0x00000004
@@ -1639,19 +1545,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (R8)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1675,7 +1577,6 @@ l2:
 	MOVQ       SI, CX
 	MOVQ       $+1, R9
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1698,7 +1599,6 @@ TEXT ·deriveGELUAVX2(SB), $128-32
 	SHRQ  $0x02, R9
 	TESTQ R9, R9
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (BX), X0
@@ -1780,11 +1680,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R9
 	JNE        l4
-
 l1:
 	TESTQ DI, DI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (SI), X0
 	CMPQ      DI, $0x00000004
@@ -1796,19 +1694,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (R8)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1832,7 +1726,6 @@ l2:
 	MOVQ       SI, CX
 	MOVQ       $+1, R9
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1855,7 +1748,6 @@ TEXT ·deriveGELUTanhAVX2(SB), $128-32
 	SHRQ  $0x02, R9
 	TESTQ R9, R9
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (BX), X0
@@ -1912,11 +1804,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R9
 	JNE        l4
-
 l1:
 	TESTQ DI, DI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (SI), X0
 	CMPQ      DI, $0x00000004
@@ -1928,19 +1818,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (R8)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1964,7 +1850,6 @@ l2:
 	MOVQ       SI, CX
 	MOVQ       $+1, R9
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -1987,7 +1872,6 @@ TEXT ·deriveSiLUAVX2(SB), $128-32
 	SHRQ  $0x02, R9
 	TESTQ R9, R9
 	JEQ   l1
-
 l4:
 l0:
 	VMOVUPS    (BX), X0
@@ -2037,11 +1921,9 @@ l0:
 	ADDQ       $+16, CX
 	DECQ       R9
 	JNE        l4
-
 l1:
 	TESTQ DI, DI
 	JEQ   l2
-
 	// the tail is done
 	VMOVUPS   (SI), X0
 	CMPQ      DI, $0x00000004
@@ -2053,19 +1935,15 @@ l1:
 	VMOVSD    X0, (AX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, AX
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (AX)
 	JMP    part1
-
 part2:
 	VMOVUPS X0, (R8)
-
 part1:
 	JMP l3
-
 l2:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -2089,7 +1967,6 @@ l2:
 	MOVQ       SI, CX
 	MOVQ       $+1, R9
 	JMP        l0
-
 l3:
 	VZEROUPPER
 	RET
@@ -2109,7 +1986,6 @@ TEXT ·lerpAVX2(SB), $128-28
 	SHRQ         $0x03, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
@@ -2121,7 +1997,6 @@ l2:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -2144,19 +2019,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -2177,7 +2049,6 @@ TEXT ·scaleAVX2(SB), $128-28
 	SHRQ         $0x03, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y1
@@ -2186,7 +2057,6 @@ l2:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -2205,19 +2075,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -2240,7 +2107,6 @@ TEXT ·factoredAVX2(SB), $128-40
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l0
-
 l2:
 	VMOVUPS (BX), Y2
 	VMULPS  Y2, Y0, Y2
@@ -2254,7 +2120,6 @@ l2:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -2278,19 +2143,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER

@@ -21,7 +21,6 @@ TEXT ·columnSumsAVX2(SB), $128-40
 	SHRQ  $0x04, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -29,7 +28,6 @@ l1:
 	VMOVUPS 96(AX), Y3
 	MOVQ    CX, DI
 	MOVQ    rows+0(FP), R8
-
 l2:
 	VMOVUPS   (DI), X4
 	VCVTPS2PD X4, Y4
@@ -54,10 +52,8 @@ l2:
 	ADDQ      $+64, CX
 	DECQ      SI
 	JNE       l1
-
 l0:
 	ANDQ $+15, BX
-
 l3:
 	TESTQ BX, BX
 	JEQ   l5
@@ -65,7 +61,6 @@ l3:
 	CMPQ  SI, $0x00000004
 	JLT   l4
 	MOVQ  $+4, SI
-
 l4:
 	SUBQ       SI, BX
 	MOVQ       SI, R8
@@ -80,7 +75,6 @@ l4:
 	VMASKMOVPD (AX), Y0, Y0
 	MOVQ       CX, R8
 	MOVQ       rows+0(FP), R9
-
 l6:
 	VMOVUPS      (DI), X1
 	VMASKMOVPS   (R8), X1, X1
@@ -98,21 +92,17 @@ l6:
 	VMOVUPS      X1, (DI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSD X1, (DI)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (AX)
-
 part1:
 	ADDQ $+32, AX
 	ADDQ $+16, CX
 	JMP  l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -135,7 +125,6 @@ TEXT ·columnSquaresAVX2(SB), $128-48
 	SHRQ  $0x04, DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -147,7 +136,6 @@ l1:
 	VMOVUPS 96(DX), Y7
 	MOVQ    CX, R8
 	MOVQ    rows+0(FP), R9
-
 l2:
 	VMOVUPS   (R8), X8
 	VCVTPS2PD X8, Y8
@@ -181,10 +169,8 @@ l2:
 	ADDQ      $+128, DX
 	DECQ      DI
 	JNE       l1
-
 l0:
 	ANDQ $+15, SI
-
 l3:
 	TESTQ SI, SI
 	JEQ   l5
@@ -192,7 +178,6 @@ l3:
 	CMPQ  DI, $0x00000004
 	JLT   l4
 	MOVQ  $+4, DI
-
 l4:
 	SUBQ       DI, SI
 	MOVQ       DI, R9
@@ -209,7 +194,6 @@ l4:
 	VMASKMOVPD (DX), Y1, Y1
 	MOVQ       CX, R9
 	MOVQ       rows+0(FP), R10
-
 l6:
 	VMOVUPS      (R8), X2
 	VMASKMOVPS   (R9), X2, X2
@@ -229,22 +213,18 @@ l6:
 	VMOVUPS      X1, (R8)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, R8
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSD X1, (R8)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (AX)
-
 part1:
 	ADDQ $+32, AX
 	ADDQ $+16, CX
 	ADDQ $+32, DX
 	JMP  l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -264,7 +244,6 @@ TEXT ·inverseRootAVX2(SB), $128-28
 	SHRQ         $0x02, BX
 	TESTQ        BX, BX
 	JEQ          l0
-
 l2:
 	VMOVUPS    (DX), X1
 	VCVTPS2PD  X1, Y1
@@ -279,7 +258,6 @@ l2:
 	ADDQ       $+16, DX
 	DECQ       BX
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -304,12 +282,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -327,7 +303,6 @@ TEXT ·normalizeAVX2(SB), $128-80
 	MOVQ  rows+0(FP), DX
 	TESTQ DX, DX
 	JEQ   l0
-
 l1:
 	MOVQ  mean+48(FP), BX
 	MOVQ  inverse+56(FP), SI
@@ -338,7 +313,6 @@ l1:
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
 	JEQ   l2
-
 l4:
 	VMOVUPS (BX), Y0
 	VMOVUPS (SI), Y1
@@ -358,7 +332,6 @@ l4:
 	ADDQ    $+32, R8
 	DECQ    R10
 	JNE     l4
-
 l2:
 	ANDQ         $+7, R9
 	TESTQ        R9, R9
@@ -388,19 +361,16 @@ l2:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, R9
 	JEQ       part4
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSS X1, (BX)
-
 part1:
 l3:
 	MOVQ cols+8(FP), BX
@@ -417,7 +387,6 @@ l3:
 	ADDQ SI, CX
 	DECQ DX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -446,7 +415,6 @@ TEXT ·normalizeSumsAVX2(SB), $128-80
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -459,7 +427,6 @@ l1:
 	MOVQ    DX, R12
 	MOVQ    BX, R13
 	MOVQ    rows+0(FP), R14
-
 l2:
 	VMOVUPS   (R12), X8
 	VCVTPS2PD X8, Y8
@@ -495,10 +462,8 @@ l2:
 	ADDQ      $+32, DI
 	DECQ      R11
 	JNE       l1
-
 l0:
 	ANDQ $+7, R10
-
 l3:
 	TESTQ R10, R10
 	JEQ   l5
@@ -506,7 +471,6 @@ l3:
 	CMPQ  R11, $0x00000004
 	JLT   l4
 	MOVQ  $+4, R11
-
 l4:
 	SUBQ       R11, R10
 	MOVQ       R11, R13
@@ -528,7 +492,6 @@ l4:
 	MOVQ       DX, R13
 	MOVQ       BX, R14
 	MOVQ       rows+0(FP), R15
-
 l6:
 	VMOVUPS      (R12), X4
 	VMASKMOVPS   (R13), X4, X4
@@ -554,16 +517,13 @@ l6:
 	VMOVUPS      X2, (R12)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, R12
-
 part3:
 	TESTQ  $0x00000001, R11
 	JEQ    part1
 	VMOVSD X2, (R12)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (AX)
-
 part1:
 	CMPQ         R11, $0x00000004
 	JEQ          part5
@@ -574,16 +534,13 @@ part1:
 	VMOVUPS      X0, (R12)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, R12
-
 part6:
 	TESTQ  $0x00000001, R11
 	JEQ    part4
 	VMOVSD X0, (R12)
 	JMP    part4
-
 part5:
 	VMOVUPS Y1, (CX)
-
 part4:
 	ADDQ $+32, AX
 	ADDQ $+32, CX
@@ -592,7 +549,6 @@ part4:
 	ADDQ $+16, SI
 	ADDQ $+16, DI
 	JMP  l3
-
 l5:
 	VZEROUPPER
 	RET
@@ -610,7 +566,6 @@ TEXT ·normalizeGradAVX2(SB), $128-104
 	MOVQ  rows+0(FP), BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l1:
 	MOVQ  mean+64(FP), SI
 	MOVQ  inverse+72(FP), DI
@@ -622,7 +577,6 @@ l1:
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
 	JEQ   l2
-
 l4:
 	VMOVUPS (SI), Y0
 	VMOVUPS (DI), Y1
@@ -649,7 +603,6 @@ l4:
 	ADDQ    $+32, R10
 	DECQ    R12
 	JNE     l4
-
 l2:
 	ANDQ         $+7, R11
 	TESTQ        R11, R11
@@ -686,19 +639,16 @@ l2:
 	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, R11
 	JEQ       part4
 	VMOVSD    X1, (SI)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, R11
 	JEQ    part1
 	VMOVSS X1, (SI)
-
 part1:
 l3:
 	MOVQ cols+8(FP), SI
@@ -721,7 +671,6 @@ l3:
 	ADDQ DI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -744,14 +693,11 @@ TEXT ·layerNormAVX2(SB), $256-88
 	MOVQ  rows+0(FP), SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l1:
 	VBROADCASTSS count+84(FP), X0
 	VCVTPS2PD    X0, Y0
-
 	// the mean
 	MOVQ $+0, R8
-
 l2:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -763,7 +709,6 @@ l2:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l3
-
 l4:
 	VMOVUPS   (DI), X5
 	VCVTPS2PD X5, Y5
@@ -780,7 +725,6 @@ l4:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -800,7 +744,6 @@ l3:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R9), Y1
 	VMOVUPS   (DI), X2
@@ -811,7 +754,6 @@ l7:
 	ADDQ      $+16, DI
 	DECQ      R10
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -837,12 +779,10 @@ l5:
 	VMOVUPS      X2, (DI)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X2, (DI)
-
 part1:
 l6:
 	LEAQ         local-256(SP), DI
@@ -867,10 +807,8 @@ l6:
 	VADDPD       X1, X2, X2
 	VBROADCASTSD X2, Y1
 	VDIVPD       Y0, Y1, Y1
-
 	// the variance
 	MOVQ $+0, R8
-
 l8:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
@@ -882,7 +820,6 @@ l8:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l9
-
 l10:
 	VMOVUPS   (DI), X6
 	VCVTPS2PD X6, Y6
@@ -907,7 +844,6 @@ l10:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l10
-
 l9:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -927,7 +863,6 @@ l9:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l11
-
 l13:
 	VMOVUPS   (R9), Y2
 	VMOVUPS   (DI), X3
@@ -940,7 +875,6 @@ l13:
 	ADDQ      $+16, DI
 	DECQ      R10
 	JNE       l13
-
 l11:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -968,12 +902,10 @@ l11:
 	VMOVUPS      X3, (DI)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DI
-
 part6:
 	TESTQ  $0x00000001, R8
 	JEQ    part4
 	VMOVSD X3, (DI)
-
 part4:
 l12:
 	LEAQ         local-256(SP), DI
@@ -1012,7 +944,6 @@ l12:
 	VMOVSS       X0, (BX)
 	ADDQ         $+4, DX
 	ADDQ         $+4, BX
-
 l14:
 	// the row
 	MOVQ  AX, DI
@@ -1024,7 +955,6 @@ l14:
 	SHRQ  $0x02, R12
 	TESTQ R12, R12
 	JEQ   l15
-
 l17:
 	VMOVUPS (R9), X2
 	VMOVUPS (R10), X3
@@ -1040,7 +970,6 @@ l17:
 	ADDQ    $+16, R10
 	DECQ    R12
 	JNE     l17
-
 l15:
 	ANDQ       $+3, R11
 	TESTQ      R11, R11
@@ -1066,12 +995,10 @@ l15:
 	VMOVSD     X0, (DI)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, DI
-
 part9:
 	TESTQ  $0x00000001, R11
 	JEQ    part7
 	VMOVSS X0, (DI)
-
 part7:
 l16:
 	MOVQ ldd+24(FP), DI
@@ -1082,7 +1009,6 @@ l16:
 	ADDQ DI, CX
 	DECQ SI
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1105,17 +1031,14 @@ TEXT ·layerNormGradAVX2(SB), $256-92
 	MOVQ  rows+0(FP), DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l1:
 	VBROADCASTSS count+88(FP), X0
 	VCVTPS2PD    X0, Y0
 	VBROADCASTSS (BX), X1
 	VBROADCASTSS (SI), X2
 	MOVQ         gain+80(FP), R8
-
 	// the sum of g
 	MOVQ $+0, R11
-
 l2:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
@@ -1129,7 +1052,6 @@ l2:
 	SHRQ   $0x05, R12
 	TESTQ  R12, R12
 	JEQ    l3
-
 l4:
 	VMOVUPS   (R9), X7
 	VMOVUPS   (R10), X8
@@ -1155,7 +1077,6 @@ l4:
 	ADDQ      $+128, R10
 	DECQ      R12
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R12
 	ADDQ    R11, R12
@@ -1176,7 +1097,6 @@ l3:
 	SHRQ    $0x02, R13
 	TESTQ   R13, R13
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R12), Y3
 	VMOVUPS   (R9), X4
@@ -1190,7 +1110,6 @@ l7:
 	ADDQ      $+16, R10
 	DECQ      R13
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R11
 	TESTQ        R11, R11
@@ -1219,12 +1138,10 @@ l5:
 	VMOVUPS      X4, (R9)
 	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $+16, R9
-
 part3:
 	TESTQ  $0x00000001, R11
 	JEQ    part1
 	VMOVSD X4, (R9)
-
 part1:
 l6:
 	LEAQ         local-256(SP), R9
@@ -1250,10 +1167,8 @@ l6:
 	VBROADCASTSD X4, Y3
 	VDIVPD       Y0, Y3, Y3
 	VCVTPD2PSY   Y3, X3
-
 	// the sum of g·h
 	MOVQ $+0, R12
-
 l8:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
@@ -1269,7 +1184,6 @@ l8:
 	SHRQ   $0x05, R13
 	TESTQ  R13, R13
 	JEQ    l9
-
 l10:
 	VMOVUPS   (R9), X8
 	VMOVUPS   (R10), X9
@@ -1316,7 +1230,6 @@ l10:
 	ADDQ      $+128, R11
 	DECQ      R13
 	JNE       l10
-
 l9:
 	LEAQ    local-256(SP), R13
 	ADDQ    R12, R13
@@ -1338,7 +1251,6 @@ l9:
 	SHRQ    $0x02, R13
 	TESTQ   R13, R13
 	JEQ     l11
-
 l13:
 	VMOVUPS   (R12), Y4
 	VMOVUPS   (R9), X5
@@ -1358,7 +1270,6 @@ l13:
 	ADDQ      $+16, R11
 	DECQ      R13
 	JNE       l13
-
 l11:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -1393,12 +1304,10 @@ l11:
 	VMOVUPS      X5, (R9)
 	VEXTRACTF128 $0x01, Y4, X5
 	ADDQ         $+16, R9
-
 part6:
 	TESTQ  $0x00000001, R8
 	JEQ    part4
 	VMOVSD X5, (R9)
-
 part4:
 l12:
 	LEAQ         local-256(SP), R8
@@ -1424,7 +1333,6 @@ l12:
 	VBROADCASTSD X5, Y4
 	VDIVPD       Y0, Y4, Y0
 	VCVTPD2PSY   Y0, X0
-
 	// the row
 	MOVQ  AX, R8
 	MOVQ  CX, R9
@@ -1435,7 +1343,6 @@ l12:
 	SHRQ  $0x02, R13
 	TESTQ R13, R13
 	JEQ   l14
-
 l16:
 	VMOVUPS (R11), X4
 	VMOVUPS (R10), X5
@@ -1454,7 +1361,6 @@ l16:
 	ADDQ    $+16, R11
 	DECQ    R13
 	JNE     l16
-
 l14:
 	ANDQ       $+3, R12
 	TESTQ      R12, R12
@@ -1483,12 +1389,10 @@ l14:
 	VMOVSD     X0, (R8)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R8
-
 part9:
 	TESTQ  $0x00000001, R12
 	JEQ    part7
 	VMOVSS X0, (R8)
-
 part7:
 l15:
 	MOVQ ldd+24(FP), R8
@@ -1504,7 +1408,6 @@ l15:
 	ADDQ $+4, SI
 	DECQ DI
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1531,7 +1434,6 @@ TEXT ·layerNormParamsAVX2(SB), $128-80
 	SHRQ  $0x04, R9
 	TESTQ R9, R9
 	JEQ   l0
-
 l1:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1542,7 +1444,6 @@ l1:
 	MOVQ    mean+64(FP), R12
 	MOVQ    inverse+72(FP), R13
 	MOVQ    rows+0(FP), R14
-
 l2:
 	VBROADCASTSS (R12), Y4
 	VBROADCASTSS (R13), Y5
@@ -1576,10 +1477,8 @@ l2:
 	ADDQ         $+64, BX
 	DECQ         R9
 	JNE          l1
-
 l0:
 	ANDQ $+15, R8
-
 l3:
 	TESTQ R8, R8
 	JEQ   l5
@@ -1587,7 +1486,6 @@ l3:
 	CMPQ  R9, $0x00000008
 	JLT   l4
 	MOVQ  $+8, R9
-
 l4:
 	SUBQ       R9, R8
 	MOVQ       R9, R11
@@ -1603,7 +1501,6 @@ l4:
 	MOVQ       mean+64(FP), R13
 	MOVQ       inverse+72(FP), R14
 	MOVQ       rows+0(FP), R15
-
 l6:
 	VBROADCASTSS (R13), Y2
 	VBROADCASTSS (R14), Y3
@@ -1631,23 +1528,19 @@ l6:
 	VMOVUPS      X2, (R10)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, R10
-
 part3:
 	TESTQ     $0x00000002, R9
 	JEQ       part4
 	VMOVSD    X2, (R10)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, R10
-
 part4:
 	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSS X2, (R10)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (AX)
-
 part1:
 	CMPQ         R9, $0x00000008
 	JEQ          part6
@@ -1658,30 +1551,25 @@ part1:
 	VMOVUPS      X0, (R10)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, R10
-
 part7:
 	TESTQ     $0x00000002, R9
 	JEQ       part8
 	VMOVSD    X0, (R10)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R10
-
 part8:
 	TESTQ  $0x00000001, R9
 	JEQ    part5
 	VMOVSS X0, (R10)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (CX)
-
 part5:
 	ADDQ $+32, AX
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	JMP  l3
-
 l5:
 	VZEROUPPER
 	RET

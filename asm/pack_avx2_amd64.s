@@ -17,7 +17,6 @@ TEXT ·packTransAVX2(SB), $128-48
 	MOVQ step+8(FP), DX
 	MOVQ src+16(FP), BX
 	MOVQ stride+24(FP), SI
-
 l2:
 	CMPQ  AX, $0x00000008
 	JLT   l0
@@ -35,7 +34,6 @@ l2:
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l3
-
 l5:
 	VMOVUPS        (DI), X8
 	VBROADCASTF128 (R8)(SI*1), Y0
@@ -102,7 +100,6 @@ l5:
 	ADDQ           $+32, R9
 	DECQ           R11
 	JNE            l5
-
 l3:
 	MOVQ       k+40(FP), R11
 	ANDQ       $+7, R11
@@ -187,7 +184,6 @@ l3:
 	ADDQ       $-1, R11
 	TESTQ      R11, R11
 	JEQ        l4
-
 l4:
 	ADDQ $+32, CX
 	ADDQ SI, BX
@@ -200,77 +196,62 @@ l4:
 	ADDQ SI, BX
 	ADDQ $-8, AX
 	JMP  l2
-
 l0:
 	TESTQ AX, AX
 	JEQ   l1
 	CMPQ  AX, $0x00000001
 	JEQ   l6
 	JMP   l7
-
 l6:
 	MOVQ $+0, SI
-
 l7:
 	MOVQ BX, DI
 	ADDQ SI, DI
 	CMPQ AX, $0x00000002
 	JEQ  l8
 	JMP  l9
-
 l8:
 	MOVQ $+0, SI
-
 l9:
 	MOVQ DI, R8
 	ADDQ SI, R8
 	CMPQ AX, $0x00000003
 	JEQ  l10
 	JMP  l11
-
 l10:
 	MOVQ $+0, SI
-
 l11:
 	MOVQ R8, R9
 	ADDQ SI, R9
 	CMPQ AX, $0x00000004
 	JEQ  l12
 	JMP  l13
-
 l12:
 	MOVQ $+0, SI
-
 l13:
 	MOVQ R9, R10
 	ADDQ SI, R10
 	CMPQ AX, $0x00000005
 	JEQ  l14
 	JMP  l15
-
 l14:
 	MOVQ $+0, SI
-
 l15:
 	MOVQ R10, R11
 	ADDQ SI, R11
 	CMPQ AX, $0x00000006
 	JEQ  l16
 	JMP  l17
-
 l16:
 	MOVQ $+0, SI
-
 l17:
 	MOVQ R11, R12
 	ADDQ SI, R12
 	CMPQ AX, $0x00000007
 	JEQ  l18
 	JMP  l19
-
 l18:
 	MOVQ $+0, SI
-
 l19:
 	MOVQ  R12, AX
 	ADDQ  SI, AX
@@ -278,7 +259,6 @@ l19:
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l20
-
 l22:
 	VMOVUPS        (BX), X8
 	VBROADCASTF128 (R10), Y0
@@ -350,7 +330,6 @@ l22:
 	ADDQ           $+32, AX
 	DECQ           SI
 	JNE            l22
-
 l20:
 	MOVQ       k+40(FP), SI
 	ANDQ       $+7, SI
@@ -435,7 +414,6 @@ l20:
 	ADDQ       $-1, SI
 	TESTQ      SI, SI
 	JEQ        l21
-
 l21:
 l1:
 	VZEROUPPER
@@ -451,7 +429,6 @@ TEXT ·copyTransAVX2(SB), $128-48
 	MOVQ step+8(FP), DX
 	MOVQ src+16(FP), BX
 	MOVQ stride+24(FP), SI
-
 l2:
 	CMPQ  AX, $0x00000008
 	JLT   l0
@@ -469,7 +446,6 @@ l2:
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l3
-
 l5:
 	VMOVUPS        (DI), X8
 	VBROADCASTF128 (R8)(SI*1), Y0
@@ -536,7 +512,6 @@ l5:
 	ADDQ           $+32, R9
 	DECQ           R11
 	JNE            l5
-
 l3:
 	MOVQ       k+40(FP), R11
 	ANDQ       $+7, R11
@@ -621,7 +596,6 @@ l3:
 	ADDQ       $-1, R11
 	TESTQ      R11, R11
 	JEQ        l4
-
 l4:
 	ADDQ $+32, CX
 	ADDQ SI, BX
@@ -634,77 +608,62 @@ l4:
 	ADDQ SI, BX
 	ADDQ $-8, AX
 	JMP  l2
-
 l0:
 	TESTQ AX, AX
 	JEQ   l1
 	CMPQ  AX, $0x00000001
 	JEQ   l6
 	JMP   l7
-
 l6:
 	MOVQ $+0, SI
-
 l7:
 	MOVQ BX, DI
 	ADDQ SI, DI
 	CMPQ AX, $0x00000002
 	JEQ  l8
 	JMP  l9
-
 l8:
 	MOVQ $+0, SI
-
 l9:
 	MOVQ DI, R8
 	ADDQ SI, R8
 	CMPQ AX, $0x00000003
 	JEQ  l10
 	JMP  l11
-
 l10:
 	MOVQ $+0, SI
-
 l11:
 	MOVQ R8, R9
 	ADDQ SI, R9
 	CMPQ AX, $0x00000004
 	JEQ  l12
 	JMP  l13
-
 l12:
 	MOVQ $+0, SI
-
 l13:
 	MOVQ R9, R10
 	ADDQ SI, R10
 	CMPQ AX, $0x00000005
 	JEQ  l14
 	JMP  l15
-
 l14:
 	MOVQ $+0, SI
-
 l15:
 	MOVQ R10, R11
 	ADDQ SI, R11
 	CMPQ AX, $0x00000006
 	JEQ  l16
 	JMP  l17
-
 l16:
 	MOVQ $+0, SI
-
 l17:
 	MOVQ R11, R12
 	ADDQ SI, R12
 	CMPQ AX, $0x00000007
 	JEQ  l18
 	JMP  l19
-
 l18:
 	MOVQ $+0, SI
-
 l19:
 	MOVQ  R12, R13
 	ADDQ  SI, R13
@@ -712,7 +671,6 @@ l19:
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l20
-
 l22:
 	VMOVUPS        (BX), X8
 	VBROADCASTF128 (R10), Y0
@@ -767,23 +725,19 @@ l22:
 	VMOVUPS        X8, (R14)
 	VEXTRACTF128   $0x01, Y0, X8
 	ADDQ           $+16, R14
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X8, (R14)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, R14
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (R14)
 	JMP    part1
-
 part2:
 	VMOVUPS Y0, (CX)
-
 part1:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -795,23 +749,19 @@ part1:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, R14
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X0, (R14)
 	JMP    part5
-
 part6:
 	VMOVUPS Y1, (CX)
-
 part5:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -823,23 +773,19 @@ part5:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, R14
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X0, (R14)
 	JMP    part9
-
 part10:
 	VMOVUPS Y2, (CX)
-
 part9:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -851,23 +797,19 @@ part9:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, R14
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X0, (R14)
 	JMP    part13
-
 part14:
 	VMOVUPS Y3, (CX)
-
 part13:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -879,23 +821,19 @@ part13:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, R14
-
 part19:
 	TESTQ     $0x00000002, AX
 	JEQ       part20
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part20:
 	TESTQ  $0x00000001, AX
 	JEQ    part17
 	VMOVSS X0, (R14)
 	JMP    part17
-
 part18:
 	VMOVUPS Y4, (CX)
-
 part17:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -907,23 +845,19 @@ part17:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, R14
-
 part23:
 	TESTQ     $0x00000002, AX
 	JEQ       part24
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part24:
 	TESTQ  $0x00000001, AX
 	JEQ    part21
 	VMOVSS X0, (R14)
 	JMP    part21
-
 part22:
 	VMOVUPS Y5, (CX)
-
 part21:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -935,23 +869,19 @@ part21:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, R14
-
 part27:
 	TESTQ     $0x00000002, AX
 	JEQ       part28
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part28:
 	TESTQ  $0x00000001, AX
 	JEQ    part25
 	VMOVSS X0, (R14)
 	JMP    part25
-
 part26:
 	VMOVUPS Y6, (CX)
-
 part25:
 	ADDQ         DX, CX
 	CMPQ         AX, $0x00000008
@@ -963,23 +893,19 @@ part25:
 	VMOVUPS      X0, (R14)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, R14
-
 part31:
 	TESTQ     $0x00000002, AX
 	JEQ       part32
 	VMOVSD    X0, (R14)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, R14
-
 part32:
 	TESTQ  $0x00000001, AX
 	JEQ    part29
 	VMOVSS X0, (R14)
 	JMP    part29
-
 part30:
 	VMOVUPS Y7, (CX)
-
 part29:
 	ADDQ DX, CX
 	ADDQ $+32, BX
@@ -992,7 +918,6 @@ part29:
 	ADDQ $+32, R13
 	DECQ SI
 	JNE  l22
-
 l20:
 	MOVQ         k+40(FP), SI
 	ANDQ         $+7, SI
@@ -1051,23 +976,19 @@ l20:
 	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y0, X7
 	ADDQ         $+16, BX
-
 part35:
 	TESTQ     $0x00000002, AX
 	JEQ       part36
 	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, BX
-
 part36:
 	TESTQ  $0x00000001, AX
 	JEQ    part33
 	VMOVSS X7, (BX)
 	JMP    part33
-
 part34:
 	VMOVUPS Y0, (CX)
-
 part33:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1082,23 +1003,19 @@ part33:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, BX
-
 part39:
 	TESTQ     $0x00000002, AX
 	JEQ       part40
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part40:
 	TESTQ  $0x00000001, AX
 	JEQ    part37
 	VMOVSS X0, (BX)
 	JMP    part37
-
 part38:
 	VMOVUPS Y1, (CX)
-
 part37:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1113,23 +1030,19 @@ part37:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, BX
-
 part43:
 	TESTQ     $0x00000002, AX
 	JEQ       part44
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part44:
 	TESTQ  $0x00000001, AX
 	JEQ    part41
 	VMOVSS X0, (BX)
 	JMP    part41
-
 part42:
 	VMOVUPS Y2, (CX)
-
 part41:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1144,23 +1057,19 @@ part41:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, BX
-
 part47:
 	TESTQ     $0x00000002, AX
 	JEQ       part48
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part48:
 	TESTQ  $0x00000001, AX
 	JEQ    part45
 	VMOVSS X0, (BX)
 	JMP    part45
-
 part46:
 	VMOVUPS Y3, (CX)
-
 part45:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1175,23 +1084,19 @@ part45:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, BX
-
 part51:
 	TESTQ     $0x00000002, AX
 	JEQ       part52
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part52:
 	TESTQ  $0x00000001, AX
 	JEQ    part49
 	VMOVSS X0, (BX)
 	JMP    part49
-
 part50:
 	VMOVUPS Y4, (CX)
-
 part49:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1206,23 +1111,19 @@ part49:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, BX
-
 part55:
 	TESTQ     $0x00000002, AX
 	JEQ       part56
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part56:
 	TESTQ  $0x00000001, AX
 	JEQ    part53
 	VMOVSS X0, (BX)
 	JMP    part53
-
 part54:
 	VMOVUPS Y5, (CX)
-
 part53:
 	ADDQ         DX, CX
 	ADDQ         $-1, SI
@@ -1237,29 +1138,24 @@ part53:
 	VMOVUPS      X0, (BX)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, BX
-
 part59:
 	TESTQ     $0x00000002, AX
 	JEQ       part60
 	VMOVSD    X0, (BX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, BX
-
 part60:
 	TESTQ  $0x00000001, AX
 	JEQ    part57
 	VMOVSS X0, (BX)
 	JMP    part57
-
 part58:
 	VMOVUPS Y6, (CX)
-
 part57:
 	ADDQ  DX, CX
 	ADDQ  $-1, SI
 	TESTQ SI, SI
 	JEQ   l21
-
 l21:
 l1:
 	VZEROUPPER

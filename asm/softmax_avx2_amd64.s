@@ -18,7 +18,6 @@ TEXT ·softmaxAVX2(SB), $256-48
 	MOVQ  dst+16(FP), SI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -28,14 +27,12 @@ l1:
 	SHRQ    $0x02, R9
 	TESTQ   R9, R9
 	JEQ     l2
-
 l4:
 	VMOVUPS (R8), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R8
 	DECQ    R9
 	JNE     l4
-
 l2:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -49,14 +46,12 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS $0x4e, X0, X1
 	VMAXPS    X1, X0, X0
 	VPERMILPS $0xb1, X0, X1
 	VMAXPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y1, Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -76,7 +71,6 @@ l3:
 	SHRQ    $0x02, R12
 	TESTQ   R12, R12
 	JEQ     l5
-
 l7:
 	VMOVUPS    (R8), X1
 	VCVTPS2PD  X1, Y1
@@ -118,7 +112,6 @@ l7:
 	ADDQ       $+16, R11
 	DECQ       R12
 	JNE        l7
-
 l5:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -167,12 +160,10 @@ l5:
 	VMOVSD     X1, (R8)
 	VPERMILPD  $0x01, X1, X1
 	ADDQ       $+8, R8
-
 part3:
 	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X1, (R8)
-
 part1:
 	VMOVUPS      (R12), Y1
 	VMASKMOVPD   (R9), Y1, Y1
@@ -184,12 +175,10 @@ part1:
 	VMOVUPS      X1, (R8)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, R8
-
 part6:
 	TESTQ  $0x00000001, DI
 	JEQ    part4
 	VMOVSD X1, (R8)
-
 part4:
 l6:
 	VMOVUPS      (AX), Y0
@@ -212,7 +201,6 @@ l6:
 	VPERMILPD    $0x01, X1, X0
 	VADDPD       X0, X1, X1
 	VBROADCASTSD X1, Y0
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS c256_3ff0000000000000<>+0(SB), Y1
 	VDIVPD  Y0, Y1, Y0
@@ -222,7 +210,6 @@ l6:
 	SHRQ    $0x02, R9
 	TESTQ   R9, R9
 	JEQ     l8
-
 l10:
 	VMOVUPS    (R8), X1
 	VCVTPS2PD  X1, Y1
@@ -232,7 +219,6 @@ l10:
 	ADDQ       $+16, R8
 	DECQ       R9
 	JNE        l10
-
 l8:
 	ANDQ       $+3, DI
 	TESTQ      DI, DI
@@ -253,12 +239,10 @@ l8:
 	VMOVSD     X0, (R8)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R8
-
 part9:
 	TESTQ  $0x00000001, DI
 	JEQ    part7
 	VMOVSS X0, (R8)
-
 part7:
 l9:
 	MOVQ ldd+24(FP), DI
@@ -269,7 +253,6 @@ l9:
 	ADDQ DI, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -289,7 +272,6 @@ TEXT ·crossEntropyAVX2(SB), $256-48
 	MOVQ  loss+40(FP), DI
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -299,14 +281,12 @@ l1:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l2
-
 l4:
 	VMOVUPS (R9), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R9
 	DECQ    R10
 	JNE     l4
-
 l2:
 	ANDQ       $+3, R8
 	TESTQ      R8, R8
@@ -320,7 +300,6 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS    $0x4e, X0, X1
 	VMAXPS       X1, X0, X0
@@ -332,7 +311,6 @@ l3:
 	ADDQ         BX, R8
 	VBROADCASTSS (R8), X1
 	VCVTPS2PD    X1, Y1
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
@@ -351,7 +329,6 @@ l3:
 	SHRQ    $0x02, R12
 	TESTQ   R12, R12
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R9), X2
 	VCVTPS2PD X2, Y2
@@ -390,7 +367,6 @@ l7:
 	ADDQ      R11, R10
 	DECQ      R12
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -441,12 +417,10 @@ l5:
 	VMOVUPS      X3, (R9)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, R9
-
 part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X3, (R9)
-
 part1:
 l6:
 	VMOVUPS      (AX), Y2
@@ -505,7 +479,6 @@ l6:
 	ADDQ         R8, BX
 	DECQ         CX
 	JNE          l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -516,8 +489,8 @@ l0:
 //
 // func crossEntropyGradAVX2(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 // Requires: AVX, AVX2
-TEXT ·crossEntropyGradAVX2(SB), $256-72
-	LEAQ  local-256(SP), AX
+TEXT ·crossEntropyGradAVX2(SB), $1056-72
+	LEAQ  local-1056(SP), AX
 	MOVQ  rows+0(FP), CX
 	MOVQ  cols+8(FP), DX
 	MOVQ  x+32(FP), BX
@@ -529,148 +502,180 @@ TEXT ·crossEntropyGradAVX2(SB), $256-72
 	CMPQ  DX, $0x00000005
 	JLT   l1
 	JMP   l2
-
 l1:
-	MOVQ         $+1258291201, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291200, R9
-	MOVQ         R9, (AX)
-	MOVQ         $+1258291203, R9
-	SHLQ         $0x20, R9
-	ADDQ         $+1258291202, R9
-	MOVQ         R9, 8(AX)
-	VMOVUPS      (AX), X0
-	MOVQ         DX, R9
-	SHLQ         $0x02, R9
-	LEAQ         tailmask<>+32(SB), AX
-	SUBQ         R9, AX
-	VBROADCASTSS scale+56(FP), X1
-
+	VMOVUPS c128_00000000<>+0(SB), X0
+	VMOVUPS X0, 1024(AX)
+	VMOVUPS c128_00000000<>+0(SB), X0
+	VMOVUPS X0, 1040(AX)
+	VMOVUPS c128_3f800000<>+0(SB), X0
+	VMOVSS  X0, 1040(AX)
+	MOVQ    DX, R10
+	SHLQ    $0x02, R10
+	LEAQ    tailmask<>+32(SB), R9
+	SUBQ    R10, R9
 l3:
-	VMOVUPS      (AX), X3
-	VMASKMOVPS   (BX), X3, X2
-	VMOVUPS      c128_ff800000<>+0(SB), X4
-	VBLENDVPS    X3, X2, X4, X2
-	VMAXPS       c128_ff800000<>+0(SB), X2, X3
-	VPERMILPS    $0x4e, X3, X4
-	VMAXPS       X4, X3, X3
-	VPERMILPS    $0xb1, X3, X4
-	VMAXPS       X4, X3, X3
-	VCVTPS2PD    X3, Y3
-	MOVLQSX      (DI), R9
-	SHLQ         $0x02, R9
-	ADDQ         BX, R9
-	VBROADCASTSS (R9), X4
-	VCVTPS2PD    X4, Y4
+	MOVQ CX, R10
+	CMPQ CX, $0x00000020
+	JLT  l4
+	MOVQ $+32, R10
+l4:
+	SUBQ R10, CX
+	MOVQ R10, R11
+	MOVQ AX, R12
+	MOVQ AX, R13
+	MOVQ DI, R14
+l5:
+	VMOVUPS      (R9), X1
+	VMASKMOVPS   (BX), X1, X0
+	VMOVUPS      c128_ff800000<>+0(SB), X2
+	VBLENDVPS    X1, X0, X2, X0
+	VMAXPS       c128_ff800000<>+0(SB), X0, X1
+	VPERMILPS    $0x4e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0xb1, X1, X2
+	VMAXPS       X2, X1, X1
+	VCVTPS2PD    X1, Y1
+	MOVLQSX      (R14), R15
+	SHLQ         $0x02, R15
+	ADDQ         BX, R15
+	VBROADCASTSS (R15), X2
 	VCVTPS2PD    X2, Y2
-	VSUBPD       Y3, Y2, Y2
-	VMOVUPS      c256_c05b800000000000<>+0(SB), Y5
-	VMAXPD       Y2, Y5, Y2
-	VMULPD       c256_3ff71547652b82fe<>+0(SB), Y2, Y5
-	VADDPD       c256_4338000000000000<>+0(SB), Y5, Y5
-	VSUBPD       c256_4338000000000000<>+0(SB), Y5, Y6
-	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
-	VSUBPD       Y6, Y2, Y2
-	VMULPD       Y2, Y2, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y2, Y8
-	VADDPD       c256_3fe0000003a23742<>+0(SB), Y8, Y8
-	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y2, Y9
-	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y9, Y9
-	VMULPD       c256_3f29f08962453604<>+0(SB), Y2, Y10
-	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y6, Y8
-	VADDPD       Y8, Y2, Y2
-	VMULPD       Y10, Y6, Y6
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y6, Y7, Y6
-	VADDPD       Y6, Y2, Y2
-	VADDPD       c256_3ff0000000000000<>+0(SB), Y2, Y2
-	VPSLLQ       $0x34, Y5, Y5
-	VPADDQ       Y5, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X5
-	VADDPD       X5, X2, X5
-	VPERMILPD    $0x01, X5, X6
-	VADDPD       X6, X5, X5
-	VBROADCASTSD X5, Y5
-	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y5, Y6
-	VPADDQ       c256_4000000000000000<>+0(SB), Y6, Y6
-	VPSRLQ       $0x34, Y6, Y7
-	VORPD        c256_4330000000000000<>+0(SB), Y7, Y7
-	VSUBPD       c256_4330000000000400<>+0(SB), Y7, Y7
-	VANDPD       c256_000fffffffffffff<>+0(SB), Y6, Y6
-	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       c256_3ff0000000000000<>+0(SB), Y6, Y6
-	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y7, Y7
-	VADDPD       c256_4000000000000000<>+0(SB), Y6, Y8
-	VDIVPD       Y8, Y6, Y6
-	VMULPD       Y6, Y6, Y8
-	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y8, Y9
-	VADDPD       c256_3fe555554fd93849<>+0(SB), Y9, Y9
-	VMULPD       c256_3fce2f722346f853<>+0(SB), Y8, Y10
-	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y8, Y11
-	VMULPD       Y10, Y11, Y10
-	VADDPD       Y10, Y9, Y9
-	VADDPD       Y6, Y6, Y10
-	VMULPD       Y8, Y6, Y6
-	VMULPD       Y9, Y6, Y6
-	VADDPD       Y6, Y10, Y6
-	VADDPD       Y6, Y7, Y6
-	VSUBPD       Y5, Y5, Y7
-	VADDPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y4, Y3
-	VSUBPD       Y3, Y6, Y3
-	VMOVSD       X3, (R8)
-	VCVTPD2PSY   Y2, X2
-	VCVTPS2PD    X2, Y2
-	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y3
-	VDIVPD       Y5, Y3, Y3
-	VMULPD       Y3, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VBROADCASTSS (DI), X3
-	VORPS        c128_4b000000<>+0(SB), X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VCMPPS       $0x1e, X0, X3, X3
-	VORPS        X3, X4, X3
-	VMOVUPS      c128_3f800000<>+0(SB), X4
-	VBLENDVPS    X3, c128_00000000<>+0(SB), X4, X3
-	VSUBPS       X3, X2, X2
-	VMULPS       X1, X2, X2
+	VSUBPD       Y1, Y2, Y2
+	VMOVSD       X2, 256(R12)
+	VCVTPS2PD    X0, Y0
+	VSUBPD       Y1, Y0, Y0
+	VMOVUPS      c256_c05b800000000000<>+0(SB), Y1
+	VMAXPD       Y0, Y1, Y0
+	VMULPD       c256_3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD       c256_4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD       c256_4338000000000000<>+0(SB), Y1, Y2
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VSUBPD       Y2, Y0, Y0
+	VMULPD       Y0, Y0, Y2
+	VMULPD       Y2, Y2, Y3
+	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y0, Y4
+	VADDPD       c256_3fe0000003a23742<>+0(SB), Y4, Y4
+	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
+	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD       c256_3f29f08962453604<>+0(SB), Y0, Y6
+	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD       Y4, Y2, Y4
+	VADDPD       Y4, Y0, Y0
+	VMULPD       Y6, Y2, Y2
+	VADDPD       Y2, Y5, Y2
+	VMULPD       Y2, Y3, Y2
+	VADDPD       Y2, Y0, Y0
+	VADDPD       c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X2
+	VADDPD       X2, X1, X1
+	VBROADCASTSD X1, Y1
+	VMOVSD       X1, (R12)
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 512(R13)
+	ADDQ         $+8, R12
+	ADDQ         $+16, R13
+	ADDQ         $+4, R14
+	MOVQ         ldx+40(FP), R15
+	SHLQ         $0x02, R15
+	ADDQ         R15, BX
+	DECQ         R11
+	JNE          l5
+	MOVQ         AX, R12
+	MOVQ         R10, R11
+	ADDQ         $+3, R11
+	SHRQ         $0x02, R11
+l6:
+	VMOVUPS      (R12), Y0
+	VPSUBQ       c256_3fe6a09e667f3bcd<>+0(SB), Y0, Y1
+	VPADDQ       c256_4000000000000000<>+0(SB), Y1, Y1
+	VPSRLQ       $0x34, Y1, Y2
+	VORPD        c256_4330000000000000<>+0(SB), Y2, Y2
+	VSUBPD       c256_4330000000000400<>+0(SB), Y2, Y2
+	VANDPD       c256_000fffffffffffff<>+0(SB), Y1, Y1
+	VPADDQ       c256_3fe6a09e667f3bcd<>+0(SB), Y1, Y1
+	VSUBPD       c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VADDPD       c256_4000000000000000<>+0(SB), Y1, Y3
+	VDIVPD       Y3, Y1, Y1
+	VMULPD       Y1, Y1, Y3
+	VMULPD       c256_3fd999a7a9ca3c14<>+0(SB), Y3, Y4
+	VADDPD       c256_3fe555554fd93849<>+0(SB), Y4, Y4
+	VMULPD       c256_3fce2f722346f853<>+0(SB), Y3, Y5
+	VADDPD       c256_3fd2438d2dc7ee36<>+0(SB), Y5, Y5
+	VMULPD       Y3, Y3, Y6
+	VMULPD       Y5, Y6, Y5
+	VADDPD       Y5, Y4, Y4
+	VADDPD       Y1, Y1, Y5
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y4, Y1, Y1
+	VADDPD       Y1, Y5, Y1
+	VADDPD       Y1, Y2, Y1
+	VSUBPD       Y0, Y0, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPS      256(R12), Y2
+	VSUBPD       Y2, Y1, Y1
+	VMOVUPS      Y1, 256(R12)
+	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         $+32, R12
+	DECQ         R11
+	JNE          l6
+	MOVQ         AX, R12
+	MOVQ         AX, R13
+	VBROADCASTSS scale+56(FP), X0
+l7:
+	VMOVUPS      512(R13), X1
+	VCVTPS2PD    X1, Y1
+	VBROADCASTSD (R12), Y2
+	VMULPD       Y2, Y1, Y1
+	VCVTPD2PSY   Y1, X1
+	MOVLQSX      (DI), R11
+	MOVQ         AX, R14
+	SHLQ         $0x02, R11
+	SUBQ         R11, R14
+	VMOVUPS      1040(R14), X2
+	VSUBPS       X2, X1, X1
+	VMULPS       X0, X1, X1
 	CMPQ         DX, $0x00000004
 	JEQ          part2
-	LEAQ         (SI), R9
-	VMOVAPS      X2, X2
+	LEAQ         (SI), R11
+	VMOVAPS      X1, X1
 	TESTQ        $0x00000002, DX
 	JEQ          part3
-	VMOVSD       X2, (R9)
-	VPERMILPD    $0x01, X2, X2
-	ADDQ         $+8, R9
-
+	VMOVSD       X1, (R11)
+	VPERMILPD    $0x01, X1, X1
+	ADDQ         $+8, R11
 part3:
 	TESTQ  $0x00000001, DX
 	JEQ    part1
-	VMOVSS X2, (R9)
+	VMOVSS X1, (R11)
 	JMP    part1
-
 part2:
-	VMOVUPS X2, (SI)
-
+	VMOVUPS X1, (SI)
 part1:
-	ADDQ $+4, DI
-	ADDQ $+8, R8
-	MOVQ ldg+24(FP), R9
-	SHLQ $0x02, R9
-	ADDQ R9, SI
-	MOVQ ldx+40(FP), R9
-	SHLQ $0x02, R9
-	ADDQ R9, BX
-	DECQ CX
-	JNE  l3
-	JMP  l0
-
+	MOVQ  256(R12), R11
+	MOVQ  R11, (R8)
+	ADDQ  $+8, R12
+	ADDQ  $+16, R13
+	ADDQ  $+4, DI
+	ADDQ  $+8, R8
+	MOVQ  ldg+24(FP), R11
+	SHLQ  $0x02, R11
+	ADDQ  R11, SI
+	DECQ  R10
+	JNE   l7
+	TESTQ CX, CX
+	JEQ   l8
+	JMP   l3
+l8:
+	JMP l0
 l2:
-l4:
+l9:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
 	MOVQ    DX, R9
@@ -678,19 +683,17 @@ l4:
 	MOVQ    R9, R11
 	SHRQ    $0x02, R11
 	TESTQ   R11, R11
-	JEQ     l5
-
-l7:
+	JEQ     l10
+l12:
 	VMOVUPS (R10), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R10
 	DECQ    R11
-	JNE     l7
-
-l5:
+	JNE     l12
+l10:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l6
+	JEQ        l11
 	MOVQ       R9, R11
 	SHLQ       $0x02, R11
 	LEAQ       tailmask<>+32(SB), R9
@@ -700,8 +703,7 @@ l5:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
-l6:
+l11:
 	VPERMILPS    $0x4e, X0, X1
 	VMAXPS       X1, X0, X0
 	VPERMILPS    $0xb1, X0, X1
@@ -713,7 +715,6 @@ l6:
 	ADDQ         BX, R9
 	VBROADCASTSS (R9), X1
 	VCVTPS2PD    X1, Y1
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y2, Y2, Y2
 	VMOVUPS Y2, (AX)
@@ -732,9 +733,8 @@ l6:
 	MOVQ    R9, R15
 	SHRQ    $0x02, R15
 	TESTQ   R15, R15
-	JEQ     l8
-
-l10:
+	JEQ     l13
+l15:
 	VMOVUPS    (R11), X2
 	VCVTPS2PD  X2, Y2
 	VSUBPD     Y0, Y2, Y2
@@ -774,12 +774,11 @@ l10:
 	ADDQ       R13, R12
 	ADDQ       $+16, R14
 	DECQ       R15
-	JNE        l10
-
-l8:
+	JNE        l15
+l13:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l9
+	JEQ        l14
 	MOVQ       R9, R15
 	SHLQ       $0x02, R15
 	LEAQ       tailmask<>+32(SB), R13
@@ -824,12 +823,10 @@ l8:
 	VMOVSD     X3, (R11)
 	VPERMILPD  $0x01, X3, X3
 	ADDQ       $+8, R11
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSS X3, (R11)
-
 part4:
 	VMOVUPS      (R15), Y3
 	VMASKMOVPD   (R12), Y3, Y3
@@ -841,14 +838,12 @@ part4:
 	VMOVUPS      X3, (R11)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, R11
-
 part9:
 	TESTQ  $0x00000001, R9
 	JEQ    part7
 	VMOVSD X3, (R11)
-
 part7:
-l9:
+l14:
 	VMOVUPS      (AX), Y2
 	VMOVUPS      128(AX), Y3
 	VADDPD       Y3, Y2, Y2
@@ -900,7 +895,6 @@ l9:
 	VMOVSD       X0, (R8)
 	ADDQ         $+4, DI
 	ADDQ         $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y0
 	VDIVPD       Y2, Y0, Y0
@@ -917,9 +911,8 @@ l9:
 	MOVQ         R9, R12
 	SHRQ         $0x02, R12
 	TESTQ        R12, R12
-	JEQ          l11
-
-l13:
+	JEQ          l16
+l18:
 	VMOVUPS    (R11), X3
 	VCVTPS2PD  X3, Y3
 	VMULPD     Y0, Y3, Y3
@@ -928,12 +921,11 @@ l13:
 	VMOVUPS    X3, (R11)
 	ADDQ       $+16, R11
 	DECQ       R12
-	JNE        l13
-
-l11:
+	JNE        l18
+l16:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
-	JEQ        l12
+	JEQ        l17
 	MOVQ       R9, R13
 	SHLQ       $0x02, R13
 	LEAQ       tailmask<>+32(SB), R12
@@ -951,14 +943,12 @@ l11:
 	VMOVSD     X0, (R11)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R11
-
 part12:
 	TESTQ  $0x00000001, R9
 	JEQ    part10
 	VMOVSS X0, (R11)
-
 part10:
-l12:
+l17:
 	VMOVSS X2, (R10)
 	MOVQ   ldg+24(FP), R9
 	SHLQ   $0x02, R9
@@ -967,8 +957,7 @@ l12:
 	SHLQ   $0x02, R9
 	ADDQ   R9, BX
 	DECQ   CX
-	JNE    l4
-
+	JNE    l9
 l0:
 	VZEROUPPER
 	RET
@@ -991,7 +980,6 @@ TEXT ·softCrossEntropyAVX2(SB), $768-80
 	MOVQ  loss+72(FP), R8
 	TESTQ CX, CX
 	JEQ   l0
-
 l1:
 	// the greatest element; NaN is not greater
 	VMOVUPS c128_ff800000<>+0(SB), X0
@@ -1001,14 +989,12 @@ l1:
 	SHRQ    $0x02, R11
 	TESTQ   R11, R11
 	JEQ     l2
-
 l4:
 	VMOVUPS (R10), X1
 	VMAXPS  X0, X1, X0
 	ADDQ    $+16, R10
 	DECQ    R11
 	JNE     l4
-
 l2:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1022,14 +1008,12 @@ l2:
 	VMOVUPS    c128_ff800000<>+0(SB), X3
 	VBLENDVPS  X2, X1, X3, X1
 	VMAXPS     X0, X1, X0
-
 l3:
 	VPERMILPS $0x4e, X0, X1
 	VMAXPS    X1, X0, X0
 	VPERMILPS $0xb1, X0, X1
 	VMAXPS    X1, X0, X0
 	VCVTPS2PD X0, Y0
-
 	// the exponentials, and the sums in the accumulators
 	VXORPS  Y1, Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -1066,7 +1050,6 @@ l3:
 	SHRQ    $0x02, R15
 	TESTQ   R15, R15
 	JEQ     l5
-
 l7:
 	VMOVUPS    (R10), X1
 	VCVTPS2PD  X1, Y1
@@ -1121,7 +1104,6 @@ l7:
 	ADDQ       $+16, R14
 	DECQ       R15
 	JNE        l7
-
 l5:
 	ANDQ         $+3, R9
 	TESTQ        R9, R9
@@ -1155,12 +1137,10 @@ l5:
 	VMOVUPS      X3, (R10)
 	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $+16, R10
-
 part3:
 	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSD X3, (R10)
-
 part1:
 	VMOVUPS      (R15), Y1
 	VMASKMOVPD   512(R11), Y1, Y1
@@ -1172,12 +1152,10 @@ part1:
 	VMOVUPS      X2, (R10)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, R10
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSD X2, (R10)
-
 part4:
 	VMOVUPS    c256_c05b800000000000<>+0(SB), Y1
 	VMAXPD     Y0, Y1, Y0
@@ -1211,12 +1189,10 @@ part4:
 	VMOVSD     X1, (R10)
 	VPERMILPD  $0x01, X1, X1
 	ADDQ       $+8, R10
-
 part9:
 	TESTQ  $0x00000001, R9
 	JEQ    part7
 	VMOVSS X1, (R10)
-
 part7:
 	VMOVUPS      (R15), Y1
 	VMASKMOVPD   (R11), Y1, Y1
@@ -1228,12 +1204,10 @@ part7:
 	VMOVUPS      X1, (R10)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, R10
-
 part12:
 	TESTQ  $0x00000001, R9
 	JEQ    part10
 	VMOVSD X1, (R10)
-
 part10:
 l6:
 	VMOVUPS      (AX), Y0
@@ -1326,7 +1300,6 @@ l6:
 	VSUBPD       Y3, Y1, Y1
 	VMOVSD       X1, (R8)
 	ADDQ         $+8, R8
-
 	// the exponentials times the inverse of the sum
 	VMOVUPS      c256_3ff0000000000000<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
@@ -1339,7 +1312,6 @@ l6:
 	SHRQ         $0x02, R12
 	TESTQ        R12, R12
 	JEQ          l8
-
 l10:
 	VMOVUPS    (R11), X2
 	VCVTPS2PD  X2, Y2
@@ -1353,7 +1325,6 @@ l10:
 	ADDQ       $+16, R10
 	DECQ       R12
 	JNE        l10
-
 l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1378,12 +1349,10 @@ l8:
 	VMOVSD     X0, (R10)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, R10
-
 part15:
 	TESTQ  $0x00000001, R9
 	JEQ    part13
 	VMOVSS X0, (R10)
-
 part13:
 l9:
 	MOVQ ldg+24(FP), R9
@@ -1397,7 +1366,6 @@ l9:
 	ADDQ R9, BX
 	DECQ CX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1415,10 +1383,8 @@ TEXT ·softmaxGradAVX2(SB), $256-64
 	MOVQ  rows+0(FP), BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l1:
 	MOVQ $+0, R8
-
 l2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -1432,7 +1398,6 @@ l2:
 	SHRQ   $0x05, R9
 	TESTQ  R9, R9
 	JEQ    l3
-
 l4:
 	VMOVUPS   (SI), X4
 	VMOVUPS   (DI), X5
@@ -1462,7 +1427,6 @@ l4:
 	ADDQ      $+128, DI
 	DECQ      R9
 	JNE       l4
-
 l3:
 	LEAQ    local-256(SP), R9
 	ADDQ    R8, R9
@@ -1483,7 +1447,6 @@ l3:
 	SHRQ    $0x02, R10
 	TESTQ   R10, R10
 	JEQ     l5
-
 l7:
 	VMOVUPS   (R9), Y0
 	VMOVUPS   (SI), X1
@@ -1498,7 +1461,6 @@ l7:
 	ADDQ      $+16, DI
 	DECQ      R10
 	JNE       l7
-
 l5:
 	ANDQ         $+3, R8
 	TESTQ        R8, R8
@@ -1528,12 +1490,10 @@ l5:
 	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSD X1, (SI)
-
 part1:
 l6:
 	LEAQ         local-256(SP), SI
@@ -1566,7 +1526,6 @@ l6:
 	SHRQ         $0x02, R10
 	TESTQ        R10, R10
 	JEQ          l8
-
 l10:
 	VMOVUPS (R8), X1
 	VMOVUPS (DI), X2
@@ -1578,7 +1537,6 @@ l10:
 	ADDQ    $+16, R8
 	DECQ    R10
 	JNE     l10
-
 l8:
 	ANDQ       $+3, R9
 	TESTQ      R9, R9
@@ -1600,12 +1558,10 @@ l8:
 	VMOVSD     X0, (SI)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, SI
-
 part6:
 	TESTQ  $0x00000001, R9
 	JEQ    part4
 	VMOVSS X0, (SI)
-
 part4:
 l9:
 	MOVQ ldd+24(FP), SI
@@ -1619,7 +1575,6 @@ l9:
 	ADDQ SI, DX
 	DECQ BX
 	JNE  l1
-
 l0:
 	VZEROUPPER
 	RET
@@ -1639,7 +1594,6 @@ TEXT ·squaredErrorAVX2(SB), $128-32
 	SHRQ  $0x02, R8
 	TESTQ R8, R8
 	JEQ   l0
-
 l2:
 	VMOVUPS   (CX), X0
 	VMOVUPS   (DX), X1
@@ -1657,7 +1611,6 @@ l2:
 	ADDQ      DI, SI
 	DECQ      R8
 	JNE       l2
-
 l0:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -1687,12 +1640,10 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -1715,7 +1666,6 @@ TEXT ·squaredErrorGradAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X1
 	VMOVUPS   (DX), X2
@@ -1736,7 +1686,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1764,12 +1713,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1781,12 +1728,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -1810,7 +1755,6 @@ TEXT ·absoluteErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X1
 	VMOVUPS   (DX), X2
@@ -1835,7 +1779,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1867,12 +1810,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1884,12 +1825,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -1915,7 +1854,6 @@ TEXT ·huberErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS   (CX), X3
 	VMOVUPS   (DX), X4
@@ -1943,7 +1881,6 @@ l2:
 	ADDQ      $+16, R8
 	DECQ      R9
 	JNE       l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -1978,12 +1915,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -1995,12 +1930,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -2025,7 +1958,6 @@ TEXT ·logisticErrorAVX2(SB), $128-48
 	SHRQ         $0x02, R9
 	TESTQ        R9, R9
 	JEQ          l0
-
 l2:
 	VMOVUPS    (CX), X1
 	VMOVUPS    (DX), X2
@@ -2112,7 +2044,6 @@ l2:
 	ADDQ       $+16, R8
 	DECQ       R9
 	JNE        l2
-
 l0:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
@@ -2206,12 +2137,10 @@ l0:
 	VMOVSD     X0, (CX)
 	VPERMILPD  $0x01, X0, X0
 	ADDQ       $+8, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X0, (CX)
-
 part1:
 	VMOVUPS      (DI), Y0
 	VMASKMOVPD   (SI), Y0, Y0
@@ -2223,12 +2152,10 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part6:
 	TESTQ  $0x00000001, AX
 	JEQ    part4
 	VMOVSD X1, (CX)
-
 part4:
 l1:
 	VZEROUPPER
@@ -2254,7 +2181,6 @@ TEXT ·sumSquaresAVX2(SB), $128-24
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-
 l1:
 	VMOVUPS   (CX), X8
 	VCVTPS2PD X8, Y8
@@ -2299,7 +2225,6 @@ l1:
 	VMOVUPS   Y5, 160(DX)
 	VMOVUPS   Y6, 192(DX)
 	VMOVUPS   Y7, 224(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
@@ -2308,7 +2233,6 @@ l0:
 	SHRQ  $0x02, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
@@ -2323,7 +2247,6 @@ l4:
 	ADDQ      SI, BX
 	DECQ      DI
 	JNE       l4
-
 l2:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2350,12 +2273,10 @@ l2:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l3:
 	VZEROUPPER
@@ -2381,7 +2302,6 @@ TEXT ·sumAbsAVX2(SB), $128-24
 	VMOVUPS 160(DX), Y5
 	VMOVUPS 192(DX), Y6
 	VMOVUPS 224(DX), Y7
-
 l1:
 	VMOVUPS   (CX), X8
 	VANDPS    c128_7fffffff<>+0(SB), X8, X8
@@ -2426,7 +2346,6 @@ l1:
 	VMOVUPS   Y5, 160(DX)
 	VMOVUPS   Y6, 192(DX)
 	VMOVUPS   Y7, 224(DX)
-
 l0:
 	ANDQ  $+31, AX
 	MOVQ  DX, BX
@@ -2435,7 +2354,6 @@ l0:
 	SHRQ  $0x02, DI
 	TESTQ DI, DI
 	JEQ   l2
-
 l4:
 	VMOVUPS   (CX), X0
 	VANDPS    c128_7fffffff<>+0(SB), X0, X0
@@ -2450,7 +2368,6 @@ l4:
 	ADDQ      SI, BX
 	DECQ      DI
 	JNE       l4
-
 l2:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2477,12 +2394,10 @@ l2:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l3:
 	VZEROUPPER
@@ -2500,7 +2415,6 @@ TEXT ·addSquaresAVX2(SB), $128-24
 	SHRQ  $0x02, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS   (CX), X0
 	VCVTPS2PD X0, Y0
@@ -2512,7 +2426,6 @@ l2:
 	ADDQ      $+32, DX
 	DECQ      BX
 	JNE       l2
-
 l0:
 	ANDQ         $+3, AX
 	TESTQ        AX, AX
@@ -2539,12 +2452,10 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSD X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -2557,10 +2468,6 @@ GLOBL c128_00000000<>(SB), RODATA|NOPTR, $16
 DATA c128_3f800000<>+0(SB)/8, $0x3f8000003f800000
 DATA c128_3f800000<>+8(SB)/8, $0x3f8000003f800000
 GLOBL c128_3f800000<>(SB), RODATA|NOPTR, $16
-
-DATA c128_4b000000<>+0(SB)/8, $0x4b0000004b000000
-DATA c128_4b000000<>+8(SB)/8, $0x4b0000004b000000
-GLOBL c128_4b000000<>(SB), RODATA|NOPTR, $16
 
 DATA c128_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
 DATA c128_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff

@@ -242,31 +242,10 @@ func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 func gemm12x1AVX2(args *Gemm)
 
 //go:noescape
-func gemm11x1AVX2(args *Gemm)
-
-//go:noescape
-func gemm10x1AVX2(args *Gemm)
-
-//go:noescape
-func gemm9x1AVX2(args *Gemm)
-
-//go:noescape
 func gemm8x1AVX2(args *Gemm)
 
 //go:noescape
-func gemm7x1AVX2(args *Gemm)
-
-//go:noescape
-func gemm6x1AVX2(args *Gemm)
-
-//go:noescape
-func gemm5x1AVX2(args *Gemm)
-
-//go:noescape
 func gemm4x1AVX2(args *Gemm)
-
-//go:noescape
-func gemm3x1AVX2(args *Gemm)
 
 //go:noescape
 func gemm2x1AVX2(args *Gemm)

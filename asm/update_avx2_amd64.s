@@ -36,7 +36,6 @@ TEXT ·sgdAVX2(SB), $128-56
 	SHRQ         $0x03, BX
 	TESTQ        BX, BX
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
@@ -44,13 +43,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (DX)
-
 l4:
 	TESTQ        SI, SI
 	JEQ          l5
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-
 l5:
 	TESTQ        DI, DI
 	JEQ          l6
@@ -59,7 +56,6 @@ l5:
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-
 l6:
 	TESTQ        R8, R8
 	JEQ          l7
@@ -71,20 +67,17 @@ l6:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-
 l7:
 	TESTQ        R9, R9
 	JEQ          l8
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-
 l8:
 	TESTQ        R10, R10
 	JEQ          l9
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-
 l9:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
@@ -93,16 +86,13 @@ l9:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, BX
 	SHRQ  $0x03, BX
 	TESTQ BX, BX
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
@@ -113,7 +103,6 @@ l11:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -137,26 +126,22 @@ l1:
 	VMOVUPS      X4, (DX)
 	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $+16, DX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X4, (DX)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, DX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X4, (DX)
-
 part1:
 l13:
 	TESTQ        SI, SI
 	JEQ          l14
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-
 l14:
 	TESTQ        DI, DI
 	JEQ          l15
@@ -165,7 +150,6 @@ l14:
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-
 l15:
 	TESTQ        R8, R8
 	JEQ          l16
@@ -177,20 +161,17 @@ l15:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-
 l16:
 	TESTQ        R9, R9
 	JEQ          l17
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-
 l17:
 	TESTQ        R10, R10
 	JEQ          l18
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-
 l18:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
@@ -201,19 +182,16 @@ l18:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-
 part5:
 l12:
 	VZEROUPPER
@@ -254,7 +232,6 @@ TEXT ·momentumAVX2(SB), $128-72
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
@@ -262,13 +239,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -277,7 +252,6 @@ l5:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -289,20 +263,17 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-
 l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y1, Y4
@@ -316,16 +287,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
@@ -341,7 +309,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -365,26 +332,22 @@ l1:
 	VMOVUPS      X5, (BX)
 	VEXTRACTF128 $0x01, Y4, X5
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X5, (BX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -393,7 +356,6 @@ l14:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -405,20 +367,17 @@ l15:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-
 l18:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
@@ -432,19 +391,16 @@ l18:
 	VMOVUPS      X1, (DX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (DX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (DX)
-
 part5:
 	VADDPS       Y0, Y2, Y0
 	LEAQ         (CX), CX
@@ -454,19 +410,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -509,7 +462,6 @@ TEXT ·nesterovAVX2(SB), $128-80
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -517,13 +469,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -532,7 +482,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -544,20 +493,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y2, Y7
@@ -574,16 +520,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -602,7 +545,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -626,26 +568,22 @@ l1:
 	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -654,7 +592,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -666,20 +603,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -694,19 +628,16 @@ l18:
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X3, (CX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X3, (CX)
-
 part5:
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
@@ -718,19 +649,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -773,7 +701,6 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -781,13 +708,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -796,7 +721,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -808,20 +732,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
@@ -838,16 +759,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -866,7 +784,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -890,26 +807,22 @@ l1:
 	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -918,7 +831,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -930,20 +842,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -957,19 +866,16 @@ l18:
 	VMOVUPS      X1, (DX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (DX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (DX)
-
 part5:
 	VMULPS       Y0, Y2, Y0
 	VMULPS       Y5, Y3, Y1
@@ -982,19 +888,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -1035,7 +938,6 @@ TEXT ·adaGradAVX2(SB), $128-72
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
@@ -1043,13 +945,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -1058,7 +958,6 @@ l5:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -1070,20 +969,17 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-
 l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
@@ -1100,16 +996,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
@@ -1128,7 +1021,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -1152,26 +1044,22 @@ l1:
 	VMOVUPS      X5, (BX)
 	VEXTRACTF128 $0x01, Y4, X5
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X5, (BX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -1180,7 +1068,6 @@ l14:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -1192,20 +1079,17 @@ l15:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-
 l18:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
@@ -1218,19 +1102,16 @@ l18:
 	VMOVUPS      X5, (DX)
 	VEXTRACTF128 $0x01, Y4, X5
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X5, (DX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-
 part5:
 	VMULPS       Y3, Y0, Y0
 	VSQRTPS      Y4, Y3
@@ -1244,19 +1125,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -1299,7 +1177,6 @@ TEXT ·rmSpropAVX2(SB), $128-80
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -1307,13 +1184,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -1322,7 +1197,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -1334,20 +1208,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
@@ -1366,16 +1237,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -1396,7 +1264,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -1420,26 +1287,22 @@ l1:
 	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -1448,7 +1311,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -1460,20 +1322,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -1488,19 +1347,16 @@ l18:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-
 part5:
 	VMULPS       Y5, Y0, Y0
 	VSQRTPS      Y1, Y1
@@ -1514,19 +1370,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -1571,7 +1424,6 @@ TEXT ·adamAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -1579,13 +1431,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -1594,7 +1444,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -1606,20 +1455,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
@@ -1644,16 +1490,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -1680,7 +1523,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -1704,26 +1546,22 @@ l1:
 	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (SI)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -1732,7 +1570,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -1744,20 +1581,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -1777,19 +1611,16 @@ l18:
 	VMOVUPS      X5, (DX)
 	VEXTRACTF128 $0x01, Y1, X5
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X5, (DX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-
 part5:
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X5
@@ -1798,19 +1629,16 @@ part5:
 	VMOVUPS      X5, (DX)
 	VEXTRACTF128 $0x01, Y2, X5
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X5, (DX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X5, (DX)
-
 part9:
 	VMULPS       Y1, Y0, Y0
 	VSQRTPS      Y2, Y1
@@ -1824,19 +1652,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -1883,7 +1708,6 @@ TEXT ·adamWAVX2(SB), $128-96
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
@@ -1891,13 +1715,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -1906,7 +1728,6 @@ l5:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -1918,20 +1739,17 @@ l6:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l9:
 	VMOVUPS (DX), Y8
 	VSUBPS  Y8, Y7, Y9
@@ -1957,16 +1775,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
@@ -1994,7 +1809,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -2018,26 +1832,22 @@ l1:
 	VMOVUPS      X9, (SI)
 	VEXTRACTF128 $0x01, Y8, X9
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X9, (SI)
 	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -2046,7 +1856,6 @@ l14:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -2058,20 +1867,17 @@ l15:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l18:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
@@ -2085,19 +1891,16 @@ l18:
 	VMOVUPS      X8, (DX)
 	VEXTRACTF128 $0x01, Y1, X8
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X8, (DX)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-
 part5:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (BX), Y8, Y8
@@ -2112,19 +1915,16 @@ part5:
 	VMOVUPS      X3, (DX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-
 part9:
 	VSQRTPS      Y2, Y2
 	VDIVPS       Y4, Y2, Y2
@@ -2139,19 +1939,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -2195,7 +1992,6 @@ TEXT ·lionAVX2(SB), $128-80
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
@@ -2203,13 +1999,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -2218,7 +2012,6 @@ l5:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -2230,20 +2023,17 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y8
@@ -2266,16 +2056,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
@@ -2300,7 +2087,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -2324,26 +2110,22 @@ l1:
 	VMOVUPS      X8, (BX)
 	VEXTRACTF128 $0x01, Y7, X8
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X8, (BX)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -2352,7 +2134,6 @@ l14:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -2364,20 +2145,17 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l18:
 	VMOVUPS      (SI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
@@ -2398,19 +2176,16 @@ l18:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-
 part5:
 	VMULPS       Y7, Y3, Y0
 	VMULPS       Y6, Y4, Y1
@@ -2422,19 +2197,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -2476,7 +2248,6 @@ TEXT ·heavyBallAVX2(SB), $128-72
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -2484,13 +2255,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -2499,7 +2268,6 @@ l5:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -2511,20 +2279,17 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l9:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
@@ -2539,16 +2304,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -2565,7 +2327,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -2589,26 +2350,22 @@ l1:
 	VMOVUPS      X6, (BX)
 	VEXTRACTF128 $0x01, Y5, X6
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X6, (BX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -2617,7 +2374,6 @@ l14:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -2629,20 +2385,17 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l18:
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
@@ -2656,19 +2409,16 @@ l18:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-
 part5:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
@@ -2679,19 +2429,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -2733,7 +2480,6 @@ TEXT ·heavyBallNesterovAVX2(SB), $128-72
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -2741,13 +2487,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -2756,7 +2500,6 @@ l5:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -2768,20 +2511,17 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l9:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
@@ -2798,16 +2538,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -2826,7 +2563,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -2850,26 +2586,22 @@ l1:
 	VMOVUPS      X6, (BX)
 	VEXTRACTF128 $0x01, Y5, X6
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X6, (BX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -2878,7 +2610,6 @@ l14:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -2890,20 +2621,17 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l18:
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
@@ -2917,19 +2645,16 @@ l18:
 	VMOVUPS      X5, (DX)
 	VEXTRACTF128 $0x01, Y2, X5
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X5, (DX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X5, (DX)
-
 part5:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       Y1, Y4, Y1
@@ -2942,19 +2667,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -2997,7 +2719,6 @@ TEXT ·torchRMSpropAVX2(SB), $128-80
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -3005,13 +2726,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -3020,7 +2739,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -3032,20 +2750,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
@@ -3064,16 +2779,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
@@ -3094,7 +2806,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -3118,26 +2829,22 @@ l1:
 	VMOVUPS      X7, (BX)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (BX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -3146,7 +2853,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -3158,20 +2864,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -3186,19 +2889,16 @@ l18:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-
 part5:
 	VMULPS       Y5, Y0, Y0
 	VSQRTPS      Y1, Y1
@@ -3212,19 +2912,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -3269,7 +2966,6 @@ TEXT ·torchRMSpropCenteredAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -3277,13 +2973,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -3292,7 +2986,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -3304,20 +2997,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
@@ -3344,16 +3034,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -3382,7 +3069,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -3406,26 +3092,22 @@ l1:
 	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (SI)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -3434,7 +3116,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -3446,20 +3127,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -3474,19 +3152,16 @@ l18:
 	VMOVUPS      X6, (DX)
 	VEXTRACTF128 $0x01, Y1, X6
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X6, (DX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X6, (DX)
-
 part5:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
@@ -3500,19 +3175,16 @@ part5:
 	VMOVUPS      X6, (DX)
 	VEXTRACTF128 $0x01, Y2, X6
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X6, (DX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X6, (DX)
-
 part9:
 	VMULPS       Y2, Y2, Y2
 	VSUBPS       Y2, Y1, Y1
@@ -3528,19 +3200,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -3586,7 +3255,6 @@ TEXT ·torchRMSpropMomentumAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (SI), Y6
@@ -3594,13 +3262,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -3609,7 +3275,6 @@ l5:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -3621,20 +3286,17 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
@@ -3658,16 +3320,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y5
 	VMOVUPS (SI), Y6
@@ -3693,7 +3352,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -3717,26 +3375,22 @@ l1:
 	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y7, X8
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X8, (SI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -3745,7 +3399,6 @@ l14:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -3757,20 +3410,17 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l18:
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
@@ -3785,19 +3435,16 @@ l18:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (DX)
-
 part5:
 	VMOVUPS      (DI), Y2
 	VMASKMOVPS   (BX), Y2, Y2
@@ -3813,19 +3460,16 @@ part5:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-
 part9:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y5, Y0
@@ -3836,19 +3480,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -3896,7 +3537,6 @@ TEXT ·torchRMSpropCenteredMomentumAVX2(SB), $128-96
 	SHRQ         $0x03, R8
 	TESTQ        R8, R8
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y5
 	VMOVUPS (DI), Y6
@@ -3904,13 +3544,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (DI)
-
 l4:
 	TESTQ        R9, R9
 	JEQ          l5
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l5:
 	TESTQ        R10, R10
 	JEQ          l6
@@ -3919,7 +3557,6 @@ l5:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l6:
 	TESTQ        R11, R11
 	JEQ          l7
@@ -3931,20 +3568,17 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l7:
 	TESTQ        R12, R12
 	JEQ          l8
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l8:
 	TESTQ        R13, R13
 	JEQ          l9
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
@@ -3976,16 +3610,13 @@ l9:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x03, R8
 	TESTQ R8, R8
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y5
 	VMOVUPS (DI), Y6
@@ -4019,7 +3650,6 @@ l11:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -4043,26 +3673,22 @@ l1:
 	VMOVUPS      X8, (DI)
 	VEXTRACTF128 $0x01, Y7, X8
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X8, (DI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X8, (DI)
-
 part1:
 l13:
 	TESTQ        R9, R9
 	JEQ          l14
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-
 l14:
 	TESTQ        R10, R10
 	JEQ          l15
@@ -4071,7 +3697,6 @@ l14:
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-
 l15:
 	TESTQ        R11, R11
 	JEQ          l16
@@ -4083,20 +3708,17 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-
 l16:
 	TESTQ        R12, R12
 	JEQ          l17
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-
 l17:
 	TESTQ        R13, R13
 	JEQ          l18
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-
 l18:
 	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (DX), Y7, Y7
@@ -4111,19 +3733,16 @@ l18:
 	VMOVUPS      X7, (DX)
 	VEXTRACTF128 $0x01, Y1, X7
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X7, (DX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X7, (DX)
-
 part5:
 	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (BX), Y7, Y7
@@ -4137,19 +3756,16 @@ part5:
 	VMOVUPS      X7, (DX)
 	VEXTRACTF128 $0x01, Y2, X7
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X7, (DX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X7, (DX)
-
 part9:
 	VMULPS       Y2, Y2, Y2
 	VSUBPS       Y2, Y1, Y1
@@ -4167,19 +3783,16 @@ part9:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X2, (DX)
-
 part13:
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y5, Y0
@@ -4190,19 +3803,16 @@ part13:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part19:
 	TESTQ     $0x00000002, AX
 	JEQ       part20
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part20:
 	TESTQ  $0x00000001, AX
 	JEQ    part17
 	VMOVSS X1, (CX)
-
 part17:
 l12:
 	VZEROUPPER
@@ -4248,7 +3858,6 @@ TEXT ·adadeltaAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -4256,13 +3865,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -4271,7 +3878,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -4283,20 +3889,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
@@ -4326,16 +3929,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -4367,7 +3967,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -4391,26 +3990,22 @@ l1:
 	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (SI)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -4419,7 +4014,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -4431,20 +4025,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -4459,19 +4050,16 @@ l18:
 	VMOVUPS      X7, (DX)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X7, (DX)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X7, (DX)
-
 part5:
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (BX), Y7, Y7
@@ -4494,19 +4082,16 @@ part5:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-
 part9:
 	VMULPS       Y3, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
@@ -4517,19 +4102,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -4578,7 +4160,6 @@ TEXT ·amsGradAVX2(SB), $128-104
 	SHRQ         $0x03, R8
 	TESTQ        R8, R8
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (DI), Y7
@@ -4586,13 +4167,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (DI)
-
 l4:
 	TESTQ        R9, R9
 	JEQ          l5
 	VBROADCASTSS scale+72(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l5:
 	TESTQ        R10, R10
 	JEQ          l6
@@ -4601,7 +4180,6 @@ l5:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l6:
 	TESTQ        R11, R11
 	JEQ          l7
@@ -4613,20 +4191,17 @@ l6:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l7:
 	TESTQ        R12, R12
 	JEQ          l8
 	VBROADCASTSS l2+84(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l8:
 	TESTQ        R13, R13
 	JEQ          l9
 	VBROADCASTSS keep+88(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l9:
 	VMOVUPS (DX), Y8
 	VSUBPS  Y8, Y7, Y9
@@ -4656,16 +4231,13 @@ l9:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x03, R8
 	TESTQ R8, R8
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y6
 	VMOVUPS (DI), Y7
@@ -4697,7 +4269,6 @@ l11:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -4721,26 +4292,22 @@ l1:
 	VMOVUPS      X9, (DI)
 	VEXTRACTF128 $0x01, Y8, X9
 	ADDQ         $+16, DI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X9, (DI)
 	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, DI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (DI)
-
 part1:
 l13:
 	TESTQ        R9, R9
 	JEQ          l14
 	VBROADCASTSS scale+72(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l14:
 	TESTQ        R10, R10
 	JEQ          l15
@@ -4749,7 +4316,6 @@ l14:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l15:
 	TESTQ        R11, R11
 	JEQ          l16
@@ -4761,20 +4327,17 @@ l15:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l16:
 	TESTQ        R12, R12
 	JEQ          l17
 	VBROADCASTSS l2+84(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l17:
 	TESTQ        R13, R13
 	JEQ          l18
 	VBROADCASTSS keep+88(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l18:
 	VMOVUPS      (R8), Y8
 	VMASKMOVPS   (DX), Y8, Y8
@@ -4788,19 +4351,16 @@ l18:
 	VMOVUPS      X8, (DX)
 	VEXTRACTF128 $0x01, Y1, X8
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X8, (DX)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-
 part5:
 	VMOVUPS      (R8), Y8
 	VMASKMOVPS   (SI), Y8, Y8
@@ -4817,19 +4377,16 @@ part5:
 	VMOVUPS      X3, (DX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-
 part9:
 	VMAXPS       Y2, Y8, Y2
 	LEAQ         (SI), DX
@@ -4839,19 +4396,16 @@ part9:
 	VMOVUPS      X3, (DX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X3, (DX)
-
 part13:
 	VSQRTPS      Y2, Y2
 	VDIVPS       Y4, Y2, Y2
@@ -4866,19 +4420,16 @@ part13:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part19:
 	TESTQ     $0x00000002, AX
 	JEQ       part20
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part20:
 	TESTQ  $0x00000001, AX
 	JEQ    part17
 	VMOVSS X1, (CX)
-
 part17:
 l12:
 	VZEROUPPER
@@ -4923,7 +4474,6 @@ TEXT ·adamaxAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -4931,13 +4481,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -4946,7 +4494,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -4958,20 +4505,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS (DX), Y6
 	VSUBPS  Y6, Y5, Y7
@@ -4994,16 +4538,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -5028,7 +4569,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -5052,26 +4592,22 @@ l1:
 	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (SI)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -5080,7 +4616,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -5092,20 +4627,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -5119,19 +4651,16 @@ l18:
 	VMOVUPS      X6, (DX)
 	VEXTRACTF128 $0x01, Y1, X6
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X6, (DX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X6, (DX)
-
 part5:
 	VANDPS       c256_7fffffff<>+0(SB), Y5, Y5
 	VADDPS       Y3, Y5, Y3
@@ -5146,19 +4675,16 @@ part5:
 	VMOVUPS      X3, (DX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-
 part9:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
@@ -5170,19 +4696,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -5230,7 +4753,6 @@ TEXT ·nAdamAVX2(SB), $128-96
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y7
 	VMOVUPS (SI), Y8
@@ -5238,13 +4760,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMOVUPS Y9, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -5253,7 +4773,6 @@ l5:
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -5265,20 +4784,17 @@ l6:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-
 l9:
 	VMOVUPS (DX), Y9
 	VSUBPS  Y9, Y8, Y10
@@ -5306,16 +4822,13 @@ l9:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y7
 	VMOVUPS (SI), Y8
@@ -5345,7 +4858,6 @@ l11:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -5369,26 +4881,22 @@ l1:
 	VMOVUPS      X10, (SI)
 	VEXTRACTF128 $0x01, Y9, X10
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X10, (SI)
 	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X10, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -5397,7 +4905,6 @@ l14:
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -5409,20 +4916,17 @@ l15:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-
 l18:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (DX), Y9, Y9
@@ -5436,19 +4940,16 @@ l18:
 	VMOVUPS      X9, (DX)
 	VEXTRACTF128 $0x01, Y2, X9
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X9, (DX)
 	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X9, (DX)
-
 part5:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (BX), Y9, Y9
@@ -5463,19 +4964,16 @@ part5:
 	VMOVUPS      X4, (DX)
 	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X4, (DX)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X4, (DX)
-
 part9:
 	VMULPS       Y5, Y3, Y3
 	VSQRTPS      Y3, Y3
@@ -5492,19 +4990,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -5551,7 +5046,6 @@ TEXT ·rAdamAVX2(SB), $128-96
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y6
 	VMOVUPS (SI), Y7
@@ -5559,13 +5053,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMOVUPS Y8, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -5574,7 +5066,6 @@ l5:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -5586,20 +5077,17 @@ l6:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l9:
 	VMOVUPS   (DX), Y8
 	VSUBPS    Y8, Y7, Y9
@@ -5627,16 +5115,13 @@ l9:
 	ADDQ      $+32, SI
 	DECQ      DI
 	JNE       l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS   (CX), Y6
 	VMOVUPS   (SI), Y7
@@ -5666,7 +5151,6 @@ l11:
 	ADDQ      $+32, SI
 	DECQ      DI
 	JNE       l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -5690,26 +5174,22 @@ l1:
 	VMOVUPS      X9, (SI)
 	VEXTRACTF128 $0x01, Y8, X9
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X9, (SI)
 	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X9, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -5718,7 +5198,6 @@ l14:
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -5730,20 +5209,17 @@ l15:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-
 l18:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
@@ -5757,19 +5233,16 @@ l18:
 	VMOVUPS      X8, (DX)
 	VEXTRACTF128 $0x01, Y1, X8
 	ADDQ         $+16, DX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X8, (DX)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, DX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X8, (DX)
-
 part5:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (BX), Y8, Y8
@@ -5784,19 +5257,16 @@ part5:
 	VMOVUPS      X3, (DX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (DX)
-
 part9:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y3
 	VSQRTPS      Y2, Y2
@@ -5813,19 +5283,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -5872,7 +5339,6 @@ TEXT ·rpropAVX2(SB), $128-88
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
@@ -5880,13 +5346,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMOVUPS Y6, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -5895,7 +5359,6 @@ l5:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -5907,20 +5370,17 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l9:
 	VMOVUPS   (DX), Y6
 	VMULPS    Y6, Y5, Y6
@@ -5951,16 +5411,13 @@ l9:
 	ADDQ      $+32, SI
 	DECQ      DI
 	JNE       l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l10
-
 l11:
 	VMOVUPS   (CX), Y4
 	VMOVUPS   (SI), Y5
@@ -5993,7 +5450,6 @@ l11:
 	ADDQ      $+32, SI
 	DECQ      DI
 	JNE       l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -6017,26 +5473,22 @@ l1:
 	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y6, X7
 	ADDQ         $+16, SI
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X7, (SI)
 	VPERMILPD $0x01, X7, X7
 	ADDQ      $+8, SI
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X7, (SI)
-
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -6045,7 +5497,6 @@ l14:
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -6057,20 +5508,17 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-
 l18:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
@@ -6093,19 +5541,16 @@ l18:
 	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, BX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (BX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, BX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (BX)
-
 part5:
 	VBLENDVPS    Y8, c256_00000000<>+0(SB), Y5, Y1
 	LEAQ         (DX), DX
@@ -6115,19 +5560,16 @@ part5:
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (DX)
-
 part9:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
 	VANDPS       Y0, Y2, Y2
@@ -6143,19 +5585,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l12:
 	VZEROUPPER
@@ -6197,7 +5636,6 @@ TEXT ·asgdAVX2(SB), $128-72
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -6205,13 +5643,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -6220,7 +5656,6 @@ l5:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -6232,20 +5667,17 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l8:
 	TESTQ        R11, R11
 	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l9:
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
@@ -6260,16 +5692,13 @@ l9:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l10
-
 l11:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
@@ -6286,7 +5715,6 @@ l11:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l11
-
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -6310,26 +5738,22 @@ l1:
 	VMOVUPS      X6, (BX)
 	VEXTRACTF128 $0x01, Y5, X6
 	ADDQ         $+16, BX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X6, (BX)
 	VPERMILPD $0x01, X6, X6
 	ADDQ      $+8, BX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X6, (BX)
-
 part1:
 l13:
 	TESTQ        DI, DI
 	JEQ          l14
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-
 l14:
 	TESTQ        R8, R8
 	JEQ          l15
@@ -6338,7 +5762,6 @@ l14:
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-
 l15:
 	TESTQ        R9, R9
 	JEQ          l16
@@ -6350,20 +5773,17 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-
 l16:
 	TESTQ        R10, R10
 	JEQ          l17
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-
 l17:
 	TESTQ        R11, R11
 	JEQ          l18
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-
 l18:
 	VMULPS       Y4, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
@@ -6374,19 +5794,16 @@ l18:
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y0, X3
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X3, (CX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X3, (CX)
-
 part5:
 	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (DX), Y3, Y3
@@ -6400,19 +5817,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l12:
 	VZEROUPPER
@@ -6461,7 +5875,6 @@ TEXT ·lambAVX2(SB), $128-104
 	SHRQ         $0x03, R8
 	TESTQ        R8, R8
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y7
 	VMOVUPS (DI), Y8
@@ -6469,13 +5882,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMOVUPS Y9, (DI)
-
 l4:
 	TESTQ        R9, R9
 	JEQ          l5
 	VBROADCASTSS scale+76(FP), Y9
 	VMULPS       Y8, Y9, Y8
-
 l5:
 	TESTQ        R10, R10
 	JEQ          l6
@@ -6484,7 +5895,6 @@ l5:
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-
 l6:
 	TESTQ        R11, R11
 	JEQ          l7
@@ -6496,14 +5906,12 @@ l6:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-
 l7:
 	TESTQ        R12, R12
 	JEQ          l8
 	VBROADCASTSS l2+88(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-
 l8:
 	VMOVUPS (DX), Y9
 	VSUBPS  Y9, Y8, Y10
@@ -6531,16 +5939,13 @@ l8:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, R8
 	SHRQ  $0x03, R8
 	TESTQ R8, R8
 	JEQ   l9
-
 l10:
 	VMOVUPS (CX), Y7
 	VMOVUPS (DI), Y8
@@ -6570,7 +5975,6 @@ l10:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l10
-
 l9:
 l1:
 	ANDQ         $+7, AX
@@ -6594,26 +5998,22 @@ l1:
 	VMOVUPS      X10, (CX)
 	VEXTRACTF128 $0x01, Y9, X10
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X10, (CX)
 	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X10, (CX)
-
 part1:
 l12:
 	TESTQ        R9, R9
 	JEQ          l13
 	VBROADCASTSS scale+76(FP), Y9
 	VMULPS       Y8, Y9, Y8
-
 l13:
 	TESTQ        R10, R10
 	JEQ          l14
@@ -6622,7 +6022,6 @@ l13:
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-
 l14:
 	TESTQ        R11, R11
 	JEQ          l15
@@ -6634,14 +6033,12 @@ l14:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-
 l15:
 	TESTQ        R12, R12
 	JEQ          l16
 	VBROADCASTSS l2+88(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-
 l16:
 	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (DX), Y9, Y9
@@ -6655,19 +6052,16 @@ l16:
 	VMOVUPS      X9, (CX)
 	VEXTRACTF128 $0x01, Y1, X9
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X9, (CX)
 	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X9, (CX)
-
 part5:
 	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (BX), Y9, Y9
@@ -6682,19 +6076,16 @@ part5:
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X3, (CX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X3, (CX)
-
 part9:
 	VMULPS       Y1, Y0, Y0
 	VSQRTPS      Y2, Y1
@@ -6710,19 +6101,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l11:
 	VZEROUPPER
@@ -6764,7 +6152,6 @@ TEXT ·muonAVX2(SB), $128-72
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l2
-
 l3:
 	VMOVUPS (CX), Y2
 	VMOVUPS (SI), Y3
@@ -6772,13 +6159,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (SI)
-
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
@@ -6787,7 +6172,6 @@ l5:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
@@ -6799,7 +6183,6 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
@@ -6807,7 +6190,6 @@ l7:
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-
 l8:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y2, Y3, Y4
@@ -6824,16 +6206,13 @@ l8:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, DI
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l9
-
 l10:
 	VMOVUPS (CX), Y2
 	VMOVUPS (SI), Y2
@@ -6852,7 +6231,6 @@ l10:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l10
-
 l9:
 l1:
 	ANDQ         $+7, AX
@@ -6876,26 +6254,22 @@ l1:
 	VMOVUPS      X5, (CX)
 	VEXTRACTF128 $0x01, Y4, X5
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X5, (CX)
 	VPERMILPD $0x01, X5, X5
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X5, (CX)
-
 part1:
 l12:
 	TESTQ        R8, R8
 	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-
 l13:
 	TESTQ        R9, R9
 	JEQ          l14
@@ -6904,7 +6278,6 @@ l13:
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-
 l14:
 	TESTQ        R10, R10
 	JEQ          l15
@@ -6916,7 +6289,6 @@ l14:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-
 l15:
 	TESTQ        R11, R11
 	JEQ          l16
@@ -6924,7 +6296,6 @@ l15:
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-
 l16:
 	VMOVUPS      (DI), Y2
 	VMASKMOVPS   (DX), Y2, Y2
@@ -6938,19 +6309,16 @@ l16:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-
 part5:
 	VSUBPS       Y3, Y1, Y1
 	VMULPS       Y1, Y0, Y0
@@ -6962,19 +6330,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l11:
 	VZEROUPPER
@@ -7012,7 +6377,6 @@ TEXT ·adjustAVX2(SB), $128-56
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l2
-
 l3:
 	VMOVUPS (CX), Y0
 	VMOVUPS (BX), Y1
@@ -7020,13 +6384,11 @@ l3:
 	JEQ     l4
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMOVUPS Y2, (BX)
-
 l4:
 	TESTQ        DI, DI
 	JEQ          l5
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-
 l5:
 	TESTQ        R8, R8
 	JEQ          l6
@@ -7035,7 +6397,6 @@ l5:
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-
 l6:
 	TESTQ        R9, R9
 	JEQ          l7
@@ -7047,7 +6408,6 @@ l6:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-
 l7:
 	TESTQ        R10, R10
 	JEQ          l8
@@ -7055,7 +6415,6 @@ l7:
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-
 l8:
 	VMOVUPS Y1, (DX)
 	ADDQ    $+32, CX
@@ -7063,16 +6422,13 @@ l8:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l3
-
 l2:
 	JMP l1
-
 l0:
 	MOVQ  AX, SI
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l9
-
 l10:
 	VMOVUPS (CX), Y0
 	VMOVUPS (BX), Y0
@@ -7082,7 +6438,6 @@ l10:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l10
-
 l9:
 l1:
 	ANDQ         $+7, AX
@@ -7106,26 +6461,22 @@ l1:
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X3, (CX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X3, (CX)
-
 part1:
 l12:
 	TESTQ        DI, DI
 	JEQ          l13
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
@@ -7134,7 +6485,6 @@ l13:
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
@@ -7146,7 +6496,6 @@ l14:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
@@ -7154,7 +6503,6 @@ l15:
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-
 l16:
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X0
@@ -7163,19 +6511,16 @@ l16:
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X0, (CX)
-
 part5:
 l11:
 	VZEROUPPER
@@ -7195,7 +6540,6 @@ TEXT ·stream2AVX2(SB), $128-24
 	SHRQ  $0x03, BX
 	TESTQ BX, BX
 	JEQ   l0
-
 l2:
 	VMOVUPS (DX), Y0
 	VMOVUPS (CX), Y1
@@ -7205,7 +6549,6 @@ l2:
 	ADDQ    $+32, DX
 	DECQ    BX
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -7226,19 +6569,16 @@ l0:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X1, (CX)
-
 part1:
 l1:
 	VZEROUPPER
@@ -7260,7 +6600,6 @@ TEXT ·stream3AVX2(SB), $128-32
 	SHRQ  $0x03, SI
 	TESTQ SI, SI
 	JEQ   l0
-
 l2:
 	VMOVUPS (BX), Y0
 	VMOVUPS (CX), Y1
@@ -7274,7 +6613,6 @@ l2:
 	ADDQ    $+32, BX
 	DECQ    SI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -7295,19 +6633,16 @@ l0:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-
 part1:
 	VMOVUPS      (SI), Y1
 	VMASKMOVPS   (DX), Y1, Y1
@@ -7319,19 +6654,16 @@ part1:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X1, (CX)
-
 part5:
 l1:
 	VZEROUPPER
@@ -7355,7 +6687,6 @@ TEXT ·stream4AVX2(SB), $128-40
 	SHRQ  $0x03, DI
 	TESTQ DI, DI
 	JEQ   l0
-
 l2:
 	VMOVUPS (SI), Y0
 	VMOVUPS (CX), Y1
@@ -7373,7 +6704,6 @@ l2:
 	ADDQ    $+32, SI
 	DECQ    DI
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -7394,19 +6724,16 @@ l0:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-
 part1:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (DX), Y1, Y1
@@ -7418,19 +6745,16 @@ part1:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-
 part5:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (BX), Y1, Y1
@@ -7442,19 +6766,16 @@ part5:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X1, (CX)
-
 part9:
 l1:
 	VZEROUPPER
@@ -7480,7 +6801,6 @@ TEXT ·stream5AVX2(SB), $128-48
 	SHRQ  $0x03, R8
 	TESTQ R8, R8
 	JEQ   l0
-
 l2:
 	VMOVUPS (DI), Y0
 	VMOVUPS (CX), Y1
@@ -7502,7 +6822,6 @@ l2:
 	ADDQ    $+32, DI
 	DECQ    R8
 	JNE     l2
-
 l0:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
@@ -7523,19 +6842,16 @@ l0:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
 	VMOVSS X2, (CX)
-
 part1:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (DX), Y1, Y1
@@ -7547,19 +6863,16 @@ part1:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
 	VMOVSS X2, (CX)
-
 part5:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (BX), Y1, Y1
@@ -7571,19 +6884,16 @@ part5:
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, CX
-
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
 	VMOVSD    X2, (CX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, CX
-
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
 	VMOVSS X2, (CX)
-
 part9:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (SI), Y1, Y1
@@ -7595,19 +6905,16 @@ part9:
 	VMOVUPS      X1, (CX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
-
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
 	VMOVSD    X1, (CX)
 	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
-
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
 	VMOVSS X1, (CX)
-
 part13:
 l1:
 	VZEROUPPER

@@ -15,6 +15,7 @@ var dropouts = []kernel{
 		},
 		params: vec.Params("rows, groups int, words, counter *uint32, key0, key1, row, stream, step int"),
 		wide:   true,
+		lanes:  4, // a group's 8 counters, two to a lane
 		body:   randomWords,
 	},
 	{

@@ -33,17 +33,23 @@ func (t tile) program(target *vec.Target) *vec.Program {
 
 // heights are the greatest numbers of rows for each width in vectors. The
 // accumulators, a row of B and one element of A have to fit into the vector
-// registers: 16 on AVX2, 32 on NEON.
+// registers: 16 on AVX2, 32 on AVX-512 and NEON.
 var heights = map[*vec.Target]map[int]int{
-	vec.AVX2: {1: 12, 2: 6, 3: 4},
-	vec.NEON: {1: 8, 2: 8, 3: 8},
+	vec.AVX2:   {1: 12, 2: 6, 3: 4},
+	vec.AVX512: {1: 8, 2: 8, 3: 9},
+	vec.NEON:   {1: 8, 2: 8, 3: 8},
 }
 
-// halved are the targets whose tiles have the greatest height and its halves down to 1;
-// the others have all heights, so that rows can be split evenly. Where there are 32
-// registers, a tile of half the height still has enough accumulators to keep the
-// multiply-adds going, and the file is half as long.
-var halved = map[*vec.Target]bool{vec.NEON: true}
+// few tells, for each width in vectors, where there are tiles of the greatest height and
+// of the powers of two below it; elsewhere there are all heights, so that rows can be
+// split evenly. Where there are 32 registers, a tile of half the height still has enough
+// accumulators to keep the multiply-adds going, and one vector is the width of what is
+// left over at the right.
+var few = map[*vec.Target][4]bool{
+	vec.AVX2:   {1: true},
+	vec.AVX512: {1: true, 2: true, 3: true},
+	vec.NEON:   {1: true, 2: true, 3: true},
+}
 
 // tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
@@ -51,10 +57,9 @@ func tiles(t *vec.Target) []tile {
 	for _, vecs := range widths(t) {
 		for rows := heights[t][vecs]; rows > 0; {
 			list = append(list, tile{rows, vecs, 0})
-			if halved[t] {
-				rows /= 2
-			} else {
-				rows--
+			rows--
+			if few[t][vecs] && rows > 0 {
+				rows = 1 << (bits.Len(uint(rows)) - 1)
 			}
 		}
 	}
@@ -73,7 +78,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"Pack", "*float32", "if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors"},
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
-	{"Y", "*float32", "for End >= EndDeriveReLU: the results of the activation"},
+	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
 	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k"},
 	{"AStride", "int", "from one row of A to the next, in bytes"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
@@ -97,7 +102,7 @@ const aheadEvery = 16
 // The values of the fields Start and End.
 var (
 	gemmStarts = []string{"StartZero", "StartC", "StartBias", "StartRowBias"}
-	gemmEnds   = []string{"EndNone", "EndReLU", "EndDeriveReLU", "EndDeriveSigmoid", "EndDeriveTanh"}
+	gemmEnds   = []string{"EndNone", "EndReLU", "EndDeriveReLU"}
 )
 
 // gemmField is the place of a field of the arguments at g.
@@ -123,7 +128,7 @@ func indexOf(list []string, name string) int {
 //
 //	c = 0, C or the bias
 //	c = fma(A[i,p], B[p,j], c)  for p = 0 … K-1
-//	C = c, through the activation or times the derivative
+//	C = c, through ReLU or times its derivative
 func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
 		fmt.Sprintf("%s is the micro-kernel for tiles of %d rows and %d vectors.", t.name(), t.rows, t.vecs))
@@ -166,7 +171,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 
 	// The current tile's places in A, C and Y, in the frame: the registers are
 	// needed for k.
-	local := func(i int) vec.Mem { return p.Local(128).At(8 * i) }
+	local := func(i int) vec.Mem { return p.Frame(128, 8*i) }
 	const atA, atC, atY, atBias, atAhead, left = 0, 1, 2, 3, 4, 5
 	for i, name := range []string{atA: "A", atC: "C", atY: "Y", atBias: "Bias", atAhead: "Ahead", left: "Tiles"} {
 		p.StoreR(local(i), p.LoadR(field(name)))
@@ -238,20 +243,10 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.JumpZero(end, store)
 	relu := p.NewLabel()
 	p.JumpEqual(end, indexOf(gemmEnds, "EndReLU"), relu)
-	sigmoid, tanh := p.NewLabel(), p.NewLabel()
-	p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveSigmoid"), sigmoid)
-	p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveTanh"), tanh)
-	derive := func(f func(p *vec.Program, grad, y vec.V) vec.V) {
-		rowsOf(p.LoadR(local(atY)), field("YStride"), func(i int, row vec.R) {
-			vectors(row, func(j int, m vec.Mem) { p.Set(acc[i][j], f(p, acc[i][j], p.Load(32, m))) })
-		})
-		p.Jump(store)
-	}
-	derive(deriveReLU)
-	p.Here(sigmoid)
-	derive(deriveSigmoid)
-	p.Here(tanh)
-	derive(deriveTanh)
+	rowsOf(p.LoadR(local(atY)), field("YStride"), func(i int, row vec.R) {
+		vectors(row, func(j int, m vec.Mem) { p.Set(acc[i][j], deriveReLU(p, acc[i][j], p.Load(32, m))) })
+	})
+	p.Jump(store)
 	p.Here(relu)
 	for i := range acc {
 		for j := range acc[i] {
@@ -340,8 +335,9 @@ func gemmSteps(p *vec.Program, g vec.R, atAhead vec.Mem, pitch, cols int, pack f
 // gemvSteps are the numbers of steps of k that the row kernels do in one pass
 // over the columns, as many as there are general registers for.
 var gemvSteps = map[*vec.Target][]int{
-	vec.AVX2: {8, 4, 2, 1},
-	vec.NEON: {4, 2, 1},
+	vec.AVX2:   {8, 4, 2, 1},
+	vec.AVX512: {8, 4, 2, 1},
+	vec.NEON:   {4, 2, 1},
 }
 
 // gemvProgram describes the kernel for a single row of C, which is better done a
@@ -350,7 +346,7 @@ var gemvSteps = map[*vec.Target][]int{
 //
 //	c = 0, C or the bias
 //	c = fma(A[p], B[p,j], c)  for p = 0 … steps-1
-//	C = c, through the activation or times the derivative
+//	C = c, through ReLU or times its derivative
 //
 // for Cols columns, at least 1.
 func gemvProgram(target *vec.Target, steps int) *vec.Program {
@@ -389,18 +385,9 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 		}
 		store := p.NewLabel()
 		p.JumpZero(end, store)
-		relu, sigmoid, tanh := p.NewLabel(), p.NewLabel(), p.NewLabel()
+		relu := p.NewLabel()
 		p.JumpEqual(end, indexOf(gemmEnds, "EndReLU"), relu)
-		yv := p.Load(32, y.At(0))
-		p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveSigmoid"), sigmoid)
-		p.JumpEqual(end, indexOf(gemmEnds, "EndDeriveTanh"), tanh)
-		p.Set(acc, deriveReLU(p, acc, yv))
-		p.Jump(store)
-		p.Here(sigmoid)
-		p.Set(acc, deriveSigmoid(p, acc, yv))
-		p.Jump(store)
-		p.Here(tanh)
-		p.Set(acc, deriveTanh(p, acc, yv))
+		p.Set(acc, deriveReLU(p, acc, p.Load(32, y.At(0))))
 		p.Jump(store)
 		p.Here(relu)
 		p.Set(acc, p.Max(p.F32(0), acc))
@@ -439,6 +426,7 @@ var packs = []kernel{
 			"the last row of src repeats it.",
 		},
 		params: transposeParams,
+		lanes:  8, // there are no pointers for more rows
 		body:   func(p *vec.Program) { transpose(p, false) },
 	},
 	{
@@ -447,6 +435,7 @@ var packs = []kernel{
 			"CopyTrans is PackTrans, but the rows of dst are rows elements long.",
 		},
 		params: transposeParams,
+		lanes:  8,
 		body:   func(p *vec.Program) { transpose(p, true) },
 	},
 }
@@ -553,13 +542,13 @@ type GemmShape struct {
 	Lanes    int    // of a vector
 	Heights  [4]int // the greatest number of rows for each width in vectors
 	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
-	Halved   bool   // there are the greatest height's halves, not all heights below
+	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
 	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
 }
 `)
 	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
 	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k for a row that is fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
-	b.WriteString("\n// What is done to the accumulators at the end: nothing, the activation, or the\n// product with an activation's derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
+	b.WriteString("\n// What is done to the accumulators at the end: nothing, ReLU, or the product with\n// its derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
 	s = strings.Replace(s, gemmEnds[0]+"\n", gemmEnds[0]+" = iota\n", 1)
 	return []byte(strings.ReplaceAll(s, " // \n", "\n"))
@@ -636,7 +625,7 @@ func GemmShapeOf(isa cpu.ISA) GemmShape {
 		for _, w := range widths(t.Target) {
 			fmt.Fprintf(&b, "%d: %d,", w, heights[t.Target][w])
 		}
-		fmt.Fprintf(&b, "}, Narrow: %d, Halved: %v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), halved[t.Target], t.ColumnsTogether)
+		fmt.Fprintf(&b, "}, Narrow: %d, Few: %#v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), few[t.Target], t.ColumnsTogether)
 	}
 	b.WriteString("}\nreturn GemmShape{}\n}\n")
 	return b.String()

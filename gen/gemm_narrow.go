@@ -46,7 +46,7 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 	// order, behind which a vector may reach.
 	const atA, atC, atAhead, left, parts = 0, 8, 16, 24, 32
 	frame := max(128, parts+width*(len(rest)+1))
-	local := func(off int) vec.Mem { return p.Local(frame).At(off) }
+	local := func(off int) vec.Mem { return p.Frame(frame, off) }
 	part := func(i int) vec.Mem { return local(parts + 4*t.part*i) }
 	for _, x := range []struct {
 		at   int

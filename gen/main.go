@@ -25,15 +25,32 @@ type kernel struct {
 	doc    []string
 	params []vec.Param
 	wide   bool // has 64-bit elements
+	lanes  int  // the most that it is made for, or 0
 	body   func(p *vec.Program)
 }
 
 // program builds the kernel for a target.
 func (k kernel) program(t *vec.Target) *vec.Program {
 	p := vec.New(t, lowerFirst(k.name), k.wide, k.params, k.doc...)
+	if k.lanes > 0 {
+		p.Lanes = min(p.Lanes, k.lanes)
+	}
 	k.body(p)
 	p.Return()
 	return p
+}
+
+// target is whose function does the kernel on t: one for fewer lanes than t has is the
+// same as that of the narrower instruction set.
+func (k kernel) target(t *vec.Target) *vec.Target {
+	bytes := 4 * k.lanes
+	if k.wide {
+		bytes = 8 * k.lanes
+	}
+	if t == vec.AVX512 && k.lanes > 0 && bytes <= vec.AVX2.Bytes {
+		return vec.AVX2
+	}
+	return t
 }
 
 // lowerFirst makes an exported name unexported: ReLU becomes relu, AdaGrad
@@ -67,6 +84,7 @@ var targets = []struct {
 	isa string // the constant in internal/cpu
 }{
 	{vec.AVX2, "AVX2"},
+	{vec.AVX512, "AVX512"},
 	{vec.NEON, "NEON"},
 }
 
@@ -122,7 +140,12 @@ func build() (map[string][]byte, error) {
 		for _, f := range families {
 			var programs []*vec.Program
 			for _, k := range f.kernels {
-				programs = append(programs, k.program(t.Target))
+				if k.target(t.Target) == t.Target {
+					programs = append(programs, k.program(t.Target))
+				}
+			}
+			if len(programs) == 0 {
+				continue
 			}
 			text, err := vec.Assemble(t.Target, programs)
 			if err != nil {
@@ -192,7 +215,7 @@ func dispatch(arch string) []byte {
 				b.WriteString("switch isa {\n")
 				for _, t := range targets {
 					if t.GOARCH == arch {
-						fmt.Fprintf(&b, "case cpu.%s:\n%s%s(%s)\n", t.isa, lowerFirst(k.name), t.Name, strings.Join(args, ", "))
+						fmt.Fprintf(&b, "case cpu.%s:\n%s%s(%s)\n", t.isa, lowerFirst(k.name), k.target(t.Target).Name, strings.Join(args, ", "))
 					}
 				}
 				b.WriteString("default:\nreturn false\n}\nreturn true\n}\n")

@@ -177,7 +177,12 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 	if kind == targetLoss {
 		sums = 3 // of the exponentials, of the targets, of these times x
 	}
-	acc := p.Local(sums * size)
+	frame := sums * size
+	hasShort := kind == labelLoss && out != "" && p.Lanes >= 4 // with fewer lanes it is hardly ever of use
+	if hasShort {
+		frame = shortFrame(p)
+	}
+	acc := p.Local(frame)
 	rows, cols := p.Param("rows"), p.Param("cols")
 	x := p.Param("x")
 	var dst, label, target, loss vec.R
@@ -192,7 +197,7 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 	}
 	end := p.NewLabel()
 	p.JumpZero(rows, end)
-	if kind == labelLoss && out != "" && p.Lanes >= 4 { // with fewer it is hardly ever of use
+	if hasShort {
 		short, long := p.NewLabel(), p.NewLabel()
 		p.JumpLess(cols, p.Lanes+1, short)
 		p.Jump(long)
@@ -317,46 +322,92 @@ func softmax(p *vec.Program, out, stride string, kind lossKind) {
 	p.Here(end)
 }
 
+// shortBlock is how many rows shortRows does at a time.
+const shortBlock = 32
+
+// shortFrame is the size of what shortRows has in the frame.
+func shortFrame(p *vec.Program) int { return 16*shortBlock + 4*p.Lanes*(shortBlock+2) }
+
 // shortRows is the gradient of the cross-entropy with a label for rows that fit into a
-// vector, as those of two or four classes: all of a row stays in registers. The lanes
-// beyond the row are -Inf and add e^-110 to a sum of at least 1, which rounds to what it
-// was, as with accumulators of zero.
-func shortRows(p *vec.Program, acc, rows, cols, x, dst, label, loss vec.R, stride string) {
-	// Numbers of lanes and labels are compared as the floats 2²³ + number.
-	const number = 0x4B000000
-	for i := 0; i < p.Lanes; i += 2 {
-		two := p.RegI(number + i + 1)
-		p.ShlI(two, 32)
-		p.AddI(two, number+i)
-		p.StoreR(acc.At(4*i), two)
-	}
-	lane := p.Load(32, acc.At(0))
-	p.InTail(p.NewTail(cols), func() {
-		scale := p.Splat("scale")
-		lowest := p.F32(float32(math.Inf(-1)))
-		p.Loop(rows, func() {
-			v := p.LoadElse(32, x.At(0), lowest)
-			max := p.Widen(p.FoldMax(p.Max(v, lowest)))
-			at := p.LoadR32(label.At(0))
-			p.ShlI(at, 2)
-			p.AddR(at, x)
-			xAtLabel := p.Widen(p.LoadSplat(32, at.At(0)))
+// vector, as those of two or four classes. It does some rows at a time, so that the
+// logarithms and the inverses of their sums are whole vectors of them, and in three loops,
+// each short enough for the processor to be at several rows at once. The lanes beyond a
+// row are -Inf and add e^-110 to a sum of at least 1, which rounds to what it was, as with
+// accumulators of zero.
+func shortRows(p *vec.Program, frame, rows, cols, x, dst, label, loss vec.R, stride string) {
+	// In the frame: the sums, and then their inverses; x[label] - max x, and then the losses;
+	// the exponentials, which are read sooner than a masked store to dst would be done; and
+	// a one between zeros: a vector from so many elements before it on is 1 at the label.
+	const sums, losses, exps = 0, 8 * shortBlock, 16 * shortBlock
+	one := exps + 4*p.Lanes*(shortBlock+1)
+	zero := p.F32(0)
+	p.Store(frame.At(one-4*p.Lanes), zero)
+	p.Store(frame.At(one), zero)
+	p.StoreLane(frame.At(one), p.F32(1))
+	tail := p.NewTail(cols)
 
-			e := exp(p, p.Max(p.F64(-110), p.Sub(p.Widen(v), max)))
-			total := p.FoldAdd(e)
-			lse := p.Add(ln(p, total), p.Sub(total, total))
-			p.StoreLane(loss.At(0), p.Sub(lse, p.Sub(xAtLabel, max)))
+	next, last := p.NewLabel(), p.NewLabel()
+	n := p.Reg()
+	p.Here(next)
+	p.Mov(n, rows)
+	p.JumpLess(rows, shortBlock, last)
+	p.MovI(n, shortBlock)
+	p.Here(last)
+	p.SubR(rows, n)
 
-			y := p.Narrow(p.Mul(p.Widen(p.Narrow(e)), p.Div(p.F64(1), total)))
-			right := p.Or(p.LoadSplat(32, label.At(0)), p.Bits(32, number))
-			other := p.Or(p.Gt(lane, right), p.Gt(right, lane))
-			p.Store(dst.At(0), p.Mul(p.Sub(y, p.Select(other, p.F32(0), p.F32(1))), scale))
-			p.AddI(label, 4)
-			p.AddI(loss, 8)
-			advanceRow(p, dst, stride)
-			advanceRow(p, x, "ldx")
-		})
+	left, at, e, labels := p.Copy(n), p.Copy(frame), p.Copy(frame), p.Copy(label)
+	lowest := p.F32(float32(math.Inf(-1)))
+	p.Loop(left, func() {
+		var v vec.V
+		p.InTail(tail, func() { v = p.LoadElse(32, x.At(0), lowest) })
+		max := p.Widen(p.FoldMax(p.Max(v, lowest)))
+		place := p.LoadR32(labels.At(0))
+		p.ShlI(place, 2)
+		p.AddR(place, x)
+		p.StoreLane(at.At(losses), p.Sub(p.Widen(p.LoadSplat(32, place.At(0))), max))
+
+		exp := exp(p, p.Max(p.F64(-110), p.Sub(p.Widen(v), max)))
+		p.StoreLane(at.At(sums), p.FoldAdd(exp))
+		p.Store(e.At(exps), p.Narrow(exp))
+		p.AddI(at, 8)
+		p.AddI(e, 4*p.Lanes)
+		p.AddI(labels, 4)
+		advanceRow(p, x, "ldx")
 	})
+
+	p.Mov(at, frame)
+	p.Mov(left, n)
+	p.AddI(left, p.Lanes-1)
+	p.ShrI(left, bits.TrailingZeros(uint(p.Lanes)))
+	p.Loop(left, func() {
+		total := p.Load(64, at.At(sums))
+		lse := p.Add(ln(p, total), p.Sub(total, total)) // as for long rows
+		p.Store(at.At(losses), p.Sub(lse, p.Load(64, at.At(losses))))
+		p.Store(at.At(sums), p.Div(p.F64(1), total))
+		p.AddI(at, 8*p.Lanes)
+	})
+
+	p.Mov(at, frame)
+	p.Mov(e, frame)
+	scale := p.Splat("scale")
+	p.Loop(n, func() {
+		y := p.Narrow(p.Mul(p.Widen(p.Load(32, e.At(exps))), p.LoadSplat(64, at.At(sums))))
+		place, window := p.LoadR32(label.At(0)), p.Copy(frame)
+		p.ShlI(place, 2)
+		p.SubR(window, place)
+		grad := p.Mul(p.Sub(y, p.Load(32, window.At(one))), scale)
+		p.InTail(tail, func() { p.Store(dst.At(0), grad) })
+		p.StoreR(loss.At(0), p.LoadR(at.At(losses)))
+		p.AddI(at, 8)
+		p.AddI(e, 4*p.Lanes)
+		p.AddI(label, 4)
+		p.AddI(loss, 8)
+		advanceRow(p, dst, stride)
+	})
+	end := p.NewLabel()
+	p.JumpZero(rows, end)
+	p.Jump(next)
+	p.Here(end)
 }
 
 // advanceRow moves a pointer on by a stride of float32 elements.

@@ -407,12 +407,22 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			}
 			body(l, x, g)
 		}
+		withoutOptions := func() { body(l, l.Get("p"), l.Get("grad")) }
 		plain, rest := p.NewLabel(), p.NewLabel()
 		p.JumpZero(asked, plain)
+		if p.Target.Masks {
+			p.Jump(rest)
+			p.Here(plain)
+			p.EachVector(n, list, withoutOptions)
+			p.AndI(n, p.Lanes-1)
+			p.Here(rest)
+			p.EachMasked(n, list, withOptions)
+			return
+		}
 		p.EachVector(n, list, withOptions)
 		p.Jump(rest)
 		p.Here(plain)
-		p.EachVector(n, list, func() { body(l, l.Get("p"), l.Get("grad")) })
+		p.EachVector(n, list, withoutOptions)
 		p.Here(rest)
 		p.EachRest(n, withOptions)
 	}

@@ -119,6 +119,8 @@ func Activate(act Activation, dst, x []float32, limit ...Threads) {
 	wantActivation("Activate", "act", act)
 	wantMap("Activate", dst, x)
 	task, most := activateTask{act, dst, x}, threads("Activate", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
@@ -274,6 +276,8 @@ func Derive(act Activation, dst, grad, y []float32, limit ...Threads) {
 	wantSameOrApart("Derive", "dst", dst, "grad", grad)
 	wantSameOrApart("Derive", "dst", dst, "y", y)
 	task, most := deriveTask{act, dst, grad, y}, threads("Derive", limit)
+	reads(grad, y)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return

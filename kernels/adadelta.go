@@ -35,6 +35,8 @@ func Adadelta(p, h, d, grad []float32, c AdadeltaCoef, limit ...Threads) {
 	wantUpdate("Adadelta", p, "d", d, grad)
 	wantApart("Adadelta", "h", h, "d", d)
 	task, most := adadeltaTask{p, h, d, grad, c}, threads("Adadelta", limit)
+	writes(p, h, d)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -30,6 +30,8 @@ type AdaGradCoef struct {
 func AdaGrad(p, h, grad []float32, c AdaGradCoef, limit ...Threads) {
 	wantUpdate("AdaGrad", p, "h", h, grad)
 	task, most := adaGradTask{p, h, grad, c}, threads("AdaGrad", limit)
+	writes(p, h)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

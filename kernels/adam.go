@@ -33,6 +33,8 @@ func Adam(p, m, v, grad []float32, c AdamCoef, limit ...Threads) {
 	wantUpdate("Adam", p, "v", v, grad)
 	wantApart("Adam", "m", m, "v", v)
 	task, most := adamTask{p, m, v, grad, c}, threads("Adam", limit)
+	writes(p, m, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

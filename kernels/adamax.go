@@ -34,6 +34,8 @@ func Adamax(p, m, u, grad []float32, c AdamaxCoef, limit ...Threads) {
 	wantUpdate("Adamax", p, "u", u, grad)
 	wantApart("Adamax", "m", m, "u", u)
 	task, most := adamaxTask{p, m, u, grad, c}, threads("Adamax", limit)
+	writes(p, m, u)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

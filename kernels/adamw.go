@@ -37,6 +37,8 @@ func AdamW(p, m, v, grad []float32, c AdamWCoef, limit ...Threads) {
 	wantUpdate("AdamW", p, "v", v, grad)
 	wantApart("AdamW", "m", m, "v", v)
 	task, most := adamWTask{p, m, v, grad, c}, threads("AdamW", limit)
+	writes(p, m, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

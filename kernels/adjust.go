@@ -16,6 +16,9 @@ import (
 func Adjust(p, dst, grad []float32, c GradCoef, limit ...Threads) {
 	wantDirection("Adjust", p, "dst", dst, grad, &c)
 	task, most := adjustTask{p, dst, grad, c}, threads("Adjust", limit)
+	reads(p)
+	writes(dst)
+	c.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -27,6 +27,8 @@ func AMSGrad(p, m, v, top, grad []float32, c AdamWCoef, limit ...Threads) {
 	wantApart("AMSGrad", "m", m, "top", top)
 	wantApart("AMSGrad", "v", v, "top", top)
 	task, most := amsGradTask{p, m, v, top, grad, c}, threads("AMSGrad", limit)
+	writes(p, m, v, top)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

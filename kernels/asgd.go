@@ -30,6 +30,8 @@ type ASGDCoef struct {
 func ASGD(p, mean, grad []float32, c ASGDCoef, limit ...Threads) {
 	wantUpdate("ASGD", p, "mean", mean, grad)
 	task, most := asgdTask{p, mean, grad, c}, threads("ASGD", limit)
+	writes(p, mean)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -47,6 +47,8 @@ func Dropout(rows, cols int, dst []float32, ldd int, x []float32, ldx int, mask 
 	if !(mask.Rate >= 0 && mask.Rate < 1) {
 		panic(fmt.Sprintf("kernels.%s: mask.Rate = %v, want at least 0 and less than 1", fn, mask.Rate))
 	}
+	matrixOf("x", x, rows, cols, ldx).reads()
+	matrixOf("dst", dst, rows, cols, ldd).writes()
 	n, grain := cutMatrix(rows, cols)
 	dropoutTasks.run(threads(fn, limit), n, grain, dropoutTask{cols, dst, ldd, x, ldx, mask, uint32(math.Round(mask.Rate * 0x1p31)), scale})
 }

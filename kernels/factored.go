@@ -22,6 +22,8 @@ func Factored(dst, x, col []float32, row, floor float32, limit ...Threads) {
 	wantLen("Factored", "col", len(col), "len(dst)", len(dst))
 	wantSameOrApart("Factored", "dst", dst, "col", col)
 	task, most := factoredTask{dst, x, col, row, floor}, threads("Factored", limit)
+	reads(x, col)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return

@@ -2,6 +2,8 @@ package kernels
 
 import (
 	"fmt"
+
+	"github.com/lockstep-go/lockstep/internal/sanitize"
 )
 
 // Transpose says whether an operand of [Gemm] is used as it is stored.
@@ -49,7 +51,7 @@ type Epilogue struct {
 // Panics if a size is negative, a stride too small, a slice too short, or C
 // overlaps.
 func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
 	g.check("Gemm")
 	g.run(threads("Gemm", limit))
 }
@@ -61,7 +63,7 @@ func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b 
 // Shapes: those of Gemm; see [Epilogue]. Aliasing: C shares no element with any
 // other argument.
 func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, ep Epilogue, limit ...Threads) {
-	g := gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
 	g.check("GemmFused")
 	g.run(threads("GemmFused", limit))
 }
@@ -90,7 +92,9 @@ func sumRows(fn string, rows, cols int, beta float32, dst, x []float32, ldx int,
 	wantMatricesApart(fn, matrixOf("dst", dst, 1, cols, cols), matrixOf("x", x, rows, cols, ldx))
 	// The product with a row of ones: fma(1, x, c) is c + x. A stride of zero
 	// makes the row from a single one.
-	g := gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
+	matrixOf("x", x, rows, cols, ldx).reads()
+	writes(dst)
+	g := &gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
 	g.run(threads(fn, limit))
 }
 
@@ -116,19 +120,19 @@ func (g *gemm) check(fn string) {
 	wantSize(fn, "m", g.m)
 	wantSize(fn, "n", g.n)
 	wantSize(fn, "k", g.k)
-	ma, mb := matrixOf("a", g.a, g.m, g.k, g.lda), matrixOf("b", g.b, g.k, g.n, g.ldb)
+	rowsA, colsA, rowsB, colsB := g.m, g.k, g.k, g.n
 	if g.tA {
-		ma.rows, ma.cols = g.k, g.m
+		rowsA, colsA = colsA, rowsA
 	}
 	if g.tB {
-		mb.rows, mb.cols = g.n, g.k
+		rowsB, colsB = colsB, rowsB
 	}
+	wantMatrix(fn, "a", len(g.a), rowsA, colsA, "lda", g.lda)
+	wantMatrix(fn, "b", len(g.b), rowsB, colsB, "ldb", g.ldb)
+	wantMatrix(fn, "c", len(g.c), g.m, g.n, "ldc", g.ldc)
 	mc := matrixOf("c", g.c, g.m, g.n, g.ldc)
-	wantMatrix(fn, "a", len(g.a), ma.rows, ma.cols, "lda", g.lda)
-	wantMatrix(fn, "b", len(g.b), mb.rows, mb.cols, "ldb", g.ldb)
-	wantMatrix(fn, "c", len(g.c), mc.rows, mc.cols, "ldc", g.ldc)
-	wantMatricesApart(fn, mc, ma)
-	wantMatricesApart(fn, mc, mb)
+	wantMatricesApart(fn, mc, matrixOf("a", g.a, rowsA, colsA, g.lda))
+	wantMatricesApart(fn, mc, matrixOf("b", g.b, rowsB, colsB, g.ldb))
 
 	ep := &g.ep
 	if ep.Bias != nil {
@@ -146,5 +150,24 @@ func (g *gemm) check(fn string) {
 		}
 		wantMatrix(fn, "ep.Y", len(ep.Y), g.m, g.n, "ep.LdY", ep.LdY)
 		wantMatricesApart(fn, mc, matrixOf("ep.Y", ep.Y, g.m, g.n, ep.LdY))
+	}
+	if sanitize.Enabled {
+		g.accesses(matrixOf("a", g.a, rowsA, colsA, g.lda), matrixOf("b", g.b, rowsB, colsB, g.ldb), mc)
+	}
+}
+
+// accesses tells what the product does to its operands.
+func (g *gemm) accesses(ma, mb, mc *matrix) {
+	if g.m == 0 || g.n == 0 {
+		return
+	}
+	if g.alpha != 0 && g.k > 0 {
+		ma.reads()
+		mb.reads()
+	}
+	mc.writes()
+	reads(g.ep.Bias)
+	if g.ep.Deriv != Identity {
+		matrixOf("ep.Y", g.ep.Y, g.m, g.n, g.ep.LdY).reads()
 	}
 }

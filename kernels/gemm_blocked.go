@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math/bits"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -56,23 +57,26 @@ func (g *gemm) run(threads int) {
 	if g.alpha == 0 {
 		g.k = 0
 	}
-	t := gemmTask{gemm: *g, isa: cpu.Active(), rows: g.m, cols: g.n}
+	isa := cpu.Active()
 	if threads != 1 {
-		t.cut(threads)
+		if rows, cols := g.cut(isa, threads); rows < g.m || cols < g.n {
+			gemmTasks.run(threads, ceil(g.m, rows)*ceil(g.n, cols), 1, gemmTask{*g, isa, rows, cols})
+			return
+		}
 	}
-	blocks := ceil(t.m, t.rows) * ceil(t.n, t.cols)
-	if blocks == 1 {
-		t.Range(0, 1)
-		return
-	}
-	gemmTasks.run(threads, blocks, 1, t)
+	g.compute(isa)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // piece cuts left evenly into the fewest pieces of at most limit, and returns the
 // first.
-func piece(left, limit int) int { return ceil(left, max(1, ceil(left, limit))) }
+func piece(left, limit int) int {
+	if left <= limit {
+		return left
+	}
+	return ceil(left, ceil(left, limit))
+}
 
 // minBlock is the number of multiply-adds below which a block is not worth
 // handing to another thread: some 2 µs.
@@ -84,33 +88,32 @@ const minBlock = 1 << 17
 // A, take as long as 8 columns more. There is one a thread, or two if they are long
 // enough for the packing not to matter, so that a thread which is held up can be
 // helped. Where B is not packed, or transposed, this is an approximation.
-func (t *gemmTask) cut(threads int) {
-	work := float64(t.m) * float64(t.n) * float64(max(1, t.k))
+func (g *gemm) cut(isa cpu.ISA, threads int) (rows, cols int) {
+	work := float64(g.m) * float64(g.n) * float64(max(1, g.k))
 	if work < 2*minBlock {
-		return
+		return g.m, g.n
 	}
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	if threads == 1 {
-		return
+		return g.m, g.n
 	}
 	parts := int(min(float64(threads), work/minBlock))
 	if work/float64(threads) >= 64*minBlock {
 		parts = 2 * threads
 	}
-	shape := asm.GemmShapeOf(t.isa)
+	shape := asm.GemmShapeOf(isa)
 	lanes := max(shape.Lanes, 1) // none in the portable loop
-	rows, cols := ceil(t.m, parts), ceil(ceil(t.n, parts), lanes)*lanes
+	rows, cols = ceil(g.m, parts), ceil(ceil(g.n, parts), lanes)*lanes
 	packedRows, packedCols := 4, 0
-	if packA, _ := t.packs(shape.Together); packA {
+	if packA, _ := g.packs(shape.Together); packA {
 		packedCols = 8
 	}
-	if float64(rows+packedRows)*float64(t.n) < float64(t.m)*float64(cols+packedCols) {
-		t.rows = rows
-	} else {
-		t.cols = cols
+	if float64(rows+packedRows)*float64(g.n) < float64(g.m)*float64(cols+packedCols) {
+		return rows, g.n
 	}
+	return g.m, cols
 }
 
 // Range does the blocks lo to hi.
@@ -120,18 +123,22 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		shape := asm.GemmShapeOf(t.isa)
-		lanes := shape.Lanes
-		switch {
-		case lanes == 0:
-			gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
-		case g.k > 0 && g.m == 1 && !bool(g.tB):
-			g.row(t.isa)
-		case g.k > 0 && g.n < 2*lanes && g.n%lanes != 0 && g.m >= 4*lanes && g.alpha == 1 && (bool(g.tA) || g.n < lanes || g.part(shape, g.n, g.m) == 0):
-			g.transposed(t.isa, lanes)
-		default:
-			g.blocked(t.isa)
-		}
+		g.compute(t.isa)
+	}
+}
+
+// compute does the product on the goroutine that calls.
+func (g *gemm) compute(isa cpu.ISA) {
+	shape := asm.GemmShapeOf(isa)
+	switch {
+	case shape.Lanes == 0:
+		gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
+	case g.k > 0 && g.m == 1 && !bool(g.tB):
+		g.row(isa)
+	case g.thin(&shape):
+		g.transposed(isa, &shape)
+	default:
+		g.blocked(isa, &shape)
 	}
 }
 
@@ -188,11 +195,13 @@ func room(x *[]float32, n int) []float32 {
 }
 
 // blocked does the product with the micro-kernels of isa.
-func (g *gemm) blocked(isa cpu.ISA) {
+func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 	g.scale()
-	shape := asm.GemmShapeOf(isa)
-	s := getScratch()
 	packA, packB := g.packs(shape.Together)
+	var s *scratch
+	if packA || packB || g.n%shape.Lanes != 0 { // then the last panel is padded
+		s = getScratch()
+	}
 	mcMost, kcMost := gemmMC, gemmKC
 	if packA {
 		mcMost, kcMost = gemmMCPacked, gemmKCPacked
@@ -200,7 +209,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 	if !packB {
 		kcMost = gemmKCDirect
 	}
-	p := panel{isa: isa, shape: shape, args: asm.Gemm{CStride: 4 * g.ldc}}
+	p := &panel{args: asm.Gemm{CStride: 4 * g.ldc}}
 	for i0 := 0; i0 < g.m; {
 		mc := piece(g.m-i0, mcMost)
 		for p0 := 0; p0 == 0 || p0 < g.k; {
@@ -216,7 +225,7 @@ func (g *gemm) blocked(isa cpu.ISA) {
 				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
 			}
 			for j := 0; j < g.n; {
-				g.panel(&p, g.n-j, mc)
+				g.panel(p, isa, shape, g.n-j, mc)
 				p.args.A, p.args.AStride, p.args.AStep, p.args.K = a.at, a.stride, a.step, kc
 				p.args.C, p.args.Pack = &g.c[i0*g.ldc+j], nil
 				p.args.Start, p.args.End = asm.StartZero, asm.EndNone
@@ -255,7 +264,9 @@ func (g *gemm) blocked(isa cpu.ISA) {
 		}
 		i0 += mc
 	}
-	gemmScratch.Put(s)
+	if s != nil {
+		gemmScratch.Put(s)
+	}
 	g.finish()
 }
 
@@ -295,7 +306,7 @@ func (g *gemm) finish() {
 }
 
 // derivesInTile tells whether the kernels do the derivative, in registers.
-func (g *gemm) derivesInTile() bool { return g.ep.Deriv > Identity && g.ep.Deriv <= ActTanh }
+func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // row does a product of one row, some steps of k at a time over all columns: B
 // is read in the order in which it lies.
@@ -316,7 +327,7 @@ func (g *gemm) row(isa cpu.ISA) {
 		a, aStep = scaled, 1
 	}
 	for j := 0; j < g.n; j += cols {
-		args := asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
+		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
 		switch {
 		case g.beta != 0:
 			args.Start = asm.StartC
@@ -327,9 +338,9 @@ func (g *gemm) row(isa cpu.ISA) {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
 			if p+steps == g.k {
-				g.end(&args, 0, j)
+				g.end(args, 0, j)
 			}
-			asm.GemmRow(isa, steps, &args)
+			asm.GemmRow(isa, steps, args)
 			args.Start = asm.StartC
 			p += steps
 		}
@@ -337,9 +348,20 @@ func (g *gemm) row(isa cpu.ISA) {
 	g.finish()
 }
 
-// transposed does a product of few columns as its transpose, so that the lanes
-// lie along the many rows: a vector for the columns would be half empty.
-func (g *gemm) transposed(isa cpu.ISA, lanes int) {
+// thin tells whether a product of few columns is faster as its transpose, since its vectors
+// would be half empty. It is not for a short k, nor, where A, along whose rows the lanes
+// would lie, has to be transposed just for that, for more columns than half a vector's or
+// where a panel of A would be too long for L1.
+func (g *gemm) thin(shape *asm.GemmShape) bool {
+	lanes := shape.Lanes
+	if g.n >= 2*lanes || g.n%lanes == 0 || g.m < min(4*lanes, 32) || g.k < max(16, 48*g.n/lanes) || g.alpha != 1 {
+		return false
+	}
+	return bool(g.tA) || shape.Together || g.n <= lanes/2 && g.k >= 384/lanes && g.k <= 320
+}
+
+// transposed does a product as its transpose: the lanes lie along its rows.
+func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 	const rows = 480 // at a time
 	s := getScratch()
 	for i0 := 0; i0 < g.m; i0 += rows {
@@ -348,7 +370,7 @@ func (g *gemm) transposed(isa cpu.ISA, lanes int) {
 		c := room(&s.c, g.n*pitch)
 		part := *g
 		part.slice(i0, i0+m, 0, g.n)
-		t := gemm{
+		t := &gemm{
 			tA: !g.tB, tB: !g.tA, m: g.n, n: m, k: g.k, alpha: 1,
 			a: g.b, lda: g.ldb, b: part.a, ldb: g.lda,
 			beta: g.beta, c: c, ldc: pitch,
@@ -357,7 +379,7 @@ func (g *gemm) transposed(isa cpu.ISA, lanes int) {
 		if g.beta != 0 {
 			asm.PackTrans(isa, &c[0], 4*pitch, &part.c[0], 4*g.ldc, m, g.n)
 		}
-		t.blocked(isa)
+		t.blocked(isa, shape)
 		asm.CopyTrans(isa, &part.c[0], 4*g.ldc, &c[0], 4*pitch, g.n, m)
 		if g.ep.Deriv != Identity {
 			for i := range m {
@@ -396,14 +418,24 @@ func (g *gemm) packs(together bool) (a, b bool) {
 
 // panel shapes the next panel, of rows rows, where left columns are left: three vectors
 // wide, two where a single one would be left over, and a narrow one at the end where
-// that pays.
-func (g *gemm) panel(p *panel, left, rows int) {
-	lanes := p.shape.Lanes
-	vecs := ceil(left, lanes)
-	part := g.part(p.shape, left, rows)
-	p.rows = rows
+// that pays. A few columns more than whole vectors of AVX-512 are left to AVX2's tiles,
+// in one vector or a narrow one, since there most lanes would be idle; a processor that
+// does 512 bits in two halves would lose a third of its time on ten columns.
+func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int) {
+	const few = 10
+	vecs := ceil(left, shape.Lanes)
+	if rest := left % shape.Lanes; isa == cpu.AVX512 && 0 < rest && rest <= few {
+		if vecs--; vecs == 0 {
+			narrower := asm.GemmShapeOf(cpu.AVX2)
+			isa, shape = cpu.AVX2, &narrower
+			vecs = ceil(left, shape.Lanes)
+		}
+	}
+	lanes := shape.Lanes
+	part := g.part(shape, left, rows)
+	p.isa, p.rows = isa, rows
 	if part > 0 && vecs == 2 {
-		p.vecs, p.part, p.height = 1, part, p.shape.Narrow
+		p.vecs, p.part, p.height, p.few = 1, part, shape.Narrow, true
 		p.cols, p.width, p.padded = left, 2*lanes, left < lanes+part
 		p.args.Cols = left - lanes
 		return
@@ -417,7 +449,7 @@ func (g *gemm) panel(p *panel, left, rows int) {
 	case vecs > 3:
 		vecs = 3
 	}
-	p.vecs, p.part, p.height = vecs, 0, p.shape.Heights[vecs]
+	p.vecs, p.part, p.height, p.few = vecs, 0, shape.Heights[vecs], shape.Few[vecs]
 	p.width = vecs * lanes
 	p.cols = min(left, p.width)
 	p.padded = p.cols < p.width
@@ -429,7 +461,7 @@ func (g *gemm) panel(p *panel, left, rows int) {
 // another vector would be idle; but not for a short k, since a tile takes some 25 cycles
 // longer to begin and to end, nor where few rows are left over, since the shorter narrow
 // tiles take as long as some of twice their height.
-func (g *gemm) part(shape asm.GemmShape, left, rows int) int {
+func (g *gemm) part(shape *asm.GemmShape, left, rows int) int {
 	lanes, narrow := shape.Lanes, shape.Narrow
 	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.derivesInTile() || g.rowBias != nil {
 		return 0
@@ -449,7 +481,7 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 		args.End = asm.EndReLU
 	}
 	if g.derivesInTile() {
-		args.End = [...]int{ActReLU: asm.EndDeriveReLU, ActSigmoid: asm.EndDeriveSigmoid, ActTanh: asm.EndDeriveTanh}[g.ep.Deriv]
+		args.End = asm.EndDeriveReLU
 		args.Y, args.YStride = &g.ep.Y[i*g.ep.LdY+j], 4*g.ep.LdY
 	}
 }
@@ -457,8 +489,8 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 // panel is a panel of C to be computed, and what is wanted afterwards.
 type panel struct {
 	isa                cpu.ISA
-	shape              asm.GemmShape
 	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
+	few                bool // as the shape has it
 	rows, cols         int  // of C
 	width              int  // from a row of packed B to the next, in elements
 	padded             bool // B has no elements for some lanes
@@ -481,15 +513,15 @@ func (p *panel) run() {
 	low := p.rows / left
 	more := p.rows - low*left // tiles are one row higher
 	limit := p.rows           // in a call
-	if work := p.width * max(1, args.K); work > gemmCall/p.rows {
+	if work := p.width * max(1, args.K); work*p.rows > gemmCall {
 		limit = max(p.height, gemmCall/work)
 	}
 	for done := 0; ; {
 		height, t := low, left
 		switch {
-		case p.part > 0 || p.shape.Halved:
+		case p.few:
 			for height = p.height; height > p.rows-done; {
-				height /= 2
+				height = 1 << (bits.Len(uint(height-1)) - 1)
 			}
 			t = (p.rows - done) / height
 		case more > 0:

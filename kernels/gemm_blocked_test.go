@@ -57,13 +57,43 @@ func TestPacks(t *testing.T) {
 	}
 }
 
+// TestThin goes along both sides of each rule.
+func TestThin(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		g        gemm
+		together bool
+		want     bool
+	}{
+		{"few columns", gemm{m: 32, n: 4, k: 48, alpha: 1}, false, true},
+		{"few rows", gemm{m: 31, n: 4, k: 48, alpha: 1}, false, false},
+		{"more than half a vector", gemm{m: 32, n: 5, k: 48, alpha: 1}, false, false},
+		{"a short k", gemm{m: 32, n: 4, k: 47, alpha: 1}, false, false},
+		{"a long k", gemm{m: 32, n: 4, k: 320, alpha: 1}, false, true},
+		{"too long a k", gemm{m: 32, n: 4, k: 321, alpha: 1}, false, false},
+		{"alpha", gemm{m: 32, n: 4, k: 48, alpha: 2}, false, false},
+		{"A transposed", gemm{tA: true, m: 32, n: 15, k: 90, alpha: 1}, false, true},
+		{"such, and a short k", gemm{tA: true, m: 32, n: 15, k: 89, alpha: 1}, false, false},
+		{"such, for a column", gemm{tA: true, m: 32, n: 1, k: 16, alpha: 1}, false, true},
+		{"such, and too short a k", gemm{tA: true, m: 32, n: 1, k: 15, alpha: 1}, false, false},
+		{"such, and a long k", gemm{tA: true, m: 32, n: 1, k: 1000, alpha: 1}, false, true},
+		{"such, and whole vectors", gemm{tA: true, m: 32, n: 8, k: 100, alpha: 1}, false, false},
+		{"such, and more than two", gemm{tA: true, m: 32, n: 17, k: 200, alpha: 1}, false, false},
+		{"rows together", gemm{m: 32, n: 15, k: 90, alpha: 1}, true, true},
+	} {
+		if got := c.g.thin(&asm.GemmShape{Lanes: 8, Together: c.together}); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
 // TestPanels: how columns are cut into panels, where a whole vector has 8 lanes and the
 // highest narrow tile 8 rows: the widths in elements, and what a narrow one has more.
 func TestPanels(t *testing.T) {
 	shape := asm.GemmShapeOf(cpu.AVX2)
 	if shape.Narrow == 0 { // another architecture
-		g := gemm{m: 128, n: 10, k: 100}
-		if part := g.part(asm.GemmShapeOf(cpu.Active()), g.n, g.m); part != 0 {
+		active, g := asm.GemmShapeOf(cpu.Active()), gemm{m: 128, n: 10, k: 100}
+		if part := g.part(&active, g.n, g.m); part != 0 {
 			t.Errorf("a narrow tile with %d columns more, where there is none", part)
 		}
 		return
@@ -90,8 +120,8 @@ func TestPanels(t *testing.T) {
 		var panels []int
 		part, left := 0, c.g.n
 		for left > 0 && len(panels) < c.g.n {
-			p := panel{isa: cpu.AVX2, shape: shape}
-			c.g.panel(&p, left, c.g.m)
+			var p panel
+			c.g.panel(&p, cpu.AVX2, &shape, left, c.g.m)
 			if part != 0 {
 				t.Errorf("%s: a panel after the narrow one", c.what)
 			}
@@ -103,6 +133,36 @@ func TestPanels(t *testing.T) {
 		}
 		if !slices.Equal(panels, c.panels) || part != c.part {
 			t.Errorf("%s: panels of %d columns and the last with %d more than vectors, want %d and %d", c.what, panels, part, c.panels, c.part)
+		}
+	}
+
+	// AVX-512, and where AVX2's tiles do the last panel.
+	wide := asm.GemmShapeOf(cpu.AVX512)
+	for _, c := range []struct {
+		n      int
+		panels []int
+		last   cpu.ISA
+	}{
+		{4, []int{4}, cpu.AVX2},
+		{10, []int{10}, cpu.AVX2},
+		{11, []int{11}, cpu.AVX512},
+		{16, []int{16}, cpu.AVX512},
+		{26, []int{16, 10}, cpu.AVX2},
+		{27, []int{27}, cpu.AVX512},
+		{64, []int{32, 32}, cpu.AVX512},
+		{65, []int{32, 32, 1}, cpu.AVX2},
+		{100, []int{48, 48, 4}, cpu.AVX2},
+		{112, []int{48, 32, 32}, cpu.AVX512},
+	} {
+		g := gemm{m: 128, n: c.n, k: 100}
+		var panels []int
+		var p panel
+		for left := c.n; left > 0; left -= p.cols {
+			g.panel(&p, cpu.AVX512, &wide, left, g.m)
+			panels = append(panels, p.cols)
+		}
+		if !slices.Equal(panels, c.panels) || p.isa != c.last {
+			t.Errorf("AVX-512, %d columns: panels of %d, the last by %v, want %d, %v", c.n, panels, p.isa, c.panels, c.last)
 		}
 	}
 }
@@ -126,13 +186,12 @@ func TestCut(t *testing.T) {
 		for _, isa := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.NEON} { // where there is no such assembly, as Portable
 			g := c.g
 			g.alpha, g.lda, g.ldb = 1, max(g.m, g.k), g.n
-			task := gemmTask{gemm: g, isa: isa, rows: g.m, cols: g.n}
-			task.cut(c.threads)
-			if down, over := ceil(g.m, task.rows), ceil(g.n, task.cols); down != c.down || over != c.over {
+			rows, cols := g.cut(isa, c.threads)
+			if down, over := ceil(g.m, rows), ceil(g.n, cols); down != c.down || over != c.over {
 				t.Errorf("%s, %v: %d blocks down and %d over, want %d and %d", c.what, isa, down, over, c.down, c.over)
 			}
-			if lanes := asm.GemmShapeOf(isa).Lanes; task.cols != g.n && task.cols%max(1, lanes) != 0 {
-				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, task.cols, lanes)
+			if lanes := asm.GemmShapeOf(isa).Lanes; cols != g.n && cols%max(1, lanes) != 0 {
+				t.Errorf("%s, %v: blocks of %d columns, want whole vectors of %d", c.what, isa, cols, lanes)
 			}
 		}
 	}
@@ -141,12 +200,12 @@ func TestCut(t *testing.T) {
 // TestAhead plays a panel's tiles: what they fetch is below the tile that fetches
 // it and not beyond the end, little of it twice, and all of it if there is time.
 func TestAhead(t *testing.T) {
-	const step, bStep = 400, 800
+	const step, bStep, far = 400, 800, 1 << 30
 	for _, height := range []int{1, 3, 4, 12} {
 		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
 			for _, rows := range []int{1, 4, 11, 100, 1024} {
 				c := make([]float32, rows*step/4)
-				p := panel{height: height, rows: rows, next: fetch{1 << 40, bStep, k}}
+				p := panel{height: height, rows: rows, next: fetch{far, bStep, k}}
 				p.args.K, p.args.CStride = k, step
 				tileRows := 0 // the most that a tile fetches
 				var rowsOfC, rowsOfB []int
@@ -167,7 +226,7 @@ func TestAhead(t *testing.T) {
 								t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
 							}
 						case p.args.AheadStep == bStep:
-							rowsOfB = append(rowsOfB, int(at-1<<40)/bStep)
+							rowsOfB = append(rowsOfB, int(at-far)/bStep)
 						case p.args.AheadStep != 0:
 							t.Fatalf("a step of %d", p.args.AheadStep)
 						}

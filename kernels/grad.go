@@ -77,6 +77,15 @@ func signed(x, by float32) float32 {
 // abs is x without its sign.
 func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
+// accesses tells what is done to the gradients.
+func (c *GradCoef) accesses(grad []float32) {
+	if c.Zero {
+		writes(grad)
+	} else {
+		reads(grad)
+	}
+}
+
 // done sets the gradients to zero if that is asked for.
 func (c *GradCoef) done(grad []float32) {
 	if c.Zero {

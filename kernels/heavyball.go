@@ -33,6 +33,8 @@ type HeavyBallCoef struct {
 func HeavyBall(p, v, grad []float32, c HeavyBallCoef, limit ...Threads) {
 	wantUpdate("HeavyBall", p, "v", v, grad)
 	task, most := heavyBallTask{p, v, grad, c}, threads("HeavyBall", limit)
+	writes(p, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

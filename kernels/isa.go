@@ -7,7 +7,7 @@ import (
 	"github.com/lockstep-go/lockstep/internal/cpu"
 )
 
-// ISA names the instruction set in use: "avx2", "neon" or "portable".
+// ISA names the instruction set in use: "avx512", "avx2", "neon" or "portable".
 func ISA() string { return cpu.Active().String() }
 
 // ISAs names those that this build can use on this machine, worst first.

@@ -10,24 +10,42 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/lockstep-go/lockstep/internal/cpu"
+	xcpu "golang.org/x/sys/cpu"
 )
 
-// TestISAs fails where the tests of this package would compare the portable
-// loops with themselves alone. An amd64 machine without AVX2 passes only if that
-// is said: LOCKSTEP_ISA=portable.
+// testISAEnv says which instruction set is the best of this machine, where that is not
+// what the architecture has.
+const testISAEnv = "LOCKSTEP_TEST_ISA"
+
+// TestISAs fails where the tests of this package would compare the portable loops with
+// themselves alone or leave out AVX-512 where there is one, and where another instruction
+// set is picked than should be. An amd64 machine without AVX2 passes only if that is said:
+// LOCKSTEP_TEST_ISA=portable.
 func TestISAs(t *testing.T) {
-	want := map[string][]string{"amd64": {"portable", "avx2"}, "arm64": {"portable", "neon"}}[runtime.GOARCH]
-	if want == nil || slices.Contains(buildTags(t), "purego") {
-		want = []string{"portable"}
+	all := []string{"portable"}
+	switch runtime.GOARCH {
+	case "amd64":
+		all = append(all, "avx2")
+		if xcpu.X86.HasAVX512F && xcpu.X86.HasAVX512DQ && xcpu.X86.HasAVX512VL {
+			all = append(all, "avx512")
+		}
+	case "arm64":
+		all = append(all, "neon")
 	}
-	got := ISAs()
-	if runtime.GOARCH == "amd64" && os.Getenv(cpu.EnvISA) == "portable" && len(got) == 1 {
-		want = want[:1]
+	want := all
+	if slices.Contains(buildTags(t), "purego") {
+		want = all[:1]
+	} else if best := os.Getenv(testISAEnv); best != "" {
+		want = all[:slices.Index(all, best)+1]
 	}
-	if !slices.Equal(got, want) {
+	if got := ISAs(); !slices.Equal(got, want) {
 		t.Errorf("ISAs() = %q, want %q", got, want)
+	}
+	useISA(t, "")
+	if got := ISA(); got != want[len(want)-1] {
+		t.Errorf("ISA() = %q, want %q", got, want[len(want)-1])
 	}
 }
 
@@ -76,7 +94,8 @@ func TestSelfCheck(t *testing.T) {
 }
 
 // TestConcurrent calls all kernels from many goroutines, with several limits of
-// threads, while each changes the instruction set of all.
+// threads, while each changes the instruction set of all and another the number of
+// processors, and while some calls are mistakes, whose panics leave the others alone.
 func TestConcurrent(t *testing.T) {
 	useISA(t, ISA())
 	r := rand.New(rand.NewPCG(8, 1))
@@ -167,10 +186,41 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 
+	long, short := make([]float32, 3*block), make([]float32, 3*block-1)
+	for what, call := range map[string]func(){
+		"Scale":      func() { Scale(long, short, 2) },
+		"SumSquares": func() { SumSquares(long, -1) },
+		"Softmax":    func() { Softmax(3, block, long, block, short, block) },
+		"Gemm":       func() { Gemm(NoTrans, NoTrans, 150, 150, 150, 1, long, 150, long[1:], 150, 1, long[2:], 150) },
+	} {
+		add(func() (err error) {
+			defer func() {
+				if p := recover(); p == nil {
+					err = fmt.Errorf("%s: no panic for a call that is a mistake", what)
+				}
+			}()
+			call()
+			return nil
+		})
+	}
+
 	rounds := 20
 	if testing.Short() {
 		rounds = 1
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	end, changing := make(chan bool), make(chan bool)
+	go func() {
+		defer close(changing)
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			case <-time.After(time.Millisecond):
+				runtime.GOMAXPROCS(1 + i%8)
+			}
+		}
+	}()
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -189,4 +239,9 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	close(end)
+	<-changing
+	if slices.ContainsFunc(long, func(x float32) bool { return x != 0 }) {
+		t.Error("a call that is a mistake has written")
+	}
 }

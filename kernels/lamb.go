@@ -42,6 +42,9 @@ func LAMB(p, m, v, dir, grad []float32, c LAMBCoef, limit ...Threads) {
 	wantApart("LAMB", "m", m, "dir", dir)
 	wantApart("LAMB", "v", v, "dir", dir)
 	task, most := lambTask{p, m, v, dir, grad, c}, threads("LAMB", limit)
+	reads(p)
+	writes(m, v, dir)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

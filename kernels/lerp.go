@@ -17,6 +17,8 @@ import (
 func Lerp(dst, x []float32, w float32, limit ...Threads) {
 	wantMap("Lerp", dst, x)
 	task, most := lerpTask{dst, x, w}, threads("Lerp", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
@@ -54,6 +56,8 @@ func (t *lerpTask) Range(lo, hi int) {
 func Scale(dst, x []float32, s float32, limit ...Threads) {
 	wantMap("Scale", dst, x)
 	task, most := scaleTask{dst, x, s}, threads("Scale", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return

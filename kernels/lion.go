@@ -31,6 +31,8 @@ type LionCoef struct {
 func Lion(p, m, grad []float32, c LionCoef, limit ...Threads) {
 	wantUpdate("Lion", p, "m", m, grad)
 	task, most := lionTask{p, m, grad, c}, threads("Lion", limit)
+	writes(p, m)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -19,6 +19,8 @@ import (
 func Exp(dst, x []float32, limit ...Threads) {
 	wantMap("Exp", dst, x)
 	task, most := expTask{dst, x}, threads("Exp", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
@@ -107,6 +109,8 @@ func expm1(x float64) float64 {
 func Log(dst, x []float32, limit ...Threads) {
 	wantMap("Log", dst, x)
 	task, most := logTask{dst, x}, threads("Log", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return

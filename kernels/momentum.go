@@ -28,6 +28,8 @@ type MomentumCoef struct {
 func Momentum(p, v, grad []float32, c MomentumCoef, limit ...Threads) {
 	wantUpdate("Momentum", p, "v", v, grad)
 	task, most := momentumTask{p, v, grad, c}, threads("Momentum", limit)
+	writes(p, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

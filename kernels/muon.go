@@ -33,6 +33,9 @@ func Muon(p, m, dir, grad []float32, c MuonCoef, limit ...Threads) {
 	wantDirection("Muon", p, "dir", dir, grad, &c.Grad)
 	wantApart("Muon", "m", m, "dir", dir)
 	task, most := muonTask{p, m, dir, grad, c}, threads("Muon", limit)
+	reads(p)
+	writes(m, dir)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

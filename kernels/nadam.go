@@ -36,6 +36,8 @@ func NAdam(p, m, v, grad []float32, c NAdamCoef, limit ...Threads) {
 	wantUpdate("NAdam", p, "v", v, grad)
 	wantApart("NAdam", "m", m, "v", v)
 	task, most := nAdamTask{p, m, v, grad, c}, threads("NAdam", limit)
+	writes(p, m, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -32,6 +32,8 @@ type NesterovCoef struct {
 func Nesterov(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
 	wantUpdate("Nesterov", p, "v", v, grad)
 	task, most := nesterovTask{p, v, grad, c}, threads("Nesterov", limit)
+	writes(p, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return
@@ -75,6 +77,8 @@ func (t *nesterovTask) Range(lo, hi int) {
 func NesterovVelocityFirst(p, v, grad []float32, c NesterovCoef, limit ...Threads) {
 	wantUpdate("NesterovVelocityFirst", p, "v", v, grad)
 	task, most := nesterovVelocityFirstTask{p, v, grad, c}, threads("NesterovVelocityFirst", limit)
+	writes(p, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

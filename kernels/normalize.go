@@ -44,6 +44,8 @@ func Moments(rows, cols int, mean, variance []float32, x []float32, ldx int, lim
 	mx := matrixOf("x", x, rows, cols, ldx)
 	wantMatricesApart(fn, matrixOf("mean", mean, 1, cols, cols), mx)
 	wantMatricesApart(fn, matrixOf("variance", variance, 1, cols, cols), mx)
+	mx.reads()
+	writes(mean, variance)
 	momentsTasks.run(threads(fn, limit), cols, stripGrain(rows), momentsTask{rows, mean, variance, x, ldx})
 }
 
@@ -116,6 +118,8 @@ func columnSquares(rows, cols int, sums, mean *[strip]float64, x []float32, ldx 
 func InverseRoot(dst, x []float32, eps float32, limit ...Threads) {
 	wantMap("InverseRoot", dst, x)
 	task, most := inverseRootTask{dst, x, eps}, threads("InverseRoot", limit)
+	reads(x)
+	writes(dst)
 	if len(dst) <= block {
 		task.Range(0, len(dst))
 		return
@@ -165,6 +169,9 @@ func Normalize(rows, cols int, dst []float32, ldd int, x []float32, ldx int, mea
 	wantMatricesApart(fn, md, matrixOf("inverse", inverse, 1, cols, cols))
 	wantMatricesApart(fn, md, matrixOf("gain", gain, 1, cols, cols))
 	wantMatricesApart(fn, md, matrixOf("bias", bias, 1, cols, cols))
+	matrixOf("x", x, rows, cols, ldx).reads()
+	reads(mean, inverse, gain, bias)
+	md.writes()
 	n, grain := cutMatrix(rows, cols)
 	normalizeTasks.run(threads(fn, limit), n, grain, normalizeTask{cols, dst, ldd, x, ldx, mean, inverse, gain, bias})
 }
@@ -246,8 +253,8 @@ func NormalizeGrad(rows, cols int, dx []float32, ldd int, dgain, dbias []float32
 	wantLen(fn, "inverse", len(inverse), "cols", cols)
 	wantLen(fn, "gain", len(gain), "cols", cols)
 	mdy, mx := matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx)
-	in := [...]matrix{matrixOf("mean", mean, 1, cols, cols), matrixOf("inverse", inverse, 1, cols, cols), matrixOf("gain", gain, 1, cols, cols)}
-	out := [...]matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols), {}}
+	in := [...]*matrix{matrixOf("mean", mean, 1, cols, cols), matrixOf("inverse", inverse, 1, cols, cols), matrixOf("gain", gain, 1, cols, cols)}
+	out := [...]*matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols), {}}
 	if dx != nil {
 		wantMatrix(fn, "dx", len(dx), rows, cols, "ldd", ldd)
 		out[2] = matrixOf("dx", dx, rows, cols, ldd)
@@ -266,6 +273,11 @@ func NormalizeGrad(rows, cols int, dx []float32, ldd int, dgain, dbias []float32
 			wantMatricesApart(fn, o, mx)
 		}
 	}
+	mdy.reads()
+	mx.reads()
+	reads(mean, inverse, gain)
+	writes(dgain, dbias)
+	out[2].writes()
 	normalizeGradTasks.run(threads(fn, limit), cols, stripGrain(rows), normalizeGradTask{rows, dx, ldd, dgain, dbias, dy, ldg, x, ldx, mean, inverse, gain})
 }
 
@@ -373,12 +385,16 @@ func LayerNorm(rows, cols int, dst []float32, ldd int, x []float32, ldx int, gai
 		wantLen(fn, "mean", len(mean), "rows", rows)
 		wantLen(fn, "inverse", len(inverse), "rows", rows)
 		wantApart(fn, "mean", mean, "inverse", inverse)
-		for _, out := range [...]matrix{matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
-			for _, m := range [...]matrix{md, mx, mg, mb} {
+		for _, out := range [...]*matrix{matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
+			for _, m := range [...]*matrix{md, mx, mg, mb} {
 				wantMatricesApart(fn, out, m)
 			}
 		}
 	}
+	mx.reads()
+	reads(gain, bias)
+	md.writes()
+	writes(mean, inverse)
 	layerNormTasks.run(threads(fn, limit), rows, rowGrain(cols), layerNormTask{cols, dst, ldd, x, ldx, gain, bias, mean, inverse, eps})
 }
 
@@ -458,6 +474,10 @@ func LayerNormGrad(rows, cols int, dx []float32, ldd int, dy []float32, ldg int,
 	wantMatricesApart(fn, md, matrixOf("mean", mean, 1, rows, rows))
 	wantMatricesApart(fn, md, matrixOf("inverse", inverse, 1, rows, rows))
 	wantMatricesApart(fn, md, matrixOf("gain", gain, 1, cols, cols))
+	matrixOf("dy", dy, rows, cols, ldg).reads()
+	matrixOf("x", x, rows, cols, ldx).reads()
+	reads(mean, inverse, gain)
+	md.writes()
 	layerNormGradTasks.run(threads(fn, limit), rows, rowGrain(cols), layerNormGradTask{cols, dx, ldd, dy, ldg, x, ldx, mean, inverse, gain})
 }
 
@@ -527,12 +547,16 @@ func LayerNormParams(rows, cols int, dgain, dbias []float32, dy []float32, ldg i
 	wantLen(fn, "mean", len(mean), "rows", rows)
 	wantLen(fn, "inverse", len(inverse), "rows", rows)
 	wantApart(fn, "dgain", dgain, "dbias", dbias)
-	for _, out := range [...]matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols)} {
-		for _, m := range [...]matrix{matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx),
+	for _, out := range [...]*matrix{matrixOf("dgain", dgain, 1, cols, cols), matrixOf("dbias", dbias, 1, cols, cols)} {
+		for _, m := range [...]*matrix{matrixOf("dy", dy, rows, cols, ldg), matrixOf("x", x, rows, cols, ldx),
 			matrixOf("mean", mean, 1, rows, rows), matrixOf("inverse", inverse, 1, rows, rows)} {
 			wantMatricesApart(fn, out, m)
 		}
 	}
+	matrixOf("dy", dy, rows, cols, ldg).reads()
+	matrixOf("x", x, rows, cols, ldx).reads()
+	reads(mean, inverse)
+	writes(dgain, dbias)
 	layerNormParamsTasks.run(threads(fn, limit), cols, stripGrain(rows), layerNormParamsTask{rows, dgain, dbias, dy, ldg, x, ldx, mean, inverse})
 }
 

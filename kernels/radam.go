@@ -35,6 +35,8 @@ func RAdam(p, m, v, grad []float32, c RAdamCoef, limit ...Threads) {
 	wantUpdate("RAdam", p, "v", v, grad)
 	wantApart("RAdam", "m", m, "v", v)
 	task, most := rAdamTask{p, m, v, grad, c}, threads("RAdam", limit)
+	writes(p, m, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

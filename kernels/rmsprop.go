@@ -29,6 +29,8 @@ type RMSpropCoef struct {
 func RMSprop(p, h, grad []float32, c RMSpropCoef, limit ...Threads) {
 	wantUpdate("RMSprop", p, "h", h, grad)
 	task, most := rmspropTask{p, h, grad, c}, threads("RMSprop", limit)
+	writes(p, h)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -39,6 +39,8 @@ func Rprop(p, prev, step, grad []float32, c RpropCoef, limit ...Threads) {
 	wantUpdate("Rprop", p, "step", step, grad)
 	wantApart("Rprop", "prev", prev, "step", step)
 	task, most := rpropTask{p, prev, step, grad, c}, threads("Rprop", limit)
+	writes(p, prev, step)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

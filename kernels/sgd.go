@@ -25,6 +25,8 @@ func SGD(p, grad []float32, c SGDCoef, limit ...Threads) {
 	wantLen("SGD", "grad", len(grad), "len(p)", len(p))
 	wantApart("SGD", "p", p, "grad", grad)
 	task, most := sgdTask{p, grad, c}, threads("SGD", limit)
+	writes(p)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

@@ -37,7 +37,10 @@ func tree(acc *[lanes]float64) float64 {
 // may be x, with the same stride.
 func Softmax(rows, cols int, dst []float32, ldd int, x []float32, ldx int, limit ...Threads) {
 	wantRows("Softmax", rows, cols, "dst", dst, "ldd", ldd, x, ldx)
-	softmaxTasks.run(threads("Softmax", limit), rows, rowGrain(cols), softmaxTask{cols: cols, dst: dst, ldd: ldd, x: x, ldx: ldx})
+	matrixOf("x", x, rows, cols, ldx).reads()
+	matrixOf("dst", dst, rows, cols, ldd).writes()
+	t := &softmaxTask{cols: cols, dst: dst, ldd: ldd, x: x, ldx: ldx}
+	t.run(threads("Softmax", limit), rows)
 }
 
 // SoftmaxCrossEntropy computes, for each row of x and the class label[i] that it
@@ -64,12 +67,14 @@ func SoftmaxCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int
 	}
 	wantApart(fn, "loss", loss, "label", label)
 	for i, l := range label {
-		if l < 0 || int(l) >= cols {
+		if uint(l) >= uint(cols) { // or negative
 			panic(fmt.Sprintf("kernels.%s: label[%d] = %d, want 0 to %d", fn, i, l, cols-1))
 		}
 	}
-	softmaxTasks.run(threads(fn, limit), rows, rowGrain(cols),
-		softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, label: label, scale: scale})
+	reads(label)
+	accessRowLoss(rows, cols, loss, grad, ldg, x, ldx)
+	t := &softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, label: label, scale: scale}
+	t.run(threads(fn, limit), rows)
 }
 
 // SoftCrossEntropy computes, for each row of x and the row t of target, the
@@ -97,13 +102,15 @@ func SoftCrossEntropy(rows, cols int, loss []float64, grad []float32, ldg int, x
 	const fn = "SoftCrossEntropy"
 	wantRowLoss(fn, rows, cols, loss, grad, ldg, x, ldx)
 	wantMatrix(fn, "target", len(target), rows, cols, "ldt", ldt)
-	t := matrixOf("target", target, rows, cols, ldt)
-	wantMatricesApart(fn, matrixOf("loss", loss, 1, rows, rows), t)
+	mt := matrixOf("target", target, rows, cols, ldt)
+	wantMatricesApart(fn, matrixOf("loss", loss, 1, rows, rows), mt)
 	if grad != nil {
-		wantMatricesApart(fn, matrixOf("grad", grad, rows, cols, ldg), t)
+		wantMatricesApart(fn, matrixOf("grad", grad, rows, cols, ldg), mt)
 	}
-	softmaxTasks.run(threads(fn, limit), rows, rowGrain(cols),
-		softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, target: target, ldt: ldt, scale: scale})
+	mt.reads()
+	accessRowLoss(rows, cols, loss, grad, ldg, x, ldx)
+	t := &softmaxTask{cols: cols, dst: grad, ldd: ldg, x: x, ldx: ldx, loss: loss, target: target, ldt: ldt, scale: scale}
+	t.run(threads(fn, limit), rows)
 }
 
 // wantRowLoss checks what a loss of each row has, except for what it compares with.
@@ -119,6 +126,15 @@ func wantRowLoss(fn string, rows, cols int, loss []float64, grad []float32, ldg 
 	if grad != nil {
 		wantMatricesApart(fn, l, matrixOf("grad", grad, rows, cols, ldg))
 	}
+}
+
+// accessRowLoss tells what such a loss does to them.
+func accessRowLoss(rows, cols int, loss []float64, grad []float32, ldg int, x []float32, ldx int) {
+	matrixOf("x", x, rows, cols, ldx).reads()
+	if grad != nil {
+		matrixOf("grad", grad, rows, cols, ldg).writes()
+	}
+	writes(loss)
 }
 
 // wantRows checks the two matrices of a kernel that works row by row.
@@ -163,6 +179,15 @@ type softmaxTask struct {
 }
 
 var softmaxTasks tasks[softmaxTask, *softmaxTask]
+
+func (t *softmaxTask) run(threads, rows int) {
+	grain := rowGrain(t.cols)
+	if rows <= grain {
+		t.Range(0, rows)
+		return
+	}
+	softmaxTasks.run(threads, rows, grain, *t)
+}
 
 // Range does the rows lo to hi.
 func (t *softmaxTask) Range(lo, hi int) {
@@ -282,6 +307,9 @@ func (t *softmaxTask) row(i int) {
 // float64, by 32 accumulators, rounded once; the rest is float32.
 func SoftmaxGrad(rows, cols int, dx []float32, ldd int, dy []float32, ldg int, y []float32, ldy int, limit ...Threads) {
 	wantGradRows("SoftmaxGrad", rows, cols, dx, ldd, dy, ldg, "y", y, "ldy", ldy)
+	matrixOf("dy", dy, rows, cols, ldg).reads()
+	matrixOf("y", y, rows, cols, ldy).reads()
+	matrixOf("dx", dx, rows, cols, ldd).writes()
 	softmaxGradTasks.run(threads("SoftmaxGrad", limit), rows, rowGrain(cols), softmaxGradTask{cols, dx, ldd, dy, ldg, y, ldy})
 }
 

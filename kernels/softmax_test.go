@@ -184,6 +184,13 @@ func TestRowBits(t *testing.T) {
 				}
 			}
 		}
+		for cols := 1; cols < 10; cols++ { // blocks of short rows
+			for _, rows := range []int{31, 32, 33, 67} {
+				for _, name := range []string{"normal", "mixed"} {
+					compare(rows, cols, kindNamed(name), 1)
+				}
+			}
+		}
 		sizes, limits := [][2]int{{3000, 10}, {300, 100}, {5, 5000}, {2, block - 1}, {2, block}, {2, block + 1}}, []Threads{1, 2, 3, 8}
 		if testing.Short() {
 			sizes, limits = [][2]int{{1700, 10}, {2, block + 1}}, []Threads{1, 3}

@@ -62,6 +62,8 @@ var blockSums sync.Pool
 
 // sum does all blocks, on that many threads, and adds up their sums.
 func (t sumTask) sum(most int) float64 {
+	reads(t.y, t.target)
+	writes(t.grad)
 	if len(t.y) <= block {
 		return t.part(0, len(t.y))
 	}
@@ -154,6 +156,8 @@ func AddSquares(acc []float64, x []float32, limit ...Threads) {
 	wantLen("AddSquares", "x", len(x), "len(acc)", len(acc))
 	wantApart("AddSquares", "acc", acc, "x", x)
 	task, most := addSquaresTask{acc, x}, threads("AddSquares", limit)
+	reads(x)
+	writes(acc)
 	if len(x) <= block {
 		task.Range(0, len(x))
 		return

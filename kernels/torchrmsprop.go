@@ -47,6 +47,8 @@ func TorchRMSprop(p, h, mean, v, grad []float32, c TorchRMSpropCoef, limit ...Th
 		wantApart("TorchRMSprop", "mean", mean, "v", v)
 	}
 	task, most := torchRMSpropTask{p, h, mean, v, grad, c}, threads("TorchRMSprop", limit)
+	writes(p, h, mean, v)
+	c.Grad.accesses(grad)
 	if len(p) <= block {
 		task.Range(0, len(p))
 		return

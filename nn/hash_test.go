@@ -103,16 +103,25 @@ func (r *run) until(t *testing.T, step, rows int) string {
 	return hex.EncodeToString(hash[:])
 }
 
+// eachISA runs f as a subtest under every instruction set that there is.
+func eachISA(t *testing.T, f func(t *testing.T)) {
+	was := kernels.ISA()
+	defer kernels.SetISA(was)
+	for _, isa := range kernels.ISAs() {
+		t.Run(isa, func(t *testing.T) {
+			if err := kernels.SetISA(isa); err != nil {
+				t.Fatal(err)
+			}
+			f(t)
+		})
+	}
+}
+
 // TestSmallNetBits runs every rule on every instruction set that there is. In short
 // mode all numbers of threads are for a rule that goes by the elements and for one that
 // goes by tensors alone: under an emulator each run takes seconds.
 func TestSmallNetBits(t *testing.T) {
-	was := kernels.ISA()
-	defer kernels.SetISA(was)
-	for _, isa := range kernels.ISAs() {
-		if err := kernels.SetISA(isa); err != nil {
-			t.Fatal(err)
-		}
+	eachISA(t, func(t *testing.T) {
 		for _, rule := range optim.Names() {
 			counts := threadCounts
 			if testing.Short() && rule != "adam" && rule != "muon" {
@@ -121,11 +130,11 @@ func TestSmallNetBits(t *testing.T) {
 			for _, threads := range counts {
 				r := newRun(t, rule, threads, nn.Affine(32), nn.ReLU(), nn.Affine(16), nn.ReLU(), nn.Affine(10))
 				if got := r.until(t, 20, 16); got != small[rule] {
-					t.Errorf("%s, %s, threads %d: parameters %s, want %s", isa, rule, threads, got, small[rule])
+					t.Errorf("%s, threads %d: parameters %s, want %s", rule, threads, got, small[rule])
 				}
 			}
 		}
-	}
+	})
 }
 
 // TestFullNetBits runs the network of the main job on the instruction set in use.
@@ -162,12 +171,7 @@ func TestEverythingBits(t *testing.T) {
 	const in = 28 * 28
 	few := &nn.Data{Rows: 200, X: set.X[:200*in], Labels: set.Labels[:200]}
 	held := &nn.Data{Rows: 100, X: set.X[200*in : 300*in], Labels: set.Labels[200:300]}
-	was := kernels.ISA()
-	defer kernels.SetISA(was)
-	for _, isa := range kernels.ISAs() {
-		if err := kernels.SetISA(isa); err != nil {
-			t.Fatal(err)
-		}
+	eachISA(t, func(t *testing.T) {
 		counts := threadCounts
 		if testing.Short() {
 			counts = []kernels.Threads{3}
@@ -186,10 +190,10 @@ func TestEverythingBits(t *testing.T) {
 			}
 			hash := nn.Hash(slices.Concat(net.Params(), net.Stats()))
 			if got := hex.EncodeToString(hash[:]); got != everything {
-				t.Errorf("%s, threads %d: %s, want %s", isa, threads, got, everything)
+				t.Errorf("threads %d: %s, want %s", threads, got, everything)
 			}
 		}
-	}
+	})
 }
 
 // TestHash: the bytes are little-endian, and every NaN is 7FC00000. The wanted

@@ -5,8 +5,6 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/mmcloughlin/avo/attr"
-	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 	"github.com/mmcloughlin/avo/x86"
@@ -15,60 +13,18 @@ import (
 // avx2 lowers a program to AVX2 and FMA through avo's instructions. A vector of
 // the program's widest type is a Y register; in a program with 64-bit elements
 // those of 32 bits are X registers. Constants are memory operands.
-type avx2 struct {
-	*lowering
-	data map[string]*ir.Global
-	list []*ir.Global
-}
+type avx2 struct{ *amd64 }
 
 func lowerAVX2(p *Program) (*assembly, error) {
-	base, err := newLowering(p)
+	base, err := newAMD64(p)
 	if err != nil {
 		return nil, err
 	}
-	l := &avx2{lowering: base, data: map[string]*ir.Global{}}
-	for _, bits := range p.vecs {
-		if bits*p.Lanes == 256 {
-			l.vecs = append(l.vecs, l.pool.YMM())
-		} else {
-			l.vecs = append(l.vecs, l.pool.XMM())
-		}
-	}
+	l := &avx2{base}
 	for _, i := range p.code {
 		l.inst(i)
 	}
 	return &assembly{l.fn, l.list}, nil
-}
-
-// do appends an instruction made by one of avo's constructors.
-func (l *avx2) do(i *ir.Instruction, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("vec: %s: %v", l.fn.Name, err))
-	}
-	l.fn.AddInstruction(i)
-}
-
-// two picks the constructor for 32-bit or 64-bit elements.
-func two[F any](bits int, f32, f64 F) F {
-	if bits == 32 {
-		return f32
-	}
-	return f64
-}
-
-// global returns a read-only symbol with the given words, an even number.
-func (l *avx2) global(name string, words []uint32) operand.Mem {
-	g := l.data[name]
-	if g == nil {
-		g = ir.NewStaticGlobal(name)
-		g.Attributes = attr.RODATA | attr.NOPTR
-		for i := 0; i < len(words); i += 2 {
-			g.AddDatum(ir.NewDatum(4*i, operand.U64(uint64(words[i])|uint64(words[i+1])<<32)))
-		}
-		l.data[name] = g
-		l.list = append(l.list, g)
-	}
-	return g.Base()
 }
 
 // constant returns the memory that holds a constant in all lanes.
@@ -100,40 +56,14 @@ func (l *avx2) reg(v int) reg.VecVirtual {
 	return r
 }
 
-// like returns a new register of v's width.
-func (l *avx2) like(v int) reg.VecVirtual {
-	if l.p.vecs[v]*l.p.Lanes == 256 {
-		return l.pool.YMM()
-	}
-	return l.pool.XMM()
-}
-
-func (l *avx2) mem(m Mem) operand.Mem {
-	o := operand.Mem{Base: l.regs[m.Base.id], Disp: m.Off}
-	if m.Scale != 0 {
-		o.Index, o.Scale = l.regs[m.Index.id], uint8(m.Scale)
-	}
-	return o
-}
-
 func (l *avx2) inst(i inst) {
-	type ternary = func(...operand.Op) (*ir.Instruction, error)
-	lanewise := map[op][2]ternary{
-		opAdd: {x86.VADDPS, x86.VADDPD}, opSub: {x86.VSUBPS, x86.VSUBPD},
-		opMul: {x86.VMULPS, x86.VMULPD}, opDiv: {x86.VDIVPS, x86.VDIVPD},
-		opMin: {x86.VMINPS, x86.VMINPD}, opMax: {x86.VMAXPS, x86.VMAXPD},
-		opAnd: {x86.VANDPS, x86.VANDPD}, opOr: {x86.VORPS, x86.VORPD}, opXor: {x86.VXORPS, x86.VXORPD},
-		opIAdd: {x86.VPADDD, x86.VPADDQ}, opISub: {x86.VPSUBD, x86.VPSUBQ},
-		opIMul: {nil, x86.VPMULUDQ},
-	}
-	commutes := map[op]bool{opAdd: true, opMul: true, opAnd: true, opOr: true, opXor: true, opIAdd: true, opIMul: true}
 	if f, ok := lanewise[i.op]; ok {
 		a, b := i.args[0], i.args[1]
 		if _, ok := l.p.isConst(a); ok && commutes[i.op] {
 			a, b = b, a
 		}
 		x := l.reg(a)
-		l.do(two(i.bits, f[0], f[1])(l.src(b), x, l.vecs[i.dst]))
+		l.do(f.vector.of(i.bits)(l.src(b), x, l.vecs[i.dst]))
 		return
 	}
 	switch i.op {
@@ -195,8 +125,8 @@ func (l *avx2) inst(i inst) {
 		l.do(x86.VPBROADCASTD(x, l.vecs[i.dst]))
 	case opStoreLane:
 		l.do(two(i.bits, x86.VMOVSS, x86.VMOVSD)(l.reg(i.args[0]).AsX(), l.mem(i.mem)))
-	case opPrefetch:
-		l.do(x86.PREFETCHT0(l.mem(i.mem)))
+	case opTail:
+		l.tail(i.tail)
 	default:
 		l.general(i)
 	}
@@ -338,69 +268,6 @@ func (l *avx2) store(i inst) {
 		l.do(x86.VMOVUPS(a, l.mem(i.mem)))
 	}
 	l.here(end)
-}
-
-func (l *avx2) general(i inst) {
-	var d, s reg.GPVirtual
-	if i.dst < len(l.regs) && len(l.regs) > 0 {
-		d = l.regs[i.dst]
-	}
-	if len(i.args) > 0 {
-		s = l.regs[i.args[len(i.args)-1]]
-	}
-	switch i.op {
-	case opParam:
-		l.do(x86.MOVQ(l.arg(i.text), d))
-	case opMov:
-		l.do(x86.MOVQ(s, d))
-	case opMovI:
-		l.do(x86.MOVQ(operand.I32(i.imm), d))
-	case opAddR:
-		l.do(x86.ADDQ(s, d))
-	case opSubR:
-		l.do(x86.SUBQ(s, d))
-	case opAddI:
-		l.do(x86.ADDQ(operand.I32(i.imm), d))
-	case opAndI:
-		l.do(x86.ANDQ(operand.I32(i.imm), d))
-	case opShlI:
-		l.do(x86.SHLQ(operand.U8(i.imm), d))
-	case opShrI:
-		l.do(x86.SHRQ(operand.U8(i.imm), d))
-	case opLoadR:
-		l.do(x86.MOVQ(l.mem(i.mem), d))
-	case opLoadR32:
-		l.do(x86.MOVLQSX(l.mem(i.mem), d))
-	case opStoreR:
-		l.do(x86.MOVQ(s, l.mem(i.mem)))
-	case opLocal:
-		l.do(x86.LEAQ(frame(i.imm), d))
-	case opTail:
-		l.tail(i.tail)
-	case opLabel:
-		l.here(label(i.label))
-	case opJump:
-		l.do(x86.JMP(label(i.label)))
-	case opJZ:
-		l.do(x86.TESTQ(s, s))
-		l.do(x86.JEQ(label(i.label)))
-	case opJEq:
-		l.do(x86.CMPQ(s, operand.U32(i.imm)))
-		l.do(x86.JEQ(label(i.label)))
-	case opJLt:
-		l.do(x86.CMPQ(s, operand.U32(i.imm)))
-		l.do(x86.JLT(label(i.label)))
-	case opLoop:
-		l.do(x86.DECQ(d))
-		l.do(x86.JNE(label(i.label)))
-	case opReturn:
-		l.do(x86.VZEROUPPER())
-		l.do(x86.RET())
-	case opComment:
-		l.fn.AddComment(i.text)
-	default:
-		panic(fmt.Sprintf("vec: %s: no %s", l.fn.Name, i.op))
-	}
 }
 
 // tail works out where the masks that loads want lie: in a row of eight words of ones

@@ -167,7 +167,12 @@ func (m *machine) memory(at Mem, size int) []byte {
 
 // place is where the size bytes at an address are.
 func (m *machine) place(at Mem, size int) (a *array, off int) {
-	address := m.reg(at.Base.id) + at.Off
+	var address int
+	if at.frame != 0 {
+		address = m.frame(at.frame) + at.Off
+	} else {
+		address = m.reg(at.Base.id) + at.Off
+	}
 	if at.Scale != 0 {
 		address += m.reg(at.Index.id) * at.Scale
 	}

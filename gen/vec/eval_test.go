@@ -91,7 +91,7 @@ func TestEvalRefuses(t *testing.T) {
 
 // TestEvalTail: a tail's store leaves the rest alone, and its load gives zeros.
 func TestEvalTail(t *testing.T) {
-	for _, target := range []*vec.Target{vec.AVX2, vec.NEON} {
+	for _, target := range []*vec.Target{vec.AVX2, vec.AVX512, vec.NEON} {
 		for n := 1; n <= target.Bytes/4; n++ {
 			p := vec.New(target, "tail", false, vec.Params("n int, x, y *float32"))
 			x, y := p.Param("x"), p.Param("y")

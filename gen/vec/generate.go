@@ -54,7 +54,7 @@ func Assemble(t *Target, programs []*Program) ([]byte, error) {
 			return nil, fmt.Errorf("%s: the printer's output has no header", fn.Name)
 		}
 		writeDoc(&b, programs[i])
-		b.Write(body)
+		b.Write(bytes.ReplaceAll(body, []byte("\n\n"), []byte("\n"))) // as on arm64, no blank lines before labels
 	}
 	var names []string
 	for name := range data {

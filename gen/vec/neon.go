@@ -104,6 +104,9 @@ func (l *neon) value(v int) reg.VecVirtual {
 }
 
 func (l *neon) mem(m Mem) operand.Mem {
+	if m.frame != 0 {
+		return frame(m.frame).Offset(m.Off)
+	}
 	if m.Scale != 0 {
 		panic("vec: " + l.fn.Name + ": an index on arm64")
 	}

@@ -40,6 +40,10 @@ func (p *Program) advance(s *Stream) {
 // Each runs body for n elements, a vector at a time, and then, if elements are
 // left, once in their tail. n is used up; the streams advance.
 func (p *Program) Each(n R, streams []*Stream, body func()) {
+	if p.Target.Masks && p.wide { // it computes so long that masks do not matter
+		p.EachMasked(n, streams, body)
+		return
+	}
 	rest, end := p.NewLabel(), p.NewLabel()
 	p.vectors(n, streams, rest, body)
 	p.rest(n, end, body)
@@ -49,6 +53,10 @@ func (p *Program) Each(n R, streams []*Stream, body func()) {
 // the frame, goes through the loop there as a vector, and what comes out is copied
 // from there. dst is the stream that is written, from are those that are read.
 func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
+	if p.Target.Masks {
+		p.EachMasked(n, append(from[:len(from):len(from)], dst), body)
+		return
+	}
 	again, rest, first, end := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
 	frame, tail, out := p.Local(128), p.RegI(0), p.RegI(0)
 	vectors := p.Copy(n)
@@ -86,6 +94,30 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 	p.Mov(dst.p, frame)
 	p.MovI(vectors, 1)
 	p.Jump(again)
+	p.Here(end)
+}
+
+// EachMasked is Each where all loads and stores of body have a mask, for targets whose
+// tails are masks: that of all lanes, until fewer elements are left.
+func (p *Program) EachMasked(n R, streams []*Stream, body func()) {
+	top, part, masked, end := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
+	count := p.RegI(p.Lanes)
+	t := p.NewTail(count)
+	p.JumpZero(n, end)
+	p.Here(top)
+	p.JumpLess(n, p.Lanes, part)
+	p.Here(masked)
+	p.InTail(t, body)
+	for _, s := range streams {
+		p.advance(s)
+	}
+	p.AddI(n, -p.Lanes)
+	p.JumpLess(n, 1, end)
+	p.Jump(top)
+	p.Here(part)
+	p.Mov(count, n)
+	p.emit(inst{op: opTail, tail: t})
+	p.Jump(masked)
 	p.Here(end)
 }
 

@@ -24,13 +24,17 @@ type Target struct {
 	// column of A side by side.
 	ColumnsTogether bool
 
+	// Masks says that a tail is loaded and stored by one instruction, with a mask.
+	Masks bool
+
 	lower func(*Program) (*assembly, error)
 }
 
 // The targets, by the name of their files.
 var (
-	AVX2 = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
-	NEON = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
+	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
+	AVX512 = &Target{Name: "AVX512", GOARCH: "amd64", Bytes: 64, Masks: true, lower: lowerAVX512}
+	NEON   = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
 )
 
 // Program is the body of one assembly function.
@@ -45,6 +49,7 @@ type Program struct {
 	// elements fills half a register.
 	Lanes int
 
+	wide   bool // has 64-bit elements
 	code   []inst
 	consts []constant
 	vecs   []int // element bits of each vector register
@@ -87,6 +92,7 @@ type Mem struct {
 	Off   int
 	Index R
 	Scale int // 0 for none, or 1 or 2
+	frame int // if not 0, Base is that many bytes below the top of the frame
 }
 
 // At is the address r + off.
@@ -231,7 +237,7 @@ func Params(list string) []Param {
 
 // New starts a program. wide says that it uses 64-bit elements.
 func New(t *Target, name string, wide bool, params []Param, doc ...string) *Program {
-	p := &Program{Target: t, Name: name, Doc: doc, Params: params, Lanes: t.Bytes / 4, local: 128}
+	p := &Program{Target: t, Name: name, Doc: doc, Params: params, Lanes: t.Bytes / 4, wide: wide, local: 128}
 	if wide {
 		p.Lanes = t.Bytes / 8
 	}
@@ -622,6 +628,13 @@ func (p *Program) Local(size int) R {
 	d := p.Reg()
 	p.emit(inst{op: opLocal, dst: d.id, imm: size})
 	return d
+}
+
+// Frame is an address in the frame, off bytes from where Local begins. Loads to all
+// lanes and prefetches do not take it.
+func (p *Program) Frame(size, off int) Mem {
+	p.local = max(p.local, size)
+	return Mem{Off: off, frame: size}
 }
 
 // Label is a place to jump to.

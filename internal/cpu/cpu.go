@@ -13,13 +13,19 @@ import (
 type ISA uint32
 
 // The instruction sets, worst first. Portable is plain Go and always there.
+//
+// AVX-512 comes before AVX2 wherever it can be had: a core with 512-bit units does up to
+// twice as much, and one that does 512 bits in two halves, as Zen 4, still needs fewer
+// instructions. Measured there, update rules take 4 to 37 % fewer cycles in the caches and
+// products are 1 to 24 % faster, but for those with 100 columns, which are up to 4 % slower.
 const (
 	Portable ISA = iota
 	NEON
 	AVX2
+	AVX512
 )
 
-var names = [...]string{Portable: "portable", NEON: "neon", AVX2: "avx2"}
+var names = [...]string{Portable: "portable", NEON: "neon", AVX2: "avx2", AVX512: "avx512"}
 
 // String gives the name that Set and EnvISA take.
 func (i ISA) String() string { return names[i] }

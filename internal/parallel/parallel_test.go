@@ -1,8 +1,10 @@
 package parallel
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +152,54 @@ func (failing) Range(lo, hi int) {
 	if lo == 0 {
 		panic("failing")
 	}
+}
+
+// failingCaller fails on the caller's goroutine, and counts the workers at work.
+type failingCaller struct{ inside atomic.Int32 }
+
+func (f *failingCaller) Range(lo, hi int) {
+	if bytes.Contains(debug.Stack(), []byte("parallel.Run(")) {
+		for i := 0; f.inside.Load() == 0 && i < 1000; i++ {
+			runtime.Gosched()
+		}
+		panic("failing")
+	}
+	f.inside.Add(1)
+	defer f.inside.Add(-1)
+	runtime.Gosched()
+}
+
+// TestPanicBesideWorkers: when the panic of a caller comes out, no worker is at its work
+// any more, and the slot is free.
+func TestPanicBesideWorkers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	helped := 0
+	for range 200 {
+		f := &failingCaller{}
+		func() {
+			defer func() {
+				if recover() != "failing" {
+					t.Fatal("the panic got lost")
+				}
+				if n := f.inside.Load(); n != 0 {
+					t.Fatalf("%d workers are still at work", n)
+				}
+			}()
+			Run(4, 10000, 1, f)
+		}()
+		if idle.Load() > 0 {
+			helped++
+		}
+	}
+	if helped == 0 {
+		t.Error("no worker came")
+	}
+	for i := range slots {
+		if slots[i].taken.Load() {
+			t.Errorf("slot %d is still taken", i)
+		}
+	}
+	check(t, 4, 1000, 1, 0)
 }
 
 // TestPanic: a caller that panics gives its slot back. With one processor there

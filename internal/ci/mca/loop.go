@@ -25,12 +25,13 @@ type rewrite struct {
 }
 
 // attOperand is a register, a constant, a place in memory or a label.
-const attOperand = `(%[a-z]+\d*|\$\d+|-?\d*\(%\w+(,%\w+,[1248])?\)|l\d+)`
+const attOperand = `(%[a-z]+\d*|\$\d+|-?\d*\(%\w+(,%\w+,[1248])?\)(\{1to16\})?|l\d+)`
 
 // Go's order of operands is AT&T's in all instructions but comparisons.
 var amd64 = syntax{
 	triple: "x86_64",
 	rewrites: []rewrite{
+		{regexp.MustCompile(`^(\w+)\.BCST (\S+),`), `$1 $2{1to16},`},
 		{regexp.MustCompile(`\b([ABCD]X|[SD]I|BP)\b`), `%r$1`},
 		{regexp.MustCompile(`\b(R\d+)\b`), `%$1`},
 		{regexp.MustCompile(`\b([XYZ])(\d+)\b`), `%${1}mm$2`},
@@ -40,6 +41,15 @@ var amd64 = syntax{
 	line:         regexp.MustCompile(`^(v\w+|addq|subq|decq|jne) ` + attOperand + `(, ` + attOperand + `)*$`),
 	fma:          "vfmadd231ps %%ymm14, %%ymm15, %%ymm%d",
 	accumulators: 14,
+}
+
+// wide is amd64 with 32 registers of 512 bits.
+var wide = syntax{
+	triple:       amd64.triple,
+	rewrites:     amd64.rewrites,
+	line:         amd64.line,
+	fma:          "vfmadd231ps %%zmm30, %%zmm31, %%zmm%d",
+	accumulators: 30,
 }
 
 var arm64 = syntax{
@@ -84,7 +94,7 @@ func (s *syntax) independent() string {
 }
 
 // fma matches the fused multiply-adds of both architectures.
-var fma = regexp.MustCompile(`^(VFMADD\w+|WORD \$0x\w+ // fmla) `)
+var fma = regexp.MustCompile(`^(VFMADD[\w.]+|WORD \$0x\w+ // fmla) `)
 
 func countFMAs(lines []string) int {
 	n := 0

@@ -38,6 +38,7 @@ type tile struct {
 var tiles = []tile{
 	{"gemm_avx2_amd64.s", "gemm6x2AVX2", &amd64, []string{"znver3"}},
 	{"gemm_avx2_amd64.s", "gemm4x3AVX2", &amd64, []string{"znver3"}},
+	{"gemm_avx512_amd64.s", "gemm9x3AVX512", &wide, []string{"skylake-avx512", "icelake-server", "znver4"}},
 	{"gemm_neon_arm64.s", "gemm8x3NEON", &arm64, []string{"neoverse-n1", "neoverse-v1"}},
 }
 

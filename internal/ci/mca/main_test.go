@@ -75,9 +75,9 @@ func TestAsk(t *testing.T) {
 		how, want string // the error, and what is printed besides
 		printed   []string
 	}{
-		{"95.2", "", []string{"Some LLVM version 1.2.3\n", "znver3  gemm6x2AVX2", "znver3  gemm4x3AVX2",
-			"neoverse-n1  gemm8x3NEON", "neoverse-v1  gemm8x3NEON", "95.2 %"}},
-		{"94.3", "4 of 4 loops below 95 %", []string{"94.3 %"}},
+		{"95.2", "", []string{"Some LLVM version 1.2.3\n", "znver3    gemm6x2AVX2", "znver3    gemm4x3AVX2",
+			"skylake-avx512  gemm9x3AVX512", "icelake-server  gemm9x3AVX512", "znver4  gemm9x3AVX512", "neoverse-n1    gemm8x3NEON", "neoverse-v1    gemm8x3NEON", "95.2 %"}},
+		{"94.3", "7 of 7 loops below 95 %", []string{"94.3 %"}},
 		{"ignores", "gemm8x3NEON on neoverse-v1: ", nil},
 		{"fails", "unrecognized instruction mnemonic", nil},
 	} {

@@ -92,6 +92,14 @@ func TestA(t *testing.T) {}
 			counts: "1 passed, 1 failed, 0 skipped", outcome: "failed", shows: "FAIL\tplanted",
 		},
 		{
+			name: "words of an emulator", least: 1,
+			source: `import ("os"; "testing")
+func TestMain(m *testing.M) { println("the machine is up"); os.Exit(m.Run()) }
+func TestA(t *testing.T) {}
+`,
+			counts: "1 passed, 0 failed, 0 skipped", shows: "the machine is up\nok  \tplanted",
+		},
+		{
 			name: "build error", source: "var _ = undefined\n", least: 1,
 			counts: "0 passed, 1 failed, 0 skipped", outcome: "failed", shows: "undefined: undefined",
 		},

@@ -60,7 +60,8 @@ type gen struct{ *rand.Rand }
 func (g gen) float(exp int) float32 {
 	m := g.Uint32()
 	if m>>31 == 0 {
-		m = 1<<g.IntN(24) | 1<<g.IntN(24) | g.Uint32()&1
+		one, other := g.IntN(24), g.IntN(24)
+		m = 1<<one | 1<<other | g.Uint32()&1
 	}
 	v := math.Ldexp(float64(1<<23|m&(1<<23-1)), exp-23)
 	if g.Uint32()&1 == 0 {
