@@ -127,8 +127,16 @@ func (t *gemmTask) Range(lo, hi int) {
 	}
 }
 
+// fewColumns are done by AVX2's tiles where there is AVX-512: in one vector or a narrow
+// tile, while of AVX-512's vector most lanes would be idle. A processor that does 512 bits
+// in two halves would lose a third of its time on ten columns.
+const fewColumns = 10
+
 // compute does the product on the goroutine that calls.
 func (g *gemm) compute(isa cpu.ISA) {
+	if isa == cpu.AVX512 && g.n <= fewColumns {
+		isa = cpu.AVX2
+	}
 	shape := asm.GemmShapeOf(isa)
 	switch {
 	case shape.Lanes == 0:
@@ -418,13 +426,10 @@ func (g *gemm) packs(together bool) (a, b bool) {
 
 // panel shapes the next panel, of rows rows, where left columns are left: three vectors
 // wide, two where a single one would be left over, and a narrow one at the end where
-// that pays. A few columns more than whole vectors of AVX-512 are left to AVX2's tiles,
-// in one vector or a narrow one, since there most lanes would be idle; a processor that
-// does 512 bits in two halves would lose a third of its time on ten columns.
+// that pays. A few columns more than whole vectors of AVX-512 are left to AVX2's tiles.
 func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int) {
-	const few = 10
 	vecs := ceil(left, shape.Lanes)
-	if rest := left % shape.Lanes; isa == cpu.AVX512 && 0 < rest && rest <= few {
+	if rest := left % shape.Lanes; isa == cpu.AVX512 && 0 < rest && rest <= fewColumns {
 		if vecs--; vecs == 0 {
 			narrower := asm.GemmShapeOf(cpu.AVX2)
 			isa, shape = cpu.AVX2, &narrower
