@@ -242,7 +242,9 @@ func TestGemmBlocks(t *testing.T) {
 			for n := 1; n < 18; n++ {
 				if !short || n%5 == 1 {
 					compareStarts(t, r, m, n, r.IntN(6))
-					compareStarts(t, r, m, n, max(48, 12*n)+r.IntN(6)) // transposed
+					if !short || m == 32 || m == 481 {
+						compareStarts(t, r, m, n, max(48, 12*n)+r.IntN(6)) // transposed
+					}
 				}
 			}
 		}
