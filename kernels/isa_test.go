@@ -216,8 +216,8 @@ func TestConcurrent(t *testing.T) {
 			select {
 			case <-end:
 				return
-			case <-time.After(time.Millisecond):
-				runtime.GOMAXPROCS(1 + i%8)
+			case <-time.After(20 * time.Millisecond):
+				runtime.GOMAXPROCS(1 + i%4)
 			}
 		}
 	}()

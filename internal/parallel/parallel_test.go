@@ -174,7 +174,7 @@ func (f *failingCaller) Range(lo, hi int) {
 func TestPanicBesideWorkers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	helped := 0
-	for range 200 {
+	for range 40 {
 		f := &failingCaller{}
 		func() {
 			defer func() {
