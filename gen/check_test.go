@@ -412,7 +412,7 @@ var vexOpcodes = []struct {
 	{"AVX", 1, 1, "14 15 51 54 56 57 58 59 5a 5c 5d 5e 5f 6e 7e c2 c6"},
 	{"AVX", 1, 2, "10 11"},
 	{"AVX", 1, 3, "10 11"},
-	{"AVX512F", 1, 0, "92"}, // into a mask
+	{"AVX512F", 1, 0, "92"},                            // into a mask
 	{"AVX2", 1, 1, "72 73 d2 d3 d4 f2 f3 f4 fa fb fe"}, // on integers; of 128 bits, AVX
 	{"BMI2", 2, 0, "f5"},
 	{"AVX", 2, 1, "0c 0d 1a 2c 2d 2e 2f"},
