@@ -23,7 +23,7 @@ import (
 // processors, so are all but the lowest numbers: a tenth of the stops are as short as p10.
 func BenchmarkLatency(b *testing.B) {
 	b.Run("Go's own loop", func(b *testing.B) {
-		benchmarkLatency(b, runtime.GOMAXPROCS(0), func() { multiply(3, 1<<20) })
+		benchmarkLatency(b, runtime.GOMAXPROCS(0), func() { runtime.KeepAlive(multiply(3, 1<<20)) })
 	})
 	for _, k := range latencyKernels() {
 		b.Run(strings.ReplaceAll(k.name, " ", "_"), func(b *testing.B) { benchmarkLatency(b, 1, k.run) })
