@@ -260,6 +260,25 @@ func TestGemmBlocks(t *testing.T) {
 	})
 }
 
+// TestGemmRow ends single rows in all ways, after all numbers of steps of k that are
+// done at a time.
+func TestGemmRow(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 13))
+		normal := kindNamed("normal")
+		for _, k := range []int{1, 2, 4, 8, 12} {
+			for _, ep := range []Epilogue{{}, {Act: ActReLU}, {Deriv: ActReLU}} {
+				for range 4 {
+					g := newProduct(r, normal, NoTrans, NoTrans, 1, 41, k)
+					g.ep.Act, g.ep.Deriv = ep.Act, ep.Deriv
+					g.operands(r, normal)
+					g.compare(t, "normal", g.portable(t), r.IntN(16), 1)
+				}
+			}
+		}
+	})
+}
+
 // TestGemmSizes compares sizes of all magnitudes.
 func TestGemmSizes(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
