@@ -268,6 +268,7 @@ var faults = []fault{
 	{"gemm8x1plus2", "part of C lost", -1},
 	{"gemv4", "accumulation lost", 1},
 	{"gemv2", "tail dropped", 0},
+	{"gemv4", "operands of greater swapped", 0},
 }
 
 // edit makes a mistake in line i of a function's code. It gives what takes the
