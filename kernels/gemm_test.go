@@ -182,6 +182,14 @@ func TestGemmBits(t *testing.T) {
 				}
 			}
 		}
+		// Each tile, and each with one lane less.
+		lanes := max(1, asm.GemmShapeOf(cpu.Active()).Lanes)
+		for m := 1; m <= tallest(); m++ {
+			for vecs := 1; vecs <= 3; vecs++ {
+				compareStarts(t, r, m, vecs*lanes, 3)
+				compareStarts(t, r, m, vecs*lanes-1, 3)
+			}
+		}
 	})
 }
 
