@@ -182,6 +182,14 @@ func TestGemmBits(t *testing.T) {
 				}
 			}
 		}
+		// Each tile, and each with one lane less.
+		lanes := max(1, asm.GemmShapeOf(cpu.Active()).Lanes)
+		for m := 1; m <= tallest(); m++ {
+			for vecs := 1; vecs <= 3; vecs++ {
+				compareStarts(t, r, m, vecs*lanes, 3)
+				compareStarts(t, r, m, vecs*lanes-1, 3)
+			}
+		}
 	})
 }
 
@@ -258,6 +266,25 @@ func TestGemmBlocks(t *testing.T) {
 		if !short {
 			compareAll(t, r, gemmMC+5, 83, 130)
 			compareAll(t, r, 35, 219, gemmKC+3)
+		}
+	})
+}
+
+// TestGemmRow ends single rows in all ways, after all numbers of steps of k that are
+// done at a time.
+func TestGemmRow(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 13))
+		normal := kindNamed("normal")
+		for _, k := range []int{1, 2, 4, 8, 12} {
+			for _, ep := range []Epilogue{{}, {Act: ActReLU}, {Deriv: ActReLU}} {
+				for range 4 {
+					g := newProduct(r, normal, NoTrans, NoTrans, 1, 41, k)
+					g.ep.Act, g.ep.Deriv = ep.Act, ep.Deriv
+					g.operands(r, normal)
+					g.compare(t, "normal", g.portable(t), r.IntN(16), 1)
+				}
+			}
 		}
 	})
 }

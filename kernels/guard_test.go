@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/lockstep-go/lockstep/asm"
+	"github.com/lockstep-go/lockstep/internal/cpu"
 	"github.com/lockstep-go/lockstep/internal/guard"
 )
 
@@ -185,6 +187,15 @@ func TestGemmGuard(t *testing.T) {
 				try(30+r.IntN(40), n, 1+r.IntN(8))
 				try(33+r.IntN(8), n, 1+r.IntN(8), 1024, 256)
 				try(1, 1+r.IntN(300), r.IntN(20))
+			}
+			// Tiles of all sizes, of whose last vectors one lane is not used.
+			lanes := max(1, asm.GemmShapeOf(cpu.Active()).Lanes)
+			for m := 1; m <= tallest(); m++ {
+				for vecs := 1; vecs <= 3; vecs++ {
+					for range 8 {
+						try(m, vecs*lanes-1, 3)
+					}
+				}
 			}
 			try(34, 90, 100)
 			try(1, 2049, 9)
