@@ -182,12 +182,20 @@ func TestGemmBits(t *testing.T) {
 				}
 			}
 		}
-		// Each tile, and each with one lane less.
+		// Each tile, each with one lane less, and each with ReLU of NaN and zeros of
+		// both signs.
+		anyBits := kindNamed("any bits")
 		lanes := max(1, asm.GemmShapeOf(cpu.Active()).Lanes)
 		for m := 1; m <= tallest(); m++ {
 			for vecs := 1; vecs <= 3; vecs++ {
 				compareStarts(t, r, m, vecs*lanes, 3)
 				compareStarts(t, r, m, vecs*lanes-1, 3)
+				for range 8 {
+					g := newProduct(r, anyBits, NoTrans, NoTrans, m, vecs*lanes, 3)
+					g.alpha, g.ep.Act, g.ep.Deriv = 1, ActReLU, Identity
+					g.operands(r, anyBits)
+					g.compare(t, anyBits.name, g.portable(t), r.IntN(16), 1)
+				}
 			}
 		}
 	})
