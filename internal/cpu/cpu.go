@@ -16,8 +16,9 @@ type ISA uint32
 //
 // AVX-512 comes before AVX2 wherever it can be had: a core with 512-bit units does up to
 // twice as much, and one that does 512 bits in two halves, as Zen 4, still needs fewer
-// instructions. Measured there, update rules take 4 to 37 % fewer cycles in the caches and
-// products are 1 to 24 % faster, but for those with 100 columns, which are up to 4 % slower.
+// instructions. Measured there, update rules take 3 to 37 % fewer cycles in the caches, and
+// products are as fast or up to 20 % faster, but for those with 100 columns, which are 2 to
+// 4 % slower.
 const (
 	Portable ISA = iota
 	NEON
