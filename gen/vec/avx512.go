@@ -10,8 +10,8 @@ import (
 )
 
 // avx512 lowers a program to AVX-512 (F, DQ, VL) through avo's instructions. A vector
-// of the program's widest type is a Z register, if the program is not kept narrower.
-// Constants are one element in memory, which the instruction that uses it repeats. A
+// of the program's widest type is a Z register; in a program with 64-bit elements those
+// of 32 bits are Y registers. Constants are one element in memory, which the instruction that uses it repeats. A
 // tail is a mask, and so is a comparison that only selects.
 type avx512 struct {
 	*amd64
@@ -155,11 +155,7 @@ func (l *avx512) inst(i inst) {
 	case opWiden:
 		l.do(x86.VCVTPS2PD(l.reg(i.args[0]), d))
 	case opNarrow:
-		if l.p.vecs[i.dst]*l.p.Lanes == 256 {
-			l.do(x86.VCVTPD2PS(l.reg(i.args[0]), d))
-		} else {
-			l.do(x86.VCVTPD2PSY(l.reg(i.args[0]), d))
-		}
+		l.do(x86.VCVTPD2PS(l.reg(i.args[0]), d))
 	case opZero:
 		l.do(x86.VPXORD(d, d, d))
 	case opCopy:
