@@ -21,6 +21,10 @@ import (
 // processor. Go's own loop, which the scheduler can interrupt anywhere, is the yardstick:
 // what it takes is the machine's and the scheduler's doing. Where other programs want the
 // processors, so are all but the lowest numbers: a tenth of the stops are as short as p10.
+//
+// The longest stops are not assembly's: the same kernels in plain Go, by
+// LOCKSTEP_ISA=portable, take as long. While a kernel's threads come and go, the system
+// at times has two of them take turns on one processor, a slice of some milliseconds each.
 func BenchmarkLatency(b *testing.B) {
 	b.Run("Go's own loop", func(b *testing.B) {
 		benchmarkLatency(b, runtime.GOMAXPROCS(0), func() { runtime.KeepAlive(multiply(3, 1<<20)) })

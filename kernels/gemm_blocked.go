@@ -37,8 +37,12 @@ const (
 )
 
 // gemmCall is the greatest number of multiply-adds in a call of a micro-kernel:
-// some 50 µs, since it is not pre-empted.
-const gemmCall = 1 << 21
+// some 50 µs, since it is not pre-empted. Fewer columns than gemmCallCols count as so
+// many: the kernel may have to wait for A's rows from memory.
+const (
+	gemmCall     = 1 << 21
+	gemmCallCols = 32
+)
 
 // gemmTask is a product cut into blocks of C, rows by columns.
 type gemmTask struct {
@@ -518,7 +522,7 @@ func (p *panel) run() {
 	low := p.rows / left
 	more := p.rows - low*left // tiles are one row higher
 	limit := p.rows           // in a call
-	if work := p.width * max(1, args.K); work*p.rows > gemmCall {
+	if work := max(gemmCallCols, p.width) * max(1, args.K); work*p.rows > gemmCall {
 		limit = max(p.height, gemmCall/work)
 	}
 	for done := 0; ; {
