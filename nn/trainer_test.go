@@ -269,7 +269,7 @@ func TestFitPanics(t *testing.T) {
 		{func(t *nn.Trainer) { t.Steps, t.Epochs = 1, 2 }, "Steps = 1 and Epochs = 2, want at most one"},
 		{func(t *nn.Trainer) { t.Metrics = []nn.Metric{{}} }, "1 Metrics and no Validation"},
 		{func(t *nn.Trainer) { t.Monitor = "r2" }, `Monitor = "r2", want loss or the name`},
-		{func(t *nn.Trainer) { t.Epochs, t.Batch = math.MaxInt, 1 }, "Epochs = 9223372036854775807 of 40 steps each"},
+		{func(t *nn.Trainer) { t.Epochs, t.Batch = math.MaxInt, 1 }, fmt.Sprint("Epochs = ", math.MaxInt, " of 40 steps each")},
 		{func(t *nn.Trainer) { t.Validation = &nn.Data{} }, "Validation without samples"},
 		{func(t *nn.Trainer) { t.Validation = &nn.Data{Rows: 2, X: make([]float32, 9)} }, "len(Validation.X) = 9, want 2 rows of the 4 inputs"},
 		{func(t *nn.Trainer) { t.Validation = &nn.Data{Rows: 2, X: make([]float32, 8), Labels: make([]int32, 3)} }, "len(Validation.Labels) = 3, want none or 2"},

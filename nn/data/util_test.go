@@ -3,6 +3,7 @@ package data_test
 import (
 	"bytes"
 	"compress/gzip"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,14 @@ import (
 	"testing"
 	"time"
 )
+
+// onInts is a text of errors where an int has 64 bits, or 32.
+func onInts(of64, of32 string) string {
+	if math.MaxInt == math.MaxInt32 {
+		return of32
+	}
+	return of64
+}
 
 // refused wants an error of one line with all of the texts, from a reader of size bytes,
 // in little memory and time.
