@@ -59,7 +59,7 @@ func benchmarkRule(b *testing.B, name string, sizes []int, rule func(n int) *opt
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/n=%d/threads=%d", name, n, threads), func(b *testing.B) {
 				r := rule(n)
-				params, grads := make([]float32, n), make([]float32, n)
+				params, grads := kernels.Make(n), kernels.Make(n)
 				for i := range params {
 					params[i], grads[i] = float32(i%17)/17+0.1, size*float32(i%13-6)
 				}
@@ -69,7 +69,8 @@ func benchmarkRule(b *testing.B, name string, sizes []int, rule func(n int) *opt
 						s.vectors = append(s.vectors, v)
 					}
 				}
-				from, to := slices.Clone(params), make([]float32, n)
+				from, to := kernels.Make(n), kernels.Make(n)
+				copy(from, params)
 				limit := kernels.Threads(threads)
 				step := func() {
 					if err := r.Step(params, grads, limit); err != nil {

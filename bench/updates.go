@@ -100,7 +100,7 @@ func (u *updates) race(ctx context.Context, optimizer string, n, threads int) (t
 	if err != nil {
 		return nil, "", err
 	}
-	params, grads := make([]float32, n), make([]float32, n)
+	params, grads := kernels.Make(n), kernels.Make(n)
 	for i := range params {
 		params[i], grads[i] = float32(i%17)/17+0.1, float32(i%13-6)
 	}

@@ -1,7 +1,8 @@
 // Package kernels holds float32 kernels for training small networks: fused
 // optimizer updates, GEMM with a fused epilogue, activations, softmax and
-// losses, batch and layer normalisation, dropout. Each is generated assembly where there is some for the processor and
-// a plain Go loop elsewhere, and both give the same bits.
+// losses, batch and layer normalisation, dropout. Each is generated assembly where
+// there is some for the processor and a plain Go loop elsewhere, and both give the
+// same bits.
 //
 // # The same bits everywhere
 //
@@ -18,11 +19,11 @@
 //
 // # Arguments
 //
-// Slices go in and slices are changed; nothing is kept. Lengths, strides and
-// overlap are checked before anything is written, and a mistake panics with the
-// function, the argument and both numbers. Where nothing else is said, the
-// vectors of a call have the same length and no two share an element, except
-// that dst may be exactly one of the other arguments.
+// Slices go in and slices are changed; nothing is kept. Very long ones are best made
+// by [Make]. Lengths, strides and overlap are checked before anything is written, and
+// a mistake panics with the function, the argument and both numbers. Where nothing
+// else is said, the vectors of a call have the same length and no two share an
+// element, except that dst may be exactly one of the other arguments.
 //
 // What may overlap is what only is read, and what this table says; anything else is
 // refused. Two matrices overlap if they share an element: rows that lie between the

@@ -58,7 +58,7 @@ func New(in int, layers ...Layer) (*Net, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nn.New: %w", err)
 	}
-	n := &Net{in: in, layers: slices.Clone(layers), params: make([]float32, size), grads: make([]float32, size)}
+	n := &Net{in: in, layers: slices.Clone(layers), params: kernels.Make(size), grads: kernels.Make(size)}
 	width, affines, norms, dropouts := in, 0, 0, 0
 	for _, l := range layers {
 		if act := l.activation(); act != kernels.Identity {

@@ -35,7 +35,7 @@ func (o *AdadeltaOptions) options() []option {
 // learning rate method, 2012, algorithm 1, with the defaults of torch.optim.Adadelta.
 func NewAdadelta(n int, o AdadeltaOptions) *Rule {
 	prepare("NewAdadelta", n, o.options())
-	h, d := make([]float32, n), make([]float32, n)
+	h, d := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: "adadelta", n: n, lr: o.LR, common: o.Common, state: []vector{{"h", h}, {"d", d}}}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.Adadelta(params, h, d, grads, kernels.AdadeltaCoef{

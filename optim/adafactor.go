@@ -55,7 +55,7 @@ func NewAdafactor(layout []Tensor, o AdafactorOptions) *Rule {
 		}
 		widest = max(widest, t.Cols)
 	}
-	squares, update, sums := make([]float32, kept), make([]float32, largest(layout)), make([]float64, widest)
+	squares, update, sums := kernels.Make(kept), kernels.Make(largest(layout)), make([]float64, widest)
 	r := &Rule{name: "adafactor", n: n, lr: o.LR, common: o.Common, state: []vector{{"squares", squares}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		w, floor := det.Pow(t, -o.DecayRate), float32(o.Eps1*o.Eps1)

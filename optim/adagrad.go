@@ -38,7 +38,7 @@ func (o *AdaGradOptions) options() []option {
 // torch-adagrad.
 func NewAdaGrad(n int, o AdaGradOptions) *Rule {
 	prepare("NewAdaGrad", n, o.options())
-	h := make([]float32, n)
+	h := kernels.Make(n)
 	for i := range h {
 		h[i] = float32(o.Initial)
 	}

@@ -46,7 +46,7 @@ func adamOptions(lr *float64, defaultLR float64, beta1, beta2, eps *float64, def
 // Algorithm 1, which PyTorch follows, is [NewTorchAdam].
 func NewAdam(n int, o AdamOptions) *Rule {
 	prepare("NewAdam", n, o.options())
-	m, v := make([]float32, n), make([]float32, n)
+	m, v := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: "adam", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.Adam(params, m, v, grads, kernels.AdamCoef{

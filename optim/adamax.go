@@ -33,7 +33,7 @@ func (o *AdamaxOptions) options() []option {
 // torch.optim.Adamax.
 func NewAdamax(n int, o AdamaxOptions) *Rule {
 	prepare("NewAdamax", n, o.options())
-	m, u := make([]float32, n), make([]float32, n)
+	m, u := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: "adamax", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"u", u}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.Adamax(params, m, u, grads, kernels.AdamaxCoef{

@@ -48,11 +48,11 @@ func newAMSGrad(n int, o TorchAdamOptions) *Rule {
 
 // newAdamW makes the rule of prepared options.
 func newAdamW(name string, n int, o TorchAdamOptions) *Rule {
-	m, v := make([]float32, n), make([]float32, n)
+	m, v := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: name, n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}}
 	var top []float32
 	if o.AMSGrad {
-		top = make([]float32, n)
+		top = kernels.Make(n)
 		r.state = append(r.state, vector{"top", top})
 	}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {

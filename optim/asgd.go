@@ -39,7 +39,7 @@ func (o *ASGDOptions) options() []option {
 // torch.optim.ASGD, whose lambd is Lambda.
 func NewASGD(n int, o ASGDOptions) *Rule {
 	prepare("NewASGD", n, o.options())
-	mean := make([]float32, n)
+	mean := kernels.Make(n)
 	r := &Rule{name: "asgd", n: n, lr: o.LR, common: o.Common, shrink: o.Lambda, state: []vector{{"mean", mean}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		lr := r.lr / det.Pow(1+float64(o.Lambda*r.lr*(t-1)), o.Alpha)

@@ -28,7 +28,7 @@ func NewEMA(n int, decay float64) *Average {
 	if !(decay > 0 && decay < 1) {
 		panic(fmt.Sprintf("optim.NewEMA: decay = %v, want above 0 and below 1", decay))
 	}
-	return &Average{name: "ema", weight: func(int) float64 { return 1 - decay }, x: make([]float32, n)}
+	return &Average{name: "ema", weight: func(int) float64 { return 1 - decay }, x: kernels.Make(n)}
 }
 
 // NewSWA makes the mean of all that n weights have been; at update t
@@ -39,7 +39,7 @@ func NewEMA(n int, decay float64) *Average {
 // generalization, 2018, as torch.optim.swa_utils.AveragedModel has it.
 func NewSWA(n int) *Average {
 	prepare("NewSWA", n, nil)
-	return &Average{name: "swa", weight: func(t int) float64 { return 1 / float64(t) }, x: make([]float32, n)}
+	return &Average{name: "swa", weight: func(t int) float64 { return 1 / float64(t) }, x: kernels.Make(n)}
 }
 
 // Update takes the weights into the mean. It panics unless there are as many as it was

@@ -39,7 +39,7 @@ func (o *LAMBOptions) options() []option {
 func NewLAMB(layout []Tensor, o LAMBOptions) *Rule {
 	n := size("NewLAMB", layout)
 	prepare("NewLAMB", n, o.options())
-	m, v, dir := make([]float32, n), make([]float32, n), make([]float32, largest(layout))
+	m, v, dir := kernels.Make(n), kernels.Make(n), kernels.Make(largest(layout))
 	r := &Rule{name: "lamb", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		c := kernels.LAMBCoef{

@@ -40,7 +40,7 @@ func (o *LARSOptions) options() []option {
 func NewLARS(layout []Tensor, o LARSOptions) *Rule {
 	n := size("NewLARS", layout)
 	prepare("NewLARS", n, o.options())
-	v := make([]float32, n)
+	v := kernels.Make(n)
 	r := &Rule{name: "lars", n: n, lr: o.LR, common: o.Common, state: []vector{{"v", v}}}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		eachTensor(layout, func(t Tensor, lo, hi int) {

@@ -33,7 +33,7 @@ func (o *LionOptions) options() []option {
 // Chen et al., Symbolic discovery of optimization algorithms, 2023, algorithm 2.
 func NewLion(n int, o LionOptions) *Rule {
 	prepare("NewLion", n, o.options())
-	m := make([]float32, n)
+	m := kernels.Make(n)
 	r := &Rule{name: "lion", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}}}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.Lion(params, m, grads, kernels.LionCoef{

@@ -35,7 +35,7 @@ func NewLookahead(n int, inner Optimizer, o LookaheadOptions) *Lookahead {
 		{name: "k", count: &o.K, defaultValue: 5},
 		{name: "alpha", value: &o.Alpha, defaultValue: 0.5, below: 1 + 0x1p-52},
 	})
-	return &Lookahead{o: o, inner: inner, slow: make([]float32, n)}
+	return &Lookahead{o: o, inner: inner, slow: kernels.Make(n)}
 }
 
 // Name returns "lookahead".

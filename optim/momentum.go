@@ -31,7 +31,7 @@ func (o *MomentumOptions) options() []option {
 // Learning from Scratch, section 6.1.4; PyTorch's is [NewTorchSGD].
 func NewMomentum(n int, o MomentumOptions) *Rule {
 	prepare("NewMomentum", n, o.options())
-	v := make([]float32, n)
+	v := kernels.Make(n)
 	r := &Rule{name: "momentum", n: n, lr: o.LR, common: o.Common, state: []vector{{"v", v}}}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.Momentum(params, v, grads, kernels.MomentumCoef{

@@ -55,9 +55,9 @@ func NewMuon(layout []Tensor, o MuonOptions) *Rule {
 			rest += t.Rows * t.Cols
 		}
 	}
-	m, v := make([]float32, n), make([]float32, rest)
-	x, y := make([]float32, most), make([]float32, most)
-	a, b := make([]float32, side*side), make([]float32, side*side)
+	m, v := kernels.Make(n), kernels.Make(rest)
+	x, y := kernels.Make(most), kernels.Make(most)
+	a, b := kernels.Make(side*side), kernels.Make(side*side)
 	adam := TorchAdamOptions{}
 	prepare("NewMuon", n, adam.options())
 	r := &Rule{name: "muon", n: n, lr: o.LR, common: o.Common, shrink: o.Decay * (o.AdamLR / o.LR), state: []vector{{"m", m}, {"v", v}}}

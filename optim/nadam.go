@@ -37,7 +37,7 @@ func (o *NAdamOptions) options() []option {
 // and Decay with decoupled_weight_decay.
 func NewNAdam(n int, o NAdamOptions) *Rule {
 	prepare("NewNAdam", n, o.options())
-	m, v, product := make([]float32, n), make([]float32, n), 1.0 // μ₁·…·μₜ
+	m, v, product := kernels.Make(n), kernels.Make(n), 1.0 // μ₁·…·μₜ
 	r := &Rule{name: "nadam", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}, number: &product, scalar: "product"}
 	mu := func(t float64) float64 {
 		return float64(o.Beta1 * (1 - float64(0.5*det.Pow(0.96, t*o.MomentumDecay))))

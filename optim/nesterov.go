@@ -37,7 +37,7 @@ func (o *NesterovOptions) options() []option {
 // VelocityFirst, by name nesterov-velocity-first. PyTorch's form is [NewTorchSGD].
 func NewNesterov(n int, o NesterovOptions) *Rule {
 	prepare("NewNesterov", n, o.options())
-	v := make([]float32, n)
+	v := kernels.Make(n)
 	r := &Rule{name: "nesterov", n: n, lr: o.LR, common: o.Common, state: []vector{{"v", v}}}
 	kernel := kernels.Nesterov
 	if o.VelocityFirst {

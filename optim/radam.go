@@ -36,7 +36,7 @@ func (o *RAdamOptions) options() []option {
 // defaults of torch.optim.RAdam, whose weight_decay is L2.
 func NewRAdam(n int, o RAdamOptions) *Rule {
 	prepare("NewRAdam", n, o.options())
-	m, v := make([]float32, n), make([]float32, n)
+	m, v := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: "radam", n: n, lr: o.LR, common: o.Common, state: []vector{{"m", m}, {"v", v}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		step, power := r.lr/(1-det.Pow(o.Beta1, t)), det.Pow(o.Beta2, t)

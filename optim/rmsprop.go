@@ -34,7 +34,7 @@ func (o *RMSpropOptions) options() []option {
 // Learning from Scratch.
 func NewRMSprop(n int, o RMSpropOptions) *Rule {
 	prepare("NewRMSprop", n, o.options())
-	h := make([]float32, n)
+	h := kernels.Make(n)
 	r := &Rule{name: "rmsprop", n: n, lr: o.LR, common: o.Common, state: []vector{{"h", h}}}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		kernels.RMSprop(params, h, grads, kernels.RMSpropCoef{
@@ -82,15 +82,15 @@ func (o *TorchRMSpropOptions) options() []option {
 // defaults of torch.optim.RMSprop.
 func NewTorchRMSprop(n int, o TorchRMSpropOptions) *Rule {
 	prepare("NewTorchRMSprop", n, o.options())
-	h := make([]float32, n)
+	h := kernels.Make(n)
 	r := &Rule{name: "torch-rmsprop", n: n, lr: o.LR, common: o.Common, state: []vector{{"h", h}}}
 	var m, v []float32
 	if o.Centered {
-		m = make([]float32, n)
+		m = kernels.Make(n)
 		r.state = append(r.state, vector{"m", m})
 	}
 	if o.Momentum != 0 {
-		v = make([]float32, n)
+		v = kernels.Make(n)
 		r.state = append(r.state, vector{"v", v})
 	}
 	r.update = func(_ float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {

@@ -42,7 +42,7 @@ func (o *RpropOptions) options() []option {
 // defaults of torch.optim.Rprop.
 func NewRprop(n int, o RpropOptions) *Rule {
 	prepare("NewRprop", n, o.options())
-	prev, step := make([]float32, n), make([]float32, n)
+	prev, step := kernels.Make(n), kernels.Make(n)
 	r := &Rule{name: "rprop", n: n, lr: o.LR, common: o.Common, state: []vector{{"prev", prev}, {"step", step}}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		if t == 1 {

@@ -76,7 +76,7 @@ func NewTorchSGD(n int, o TorchSGDOptions) *Rule {
 		}
 		return r
 	}
-	v := make([]float32, n)
+	v := kernels.Make(n)
 	r.state = []vector{{"v", v}}
 	r.update = func(t float64, params, grads []float32, grad kernels.GradCoef, limit []kernels.Threads) {
 		dampening := o.Dampening
