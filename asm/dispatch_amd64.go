@@ -139,6 +139,7 @@ func Adam(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32,
 //	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 func AdamW(isa cpu.ISA, n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
@@ -309,6 +310,7 @@ func Adadelta(isa cpu.ISA, n int, p *float32, h *float32, d *float32, grad *floa
 //	p = p - (stepSize·m)/(√top/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 func AMSGrad(isa cpu.ISA, n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:
@@ -424,6 +426,7 @@ func ASGD(isa cpu.ISA, n int, p *float32, mean *float32, grad *float32, lr float
 //	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 func LAMB(isa cpu.ISA, n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int) bool {
 	switch isa {
 	case cpu.AVX2:

@@ -1674,9 +1674,10 @@ l12:
 // 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·adamWAVX2(SB), $128-96
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
@@ -1689,6 +1690,10 @@ TEXT ·adamWAVX2(SB), $128-96
 	VBROADCASTSS oneMinusBeta2+52(FP), Y3
 	VBROADCASTSS rootCorrection+56(FP), Y4
 	VBROADCASTSS eps+60(FP), Y5
+	VMOVUPS      c256_3f800000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y4
 	MOVQ         options+88(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
@@ -1709,72 +1714,77 @@ TEXT ·adamWAVX2(SB), $128-96
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y6
-	VMOVUPS (SI), Y7
+	VMOVUPS (CX), Y7
+	VMOVUPS (SI), Y8
 	TESTQ   R13, R13
 	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMOVUPS Y8, (SI)
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMOVUPS Y9, (SI)
 l4:
 	TESTQ        R8, R8
 	JEQ          l5
-	VBROADCASTSS scale+64(FP), Y8
-	VMULPS       Y7, Y8, Y7
+	VBROADCASTSS scale+64(FP), Y9
+	VMULPS       Y8, Y9, Y8
 l5:
 	TESTQ        R9, R9
 	JEQ          l6
-	VBROADCASTSS clip+68(FP), Y8
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	VSUBPS       Y8, Y9, Y9
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y7, Y9, Y7
+	VBROADCASTSS clip+68(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
 l6:
 	TESTQ        R10, R10
 	JEQ          l7
-	VBROADCASTSS l1+72(FP), Y8
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VCMPPS       $0x1e, Y6, Y10, Y10
-	VANDPS       Y8, Y10, Y8
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l1+72(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
 l7:
 	TESTQ        R11, R11
 	JEQ          l8
-	VBROADCASTSS l2+76(FP), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l2+76(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
 l8:
 	TESTQ        R12, R12
 	JEQ          l9
-	VBROADCASTSS keep+80(FP), Y8
-	VMULPS       Y6, Y8, Y6
+	VBROADCASTSS keep+80(FP), Y9
+	VMULPS       Y7, Y9, Y7
 l9:
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (BX), Y9
-	VMULPS  Y9, Y2, Y9
-	VMULPS  Y7, Y3, Y10
-	VMULPS  Y7, Y10, Y7
-	VADDPS  Y7, Y9, Y7
-	VMOVUPS Y7, (BX)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y9, Y8, Y10
+	VMULPS      Y10, Y1, Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (DX)
+	VMOVUPS     (BX), Y10
+	VMULPS      Y10, Y2, Y10
+	VMULPS      Y8, Y3, Y11
+	VMULPS      Y8, Y11, Y8
+	VADDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (BX)
+	VSQRTPS     Y8, Y8
+	VMULPS      Y6, Y8, Y10
+	VMOVUPS     Y8, Y11
+	VFMADD231PS Y4, Y10, Y11
+	VFMADD231PS Y6, Y11, Y10
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
+	VBLENDVPS   Y11, Y8, Y10, Y8
+	VADDPS      Y5, Y8, Y8
+	VMULPS      Y9, Y0, Y9
+	VDIVPS      Y8, Y9, Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y7, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	DECQ        DI
+	JNE         l3
 l2:
 	JMP l1
 l0:
@@ -1783,32 +1793,37 @@ l0:
 	TESTQ DI, DI
 	JEQ   l10
 l11:
-	VMOVUPS (CX), Y6
-	VMOVUPS (SI), Y7
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (BX), Y9
-	VMULPS  Y9, Y2, Y9
-	VMULPS  Y7, Y3, Y10
-	VMULPS  Y7, Y10, Y7
-	VADDPS  Y7, Y9, Y7
-	VMOVUPS Y7, (BX)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (SI), Y8
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y9, Y8, Y10
+	VMULPS      Y10, Y1, Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (DX)
+	VMOVUPS     (BX), Y10
+	VMULPS      Y10, Y2, Y10
+	VMULPS      Y8, Y3, Y11
+	VMULPS      Y8, Y11, Y8
+	VADDPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (BX)
+	VSQRTPS     Y8, Y8
+	VMULPS      Y6, Y8, Y10
+	VMOVUPS     Y8, Y11
+	VFMADD231PS Y4, Y10, Y11
+	VFMADD231PS Y6, Y11, Y10
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
+	VBLENDVPS   Y11, Y8, Y10, Y8
+	VADDPS      Y5, Y8, Y8
+	VMULPS      Y9, Y0, Y9
+	VDIVPS      Y8, Y9, Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y7, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	DECQ        DI
+	JNE         l11
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -1818,95 +1833,95 @@ l1:
 	SHLQ         $0x02, R14
 	LEAQ         tailmask<>+32(SB), DI
 	SUBQ         R14, DI
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (CX), Y6, Y6
 	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (SI), Y7, Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (DI), Y8
+	VMASKMOVPS   (SI), Y8, Y8
 	TESTQ        R13, R13
 	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
 	LEAQ         (SI), SI
-	VMOVAPS      X8, X9
+	VMOVAPS      X9, X10
 	TESTQ        $0x00000004, AX
 	JEQ          part3
-	VMOVUPS      X9, (SI)
-	VEXTRACTF128 $0x01, Y8, X9
+	VMOVUPS      X10, (SI)
+	VEXTRACTF128 $0x01, Y9, X10
 	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
-	VMOVSD    X9, (SI)
-	VPERMILPD $0x01, X9, X9
+	VMOVSD    X10, (SI)
+	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
-	VMOVSS X9, (SI)
+	VMOVSS X10, (SI)
 part1:
 l13:
 	TESTQ        R8, R8
 	JEQ          l14
-	VBROADCASTSS scale+64(FP), Y8
-	VMULPS       Y7, Y8, Y7
+	VBROADCASTSS scale+64(FP), Y9
+	VMULPS       Y8, Y9, Y8
 l14:
 	TESTQ        R9, R9
 	JEQ          l15
-	VBROADCASTSS clip+68(FP), Y8
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	VSUBPS       Y8, Y9, Y9
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y7, Y9, Y7
+	VBROADCASTSS clip+68(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
 l15:
 	TESTQ        R10, R10
 	JEQ          l16
-	VBROADCASTSS l1+72(FP), Y8
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VCMPPS       $0x1e, Y6, Y10, Y10
-	VANDPS       Y8, Y10, Y8
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l1+72(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
 l16:
 	TESTQ        R11, R11
 	JEQ          l17
-	VBROADCASTSS l2+76(FP), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l2+76(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
 l17:
 	TESTQ        R12, R12
 	JEQ          l18
-	VBROADCASTSS keep+80(FP), Y8
-	VMULPS       Y6, Y8, Y6
+	VBROADCASTSS keep+80(FP), Y9
+	VMULPS       Y7, Y9, Y7
 l18:
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (DX), Y8, Y8
-	VSUBPS       Y8, Y7, Y9
-	VMULPS       Y9, Y1, Y1
-	VADDPS       Y1, Y8, Y1
+	VMOVUPS      (DI), Y9
+	VMASKMOVPS   (DX), Y9, Y9
+	VSUBPS       Y9, Y8, Y10
+	VMULPS       Y10, Y1, Y1
+	VADDPS       Y1, Y9, Y1
 	LEAQ         (DX), DX
-	VMOVAPS      X1, X8
+	VMOVAPS      X1, X9
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X8, (DX)
-	VEXTRACTF128 $0x01, Y1, X8
+	VMOVUPS      X9, (DX)
+	VEXTRACTF128 $0x01, Y1, X9
 	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X8, (DX)
-	VPERMILPD $0x01, X8, X8
+	VMOVSD    X9, (DX)
+	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X8, (DX)
+	VMOVSS X9, (DX)
 part5:
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (BX), Y8, Y8
-	VMULPS       Y8, Y2, Y2
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y7, Y3, Y3
+	VMOVUPS      (DI), Y9
+	VMASKMOVPS   (BX), Y9, Y9
+	VMULPS       Y9, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
@@ -1927,11 +1942,16 @@ part12:
 	VMOVSS X3, (DX)
 part9:
 	VSQRTPS      Y2, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMULPS       Y6, Y2, Y3
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y4, Y3, Y8
+	VFMADD231PS  Y6, Y8, Y3
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y2, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y2
 	VADDPS       Y5, Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
+	VSUBPS       Y0, Y7, Y0
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -4125,9 +4145,10 @@ l12:
 // 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func amsGradAVX2(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·amsGradAVX2(SB), $128-104
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
@@ -4141,6 +4162,10 @@ TEXT ·amsGradAVX2(SB), $128-104
 	VBROADCASTSS oneMinusBeta2+60(FP), Y3
 	VBROADCASTSS rootCorrection+64(FP), Y4
 	VBROADCASTSS eps+68(FP), Y5
+	VMOVUPS      c256_3f800000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y6
+	VMOVUPS      c256_00000000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y4
 	MOVQ         options+96(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $+1, R9
@@ -4161,76 +4186,81 @@ TEXT ·amsGradAVX2(SB), $128-104
 	TESTQ        R8, R8
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y6
-	VMOVUPS (DI), Y7
+	VMOVUPS (CX), Y7
+	VMOVUPS (DI), Y8
 	TESTQ   R14, R14
 	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMOVUPS Y8, (DI)
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMOVUPS Y9, (DI)
 l4:
 	TESTQ        R9, R9
 	JEQ          l5
-	VBROADCASTSS scale+72(FP), Y8
-	VMULPS       Y7, Y8, Y7
+	VBROADCASTSS scale+72(FP), Y9
+	VMULPS       Y8, Y9, Y8
 l5:
 	TESTQ        R10, R10
 	JEQ          l6
-	VBROADCASTSS clip+76(FP), Y8
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	VSUBPS       Y8, Y9, Y9
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y7, Y9, Y7
+	VBROADCASTSS clip+76(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
 l6:
 	TESTQ        R11, R11
 	JEQ          l7
-	VBROADCASTSS l1+80(FP), Y8
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VCMPPS       $0x1e, Y6, Y10, Y10
-	VANDPS       Y8, Y10, Y8
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l1+80(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
 l7:
 	TESTQ        R12, R12
 	JEQ          l8
-	VBROADCASTSS l2+84(FP), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l2+84(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
 l8:
 	TESTQ        R13, R13
 	JEQ          l9
-	VBROADCASTSS keep+88(FP), Y8
-	VMULPS       Y6, Y8, Y6
+	VBROADCASTSS keep+88(FP), Y9
+	VMULPS       Y7, Y9, Y7
 l9:
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (SI), Y9
-	VMOVUPS (BX), Y10
-	VMULPS  Y10, Y2, Y10
-	VMULPS  Y7, Y3, Y11
-	VMULPS  Y7, Y11, Y7
-	VADDPS  Y7, Y10, Y7
-	VMOVUPS Y7, (BX)
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS Y7, (SI)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l3
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y9, Y8, Y10
+	VMULPS      Y10, Y1, Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (DX)
+	VMOVUPS     (SI), Y10
+	VMOVUPS     (BX), Y11
+	VMULPS      Y11, Y2, Y11
+	VMULPS      Y8, Y3, Y12
+	VMULPS      Y8, Y12, Y8
+	VADDPS      Y8, Y11, Y8
+	VMOVUPS     Y8, (BX)
+	VMAXPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (SI)
+	VSQRTPS     Y8, Y8
+	VMULPS      Y6, Y8, Y10
+	VMOVUPS     Y8, Y11
+	VFMADD231PS Y4, Y10, Y11
+	VFMADD231PS Y6, Y11, Y10
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
+	VBLENDVPS   Y11, Y8, Y10, Y8
+	VADDPS      Y5, Y8, Y8
+	VMULPS      Y9, Y0, Y9
+	VDIVPS      Y8, Y9, Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y7, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	DECQ        R8
+	JNE         l3
 l2:
 	JMP l1
 l0:
@@ -4239,36 +4269,41 @@ l0:
 	TESTQ R8, R8
 	JEQ   l10
 l11:
-	VMOVUPS (CX), Y6
-	VMOVUPS (DI), Y7
-	VMOVUPS (DX), Y8
-	VSUBPS  Y8, Y7, Y9
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VMOVUPS Y8, (DX)
-	VMOVUPS (SI), Y9
-	VMOVUPS (BX), Y10
-	VMULPS  Y10, Y2, Y10
-	VMULPS  Y7, Y3, Y11
-	VMULPS  Y7, Y11, Y7
-	VADDPS  Y7, Y10, Y7
-	VMOVUPS Y7, (BX)
-	VMAXPS  Y7, Y9, Y7
-	VMOVUPS Y7, (SI)
-	VSQRTPS Y7, Y7
-	VDIVPS  Y4, Y7, Y7
-	VADDPS  Y5, Y7, Y7
-	VMULPS  Y8, Y0, Y8
-	VDIVPS  Y7, Y8, Y7
-	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l11
+	VMOVUPS     (CX), Y7
+	VMOVUPS     (DI), Y8
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y9, Y8, Y10
+	VMULPS      Y10, Y1, Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (DX)
+	VMOVUPS     (SI), Y10
+	VMOVUPS     (BX), Y11
+	VMULPS      Y11, Y2, Y11
+	VMULPS      Y8, Y3, Y12
+	VMULPS      Y8, Y12, Y8
+	VADDPS      Y8, Y11, Y8
+	VMOVUPS     Y8, (BX)
+	VMAXPS      Y8, Y10, Y8
+	VMOVUPS     Y8, (SI)
+	VSQRTPS     Y8, Y8
+	VMULPS      Y6, Y8, Y10
+	VMOVUPS     Y8, Y11
+	VFMADD231PS Y4, Y10, Y11
+	VFMADD231PS Y6, Y11, Y10
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
+	VBLENDVPS   Y11, Y8, Y10, Y8
+	VADDPS      Y5, Y8, Y8
+	VMULPS      Y9, Y0, Y9
+	VDIVPS      Y8, Y9, Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y7, (CX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	DECQ        R8
+	JNE         l11
 l10:
 l1:
 	ANDQ         $+7, AX
@@ -4278,97 +4313,97 @@ l1:
 	SHLQ         $0x02, R15
 	LEAQ         tailmask<>+32(SB), R8
 	SUBQ         R15, R8
-	VMOVUPS      (R8), Y6
-	VMASKMOVPS   (CX), Y6, Y6
 	VMOVUPS      (R8), Y7
-	VMASKMOVPS   (DI), Y7, Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (DI), Y8, Y8
 	TESTQ        R14, R14
 	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VMOVUPS      c256_00000000<>+0(SB), Y9
 	LEAQ         (DI), DI
-	VMOVAPS      X8, X9
+	VMOVAPS      X9, X10
 	TESTQ        $0x00000004, AX
 	JEQ          part3
-	VMOVUPS      X9, (DI)
-	VEXTRACTF128 $0x01, Y8, X9
+	VMOVUPS      X10, (DI)
+	VEXTRACTF128 $0x01, Y9, X10
 	ADDQ         $+16, DI
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
-	VMOVSD    X9, (DI)
-	VPERMILPD $0x01, X9, X9
+	VMOVSD    X10, (DI)
+	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, DI
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
-	VMOVSS X9, (DI)
+	VMOVSS X10, (DI)
 part1:
 l13:
 	TESTQ        R9, R9
 	JEQ          l14
-	VBROADCASTSS scale+72(FP), Y8
-	VMULPS       Y7, Y8, Y7
+	VBROADCASTSS scale+72(FP), Y9
+	VMULPS       Y8, Y9, Y8
 l14:
 	TESTQ        R10, R10
 	JEQ          l15
-	VBROADCASTSS clip+76(FP), Y8
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	VSUBPS       Y8, Y9, Y9
-	VMINPS       Y7, Y8, Y7
-	VMAXPS       Y7, Y9, Y7
+	VBROADCASTSS clip+76(FP), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VMINPS       Y8, Y9, Y8
+	VMAXPS       Y8, Y10, Y8
 l15:
 	TESTQ        R11, R11
 	JEQ          l16
-	VBROADCASTSS l1+80(FP), Y8
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
-	VANDPS       Y8, Y9, Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VCMPPS       $0x1e, Y6, Y10, Y10
-	VANDPS       Y8, Y10, Y8
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l1+80(FP), Y9
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VCMPPS       $0x1e, Y7, Y11, Y11
+	VANDPS       Y9, Y11, Y9
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y8, Y8
 l16:
 	TESTQ        R12, R12
 	JEQ          l17
-	VBROADCASTSS l2+84(FP), Y8
-	VMULPS       Y6, Y8, Y8
-	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS l2+84(FP), Y9
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
 l17:
 	TESTQ        R13, R13
 	JEQ          l18
-	VBROADCASTSS keep+88(FP), Y8
-	VMULPS       Y6, Y8, Y6
+	VBROADCASTSS keep+88(FP), Y9
+	VMULPS       Y7, Y9, Y7
 l18:
-	VMOVUPS      (R8), Y8
-	VMASKMOVPS   (DX), Y8, Y8
-	VSUBPS       Y8, Y7, Y9
-	VMULPS       Y9, Y1, Y1
-	VADDPS       Y1, Y8, Y1
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   (DX), Y9, Y9
+	VSUBPS       Y9, Y8, Y10
+	VMULPS       Y10, Y1, Y1
+	VADDPS       Y1, Y9, Y1
 	LEAQ         (DX), DX
-	VMOVAPS      X1, X8
+	VMOVAPS      X1, X9
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X8, (DX)
-	VEXTRACTF128 $0x01, Y1, X8
+	VMOVUPS      X9, (DX)
+	VEXTRACTF128 $0x01, Y1, X9
 	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X8, (DX)
-	VPERMILPD $0x01, X8, X8
+	VMOVSD    X9, (DX)
+	VPERMILPD $0x01, X9, X9
 	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X8, (DX)
+	VMOVSS X9, (DX)
 part5:
-	VMOVUPS      (R8), Y8
-	VMASKMOVPS   (SI), Y8, Y8
 	VMOVUPS      (R8), Y9
-	VMASKMOVPS   (BX), Y9, Y9
-	VMULPS       Y9, Y2, Y2
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y7, Y3, Y3
+	VMASKMOVPS   (SI), Y9, Y9
+	VMOVUPS      (R8), Y10
+	VMASKMOVPS   (BX), Y10, Y10
+	VMULPS       Y10, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	LEAQ         (BX), DX
 	VMOVAPS      X2, X3
@@ -4388,7 +4423,7 @@ part12:
 	JEQ    part9
 	VMOVSS X3, (DX)
 part9:
-	VMAXPS       Y2, Y8, Y2
+	VMAXPS       Y2, Y9, Y2
 	LEAQ         (SI), DX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000004, AX
@@ -4408,11 +4443,16 @@ part16:
 	VMOVSS X3, (DX)
 part13:
 	VSQRTPS      Y2, Y2
-	VDIVPS       Y4, Y2, Y2
+	VMULPS       Y6, Y2, Y3
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y4, Y3, Y8
+	VFMADD231PS  Y6, Y8, Y3
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y2, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y2
 	VADDPS       Y5, Y2, Y2
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
+	VSUBPS       Y0, Y7, Y0
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -5839,9 +5879,10 @@ l12:
 // 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func lambAVX2(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·lambAVX2(SB), $128-104
 	MOVQ         n+0(FP), AX
 	MOVQ         p+8(FP), CX
@@ -5856,6 +5897,10 @@ TEXT ·lambAVX2(SB), $128-104
 	VBROADCASTSS rootCorrection+64(FP), Y4
 	VBROADCASTSS eps+68(FP), Y5
 	VBROADCASTSS decay+72(FP), Y6
+	VMOVUPS      c256_3f800000<>+0(SB), Y7
+	VDIVPS       Y4, Y7, Y7
+	VMOVUPS      c256_00000000<>+0(SB), Y8
+	VSUBPS       Y4, Y8, Y4
 	MOVQ         options+96(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $+1, R9
@@ -5876,69 +5921,74 @@ TEXT ·lambAVX2(SB), $128-104
 	TESTQ        R8, R8
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y7
-	VMOVUPS (DI), Y8
+	VMOVUPS (CX), Y8
+	VMOVUPS (DI), Y9
 	TESTQ   R13, R13
 	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMOVUPS Y9, (DI)
+	VMOVUPS c256_00000000<>+0(SB), Y10
+	VMOVUPS Y10, (DI)
 l4:
 	TESTQ        R9, R9
 	JEQ          l5
-	VBROADCASTSS scale+76(FP), Y9
-	VMULPS       Y8, Y9, Y8
+	VBROADCASTSS scale+76(FP), Y10
+	VMULPS       Y9, Y10, Y9
 l5:
 	TESTQ        R10, R10
 	JEQ          l6
-	VBROADCASTSS clip+80(FP), Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VSUBPS       Y9, Y10, Y10
-	VMINPS       Y8, Y9, Y8
-	VMAXPS       Y8, Y10, Y8
+	VBROADCASTSS clip+80(FP), Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VSUBPS       Y10, Y11, Y11
+	VMINPS       Y9, Y10, Y9
+	VMAXPS       Y9, Y11, Y9
 l6:
 	TESTQ        R11, R11
 	JEQ          l7
-	VBROADCASTSS l1+84(FP), Y9
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      c256_00000000<>+0(SB), Y11
-	VCMPPS       $0x1e, Y7, Y11, Y11
-	VANDPS       Y9, Y11, Y9
-	VSUBPS       Y9, Y10, Y9
-	VADDPS       Y9, Y8, Y8
+	VBROADCASTSS l1+84(FP), Y10
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
+	VANDPS       Y10, Y11, Y11
+	VMOVUPS      c256_00000000<>+0(SB), Y12
+	VCMPPS       $0x1e, Y8, Y12, Y12
+	VANDPS       Y10, Y12, Y10
+	VSUBPS       Y10, Y11, Y10
+	VADDPS       Y10, Y9, Y9
 l7:
 	TESTQ        R12, R12
 	JEQ          l8
-	VBROADCASTSS l2+88(FP), Y9
-	VMULPS       Y7, Y9, Y9
-	VADDPS       Y9, Y8, Y8
+	VBROADCASTSS l2+88(FP), Y10
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y9, Y9
 l8:
-	VMOVUPS (DX), Y9
-	VSUBPS  Y9, Y8, Y10
-	VMULPS  Y10, Y1, Y10
-	VADDPS  Y10, Y9, Y9
-	VMOVUPS Y9, (DX)
-	VMOVUPS (BX), Y10
-	VMULPS  Y10, Y2, Y10
-	VMULPS  Y8, Y3, Y11
-	VMULPS  Y8, Y11, Y8
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS Y8, (BX)
-	VMULPS  Y9, Y0, Y9
-	VSQRTPS Y8, Y8
-	VDIVPS  Y4, Y8, Y8
-	VADDPS  Y5, Y8, Y8
-	VDIVPS  Y8, Y9, Y8
-	VMULPS  Y7, Y6, Y7
-	VADDPS  Y7, Y8, Y7
-	VMOVUPS Y7, (SI)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l3
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y10, Y9, Y11
+	VMULPS      Y11, Y1, Y11
+	VADDPS      Y11, Y10, Y10
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     (BX), Y11
+	VMULPS      Y11, Y2, Y11
+	VMULPS      Y9, Y3, Y12
+	VMULPS      Y9, Y12, Y9
+	VADDPS      Y9, Y11, Y9
+	VMOVUPS     Y9, (BX)
+	VMULPS      Y10, Y0, Y10
+	VSQRTPS     Y9, Y9
+	VMULPS      Y7, Y9, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y4, Y11, Y12
+	VFMADD231PS Y7, Y12, Y11
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y9, Y12
+	VBLENDVPS   Y12, Y9, Y11, Y9
+	VADDPS      Y5, Y9, Y9
+	VDIVPS      Y9, Y10, Y9
+	VMULPS      Y8, Y6, Y8
+	VADDPS      Y8, Y9, Y8
+	VMOVUPS     Y8, (SI)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	DECQ        R8
+	JNE         l3
 l2:
 	JMP l1
 l0:
@@ -5947,34 +5997,39 @@ l0:
 	TESTQ R8, R8
 	JEQ   l9
 l10:
-	VMOVUPS (CX), Y7
-	VMOVUPS (DI), Y8
-	VMOVUPS (DX), Y9
-	VSUBPS  Y9, Y8, Y10
-	VMULPS  Y10, Y1, Y10
-	VADDPS  Y10, Y9, Y9
-	VMOVUPS Y9, (DX)
-	VMOVUPS (BX), Y10
-	VMULPS  Y10, Y2, Y10
-	VMULPS  Y8, Y3, Y11
-	VMULPS  Y8, Y11, Y8
-	VADDPS  Y8, Y10, Y8
-	VMOVUPS Y8, (BX)
-	VMULPS  Y9, Y0, Y9
-	VSQRTPS Y8, Y8
-	VDIVPS  Y4, Y8, Y8
-	VADDPS  Y5, Y8, Y8
-	VDIVPS  Y8, Y9, Y8
-	VMULPS  Y7, Y6, Y7
-	VADDPS  Y7, Y8, Y7
-	VMOVUPS Y7, (SI)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l10
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DI), Y9
+	VMOVUPS     (DX), Y10
+	VSUBPS      Y10, Y9, Y11
+	VMULPS      Y11, Y1, Y11
+	VADDPS      Y11, Y10, Y10
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     (BX), Y11
+	VMULPS      Y11, Y2, Y11
+	VMULPS      Y9, Y3, Y12
+	VMULPS      Y9, Y12, Y9
+	VADDPS      Y9, Y11, Y9
+	VMOVUPS     Y9, (BX)
+	VMULPS      Y10, Y0, Y10
+	VSQRTPS     Y9, Y9
+	VMULPS      Y7, Y9, Y11
+	VMOVUPS     Y9, Y12
+	VFMADD231PS Y4, Y11, Y12
+	VFMADD231PS Y7, Y12, Y11
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y9, Y12
+	VBLENDVPS   Y12, Y9, Y11, Y9
+	VADDPS      Y5, Y9, Y9
+	VDIVPS      Y9, Y10, Y9
+	VMULPS      Y8, Y6, Y8
+	VADDPS      Y8, Y9, Y8
+	VMOVUPS     Y8, (SI)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	DECQ        R8
+	JNE         l10
 l9:
 l1:
 	ANDQ         $+7, AX
@@ -5984,90 +6039,90 @@ l1:
 	SHLQ         $0x02, R14
 	LEAQ         tailmask<>+32(SB), R8
 	SUBQ         R14, R8
-	VMOVUPS      (R8), Y7
-	VMASKMOVPS   (CX), Y7, Y7
 	VMOVUPS      (R8), Y8
-	VMASKMOVPS   (DI), Y8, Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   (DI), Y9, Y9
 	TESTQ        R13, R13
 	JEQ          l12
-	VMOVUPS      c256_00000000<>+0(SB), Y9
+	VMOVUPS      c256_00000000<>+0(SB), Y10
 	LEAQ         (DI), CX
-	VMOVAPS      X9, X10
+	VMOVAPS      X10, X11
 	TESTQ        $0x00000004, AX
 	JEQ          part3
-	VMOVUPS      X10, (CX)
-	VEXTRACTF128 $0x01, Y9, X10
+	VMOVUPS      X11, (CX)
+	VEXTRACTF128 $0x01, Y10, X11
 	ADDQ         $+16, CX
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
-	VMOVSD    X10, (CX)
-	VPERMILPD $0x01, X10, X10
+	VMOVSD    X11, (CX)
+	VPERMILPD $0x01, X11, X11
 	ADDQ      $+8, CX
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
-	VMOVSS X10, (CX)
+	VMOVSS X11, (CX)
 part1:
 l12:
 	TESTQ        R9, R9
 	JEQ          l13
-	VBROADCASTSS scale+76(FP), Y9
-	VMULPS       Y8, Y9, Y8
+	VBROADCASTSS scale+76(FP), Y10
+	VMULPS       Y9, Y10, Y9
 l13:
 	TESTQ        R10, R10
 	JEQ          l14
-	VBROADCASTSS clip+80(FP), Y9
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	VSUBPS       Y9, Y10, Y10
-	VMINPS       Y8, Y9, Y8
-	VMAXPS       Y8, Y10, Y8
+	VBROADCASTSS clip+80(FP), Y10
+	VMOVUPS      c256_00000000<>+0(SB), Y11
+	VSUBPS       Y10, Y11, Y11
+	VMINPS       Y9, Y10, Y9
+	VMAXPS       Y9, Y11, Y9
 l14:
 	TESTQ        R11, R11
 	JEQ          l15
-	VBROADCASTSS l1+84(FP), Y9
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
-	VANDPS       Y9, Y10, Y10
-	VMOVUPS      c256_00000000<>+0(SB), Y11
-	VCMPPS       $0x1e, Y7, Y11, Y11
-	VANDPS       Y9, Y11, Y9
-	VSUBPS       Y9, Y10, Y9
-	VADDPS       Y9, Y8, Y8
+	VBROADCASTSS l1+84(FP), Y10
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
+	VANDPS       Y10, Y11, Y11
+	VMOVUPS      c256_00000000<>+0(SB), Y12
+	VCMPPS       $0x1e, Y8, Y12, Y12
+	VANDPS       Y10, Y12, Y10
+	VSUBPS       Y10, Y11, Y10
+	VADDPS       Y10, Y9, Y9
 l15:
 	TESTQ        R12, R12
 	JEQ          l16
-	VBROADCASTSS l2+88(FP), Y9
-	VMULPS       Y7, Y9, Y9
-	VADDPS       Y9, Y8, Y8
+	VBROADCASTSS l2+88(FP), Y10
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y9, Y9
 l16:
-	VMOVUPS      (R8), Y9
-	VMASKMOVPS   (DX), Y9, Y9
-	VSUBPS       Y9, Y8, Y10
-	VMULPS       Y10, Y1, Y1
-	VADDPS       Y1, Y9, Y1
+	VMOVUPS      (R8), Y10
+	VMASKMOVPS   (DX), Y10, Y10
+	VSUBPS       Y10, Y9, Y11
+	VMULPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
 	LEAQ         (DX), CX
-	VMOVAPS      X1, X9
+	VMOVAPS      X1, X10
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X9, (CX)
-	VEXTRACTF128 $0x01, Y1, X9
+	VMOVUPS      X10, (CX)
+	VEXTRACTF128 $0x01, Y1, X10
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X9, (CX)
-	VPERMILPD $0x01, X9, X9
+	VMOVSD    X10, (CX)
+	VPERMILPD $0x01, X10, X10
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X9, (CX)
+	VMOVSS X10, (CX)
 part5:
-	VMOVUPS      (R8), Y9
-	VMASKMOVPS   (BX), Y9, Y9
-	VMULPS       Y9, Y2, Y2
-	VMULPS       Y8, Y3, Y3
-	VMULPS       Y8, Y3, Y3
+	VMOVUPS      (R8), Y10
+	VMASKMOVPS   (BX), Y10, Y10
+	VMULPS       Y10, Y2, Y2
+	VMULPS       Y9, Y3, Y3
+	VMULPS       Y9, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	LEAQ         (BX), CX
 	VMOVAPS      X2, X3
@@ -6089,10 +6144,15 @@ part12:
 part9:
 	VMULPS       Y1, Y0, Y0
 	VSQRTPS      Y2, Y1
-	VDIVPS       Y4, Y1, Y1
+	VMULPS       Y7, Y1, Y2
+	VMOVUPS      Y1, Y3
+	VFMADD231PS  Y4, Y2, Y3
+	VFMADD231PS  Y7, Y3, Y2
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y1, Y3
+	VBLENDVPS    Y3, Y1, Y2, Y1
 	VADDPS       Y5, Y1, Y1
 	VDIVPS       Y1, Y0, Y0
-	VMULPS       Y7, Y6, Y1
+	VMULPS       Y8, Y6, Y1
 	VADDPS       Y1, Y0, Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -6931,6 +6991,12 @@ DATA c256_3f800000<>+8(SB)/8, $0x3f8000003f800000
 DATA c256_3f800000<>+16(SB)/8, $0x3f8000003f800000
 DATA c256_3f800000<>+24(SB)/8, $0x3f8000003f800000
 GLOBL c256_3f800000<>(SB), RODATA|NOPTR, $32
+
+DATA c256_7f7fffff<>+0(SB)/8, $0x7f7fffff7f7fffff
+DATA c256_7f7fffff<>+8(SB)/8, $0x7f7fffff7f7fffff
+DATA c256_7f7fffff<>+16(SB)/8, $0x7f7fffff7f7fffff
+DATA c256_7f7fffff<>+24(SB)/8, $0x7f7fffff7f7fffff
+GLOBL c256_7f7fffff<>(SB), RODATA|NOPTR, $32
 
 DATA c256_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
 DATA c256_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff

@@ -975,6 +975,7 @@ l7:
 // 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func adamWAVX512(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
@@ -990,6 +991,10 @@ TEXT ·adamWAVX512(SB), $128-96
 	VBROADCASTSS oneMinusBeta2+52(FP), Z3
 	VBROADCASTSS rootCorrection+56(FP), Z4
 	VBROADCASTSS eps+60(FP), Z5
+	VBROADCASTSS c32_3f800000<>+0(SB), Z6
+	VDIVPS       Z4, Z6, Z6
+	VBROADCASTSS c32_00000000<>+0(SB), Z9
+	VSUBPS       Z4, Z9, Z4
 	MOVQ         options+88(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $+1, R8
@@ -1012,32 +1017,37 @@ l0:
 	TESTQ DI, DI
 	JEQ   l2
 l3:
-	VMOVUPS (CX), Z6
-	VMOVUPS (SI), Z7
-	VMOVUPS (DX), Z8
-	VSUBPS  Z8, Z7, Z9
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VMOVUPS Z8, (DX)
-	VMOVUPS (BX), Z9
-	VMULPS  Z9, Z2, Z9
-	VMULPS  Z7, Z3, Z10
-	VMULPS  Z7, Z10, Z7
-	VADDPS  Z7, Z9, Z7
-	VMOVUPS Z7, (BX)
-	VSQRTPS Z7, Z7
-	VDIVPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMULPS  Z8, Z0, Z8
-	VDIVPS  Z7, Z8, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	DECQ    DI
-	JNE     l3
+	VMOVUPS     (CX), Z9
+	VMOVUPS     (SI), Z10
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z11, Z10, Z12
+	VMULPS      Z12, Z1, Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS     Z11, (DX)
+	VMOVUPS     (BX), Z12
+	VMULPS      Z12, Z2, Z12
+	VMULPS      Z10, Z3, Z13
+	VMULPS      Z10, Z13, Z10
+	VADDPS      Z10, Z12, Z10
+	VMOVUPS     Z10, (BX)
+	VSQRTPS     Z10, Z10
+	VMULPS      Z6, Z10, Z12
+	VMOVUPS     Z10, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VFMADD231PS Z6, Z13, Z12
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
+	VBLENDMPS   Z10, Z12, K1, Z7
+	VADDPS      Z5, Z7, Z10
+	VMULPS      Z11, Z0, Z11
+	VDIVPS      Z10, Z11, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z9, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	DECQ        DI
+	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
@@ -1051,74 +1061,79 @@ l4:
 	CMPQ AX, $0x00000010
 	JLT  l5
 l6:
-	VMOVUPS.Z    (CX), K2, Z6
-	VMOVUPS.Z    (SI), K2, Z7
+	VMOVUPS.Z    (CX), K2, Z7
+	VMOVUPS.Z    (SI), K2, Z9
 	TESTQ        R13, R13
 	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, K2, (SI)
+	VBROADCASTSS c32_00000000<>+0(SB), Z10
+	VMOVUPS      Z10, K2, (SI)
 l8:
 	TESTQ        R8, R8
 	JEQ          l9
-	VBROADCASTSS scale+64(FP), Z8
-	VMULPS       Z7, Z8, Z7
+	VBROADCASTSS scale+64(FP), Z10
+	VMULPS       Z9, Z10, Z9
 l9:
 	TESTQ        R9, R9
 	JEQ          l10
-	VBROADCASTSS clip+68(FP), Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMINPS       Z7, Z8, Z7
-	VMAXPS       Z7, Z9, Z7
+	VBROADCASTSS clip+68(FP), Z10
+	VBROADCASTSS c32_00000000<>+0(SB), Z11
+	VSUBPS       Z10, Z11, Z11
+	VMINPS       Z9, Z10, Z9
+	VMAXPS       Z9, Z11, Z9
 l10:
 	TESTQ        R10, R10
 	JEQ          l11
-	VBROADCASTSS l1+72(FP), Z8
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
-	VMOVUPS.Z    Z8, K1, Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VCMPPS       $0x1e, Z6, Z10, K1
-	VMOVUPS.Z    Z8, K1, Z8
-	VSUBPS       Z8, Z9, Z8
-	VADDPS       Z8, Z7, Z7
+	VBROADCASTSS l1+72(FP), Z10
+	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
+	VMOVUPS.Z    Z10, K1, Z11
+	VBROADCASTSS c32_00000000<>+0(SB), Z12
+	VCMPPS       $0x1e, Z7, Z12, K1
+	VMOVUPS.Z    Z10, K1, Z10
+	VSUBPS       Z10, Z11, Z10
+	VADDPS       Z10, Z9, Z9
 l11:
 	TESTQ        R11, R11
 	JEQ          l12
-	VBROADCASTSS l2+76(FP), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
+	VBROADCASTSS l2+76(FP), Z10
+	VMULPS       Z7, Z10, Z10
+	VADDPS       Z10, Z9, Z9
 l12:
 	TESTQ        R12, R12
 	JEQ          l13
-	VBROADCASTSS keep+80(FP), Z8
-	VMULPS       Z6, Z8, Z6
+	VBROADCASTSS keep+80(FP), Z10
+	VMULPS       Z7, Z10, Z7
 l13:
-	VMOVUPS.Z (DX), K2, Z8
-	VSUBPS    Z8, Z7, Z9
-	VMULPS    Z9, Z1, Z9
-	VADDPS    Z9, Z8, Z8
-	VMOVUPS   Z8, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z9
-	VMULPS    Z9, Z2, Z9
-	VMULPS    Z7, Z3, Z10
-	VMULPS    Z7, Z10, Z7
-	VADDPS    Z7, Z9, Z7
-	VMOVUPS   Z7, K2, (BX)
-	VSQRTPS   Z7, Z7
-	VDIVPS    Z4, Z7, Z7
-	VADDPS    Z5, Z7, Z7
-	VMULPS    Z8, Z0, Z8
-	VDIVPS    Z7, Z8, Z7
-	VSUBPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	VMOVUPS.Z   (DX), K2, Z10
+	VSUBPS      Z10, Z9, Z11
+	VMULPS      Z11, Z1, Z11
+	VADDPS      Z11, Z10, Z10
+	VMOVUPS     Z10, K2, (DX)
+	VMOVUPS.Z   (BX), K2, Z11
+	VMULPS      Z11, Z2, Z11
+	VMULPS      Z9, Z3, Z12
+	VMULPS      Z9, Z12, Z9
+	VADDPS      Z9, Z11, Z9
+	VMOVUPS     Z9, K2, (BX)
+	VSQRTPS     Z9, Z9
+	VMULPS      Z6, Z9, Z11
+	VMOVUPS     Z9, Z12
+	VFMADD231PS Z4, Z11, Z12
+	VFMADD231PS Z6, Z12, Z11
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z9, K1
+	VBLENDMPS   Z9, Z11, K1, Z8
+	VADDPS      Z5, Z8, Z9
+	VMULPS      Z10, Z0, Z10
+	VDIVPS      Z9, Z10, Z9
+	VSUBPS      Z9, Z7, Z7
+	VMOVUPS     Z7, K2, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $-16, AX
+	CMPQ        AX, $0x00000001
+	JLT         l7
+	JMP         l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -2363,6 +2378,7 @@ l7:
 // 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func amsGradAVX512(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
@@ -2379,6 +2395,10 @@ TEXT ·amsGradAVX512(SB), $128-104
 	VBROADCASTSS oneMinusBeta2+60(FP), Z3
 	VBROADCASTSS rootCorrection+64(FP), Z4
 	VBROADCASTSS eps+68(FP), Z5
+	VBROADCASTSS c32_3f800000<>+0(SB), Z6
+	VDIVPS       Z4, Z6, Z6
+	VBROADCASTSS c32_00000000<>+0(SB), Z9
+	VSUBPS       Z4, Z9, Z4
 	MOVQ         options+96(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $+1, R9
@@ -2401,36 +2421,41 @@ l0:
 	TESTQ R8, R8
 	JEQ   l2
 l3:
-	VMOVUPS (CX), Z6
-	VMOVUPS (DI), Z7
-	VMOVUPS (DX), Z8
-	VSUBPS  Z8, Z7, Z9
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VMOVUPS Z8, (DX)
-	VMOVUPS (SI), Z9
-	VMOVUPS (BX), Z10
-	VMULPS  Z10, Z2, Z10
-	VMULPS  Z7, Z3, Z11
-	VMULPS  Z7, Z11, Z7
-	VADDPS  Z7, Z10, Z7
-	VMOVUPS Z7, (BX)
-	VMAXPS  Z7, Z9, Z7
-	VMOVUPS Z7, (SI)
-	VSQRTPS Z7, Z7
-	VDIVPS  Z4, Z7, Z7
-	VADDPS  Z5, Z7, Z7
-	VMULPS  Z8, Z0, Z8
-	VDIVPS  Z7, Z8, Z7
-	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	DECQ    R8
-	JNE     l3
+	VMOVUPS     (CX), Z9
+	VMOVUPS     (DI), Z10
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z11, Z10, Z12
+	VMULPS      Z12, Z1, Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS     Z11, (DX)
+	VMOVUPS     (SI), Z12
+	VMOVUPS     (BX), Z13
+	VMULPS      Z13, Z2, Z13
+	VMULPS      Z10, Z3, Z14
+	VMULPS      Z10, Z14, Z10
+	VADDPS      Z10, Z13, Z10
+	VMOVUPS     Z10, (BX)
+	VMAXPS      Z10, Z12, Z10
+	VMOVUPS     Z10, (SI)
+	VSQRTPS     Z10, Z10
+	VMULPS      Z6, Z10, Z12
+	VMOVUPS     Z10, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VFMADD231PS Z6, Z13, Z12
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
+	VBLENDMPS   Z10, Z12, K1, Z7
+	VADDPS      Z5, Z7, Z10
+	VMULPS      Z11, Z0, Z11
+	VDIVPS      Z10, Z11, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z9, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	DECQ        R8
+	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
@@ -2444,78 +2469,83 @@ l4:
 	CMPQ AX, $0x00000010
 	JLT  l5
 l6:
-	VMOVUPS.Z    (CX), K2, Z6
-	VMOVUPS.Z    (DI), K2, Z7
+	VMOVUPS.Z    (CX), K2, Z7
+	VMOVUPS.Z    (DI), K2, Z9
 	TESTQ        R14, R14
 	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, K2, (DI)
+	VBROADCASTSS c32_00000000<>+0(SB), Z10
+	VMOVUPS      Z10, K2, (DI)
 l8:
 	TESTQ        R9, R9
 	JEQ          l9
-	VBROADCASTSS scale+72(FP), Z8
-	VMULPS       Z7, Z8, Z7
+	VBROADCASTSS scale+72(FP), Z10
+	VMULPS       Z9, Z10, Z9
 l9:
 	TESTQ        R10, R10
 	JEQ          l10
-	VBROADCASTSS clip+76(FP), Z8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VSUBPS       Z8, Z9, Z9
-	VMINPS       Z7, Z8, Z7
-	VMAXPS       Z7, Z9, Z7
+	VBROADCASTSS clip+76(FP), Z10
+	VBROADCASTSS c32_00000000<>+0(SB), Z11
+	VSUBPS       Z10, Z11, Z11
+	VMINPS       Z9, Z10, Z9
+	VMAXPS       Z9, Z11, Z9
 l10:
 	TESTQ        R11, R11
 	JEQ          l11
-	VBROADCASTSS l1+80(FP), Z8
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
-	VMOVUPS.Z    Z8, K1, Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VCMPPS       $0x1e, Z6, Z10, K1
-	VMOVUPS.Z    Z8, K1, Z8
-	VSUBPS       Z8, Z9, Z8
-	VADDPS       Z8, Z7, Z7
+	VBROADCASTSS l1+80(FP), Z10
+	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
+	VMOVUPS.Z    Z10, K1, Z11
+	VBROADCASTSS c32_00000000<>+0(SB), Z12
+	VCMPPS       $0x1e, Z7, Z12, K1
+	VMOVUPS.Z    Z10, K1, Z10
+	VSUBPS       Z10, Z11, Z10
+	VADDPS       Z10, Z9, Z9
 l11:
 	TESTQ        R12, R12
 	JEQ          l12
-	VBROADCASTSS l2+84(FP), Z8
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
+	VBROADCASTSS l2+84(FP), Z10
+	VMULPS       Z7, Z10, Z10
+	VADDPS       Z10, Z9, Z9
 l12:
 	TESTQ        R13, R13
 	JEQ          l13
-	VBROADCASTSS keep+88(FP), Z8
-	VMULPS       Z6, Z8, Z6
+	VBROADCASTSS keep+88(FP), Z10
+	VMULPS       Z7, Z10, Z7
 l13:
-	VMOVUPS.Z (DX), K2, Z8
-	VSUBPS    Z8, Z7, Z9
-	VMULPS    Z9, Z1, Z9
-	VADDPS    Z9, Z8, Z8
-	VMOVUPS   Z8, K2, (DX)
-	VMOVUPS.Z (SI), K2, Z9
-	VMOVUPS.Z (BX), K2, Z10
-	VMULPS    Z10, Z2, Z10
-	VMULPS    Z7, Z3, Z11
-	VMULPS    Z7, Z11, Z7
-	VADDPS    Z7, Z10, Z7
-	VMOVUPS   Z7, K2, (BX)
-	VMAXPS    Z7, Z9, Z7
-	VMOVUPS   Z7, K2, (SI)
-	VSQRTPS   Z7, Z7
-	VDIVPS    Z4, Z7, Z7
-	VADDPS    Z5, Z7, Z7
-	VMULPS    Z8, Z0, Z8
-	VDIVPS    Z7, Z8, Z7
-	VSUBPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $+64, DI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	VMOVUPS.Z   (DX), K2, Z10
+	VSUBPS      Z10, Z9, Z11
+	VMULPS      Z11, Z1, Z11
+	VADDPS      Z11, Z10, Z10
+	VMOVUPS     Z10, K2, (DX)
+	VMOVUPS.Z   (SI), K2, Z11
+	VMOVUPS.Z   (BX), K2, Z12
+	VMULPS      Z12, Z2, Z12
+	VMULPS      Z9, Z3, Z13
+	VMULPS      Z9, Z13, Z9
+	VADDPS      Z9, Z12, Z9
+	VMOVUPS     Z9, K2, (BX)
+	VMAXPS      Z9, Z11, Z9
+	VMOVUPS     Z9, K2, (SI)
+	VSQRTPS     Z9, Z9
+	VMULPS      Z6, Z9, Z11
+	VMOVUPS     Z9, Z12
+	VFMADD231PS Z4, Z11, Z12
+	VFMADD231PS Z6, Z12, Z11
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z9, K1
+	VBLENDMPS   Z9, Z11, K1, Z8
+	VADDPS      Z5, Z8, Z9
+	VMULPS      Z10, Z0, Z10
+	VDIVPS      Z9, Z10, Z9
+	VSUBPS      Z9, Z7, Z7
+	VMOVUPS     Z7, K2, (CX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $-16, AX
+	CMPQ        AX, $0x00000001
+	JLT         l7
+	JMP         l4
 l5:
 	MOVQ  AX, R8
 	MOVQ  $-1, R15
@@ -3322,6 +3352,7 @@ l7:
 // 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func lambAVX512(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX, AVX512F, BMI2
@@ -3339,6 +3370,10 @@ TEXT ·lambAVX512(SB), $128-104
 	VBROADCASTSS rootCorrection+64(FP), Z4
 	VBROADCASTSS eps+68(FP), Z5
 	VBROADCASTSS decay+72(FP), Z6
+	VBROADCASTSS c32_3f800000<>+0(SB), Z7
+	VDIVPS       Z4, Z7, Z7
+	VBROADCASTSS c32_00000000<>+0(SB), Z10
+	VSUBPS       Z4, Z10, Z4
 	MOVQ         options+96(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $+1, R9
@@ -3361,34 +3396,39 @@ l0:
 	TESTQ R8, R8
 	JEQ   l2
 l3:
-	VMOVUPS (CX), Z7
-	VMOVUPS (DI), Z8
-	VMOVUPS (DX), Z9
-	VSUBPS  Z9, Z8, Z10
-	VMULPS  Z10, Z1, Z10
-	VADDPS  Z10, Z9, Z9
-	VMOVUPS Z9, (DX)
-	VMOVUPS (BX), Z10
-	VMULPS  Z10, Z2, Z10
-	VMULPS  Z8, Z3, Z11
-	VMULPS  Z8, Z11, Z8
-	VADDPS  Z8, Z10, Z8
-	VMOVUPS Z8, (BX)
-	VMULPS  Z9, Z0, Z9
-	VSQRTPS Z8, Z8
-	VDIVPS  Z4, Z8, Z8
-	VADDPS  Z5, Z8, Z8
-	VDIVPS  Z8, Z9, Z8
-	VMULPS  Z7, Z6, Z7
-	VADDPS  Z7, Z8, Z7
-	VMOVUPS Z7, (SI)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	DECQ    R8
-	JNE     l3
+	VMOVUPS     (CX), Z10
+	VMOVUPS     (DI), Z11
+	VMOVUPS     (DX), Z12
+	VSUBPS      Z12, Z11, Z13
+	VMULPS      Z13, Z1, Z13
+	VADDPS      Z13, Z12, Z12
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     (BX), Z13
+	VMULPS      Z13, Z2, Z13
+	VMULPS      Z11, Z3, Z14
+	VMULPS      Z11, Z14, Z11
+	VADDPS      Z11, Z13, Z11
+	VMOVUPS     Z11, (BX)
+	VMULPS      Z12, Z0, Z12
+	VSQRTPS     Z11, Z11
+	VMULPS      Z7, Z11, Z13
+	VMOVUPS     Z11, Z14
+	VFMADD231PS Z4, Z13, Z14
+	VFMADD231PS Z7, Z14, Z13
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z11, K1
+	VBLENDMPS   Z11, Z13, K1, Z8
+	VADDPS      Z5, Z8, Z11
+	VDIVPS      Z11, Z12, Z11
+	VMULPS      Z10, Z6, Z10
+	VADDPS      Z10, Z11, Z10
+	VMOVUPS     Z10, (SI)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	DECQ        R8
+	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
@@ -3402,71 +3442,76 @@ l4:
 	CMPQ AX, $0x00000010
 	JLT  l5
 l6:
-	VMOVUPS.Z    (CX), K2, Z7
-	VMOVUPS.Z    (DI), K2, Z8
+	VMOVUPS.Z    (CX), K2, Z8
+	VMOVUPS.Z    (DI), K2, Z10
 	TESTQ        R13, R13
 	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMOVUPS      Z9, K2, (DI)
+	VBROADCASTSS c32_00000000<>+0(SB), Z11
+	VMOVUPS      Z11, K2, (DI)
 l8:
 	TESTQ        R9, R9
 	JEQ          l9
-	VBROADCASTSS scale+76(FP), Z9
-	VMULPS       Z8, Z9, Z8
+	VBROADCASTSS scale+76(FP), Z11
+	VMULPS       Z10, Z11, Z10
 l9:
 	TESTQ        R10, R10
 	JEQ          l10
-	VBROADCASTSS clip+80(FP), Z9
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VSUBPS       Z9, Z10, Z10
-	VMINPS       Z8, Z9, Z8
-	VMAXPS       Z8, Z10, Z8
+	VBROADCASTSS clip+80(FP), Z11
+	VBROADCASTSS c32_00000000<>+0(SB), Z12
+	VSUBPS       Z11, Z12, Z12
+	VMINPS       Z10, Z11, Z10
+	VMAXPS       Z10, Z12, Z10
 l10:
 	TESTQ        R11, R11
 	JEQ          l11
-	VBROADCASTSS l1+84(FP), Z9
-	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
-	VMOVUPS.Z    Z9, K1, Z10
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VCMPPS       $0x1e, Z7, Z11, K1
-	VMOVUPS.Z    Z9, K1, Z9
-	VSUBPS       Z9, Z10, Z9
-	VADDPS       Z9, Z8, Z8
+	VBROADCASTSS l1+84(FP), Z11
+	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z8, K1
+	VMOVUPS.Z    Z11, K1, Z12
+	VBROADCASTSS c32_00000000<>+0(SB), Z13
+	VCMPPS       $0x1e, Z8, Z13, K1
+	VMOVUPS.Z    Z11, K1, Z11
+	VSUBPS       Z11, Z12, Z11
+	VADDPS       Z11, Z10, Z10
 l11:
 	TESTQ        R12, R12
 	JEQ          l12
-	VBROADCASTSS l2+88(FP), Z9
-	VMULPS       Z7, Z9, Z9
-	VADDPS       Z9, Z8, Z8
+	VBROADCASTSS l2+88(FP), Z11
+	VMULPS       Z8, Z11, Z11
+	VADDPS       Z11, Z10, Z10
 l12:
-	VMOVUPS.Z (DX), K2, Z9
-	VSUBPS    Z9, Z8, Z10
-	VMULPS    Z10, Z1, Z10
-	VADDPS    Z10, Z9, Z9
-	VMOVUPS   Z9, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z10
-	VMULPS    Z10, Z2, Z10
-	VMULPS    Z8, Z3, Z11
-	VMULPS    Z8, Z11, Z8
-	VADDPS    Z8, Z10, Z8
-	VMOVUPS   Z8, K2, (BX)
-	VMULPS    Z9, Z0, Z9
-	VSQRTPS   Z8, Z8
-	VDIVPS    Z4, Z8, Z8
-	VADDPS    Z5, Z8, Z8
-	VDIVPS    Z8, Z9, Z8
-	VMULPS    Z7, Z6, Z7
-	VADDPS    Z7, Z8, Z7
-	VMOVUPS   Z7, K2, (SI)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $+64, DI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	VMOVUPS.Z   (DX), K2, Z11
+	VSUBPS      Z11, Z10, Z12
+	VMULPS      Z12, Z1, Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS     Z11, K2, (DX)
+	VMOVUPS.Z   (BX), K2, Z12
+	VMULPS      Z12, Z2, Z12
+	VMULPS      Z10, Z3, Z13
+	VMULPS      Z10, Z13, Z10
+	VADDPS      Z10, Z12, Z10
+	VMOVUPS     Z10, K2, (BX)
+	VMULPS      Z11, Z0, Z11
+	VSQRTPS     Z10, Z10
+	VMULPS      Z7, Z10, Z12
+	VMOVUPS     Z10, Z13
+	VFMADD231PS Z4, Z12, Z13
+	VFMADD231PS Z7, Z13, Z12
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
+	VBLENDMPS   Z10, Z12, K1, Z9
+	VADDPS      Z5, Z9, Z10
+	VDIVPS      Z10, Z11, Z10
+	VMULPS      Z8, Z6, Z8
+	VADDPS      Z8, Z10, Z8
+	VMOVUPS     Z8, K2, (SI)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $-16, AX
+	CMPQ        AX, $0x00000001
+	JLT         l7
+	JMP         l4
 l5:
 	MOVQ  AX, R8
 	MOVQ  $-1, R14
@@ -3934,6 +3979,9 @@ GLOBL c32_00000000<>(SB), RODATA|NOPTR, $8
 
 DATA c32_3f800000<>+0(SB)/8, $0x3f8000003f800000
 GLOBL c32_3f800000<>(SB), RODATA|NOPTR, $8
+
+DATA c32_7f7fffff<>+0(SB)/8, $0x7f7fffff7f7fffff
+GLOBL c32_7f7fffff<>(SB), RODATA|NOPTR, $8
 
 DATA c32_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
 GLOBL c32_7fffffff<>(SB), RODATA|NOPTR, $8

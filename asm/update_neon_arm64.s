@@ -1562,10 +1562,13 @@ l12:
 // 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamWNEON(SB), $128-96
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD $0x7f7fffff, R0
+	VDUP R0, V8.S4
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -1583,6 +1586,10 @@ TEXT ·adamWNEON(SB), $128-96
 	VDUP R7, V4.S4
 	MOVWU eps+60(FP), R7
 	VDUP R7, V5.S4
+	MOVD $0x3f800000, R7
+	VDUP R7, V6.S4
+	WORD $0x6e24fcc6 // fdiv v6.4s, v6.4s, v4.4s
+	WORD $0x4ea4d4e4 // fsub v4.4s, v7.4s, v4.4s
 	MOVD options+88(FP), R7
 	MOVD R7, R8
 	AND $+1, R8
@@ -1601,64 +1608,69 @@ TEXT ·adamWNEON(SB), $128-96
 	LSR $0x02, R7
 	CBZ R7, l2
 l3:
-	FMOVQ (R1), F6
-	FMOVQ (R6), F7
+	FMOVQ (R1), F9
+	FMOVQ (R6), F10
 	CBZ R13, l4
-	FMOVQ F8, (R6)
+	FMOVQ F7, (R6)
 l4:
 	CBZ R8, l5
 	MOVWU scale+64(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+	VDUP R14, V11.S4
+	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
 l5:
 	CBZ R9, l6
 	MOVWU clip+68(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V11.B16
-	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
-	VBSL V11.B16, V10.B16, V7.B16
+	VDUP R14, V11.S4
+	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
+	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
+	VBSL V10.B16, V11.B16, V13.B16
+	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
+	VBSL V13.B16, V12.B16, V10.B16
 l6:
 	CBZ R10, l7
 	MOVWU l1+72(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VAND V9.B16, V10.B16, V10.B16
-	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
-	VAND V9.B16, V11.B16, V9.B16
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	VDUP R14, V11.S4
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V11.B16, V12.B16, V12.B16
+	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
+	VAND V11.B16, V13.B16, V11.B16
+	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l7:
 	CBZ R11, l8
 	MOVWU l2+76(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	VDUP R14, V11.S4
+	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l8:
 	CBZ R12, l9
 	MOVWU keep+80(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+	VDUP R14, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l9:
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	FMOVQ F9, (R2)
-	FMOVQ (R3), F10
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
-	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
-	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
+	FMOVQ (R2), F11
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ (R3), F12
+	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
+	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x6e2addaa // fmul v10.4s, v13.4s, v10.4s
+	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
+	FMOVQ F10, (R3)
+	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
+	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
+	VMOV V10.B16, V13.B16
+	VFMLA V4.S4, V12.S4, V13.S4
+	VFMLA V6.S4, V13.S4, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VBSL V12.B16, V10.B16, V13.B16
+	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
+	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
+	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1672,26 +1684,31 @@ l0:
 	LSR $0x02, R7
 	CBZ R7, l10
 l11:
-	FMOVQ (R1), F6
-	FMOVQ (R6), F7
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	FMOVQ F9, (R2)
-	FMOVQ (R3), F10
-	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
-	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
-	WORD $0x6e27dd67 // fmul v7.4s, v11.4s, v7.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
-	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
+	FMOVQ (R1), F9
+	FMOVQ (R6), F10
+	FMOVQ (R2), F11
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ (R3), F12
+	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
+	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x6e2addaa // fmul v10.4s, v13.4s, v10.4s
+	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
+	FMOVQ F10, (R3)
+	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
+	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
+	VMOV V10.B16, V13.B16
+	VFMLA V4.S4, V12.S4, V13.S4
+	VFMLA V6.S4, V13.S4, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VBSL V12.B16, V10.B16, V13.B16
+	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
+	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
+	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1703,81 +1720,84 @@ l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
-	FMOVS (R1), F6
+	FMOVS (R1), F9
 	B part2
 part3:
-	FMOVD (R1), F6
+	FMOVD (R1), F9
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R7
-	VLD1 (R7), V6.S[2]
+	VLD1 (R7), V9.S[2]
 part2:
 	TBNZ $0x01, R0, part6
-	FMOVS (R6), F7
+	FMOVS (R6), F10
 	B part5
 part6:
-	FMOVD (R6), F7
+	FMOVD (R6), F10
 	TBZ $0x00, R0, part5
 	ADD $+8, R6, R7
-	VLD1 (R7), V7.S[2]
+	VLD1 (R7), V10.S[2]
 part5:
 	CBZ R13, l13
 	TBNZ $0x01, R0, part9
-	FMOVS F8, (R6)
+	FMOVS F7, (R6)
 	B part8
 part9:
-	FMOVD F8, (R6)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part8
 	ADD $+8, R6, R6
-	VST1 V8.S[2], (R6)
+	VST1 V7.S[2], (R6)
 part8:
 l13:
 	CBZ R8, l14
 	MOVWU scale+64(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+	VDUP R6, V11.S4
+	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
 l14:
 	CBZ R9, l15
 	MOVWU clip+68(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V11.B16
-	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
-	VBSL V11.B16, V10.B16, V7.B16
+	VDUP R6, V11.S4
+	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
+	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
+	VBSL V10.B16, V11.B16, V13.B16
+	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
+	VBSL V13.B16, V12.B16, V10.B16
 l15:
 	CBZ R10, l16
 	MOVWU l1+72(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VAND V9.B16, V10.B16, V10.B16
-	WORD $0x6ea6e508 // fcmgt v8.4s, v8.4s, v6.4s
-	VAND V9.B16, V8.B16, V8.B16
-	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	VDUP R6, V11.S4
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V11.B16, V12.B16, V12.B16
+	WORD $0x6ea9e4e7 // fcmgt v7.4s, v7.4s, v9.4s
+	VAND V11.B16, V7.B16, V7.B16
+	WORD $0x4ea7d587 // fsub v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	VMOV V7.B16, V10.B16
 l16:
 	CBZ R11, l17
 	MOVWU l2+76(FP), R6
-	VDUP R6, V8.S4
-	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	VDUP R6, V7.S4
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	VMOV V7.B16, V10.B16
 l17:
 	CBZ R12, l18
 	MOVWU keep+80(FP), R6
-	VDUP R6, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+	VDUP R6, V7.S4
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	VMOV V7.B16, V9.B16
 l18:
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F8
+	FMOVS (R2), F7
 	B part11
 part12:
-	FMOVD (R2), F8
+	FMOVD (R2), F7
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R6
-	VLD1 (R6), V8.S[2]
+	VLD1 (R6), V7.S[2]
 part11:
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	WORD $0x4ea7d54b // fsub v11.4s, v10.4s, v7.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0x4e21d4e1 // fadd v1.4s, v7.4s, v1.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -1788,17 +1808,17 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F8
+	FMOVS (R3), F7
 	B part17
 part18:
-	FMOVD (R3), F8
+	FMOVD (R3), F7
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V8.S[2]
+	VLD1 (R2), V7.S[2]
 part17:
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
@@ -1810,11 +1830,16 @@ part21:
 	VST1 V2.S[2], (R2)
 part20:
 	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
-	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
+	VMOV V2.B16, V7.B16
+	VFMLA V4.S4, V3.S4, V7.S4
+	VFMLA V6.S4, V7.S4, V3.S4
+	WORD $0x6ea8e444 // fcmgt v4.4s, v2.4s, v8.4s
+	VBSL V3.B16, V2.B16, V4.B16
+	WORD $0x4e25d482 // fadd v2.4s, v4.4s, v5.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
 	B part23
@@ -3873,10 +3898,13 @@ l12:
 // 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func amsGradNEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·amsGradNEON(SB), $128-104
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD $0x7f7fffff, R0
+	VDUP R0, V8.S4
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -3895,6 +3923,10 @@ TEXT ·amsGradNEON(SB), $128-104
 	VDUP R8, V4.S4
 	MOVWU eps+68(FP), R8
 	VDUP R8, V5.S4
+	MOVD $0x3f800000, R8
+	VDUP R8, V6.S4
+	WORD $0x6e24fcc6 // fdiv v6.4s, v6.4s, v4.4s
+	WORD $0x4ea4d4e4 // fsub v4.4s, v7.4s, v4.4s
 	MOVD options+96(FP), R8
 	MOVD R8, R9
 	AND $+1, R9
@@ -3913,68 +3945,73 @@ TEXT ·amsGradNEON(SB), $128-104
 	LSR $0x02, R8
 	CBZ R8, l2
 l3:
-	FMOVQ (R1), F6
-	FMOVQ (R7), F7
+	FMOVQ (R1), F9
+	FMOVQ (R7), F10
 	CBZ R14, l4
-	FMOVQ F8, (R7)
+	FMOVQ F7, (R7)
 l4:
 	CBZ R9, l5
 	MOVWU scale+72(FP), R15
-	VDUP R15, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+	VDUP R15, V11.S4
+	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
 l5:
 	CBZ R10, l6
 	MOVWU clip+76(FP), R15
-	VDUP R15, V9.S4
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V11.B16
-	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
-	VBSL V11.B16, V10.B16, V7.B16
+	VDUP R15, V11.S4
+	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
+	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
+	VBSL V10.B16, V11.B16, V13.B16
+	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
+	VBSL V13.B16, V12.B16, V10.B16
 l6:
 	CBZ R11, l7
 	MOVWU l1+80(FP), R15
-	VDUP R15, V9.S4
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VAND V9.B16, V10.B16, V10.B16
-	WORD $0x6ea6e50b // fcmgt v11.4s, v8.4s, v6.4s
-	VAND V9.B16, V11.B16, V9.B16
-	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	VDUP R15, V11.S4
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V11.B16, V12.B16, V12.B16
+	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
+	VAND V11.B16, V13.B16, V11.B16
+	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l7:
 	CBZ R12, l8
 	MOVWU l2+84(FP), R15
-	VDUP R15, V9.S4
-	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	VDUP R15, V11.S4
+	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l8:
 	CBZ R13, l9
 	MOVWU keep+88(FP), R15
-	VDUP R15, V9.S4
-	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
+	VDUP R15, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l9:
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	FMOVQ F9, (R2)
-	FMOVQ (R6), F10
-	FMOVQ (R3), F11
-	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
-	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
-	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea7e54b // fcmgt v11.4s, v10.4s, v7.4s
-	VBSL V7.B16, V10.B16, V11.B16
-	FMOVQ F11, (R6)
-	WORD $0x6ea1f967 // fsqrt v7.4s, v11.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
-	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
+	FMOVQ (R2), F11
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ (R6), F12
+	FMOVQ (R3), F13
+	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
+	WORD $0x6e2adc6e // fmul v14.4s, v3.4s, v10.4s
+	WORD $0x6e2addca // fmul v10.4s, v14.4s, v10.4s
+	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
+	FMOVQ F10, (R3)
+	WORD $0x6eaae58d // fcmgt v13.4s, v12.4s, v10.4s
+	VBSL V10.B16, V12.B16, V13.B16
+	FMOVQ F13, (R6)
+	WORD $0x6ea1f9aa // fsqrt v10.4s, v13.4s
+	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
+	VMOV V10.B16, V13.B16
+	VFMLA V4.S4, V12.S4, V13.S4
+	VFMLA V6.S4, V13.S4, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VBSL V12.B16, V10.B16, V13.B16
+	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
+	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
+	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -3989,30 +4026,35 @@ l0:
 	LSR $0x02, R8
 	CBZ R8, l10
 l11:
-	FMOVQ (R1), F6
-	FMOVQ (R7), F7
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4ea // fsub v10.4s, v7.4s, v9.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	FMOVQ F9, (R2)
-	FMOVQ (R6), F10
-	FMOVQ (R3), F11
-	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
-	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
-	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
-	FMOVQ F7, (R3)
-	WORD $0x6ea7e54b // fcmgt v11.4s, v10.4s, v7.4s
-	VBSL V7.B16, V10.B16, V11.B16
-	FMOVQ F11, (R6)
-	WORD $0x6ea1f967 // fsqrt v7.4s, v11.4s
-	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
-	WORD $0x4e25d4e7 // fadd v7.4s, v7.4s, v5.4s
-	WORD $0x6e29dc09 // fmul v9.4s, v0.4s, v9.4s
-	WORD $0x6e27fd27 // fdiv v7.4s, v9.4s, v7.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R1)
+	FMOVQ (R1), F9
+	FMOVQ (R7), F10
+	FMOVQ (R2), F11
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ (R6), F12
+	FMOVQ (R3), F13
+	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
+	WORD $0x6e2adc6e // fmul v14.4s, v3.4s, v10.4s
+	WORD $0x6e2addca // fmul v10.4s, v14.4s, v10.4s
+	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
+	FMOVQ F10, (R3)
+	WORD $0x6eaae58d // fcmgt v13.4s, v12.4s, v10.4s
+	VBSL V10.B16, V12.B16, V13.B16
+	FMOVQ F13, (R6)
+	WORD $0x6ea1f9aa // fsqrt v10.4s, v13.4s
+	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
+	VMOV V10.B16, V13.B16
+	VFMLA V4.S4, V12.S4, V13.S4
+	VFMLA V6.S4, V13.S4, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VBSL V12.B16, V10.B16, V13.B16
+	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
+	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
+	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
+	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -4025,81 +4067,84 @@ l1:
 	AND $+3, R0
 	CBZ R0, l12
 	TBNZ $0x01, R0, part3
-	FMOVS (R1), F6
+	FMOVS (R1), F9
 	B part2
 part3:
-	FMOVD (R1), F6
+	FMOVD (R1), F9
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R8
-	VLD1 (R8), V6.S[2]
+	VLD1 (R8), V9.S[2]
 part2:
 	TBNZ $0x01, R0, part6
-	FMOVS (R7), F7
+	FMOVS (R7), F10
 	B part5
 part6:
-	FMOVD (R7), F7
+	FMOVD (R7), F10
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R8
-	VLD1 (R8), V7.S[2]
+	VLD1 (R8), V10.S[2]
 part5:
 	CBZ R14, l13
 	TBNZ $0x01, R0, part9
-	FMOVS F8, (R7)
+	FMOVS F7, (R7)
 	B part8
 part9:
-	FMOVD F8, (R7)
+	FMOVD F7, (R7)
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R7
-	VST1 V8.S[2], (R7)
+	VST1 V7.S[2], (R7)
 part8:
 l13:
 	CBZ R9, l14
 	MOVWU scale+72(FP), R7
-	VDUP R7, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+	VDUP R7, V11.S4
+	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
 l14:
 	CBZ R10, l15
 	MOVWU clip+76(FP), R7
-	VDUP R7, V9.S4
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V11.B16
-	WORD $0x6eabe547 // fcmgt v7.4s, v10.4s, v11.4s
-	VBSL V11.B16, V10.B16, V7.B16
+	VDUP R7, V11.S4
+	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
+	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
+	VBSL V10.B16, V11.B16, V13.B16
+	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
+	VBSL V13.B16, V12.B16, V10.B16
 l15:
 	CBZ R11, l16
 	MOVWU l1+80(FP), R7
-	VDUP R7, V9.S4
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VAND V9.B16, V10.B16, V10.B16
-	WORD $0x6ea6e508 // fcmgt v8.4s, v8.4s, v6.4s
-	VAND V9.B16, V8.B16, V8.B16
-	WORD $0x4ea8d548 // fsub v8.4s, v10.4s, v8.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	VDUP R7, V11.S4
+	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
+	VAND V11.B16, V12.B16, V12.B16
+	WORD $0x6ea9e4e7 // fcmgt v7.4s, v7.4s, v9.4s
+	VAND V11.B16, V7.B16, V7.B16
+	WORD $0x4ea7d587 // fsub v7.4s, v12.4s, v7.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	VMOV V7.B16, V10.B16
 l16:
 	CBZ R12, l17
 	MOVWU l2+84(FP), R7
-	VDUP R7, V8.S4
-	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	VDUP R7, V7.S4
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
+	VMOV V7.B16, V10.B16
 l17:
 	CBZ R13, l18
 	MOVWU keep+88(FP), R7
-	VDUP R7, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+	VDUP R7, V7.S4
+	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
+	VMOV V7.B16, V9.B16
 l18:
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F8
+	FMOVS (R2), F7
 	B part11
 part12:
-	FMOVD (R2), F8
+	FMOVD (R2), F7
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R7
-	VLD1 (R7), V8.S[2]
+	VLD1 (R7), V7.S[2]
 part11:
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	WORD $0x4ea7d54b // fsub v11.4s, v10.4s, v7.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0x4e21d4e1 // fadd v1.4s, v7.4s, v1.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -4110,26 +4155,26 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R6), F8
+	FMOVS (R6), F7
 	B part17
 part18:
-	FMOVD (R6), F8
+	FMOVD (R6), F7
 	TBZ $0x00, R0, part17
 	ADD $+8, R6, R2
-	VLD1 (R2), V8.S[2]
+	VLD1 (R2), V7.S[2]
 part17:
 	TBNZ $0x01, R0, part21
-	FMOVS (R3), F9
+	FMOVS (R3), F11
 	B part20
 part21:
-	FMOVD (R3), F9
+	FMOVD (R3), F11
 	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
-	VLD1 (R2), V9.S[2]
+	VLD1 (R2), V11.S[2]
 part20:
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part24
 	FMOVS F2, (R3)
@@ -4140,8 +4185,8 @@ part24:
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
 part23:
-	WORD $0x6ea2e503 // fcmgt v3.4s, v8.4s, v2.4s
-	VBSL V2.B16, V8.B16, V3.B16
+	WORD $0x6ea2e4e3 // fcmgt v3.4s, v7.4s, v2.4s
+	VBSL V2.B16, V7.B16, V3.B16
 	TBNZ $0x01, R0, part27
 	FMOVS F3, (R6)
 	B part26
@@ -4152,11 +4197,16 @@ part27:
 	VST1 V3.S[2], (R2)
 part26:
 	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
-	WORD $0x6e24fc42 // fdiv v2.4s, v2.4s, v4.4s
-	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
+	VMOV V2.B16, V7.B16
+	VFMLA V4.S4, V3.S4, V7.S4
+	VFMLA V6.S4, V7.S4, V3.S4
+	WORD $0x6ea8e444 // fcmgt v4.4s, v2.4s, v8.4s
+	VBSL V3.B16, V2.B16, V4.B16
+	WORD $0x4e25d482 // fadd v2.4s, v4.4s, v5.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
 	TBNZ $0x01, R0, part30
 	FMOVS F0, (R1)
 	B part29
@@ -5504,10 +5554,13 @@ l12:
 // 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
 //
 // after the options; see kernels.GradCoef.
+// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
 //
 // func lambNEON(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·lambNEON(SB), $128-104
-	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	MOVD $0x7f7fffff, R0
+	VDUP R0, V9.S4
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -5528,6 +5581,10 @@ TEXT ·lambNEON(SB), $128-104
 	VDUP R8, V5.S4
 	MOVWU decay+72(FP), R8
 	VDUP R8, V6.S4
+	MOVD $0x3f800000, R8
+	VDUP R8, V7.S4
+	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
+	WORD $0x4ea4d504 // fsub v4.4s, v8.4s, v4.4s
 	MOVD options+96(FP), R8
 	MOVD R8, R9
 	AND $+1, R9
@@ -5546,60 +5603,65 @@ TEXT ·lambNEON(SB), $128-104
 	LSR $0x02, R8
 	CBZ R8, l2
 l3:
-	FMOVQ (R1), F7
-	FMOVQ (R7), F8
+	FMOVQ (R1), F10
+	FMOVQ (R7), F11
 	CBZ R13, l4
-	FMOVQ F9, (R7)
+	FMOVQ F8, (R7)
 l4:
 	CBZ R9, l5
 	MOVWU scale+76(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+	VDUP R14, V12.S4
+	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
 l5:
 	CBZ R10, l6
 	MOVWU clip+80(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
-	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
-	VBSL V8.B16, V10.B16, V12.B16
-	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
-	VBSL V12.B16, V11.B16, V8.B16
+	VDUP R14, V12.S4
+	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
+	WORD $0x6eace56e // fcmgt v14.4s, v11.4s, v12.4s
+	VBSL V11.B16, V12.B16, V14.B16
+	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
+	VBSL V14.B16, V13.B16, V11.B16
 l6:
 	CBZ R11, l7
 	MOVWU l1+84(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VAND V10.B16, V11.B16, V11.B16
-	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
-	VAND V10.B16, V12.B16, V10.B16
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	VDUP R14, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VAND V12.B16, V13.B16, V13.B16
+	WORD $0x6eaae50e // fcmgt v14.4s, v8.4s, v10.4s
+	VAND V12.B16, V14.B16, V12.B16
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
 l7:
 	CBZ R12, l8
 	MOVWU l2+88(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	VDUP R14, V12.S4
+	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
 l8:
-	FMOVQ (R2), F10
-	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
-	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
-	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-	FMOVQ F10, (R2)
-	FMOVQ (R3), F11
-	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x6e28dc6c // fmul v12.4s, v3.4s, v8.4s
-	WORD $0x6e28dd88 // fmul v8.4s, v12.4s, v8.4s
-	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
-	FMOVQ F8, (R3)
-	WORD $0x6e2adc0a // fmul v10.4s, v0.4s, v10.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x6e24fd08 // fdiv v8.4s, v8.4s, v4.4s
-	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
-	WORD $0x6e28fd48 // fdiv v8.4s, v10.4s, v8.4s
-	WORD $0x6e27dcc7 // fmul v7.4s, v6.4s, v7.4s
-	WORD $0x4e27d507 // fadd v7.4s, v8.4s, v7.4s
-	FMOVQ F7, (R6)
+	FMOVQ (R2), F12
+	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	FMOVQ F12, (R2)
+	FMOVQ (R3), F13
+	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
+	WORD $0x6e2bdc6e // fmul v14.4s, v3.4s, v11.4s
+	WORD $0x6e2bddcb // fmul v11.4s, v14.4s, v11.4s
+	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
+	FMOVQ F11, (R3)
+	WORD $0x6e2cdc0c // fmul v12.4s, v0.4s, v12.4s
+	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
+	WORD $0x6e27dd6d // fmul v13.4s, v11.4s, v7.4s
+	VMOV V11.B16, V14.B16
+	VFMLA V4.S4, V13.S4, V14.S4
+	VFMLA V7.S4, V14.S4, V13.S4
+	WORD $0x6ea9e56e // fcmgt v14.4s, v11.4s, v9.4s
+	VBSL V13.B16, V11.B16, V14.B16
+	WORD $0x4e25d5cb // fadd v11.4s, v14.4s, v5.4s
+	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x6e2adcca // fmul v10.4s, v6.4s, v10.4s
+	WORD $0x4e2ad56a // fadd v10.4s, v11.4s, v10.4s
+	FMOVQ F10, (R6)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5614,27 +5676,32 @@ l0:
 	LSR $0x02, R8
 	CBZ R8, l9
 l10:
-	FMOVQ (R1), F7
-	FMOVQ (R7), F8
-	FMOVQ (R2), F10
-	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
-	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
-	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-	FMOVQ F10, (R2)
-	FMOVQ (R3), F11
-	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x6e28dc6c // fmul v12.4s, v3.4s, v8.4s
-	WORD $0x6e28dd88 // fmul v8.4s, v12.4s, v8.4s
-	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
-	FMOVQ F8, (R3)
-	WORD $0x6e2adc0a // fmul v10.4s, v0.4s, v10.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x6e24fd08 // fdiv v8.4s, v8.4s, v4.4s
-	WORD $0x4e25d508 // fadd v8.4s, v8.4s, v5.4s
-	WORD $0x6e28fd48 // fdiv v8.4s, v10.4s, v8.4s
-	WORD $0x6e27dcc7 // fmul v7.4s, v6.4s, v7.4s
-	WORD $0x4e27d507 // fadd v7.4s, v8.4s, v7.4s
-	FMOVQ F7, (R6)
+	FMOVQ (R1), F10
+	FMOVQ (R7), F11
+	FMOVQ (R2), F12
+	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
+	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
+	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	FMOVQ F12, (R2)
+	FMOVQ (R3), F13
+	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
+	WORD $0x6e2bdc6e // fmul v14.4s, v3.4s, v11.4s
+	WORD $0x6e2bddcb // fmul v11.4s, v14.4s, v11.4s
+	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
+	FMOVQ F11, (R3)
+	WORD $0x6e2cdc0c // fmul v12.4s, v0.4s, v12.4s
+	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
+	WORD $0x6e27dd6d // fmul v13.4s, v11.4s, v7.4s
+	VMOV V11.B16, V14.B16
+	VFMLA V4.S4, V13.S4, V14.S4
+	VFMLA V7.S4, V14.S4, V13.S4
+	WORD $0x6ea9e56e // fcmgt v14.4s, v11.4s, v9.4s
+	VBSL V13.B16, V11.B16, V14.B16
+	WORD $0x4e25d5cb // fadd v11.4s, v14.4s, v5.4s
+	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x6e2adcca // fmul v10.4s, v6.4s, v10.4s
+	WORD $0x4e2ad56a // fadd v10.4s, v11.4s, v10.4s
+	FMOVQ F10, (R6)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5647,76 +5714,78 @@ l1:
 	AND $+3, R0
 	CBZ R0, l11
 	TBNZ $0x01, R0, part3
-	FMOVS (R1), F7
+	FMOVS (R1), F10
 	B part2
 part3:
-	FMOVD (R1), F7
+	FMOVD (R1), F10
 	TBZ $0x00, R0, part2
 	ADD $+8, R1, R1
-	VLD1 (R1), V7.S[2]
+	VLD1 (R1), V10.S[2]
 part2:
 	TBNZ $0x01, R0, part6
-	FMOVS (R7), F8
+	FMOVS (R7), F11
 	B part5
 part6:
-	FMOVD (R7), F8
+	FMOVD (R7), F11
 	TBZ $0x00, R0, part5
 	ADD $+8, R7, R1
-	VLD1 (R1), V8.S[2]
+	VLD1 (R1), V11.S[2]
 part5:
 	CBZ R13, l12
 	TBNZ $0x01, R0, part9
-	FMOVS F9, (R7)
+	FMOVS F8, (R7)
 	B part8
 part9:
-	FMOVD F9, (R7)
+	FMOVD F8, (R7)
 	TBZ $0x00, R0, part8
 	ADD $+8, R7, R1
-	VST1 V9.S[2], (R1)
+	VST1 V8.S[2], (R1)
 part8:
 l12:
 	CBZ R9, l13
 	MOVWU scale+76(FP), R1
-	VDUP R1, V10.S4
-	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
+	VDUP R1, V12.S4
+	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
 l13:
 	CBZ R10, l14
 	MOVWU clip+80(FP), R1
-	VDUP R1, V10.S4
-	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
-	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
-	VBSL V8.B16, V10.B16, V12.B16
-	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
-	VBSL V12.B16, V11.B16, V8.B16
+	VDUP R1, V12.S4
+	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
+	WORD $0x6eace56e // fcmgt v14.4s, v11.4s, v12.4s
+	VBSL V11.B16, V12.B16, V14.B16
+	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
+	VBSL V14.B16, V13.B16, V11.B16
 l14:
 	CBZ R11, l15
 	MOVWU l1+84(FP), R1
-	VDUP R1, V10.S4
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VAND V10.B16, V11.B16, V11.B16
-	WORD $0x6ea7e529 // fcmgt v9.4s, v9.4s, v7.4s
-	VAND V10.B16, V9.B16, V9.B16
-	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VDUP R1, V12.S4
+	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
+	VAND V12.B16, V13.B16, V13.B16
+	WORD $0x6eaae508 // fcmgt v8.4s, v8.4s, v10.4s
+	VAND V12.B16, V8.B16, V8.B16
+	WORD $0x4ea8d5a8 // fsub v8.4s, v13.4s, v8.4s
+	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
+	VMOV V8.B16, V11.B16
 l15:
 	CBZ R12, l16
 	MOVWU l2+88(FP), R1
-	VDUP R1, V9.S4
-	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	VDUP R1, V8.S4
+	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
+	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
+	VMOV V8.B16, V11.B16
 l16:
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F9
+	FMOVS (R2), F8
 	B part11
 part12:
-	FMOVD (R2), F9
+	FMOVD (R2), F8
 	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
-	VLD1 (R1), V9.S[2]
+	VLD1 (R1), V8.S[2]
 part11:
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
+	WORD $0x4ea8d56c // fsub v12.4s, v11.4s, v8.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -5727,17 +5796,17 @@ part15:
 	VST1 V1.S[2], (R1)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F9
+	FMOVS (R3), F8
 	B part17
 part18:
-	FMOVD (R3), F9
+	FMOVD (R3), F8
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
-	VLD1 (R1), V9.S[2]
+	VLD1 (R1), V8.S[2]
 part17:
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
-	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
@@ -5750,10 +5819,15 @@ part21:
 part20:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x6e24fc21 // fdiv v1.4s, v1.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x6e27dc22 // fmul v2.4s, v1.4s, v7.4s
+	VMOV V1.B16, V3.B16
+	VFMLA V4.S4, V2.S4, V3.S4
+	VFMLA V7.S4, V3.S4, V2.S4
+	WORD $0x6ea9e423 // fcmgt v3.4s, v1.4s, v9.4s
+	VBSL V2.B16, V1.B16, V3.B16
+	WORD $0x4e25d461 // fadd v1.4s, v3.4s, v5.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x6e27dcc1 // fmul v1.4s, v6.4s, v7.4s
+	WORD $0x6e2adcc1 // fmul v1.4s, v6.4s, v10.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	TBNZ $0x01, R0, part24
 	FMOVS F0, (R6)

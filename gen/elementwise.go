@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/lockstep-go/lockstep/gen/vec"
@@ -13,7 +14,12 @@ type lanes struct {
 	*vec.Program
 	streams map[string]*vec.Stream
 	scalars map[string]vec.V
+
+	correction divisor // the scalar rootCorrection of the rules that have it
 }
+
+// divisor is a scalar to divide by: its reciprocal, and itself with the other sign.
+type divisor struct{ inverse, minus vec.V }
 
 // Get reads the lanes of a stream.
 func (l lanes) Get(stream string) vec.V { return l.Load(32, l.streams[stream].At()) }
@@ -23,6 +29,25 @@ func (l lanes) Put(stream string, v vec.V) { l.Store(l.streams[stream].At(), v) 
 
 // Scalar is a parameter in all lanes.
 func (l lanes) Scalar(name string) vec.V { return l.scalars[name] }
+
+// Over is x / by to the last bit, for a normal x, +0, +Inf or NaN and a divisor of
+// middling size: the quotient from the rounded reciprocal, corrected by what is left of
+// x, which takes far less time than to divide. That it always rounds as division does
+// is in Brisebarre, Muller and Raina, Accelerating correctly rounded floating-point
+// division when the divisor is known in advance, 2004.
+func (l lanes) Over(x vec.V, by divisor) vec.V {
+	q, left := l.Mul(x, by.inverse), l.Vec(32)
+	l.Set(left, x)
+	l.FMA(left, q, by.minus)
+	l.FMA(q, left, by.inverse)
+	return l.Select(l.Gt(x, l.F32(math.MaxFloat32)), x, q) // Inf leaves NaN
+}
+
+// divisor makes one of a scalar.
+func (l lanes) divisor(scalar string) divisor {
+	c := l.Scalar(scalar)
+	return divisor{l.Div(l.F32(1), c), l.Sub(l.F32(0), c)}
+}
 
 // elementwise describes a kernel over n elements of float32 streams. doc is its
 // formula.
@@ -47,7 +72,7 @@ func elementwise(name, streams, scalars, doc string, body func(l lanes)) kernel 
 
 // startElementwise reads the parameters of an elementwise kernel.
 func startElementwise(p *vec.Program, streams, scalars string) (l lanes, n vec.R, list []*vec.Stream) {
-	l = lanes{p, map[string]*vec.Stream{}, map[string]vec.V{}}
+	l = lanes{Program: p, streams: map[string]*vec.Stream{}, scalars: map[string]vec.V{}}
 	n = p.Param("n")
 	for _, s := range strings.Fields(streams) {
 		l.streams[s] = p.Stream(32, p.Param(s))

@@ -474,6 +474,12 @@ func arguments(p *vec.Program, n, kind int) call {
 					x = 0.25
 				}
 			}
+			switch {
+			case q.Name == "rootCorrection": // what AdamW and its like want
+				x = float32(math.Exp2(40*r.Float64() - 20))
+			case q.Name == "eps" && x == 0:
+				x = 0 // and not -0
+			}
 			if q.Name == "delta" && !(x > 0 && x <= math.MaxFloat32) {
 				x = 0.5 // of HuberError, which refuses others
 			}

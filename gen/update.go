@@ -316,9 +316,10 @@ func (l lanes) step(p, m, root vec.V) vec.V {
 	return l.Sub(p, l.Div(l.Mul(l.Scalar("stepSize"), m), root))
 }
 
-// corrected is √v/rootCorrection + eps.
+// corrected is √v/rootCorrection + eps. A root is never subnormal, and the sign of a
+// zero is of no importance if eps is not -0: so Over will do.
 func (l lanes) corrected(v vec.V) vec.V {
-	return l.Add(l.Div(l.Sqrt(v), l.Scalar("rootCorrection")), l.Scalar("eps"))
+	return l.Add(l.Over(l.Sqrt(v), l.correction), l.Scalar("eps"))
 }
 
 // velocity is momentum·v - lr·g.
@@ -376,8 +377,14 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 	k := elementwise(name, streams, scalars+" "+optionScalars, doc, nil)
 	k.params = append(k.params, vec.Param{Name: "options", Type: vec.Int})
 	k.doc = append(k.doc, "", "after the options; see kernels.GradCoef.")
+	if strings.Contains(scalars, "rootCorrection") {
+		k.doc = append(k.doc, "It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.")
+	}
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
+		if l.scalars["rootCorrection"] != (vec.V{}) {
+			l.correction = l.divisor("rootCorrection")
+		}
 		asked := p.Param("options")
 		flags := map[string]vec.R{}
 		for i, name := range options {

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/lockstep-go/lockstep/asm"
@@ -56,7 +57,7 @@ var adamWTasks tasks[adamWTask, *adamWTask]
 // Range does the elements lo to hi.
 func (t *adamWTask) Range(lo, hi int) {
 	p, m, v, grad, c := t.p[lo:hi], t.m[lo:hi], t.v[lo:hi], t.grad[lo:hi], t.c
-	if asm.AdamW(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad),
+	if correctable(c.RootCorrection, c.Eps) && asm.AdamW(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad),
 		c.StepSize, c.OneMinusBeta1, c.Beta2, c.OneMinusBeta2, c.RootCorrection, c.Eps,
 		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return
@@ -68,4 +69,11 @@ func (t *adamWTask) Range(lo, hi int) {
 		p[i] = x - float32(c.StepSize*m[i])/(sqrt(v[i])/c.RootCorrection+c.Eps)
 	}
 	c.Grad.done(grad)
+}
+
+// correctable tells whether assembly may multiply by the reciprocal of rootCorrection,
+// and correct the product, where the formula divides by it. All that an optimizer asks
+// for is; the portable loop does the rest.
+func correctable(rootCorrection, eps float32) bool {
+	return 0x1p-20 <= rootCorrection && rootCorrection <= 0x1p20 && math.Float32bits(eps) != 1<<31
 }

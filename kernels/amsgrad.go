@@ -46,7 +46,7 @@ var amsGradTasks tasks[amsGradTask, *amsGradTask]
 // Range does the elements lo to hi.
 func (t *amsGradTask) Range(lo, hi int) {
 	p, m, v, top, grad, c := t.p[lo:hi], t.m[lo:hi], t.v[lo:hi], t.top[lo:hi], t.grad[lo:hi], t.c
-	if asm.AMSGrad(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad),
+	if correctable(c.RootCorrection, c.Eps) && asm.AMSGrad(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad),
 		c.StepSize, c.OneMinusBeta1, c.Beta2, c.OneMinusBeta2, c.RootCorrection, c.Eps,
 		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.Keep, c.Grad.options()) {
 		return

@@ -62,7 +62,7 @@ var lambTasks tasks[lambTask, *lambTask]
 // Range does the elements lo to hi.
 func (t *lambTask) Range(lo, hi int) {
 	p, m, v, dir, grad, c := t.p[lo:hi], t.m[lo:hi], t.v[lo:hi], t.dir[lo:hi], t.grad[lo:hi], t.c
-	if asm.LAMB(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(dir), unsafe.SliceData(grad),
+	if correctable(c.RootCorrection, c.Eps) && asm.LAMB(cpu.Active(), len(p), unsafe.SliceData(p), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(dir), unsafe.SliceData(grad),
 		c.MeanScale, c.OneMinusBeta1, c.Beta2, c.OneMinusBeta2, c.RootCorrection, c.Eps, c.Decay,
 		c.Grad.Scale, c.Grad.Clip, c.Grad.L1, c.Grad.L2, c.Grad.options()) {
 		return

@@ -508,6 +508,67 @@ var updateRules = []updateRule{
 
 // TestUpdateSpecials has the results that the docs state for NaN, zeros and
 // bounds. Each vector holds one number, in every place of a vector and its tail.
+// TestRootCorrection: the quotient by the correction is the rounded one. Without
+// weights and ε, the three rules give 1 divided by it, which differs where
+// it does, or seldom does not. The roots are all that there are, but for powers of 4; in
+// short tests a few of them.
+func TestRootCorrection(t *testing.T) {
+	step, chunk := uint32(1), 1<<16
+	if testing.Short() {
+		step = 509
+	}
+	corrections := []float32{0.031622775, 0.3, 0.99999994, 1, 1.9999999, 0x1.6a09e6p-1, 0x1p-20, 0x1p20}
+	outside := []float32{0, -0.3, 0x1.fffffep-21, 0x1.000002p20, math.MaxFloat32, math.SmallestNonzeroFloat32,
+		float32(math.Inf(1)), float32(math.NaN())}
+	negative := math.Float32frombits(1 << 31)
+	special := []float32{0, negative, -1, math.SmallestNonzeroFloat32, 0x1p-126, 3, math.MaxFloat32, float32(math.Inf(1)), float32(math.NaN())}
+	v, zero := make([]float32, chunk), make([]float32, chunk)
+	none, one := slices.Repeat([]float32{negative}, chunk), slices.Repeat([]float32{1}, chunk) // x + -0 is x
+	var p, dir, top, m, from [1 << 16]float32
+	check := func(t *testing.T, v []float32, correction, eps float32) {
+		n := len(v)
+		from := from[:n]
+		copy(from, v)
+		ready := func() { copy(p[:], none); copy(m[:], one); copy(v, from); copy(top[:], from) }
+		same := func(kernel string, got []float32) {
+			t.Helper()
+			for i, x := range from {
+				want := 1 / (sqrt(x)/correction + eps)
+				if got := got[i]; math.Float32bits(got) != math.Float32bits(want) && (got == got || want == want) {
+					t.Fatalf("%s, v = %x, RootCorrection = %x, Eps = %v: %x, want %x", kernel, x, correction, eps, got, want)
+				}
+			}
+		}
+		ready()
+		AdamW(p[:n], m[:n], v, zero[:n], AdamWCoef{StepSize: -1, Beta2: 1, OneMinusBeta2: negative, RootCorrection: correction, Eps: eps}, 1)
+		same("AdamW", p[:n])
+		ready()
+		AMSGrad(p[:n], m[:n], v, top[:n], zero[:n], AdamWCoef{StepSize: -1, Beta2: 1, OneMinusBeta2: negative, RootCorrection: correction, Eps: eps}, 1)
+		same("AMSGrad", p[:n])
+		ready()
+		LAMB(p[:n], m[:n], v, dir[:n], zero[:n], LAMBCoef{MeanScale: 1, Beta2: 1, OneMinusBeta2: negative, RootCorrection: correction, Eps: eps}, 1)
+		same("LAMB", dir[:n])
+	}
+	eachISA(t, func(t *testing.T) {
+		for _, correction := range corrections {
+			for bits := math.Float32bits(1); bits < math.Float32bits(4); {
+				k := 0
+				for ; k < chunk && bits < math.Float32bits(4); bits += step {
+					v[k] = math.Float32frombits(bits)
+					k++
+				}
+				check(t, v[:k], correction, 0)
+			}
+		}
+		for _, correction := range slices.Concat(corrections, outside) {
+			for _, eps := range []float32{0, negative, 1e-8} {
+				copy(v, slices.Repeat(special, 5))
+				check(t, v[:5*len(special)], correction, eps)
+			}
+		}
+	})
+}
+
 func TestUpdateSpecials(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	negative := math.Float32frombits(1 << 31)
