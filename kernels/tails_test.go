@@ -74,5 +74,13 @@ func TestGemmTails(t *testing.T) {
 				try(m, n, 16+r.IntN(5), true)
 			}
 		}
+		// Done as their transposes, whose last panel is packed by a tile of few rows.
+		for m := 32; m <= 32+3*width; m++ {
+			for n := 1; n <= 3; n++ {
+				g := newProduct(r, kindNamed("normal"), Trans, NoTrans, m, n, 20+r.IntN(5))
+				g.alpha = 1
+				g.compare(t, "normal", g.portable(t), r.IntN(16), 1)
+			}
+		}
 	})
 }
