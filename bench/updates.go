@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -96,6 +97,7 @@ func (u *updates) race(ctx context.Context, optimizer string, n, threads int) (t
 	if optimizer == "torch-sgd" {
 		options["momentum"] = 0.9 // as in torch_update.py
 	}
+	debug.FreeOSMemory() // what the race before used: PyTorch starts afresh too
 	rule, err := optim.New(optimizer, optim.Vector(n), options)
 	if err != nil {
 		return nil, "", err
