@@ -5815,37 +5815,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R10
 	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
 l6:
-	VMOVUPS      (R10), Y5
-	VMOVUPS      (DX), Y6
-	VMASKMOVPS   32(R10), Y6, Y6
-	VMOVUPS      Y5, (R12)
-	VMOVUPS      Y6, 32(R12)
-	VBROADCASTSD 32(R12), Y6
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (BX), Y7
-	VFMADD231PS  Y5, Y7, Y0
-	VBROADCASTSS (BX)(SI*1), Y8
-	VFMADD231PS  Y5, Y8, Y1
-	VBLENDPS     $0x0c, Y8, Y7, Y7
-	VBROADCASTSS (BX)(SI*2), Y8
-	VFMADD231PS  Y5, Y8, Y2
-	VBLENDPS     $0x30, Y8, Y7, Y7
-	VBROADCASTSS (DI), Y8
-	VFMADD231PS  Y5, Y8, Y3
-	VBLENDPS     $0xc0, Y8, Y7, Y5
-	VFMADD231PS  Y6, Y5, Y4
-	ADDQ         R8, BX
-	ADDQ         R8, DI
-	DECQ         R9
-	JNE          l6
-	JMP          l4
-l5:
-l7:
 	MOVQ       local-112(SP), R12
 	PREFETCHT0 (R12)
 	PREFETCHT0 36(R12)
@@ -5853,11 +5823,11 @@ l7:
 	ADDQ       R13, R12
 	MOVQ       R12, local-112(SP)
 	CMPQ       R9, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R12
 	ADDQ       $-16, R9
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS      (R10), Y5
 	VBROADCASTSD 32(R10), Y6
 	ADDQ         R11, R10
@@ -5876,18 +5846,18 @@ l10:
 	ADDQ         R8, BX
 	ADDQ         R8, DI
 	DECQ         R12
-	JNE          l10
+	JNE          l9
 	TESTQ        R9, R9
 	JEQ          l4
-	JMP          l7
-l9:
+	JMP          l6
+l8:
 	MOVQ R9, R12
 	MOVQ $+0, R9
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -5898,11 +5868,11 @@ l4:
 	VMAXPS  Y3, Y5, Y3
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-l11:
+l10:
 	VMOVUPS      Y4, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6012,8 +5982,8 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -6031,11 +6001,11 @@ l12:
 	VMOVUPS Y3, (BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6052,7 +6022,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -6117,30 +6087,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
 l6:
-	VMOVUPS      (R9), Y3
-	VMOVUPS      (DX), Y4
-	VMASKMOVPS   32(R9), Y4, Y4
-	VMOVUPS      Y3, (R11)
-	VMOVUPS      Y4, 32(R11)
-	VBROADCASTSD 32(R11), Y4
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (BX), Y5
-	VFMADD231PS  Y3, Y5, Y0
-	VBROADCASTSS (BX)(SI*1), Y6
-	VFMADD231PS  Y3, Y6, Y1
-	VBLENDPS     $0x0c, Y6, Y5, Y3
-	VFMADD231PS  Y4, Y3, Y2
-	ADDQ         DI, BX
-	DECQ         R8
-	JNE          l6
-	JMP          l4
-l5:
-l7:
 	MOVQ       local-112(SP), R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 36(R11)
@@ -6148,11 +6095,11 @@ l7:
 	ADDQ       R12, R11
 	MOVQ       R11, local-112(SP)
 	CMPQ       R8, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R11
 	ADDQ       $-16, R8
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS      (R9), Y3
 	VBROADCASTSD 32(R9), Y4
 	ADDQ         R10, R9
@@ -6164,29 +6111,29 @@ l10:
 	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DI, BX
 	DECQ         R11
-	JNE          l10
+	JNE          l9
 	TESTQ        R8, R8
 	JEQ          l4
-	JMP          l7
-l9:
+	JMP          l6
+l8:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l11:
+l10:
 	VMOVUPS      Y2, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6242,8 +6189,8 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -6253,11 +6200,11 @@ l12:
 	VMOVUPS Y1, (BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6270,7 +6217,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -6327,27 +6274,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
 l6:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(R8), Y3, Y3
-	VMOVUPS      Y2, (R10)
-	VMOVUPS      Y3, 32(R10)
-	VBROADCASTSD 32(R10), Y3
-	ADDQ         $+64, R10
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, BX
-	DECQ         DI
-	JNE          l6
-	JMP          l4
-l5:
-l7:
 	MOVQ       local-112(SP), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 36(R10)
@@ -6355,11 +6282,11 @@ l7:
 	ADDQ       R11, R10
 	MOVQ       R10, local-112(SP)
 	CMPQ       DI, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R10
 	ADDQ       $-16, DI
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS      (R8), Y2
 	VBROADCASTSD 32(R8), Y3
 	ADDQ         R9, R8
@@ -6368,27 +6295,27 @@ l10:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
 	DECQ         R10
-	JNE          l10
+	JNE          l9
 	TESTQ        DI, DI
 	JEQ          l4
-	JMP          l7
-l9:
+	JMP          l6
+l8:
 	MOVQ DI, R10
 	MOVQ $+0, DI
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l11:
+l10:
 	VMOVUPS      Y1, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6417,18 +6344,18 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6439,7 +6366,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -7077,37 +7004,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R10
 	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
-	JEQ   l5
 l6:
-	VMOVUPS        (R10), Y6
-	VMOVUPS        (DX), Y7
-	VMASKMOVPS     32(R10), Y7, Y7
-	VMOVUPS        Y6, (R12)
-	VMOVUPS        Y7, 32(R12)
-	VBROADCASTF128 32(R12), Y7
-	ADDQ           $+64, R12
-	ADDQ           R11, R10
-	VBROADCASTSS   (BX), Y8
-	VFMADD231PS    Y6, Y8, Y0
-	VBROADCASTSS   (BX)(SI*1), Y9
-	VFMADD231PS    Y6, Y9, Y1
-	VBLENDPS       $0xf0, Y9, Y8, Y8
-	VFMADD231PS    Y7, Y8, Y4
-	VBROADCASTSS   (BX)(SI*2), Y8
-	VFMADD231PS    Y6, Y8, Y2
-	VBROADCASTSS   (DI), Y9
-	VFMADD231PS    Y6, Y9, Y3
-	VBLENDPS       $0xf0, Y9, Y8, Y6
-	VFMADD231PS    Y7, Y6, Y5
-	ADDQ           R8, BX
-	ADDQ           R8, DI
-	DECQ           R9
-	JNE            l6
-	JMP            l4
-l5:
-l7:
 	MOVQ       local-112(SP), R12
 	PREFETCHT0 (R12)
 	PREFETCHT0 44(R12)
@@ -7115,11 +7012,11 @@ l7:
 	ADDQ       R13, R12
 	MOVQ       R12, local-112(SP)
 	CMPQ       R9, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R12
 	ADDQ       $-16, R9
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS        (R10), Y6
 	VBROADCASTF128 32(R10), Y7
 	ADDQ           R11, R10
@@ -7138,18 +7035,18 @@ l10:
 	ADDQ           R8, BX
 	ADDQ           R8, DI
 	DECQ           R12
-	JNE            l10
+	JNE            l9
 	TESTQ          R9, R9
 	JEQ            l4
-	JMP            l7
-l9:
+	JMP            l6
+l8:
 	MOVQ R9, R12
 	MOVQ $+0, R9
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -7162,12 +7059,12 @@ l4:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l11:
+l10:
 	VMOVUPS      Y4, local-96(SP)
 	VMOVUPS      Y5, local-64(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7277,8 +7174,8 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7304,11 +7201,11 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7325,7 +7222,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -7390,30 +7287,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
-	JEQ   l5
 l6:
-	VMOVUPS        (R9), Y3
-	VMOVUPS        (DX), Y4
-	VMASKMOVPS     32(R9), Y4, Y4
-	VMOVUPS        Y3, (R11)
-	VMOVUPS        Y4, 32(R11)
-	VBROADCASTF128 32(R11), Y4
-	ADDQ           $+64, R11
-	ADDQ           R10, R9
-	VBROADCASTSS   (BX), Y5
-	VFMADD231PS    Y3, Y5, Y0
-	VBROADCASTSS   (BX)(SI*1), Y6
-	VFMADD231PS    Y3, Y6, Y1
-	VBLENDPS       $0xf0, Y6, Y5, Y3
-	VFMADD231PS    Y4, Y3, Y2
-	ADDQ           DI, BX
-	DECQ           R8
-	JNE            l6
-	JMP            l4
-l5:
-l7:
 	MOVQ       local-112(SP), R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 44(R11)
@@ -7421,11 +7295,11 @@ l7:
 	ADDQ       R12, R11
 	MOVQ       R11, local-112(SP)
 	CMPQ       R8, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R11
 	ADDQ       $-16, R8
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS        (R9), Y3
 	VBROADCASTF128 32(R9), Y4
 	ADDQ           R10, R9
@@ -7437,29 +7311,29 @@ l10:
 	VFMADD231PS    Y4, Y3, Y2
 	ADDQ           DI, BX
 	DECQ           R11
-	JNE            l10
+	JNE            l9
 	TESTQ          R8, R8
 	JEQ            l4
-	JMP            l7
-l9:
+	JMP            l6
+l8:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l11:
+l10:
 	VMOVUPS      Y2, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7515,8 +7389,8 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7530,11 +7404,11 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7547,7 +7421,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -7604,27 +7478,7 @@ l3:
 	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
-	JEQ   l5
 l6:
-	VMOVUPS        (R8), Y2
-	VMOVUPS        (DX), Y3
-	VMASKMOVPS     32(R8), Y3, Y3
-	VMOVUPS        Y2, (R10)
-	VMOVUPS        Y3, 32(R10)
-	VBROADCASTF128 32(R10), Y3
-	ADDQ           $+64, R10
-	ADDQ           R9, R8
-	VBROADCASTSS   (BX), Y4
-	VFMADD231PS    Y2, Y4, Y0
-	VFMADD231PS    Y3, Y4, Y1
-	ADDQ           SI, BX
-	DECQ           DI
-	JNE            l6
-	JMP            l4
-l5:
-l7:
 	MOVQ       local-112(SP), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 44(R10)
@@ -7632,11 +7486,11 @@ l7:
 	ADDQ       R11, R10
 	MOVQ       R10, local-112(SP)
 	CMPQ       DI, $0x00000010
-	JLT        l9
+	JLT        l8
 	MOVQ       $+16, R10
 	ADDQ       $-16, DI
-l8:
-l10:
+l7:
+l9:
 	VMOVUPS        (R8), Y2
 	VBROADCASTF128 32(R8), Y3
 	ADDQ           R9, R8
@@ -7645,27 +7499,27 @@ l10:
 	VFMADD231PS    Y3, Y4, Y1
 	ADDQ           SI, BX
 	DECQ           R10
-	JNE            l10
+	JNE            l9
 	TESTQ          DI, DI
 	JEQ            l4
-	JMP            l7
-l9:
+	JMP            l6
+l8:
 	MOVQ DI, R10
 	MOVQ $+0, DI
-	JMP  l8
+	JMP  l7
 l4:
 	MOVQ    136(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l11:
+l10:
 	VMOVUPS      Y1, local-96(SP)
 	MOVQ         120(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l11
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7694,8 +7548,8 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l13
-l12:
+	JMP l12
+l11:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7703,11 +7557,11 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l12:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7718,7 +7572,7 @@ l13:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 

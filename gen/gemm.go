@@ -289,23 +289,25 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 }
 
 // gemmSteps describes the loops over k, for a panel of cols columns whose rows are
-// pitch elements apart once they are packed: pack reads a row of B and packs it, load
-// reads a row that may be read as a whole, and step multiplies and adds.
+// pitch elements apart once they are packed: pack reads a row of B and packs it, if the
+// tile can, load reads a row that may be read as a whole, and step multiplies and adds.
 func gemmSteps(p *vec.Program, g vec.R, atAhead vec.Mem, pitch, cols int, pack func(b, pack vec.R) []vec.V, load func(b vec.R) []vec.V, step func(row []vec.V)) {
 	finish, packed := p.NewLabel(), p.NewLabel()
 	k := p.LoadR(gemmField(g, "K"))
 	p.JumpZero(k, finish)
 	b, bStep := p.LoadR(gemmField(g, "B")), p.LoadR(gemmField(g, "BStep"))
-	to := p.LoadR(gemmField(g, "Pack"))
-	p.JumpZero(to, packed)
-	p.Loop(k, func() {
-		row := pack(b, to)
-		p.AddI(to, 4*pitch)
-		p.AddR(b, bStep)
-		step(row)
-	})
-	p.Jump(finish)
-	p.Here(packed)
+	if pack != nil {
+		to := p.LoadR(gemmField(g, "Pack"))
+		p.JumpZero(to, packed)
+		p.Loop(k, func() {
+			row := pack(b, to)
+			p.AddI(to, 4*pitch)
+			p.AddR(b, bStep)
+			step(row)
+		})
+		p.Jump(finish)
+		p.Here(packed)
+	}
 	stretch, steps, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	n := p.Reg()
 	p.Here(stretch)

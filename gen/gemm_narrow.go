@@ -9,7 +9,8 @@ import (
 // narrowRows are the heights of the narrow tiles: of one vector and part columns
 // more, where part is a half or a quarter of the lanes. The part's columns of some
 // rows share a vector: of a whole one most lanes would be idle, which is a third of
-// the work on the ten classes of MNIST.
+// the work on the ten classes of MNIST. The highest is the first that does a panel, and
+// so the one that packs.
 var narrowRows = map[*vec.Target][]int{vec.AVX2: {8, 4, 2, 1}}
 
 // narrowTiles lists the narrow micro-kernels of a target.
@@ -100,15 +101,18 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 
 	a := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	gemmSteps(p, g, local(atAhead), 2*p.Lanes, p.Lanes+t.part,
-		func(b, pack vec.R) []vec.V {
+	var pack func(b, pack vec.R) []vec.V
+	if t.rows == narrowRows[target][0] {
+		pack = func(b, pack vec.R) []vec.V {
 			x := p.Load(32, b.At(0))
 			var y vec.V
 			p.InTail(last, func() { y = p.Load(32, b.At(width)) })
 			p.Store(pack.At(0), x)
 			p.Store(pack.At(width), y)
 			return []vec.V{x, p.LoadRepeat(t.part, pack.At(width))}
-		},
+		}
+	}
+	gemmSteps(p, g, local(atAhead), 2*p.Lanes, p.Lanes+t.part, pack,
 		func(b vec.R) []vec.V {
 			return []vec.V{p.Load(32, b.At(0)), p.LoadRepeat(t.part, b.At(width))}
 		},
