@@ -41,9 +41,12 @@ func (g *product) storedB() (rows, cols int) {
 }
 
 // stored draws a matrix, no larger than it has to be, with poison between its
-// rows. With read false, all of it is poison.
+// rows, and at times behind the last. With read false, all of it is poison.
 func stored(r *rand.Rand, kind kind, rows, cols, ld int, read bool) []float32 {
 	x := poisoned(rows, cols, ld)
+	if r.IntN(2) == 0 {
+		x = slices.Concat(x, slices.Repeat([]float32{poison}, ld+margin))[:len(x):len(x)]
+	}
 	if read && cols > 0 {
 		for i := range rows {
 			copy(x[i*ld:], kind.values(r, cols))

@@ -244,7 +244,7 @@ var faults = []fault{
 	{"dropout", "tail one element short", 0},
 
 	{"packTrans", "wrong interleaving", 3},
-	{"copyTrans", "wrong test of the tail", 0},
+	{"copyTrans", "wrong test of the tail", 4},
 	{"gemm6x2/gemm8x2", "store lost", 0},
 	{"gemm4x3/gemm8x3", "wrong offset", 2},
 
