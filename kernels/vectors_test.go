@@ -676,8 +676,7 @@ func TestVectorsDoNotAllocate(t *testing.T) {
 }
 
 // wantNoAllocation fails the test if f allocates each time. Once is nothing: the
-// first call fills the pools, the collector empties them, and under the race
-// detector they lose things at random.
+// first call fills the pools, and the collector empties them.
 func wantNoAllocation(t *testing.T, what string, f func()) {
 	t.Helper()
 	var got float64
