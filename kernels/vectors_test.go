@@ -409,11 +409,12 @@ func TestVectorBits(t *testing.T) {
 	eachVectorKernel(t, func(t *testing.T, k *vectorKernel, r *rand.Rand) {
 		off := make([]int, len(k.vectors()))
 		each := 1 // of so many
+		lengths, threads := []int{1000, 4093, block - 1, block, block + 1, 40000}, []Threads{1, 2, 3, 8}
 		switch {
 		case testing.Short() && ISA() == "portable":
-			each = 9
+			each, lengths, threads = 9, []int{block + 1}, []Threads{3}
 		case testing.Short():
-			each = 3
+			each, lengths, threads = 3, []int{block + 1, 40000}, []Threads{1, 3}
 		}
 		for n := range 301 {
 			first := make([]int, len(off))
@@ -433,10 +434,6 @@ func TestVectorBits(t *testing.T) {
 					k.check(t, kind.name, in, off, want, sum, 1)
 				}
 			}
-		}
-		lengths, threads := []int{1000, 4093, block - 1, block, block + 1, 40000}, []Threads{1, 2, 3, 8}
-		if testing.Short() {
-			lengths, threads = []int{block + 1, 40000}, []Threads{1, 3}
 		}
 		for _, n := range lengths {
 			for _, name := range []string{"normal", "mixed"} {
