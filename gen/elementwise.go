@@ -43,9 +43,8 @@ func (l lanes) Over(x vec.V, by divisor) vec.V {
 	return l.Select(l.Gt(x, l.F32(math.MaxFloat32)), x, q) // Inf leaves NaN
 }
 
-// divisor makes one of a scalar.
-func (l lanes) divisor(scalar string) divisor {
-	c := l.Scalar(scalar)
+// divisor makes one of c.
+func (l lanes) divisor(c vec.V) divisor {
 	return divisor{l.Div(l.F32(1), c), l.Sub(l.F32(0), c)}
 }
 

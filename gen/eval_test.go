@@ -430,6 +430,9 @@ func arguments(p *vec.Program, n, kind int) call {
 		if p.Name == "layerNorm" && n%3 == 0 {
 			sizes["mean"], sizes["inverse"] = 0, 0 // nil
 		}
+	case "adamW", "amsGrad", "lamb":
+		scalars["rootCorrection"] = float32(math.Exp2(40*r.Float64() - 20))
+		scalars["eps"] = float32(math.Abs(float64(values[kind].f(r)))) // not -0
 	case "philox":
 		ints["groups"] = 1 + r.IntN(4)
 		sizes["words"], sizes["counter"] = rows*ints["groups"]*32, 8
@@ -473,12 +476,6 @@ func arguments(p *vec.Program, n, kind int) call {
 				if x = float32(math.Abs(float64(x))); !(x <= math.MaxFloat32) {
 					x = 0.25
 				}
-			}
-			switch {
-			case q.Name == "rootCorrection": // what AdamW and its like want
-				x = float32(math.Exp2(40*r.Float64() - 20))
-			case q.Name == "eps" && x == 0:
-				x = 0 // and not -0
 			}
 			if q.Name == "delta" && !(x > 0 && x <= math.MaxFloat32) {
 				x = 0.5 // of HuberError, which refuses others

@@ -382,8 +382,8 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 	}
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
-		if l.scalars["rootCorrection"] != (vec.V{}) {
-			l.correction = l.divisor("rootCorrection")
+		if c, ok := l.scalars["rootCorrection"]; ok {
+			l.correction = l.divisor(c)
 		}
 		asked := p.Param("options")
 		flags := map[string]vec.R{}

@@ -2,9 +2,9 @@ package kernels
 
 // Make returns n zeros, as make does, for vectors that whole passes go over. For some
 // megabytes and more it asks Linux for huge pages, where they are given on request
-// (/sys/kernel/mm/transparent_hugepage/enabled says madvise): there is less to
-// translate, and updates of 25 million parameters took two thirds to nine tenths of the
-// time. It changes the speed and no bit.
+// (/sys/kernel/mm/transparent_hugepage/enabled says madvise). On a Zen 4 SGD of 25
+// million parameters took seven tenths of the time, AdamW nine tenths. It changes the
+// speed and no bit.
 //
 // The package takes any slice; those that the optimizers and networks of this module
 // keep are made by Make. It panics as make does.

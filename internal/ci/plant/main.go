@@ -28,7 +28,7 @@ import (
 const module = "github.com/lockstep-go/lockstep/"
 
 // quick are the tests that are tried first: they take seconds, also in an emulator, and
-// catch nine faults of ten.
+// catch most.
 const quick = "-run=^(TestConcurrent|TestGemmBits|TestRandomWords)$"
 
 // goarch is where an instruction set is at home, and what runs its programs
