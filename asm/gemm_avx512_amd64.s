@@ -729,21 +729,7 @@ l4:
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
-	MOVQ  16(AX), R8
-	TESTQ R8, R8
-	JEQ   l6
 l7:
-	VMOVUPS.Z        (SI), K2, Z1
-	VMOVUPS          Z1, (R8)
-	ADDQ             $+64, R8
-	ADDQ             DI, SI
-	VFMADD231PS.BCST (CX), Z1, Z0
-	ADDQ             DX, CX
-	DECQ             BX
-	JNE              l7
-	JMP              l5
-l6:
-l8:
 	MOVQ       local-96(SP), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 60(R8)
@@ -751,55 +737,55 @@ l8:
 	ADDQ       R9, R8
 	MOVQ       R8, local-96(SP)
 	CMPQ       BX, $0x00000010
-	JLT        l10
+	JLT        l9
 	MOVQ       $+16, R8
 	ADDQ       $-16, BX
-l9:
-l11:
+l8:
+l10:
 	VMOVUPS          (SI), Z1
 	ADDQ             DI, SI
 	VFMADD231PS.BCST (CX), Z1, Z0
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l10
 	TESTQ            BX, BX
 	JEQ              l5
-	JMP              l8
-l10:
+	JMP              l7
+l9:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l9
+	JMP  l8
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l11
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z1
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-l12:
+l11:
 	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l13
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
-	JMP     l15
-l14:
+	JMP     l14
+l13:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
-l15:
+l14:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l15
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -814,7 +800,7 @@ l15:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l15:
 	VZEROUPPER
 	RET
 
@@ -1744,24 +1730,7 @@ l4:
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
-	MOVQ  16(AX), R8
-	TESTQ R8, R8
-	JEQ   l6
 l7:
-	VMOVUPS          (SI), Z2
-	VMOVUPS.Z        64(SI), K2, Z3
-	VMOVUPS          Z2, (R8)
-	VMOVUPS          Z3, 64(R8)
-	ADDQ             $+128, R8
-	ADDQ             DI, SI
-	VFMADD231PS.BCST (CX), Z2, Z0
-	VFMADD231PS.BCST (CX), Z3, Z1
-	ADDQ             DX, CX
-	DECQ             BX
-	JNE              l7
-	JMP              l5
-l6:
-l8:
 	MOVQ       local-96(SP), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 124(R8)
@@ -1769,11 +1738,11 @@ l8:
 	ADDQ       R9, R8
 	MOVQ       R8, local-96(SP)
 	CMPQ       BX, $0x00000010
-	JLT        l10
+	JLT        l9
 	MOVQ       $+16, R8
 	ADDQ       $-16, BX
-l9:
-l11:
+l8:
+l10:
 	VMOVUPS          (SI), Z2
 	VMOVUPS          64(SI), Z3
 	ADDQ             DI, SI
@@ -1781,20 +1750,20 @@ l11:
 	VFMADD231PS.BCST (CX), Z3, Z1
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l10
 	TESTQ            BX, BX
 	JEQ              l5
-	JMP              l8
-l10:
+	JMP              l7
+l9:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l9
+	JMP  l8
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l11
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z2
@@ -1803,30 +1772,30 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l12:
+l11:
 	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l13
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	JMP     l15
-l14:
+	JMP     l14
+l13:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-l15:
+l14:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l15
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -1841,7 +1810,7 @@ l15:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l15:
 	VZEROUPPER
 	RET
 
@@ -3526,27 +3495,7 @@ l4:
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
-	MOVQ  16(AX), R8
-	TESTQ R8, R8
-	JEQ   l6
 l7:
-	VMOVUPS          (SI), Z3
-	VMOVUPS          64(SI), Z4
-	VMOVUPS.Z        128(SI), K2, Z5
-	VMOVUPS          Z3, (R8)
-	VMOVUPS          Z4, 64(R8)
-	VMOVUPS          Z5, 128(R8)
-	ADDQ             $+192, R8
-	ADDQ             DI, SI
-	VFMADD231PS.BCST (CX), Z3, Z0
-	VFMADD231PS.BCST (CX), Z4, Z1
-	VFMADD231PS.BCST (CX), Z5, Z2
-	ADDQ             DX, CX
-	DECQ             BX
-	JNE              l7
-	JMP              l5
-l6:
-l8:
 	MOVQ       local-96(SP), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 188(R8)
@@ -3554,11 +3503,11 @@ l8:
 	ADDQ       R9, R8
 	MOVQ       R8, local-96(SP)
 	CMPQ       BX, $0x00000010
-	JLT        l10
+	JLT        l9
 	MOVQ       $+16, R8
 	ADDQ       $-16, BX
-l9:
-l11:
+l8:
+l10:
 	VMOVUPS          (SI), Z3
 	VMOVUPS          64(SI), Z4
 	VMOVUPS          128(SI), Z5
@@ -3568,20 +3517,20 @@ l11:
 	VFMADD231PS.BCST (CX), Z5, Z2
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l10
 	TESTQ            BX, BX
 	JEQ              l5
-	JMP              l8
-l10:
+	JMP              l7
+l9:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l9
+	JMP  l8
 l5:
 	MOVQ        136(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l11
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z3
@@ -3593,34 +3542,34 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z1, Z3, Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-l12:
+l11:
 	MOVQ    local-120(SP), CX
 	MOVQ    120(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l13
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
-	JMP     l15
-l14:
+	JMP     l14
+l13:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
-l15:
+l14:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l15
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -3635,7 +3584,7 @@ l15:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l15:
 	VZEROUPPER
 	RET
 

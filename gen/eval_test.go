@@ -572,9 +572,8 @@ func same(a, b any) bool {
 
 func evalTile(t *testing.T, p *vec.Program, q tile) {
 	count := 0
-	lastCols, panel, ends, packs := p.Lanes, q.vecs*p.Lanes, len(gemmEnds), true
+	lastCols, panel, ends := p.Lanes, q.vecs*p.Lanes, len(gemmEnds)
 	if q.part > 0 {
-		packs = q.rows == narrowRows[p.Target][0]
 		lastCols, panel, ends = q.part, p.Lanes+q.part, indexOf(gemmEnds, "EndReLU")+1
 	}
 	for cols := 1; cols <= lastCols; cols++ {
@@ -588,7 +587,7 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 						continue // the end does not know how long k was
 					}
 					g := product{tiles: 1 + count%3, rows: q.rows, width: panel - lastCols + cols, panel: panel, pitch: panel, cols: cols, k: k, ahead: true, start: start, end: end}
-					if packs && k > 0 && count%5 == 0 {
+					if q.packs(p.Target) && k > 0 && count%5 == 0 {
 						g.tiles, g.pack = 1, true
 						if q.part > 0 {
 							g.pitch = 2 * p.Lanes

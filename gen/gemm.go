@@ -51,6 +51,16 @@ var few = map[*vec.Target][4]bool{
 	vec.NEON:   {1: true, 2: true, 3: true},
 }
 
+// packs tells whether the tile may be the first that does a panel, and so has to pack it.
+// Of the narrow ones the highest always is. AVX-512's single rows never are: one row of C
+// is done by the row kernels, and as the transpose of one column by AVX2's tiles.
+func (t tile) packs(target *vec.Target) bool {
+	if t.part > 0 {
+		return t.rows == narrowRows[target][0]
+	}
+	return target != vec.AVX512 || t.rows > 1
+}
+
 // tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
 	var list []tile
@@ -218,13 +228,16 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 
 	a := p.NewColumn(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	gemmSteps(p, g, local(atAhead), t.vecs*p.Lanes, t.vecs*p.Lanes,
-		func(b, pack vec.R) []vec.V {
+	var pack func(b, pack vec.R) []vec.V
+	if t.packs(target) {
+		pack = func(b, pack vec.R) []vec.V {
 			row := make([]vec.V, t.vecs)
 			vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
 			each(pack, func(j int, m vec.Mem) { p.Store(m, row[j]) })
 			return row
-		},
+		}
+	}
+	gemmSteps(p, g, local(atAhead), t.vecs*p.Lanes, t.vecs*p.Lanes, pack,
 		func(b vec.R) []vec.V {
 			row := make([]vec.V, t.vecs)
 			each(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })

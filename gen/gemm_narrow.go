@@ -9,8 +9,7 @@ import (
 // narrowRows are the heights of the narrow tiles: of one vector and part columns
 // more, where part is a half or a quarter of the lanes. The part's columns of some
 // rows share a vector: of a whole one most lanes would be idle, which is a third of
-// the work on the ten classes of MNIST. The highest is the first that does a panel, and
-// so the one that packs.
+// the work on the ten classes of MNIST.
 var narrowRows = map[*vec.Target][]int{vec.AVX2: {8, 4, 2, 1}}
 
 // narrowTiles lists the narrow micro-kernels of a target.
@@ -102,7 +101,7 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 	a := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
 	var pack func(b, pack vec.R) []vec.V
-	if t.rows == narrowRows[target][0] {
+	if t.packs(target) {
 		pack = func(b, pack vec.R) []vec.V {
 			x := p.Load(32, b.At(0))
 			var y vec.V
