@@ -37,28 +37,23 @@ TEXT ·sgdAVX2(SB), $128-56
 	TESTQ        BX, BX
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y1
-	VMOVUPS (DX), Y2
-	TESTQ   R11, R11
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMOVUPS Y3, (DX)
-l4:
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
 	TESTQ        SI, SI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-l5:
+l4:
 	TESTQ        DI, DI
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+32(FP), Y3
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-l6:
+l5:
 	TESTQ        R8, R8
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -67,25 +62,30 @@ l6:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-l7:
+l6:
 	TESTQ        R9, R9
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-l8:
+l7:
 	TESTQ        R10, R10
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-l9:
+l8:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
 	VMOVUPS Y1, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	DECQ    BX
-	JNE     l3
+	TESTQ   R11, R11
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y1
+	VMOVUPS Y1, (DX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	DECQ BX
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -116,43 +116,21 @@ l1:
 	VMASKMOVPS   (CX), Y1, Y1
 	VMOVUPS      (BX), Y2
 	VMASKMOVPS   (DX), Y2, Y2
-	TESTQ        R11, R11
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y3
-	LEAQ         (DX), DX
-	VMOVAPS      X3, X4
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X4, (DX)
-	VEXTRACTF128 $0x01, Y3, X4
-	ADDQ         $+16, DX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X4, (DX)
-	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X4, (DX)
-part1:
-l13:
 	TESTQ        SI, SI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-l14:
+l13:
 	TESTQ        DI, DI
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+32(FP), Y3
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-l15:
+l14:
 	TESTQ        R8, R8
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -161,21 +139,42 @@ l15:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-l16:
+l15:
 	TESTQ        R9, R9
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-l17:
+l16:
 	TESTQ        R10, R10
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-l18:
+l17:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
 	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+part1:
+	TESTQ        R11, R11
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
@@ -193,6 +192,7 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -233,28 +233,23 @@ TEXT ·momentumAVX2(SB), $128-72
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMOVUPS Y4, (BX)
-l4:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (BX), Y3
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -263,30 +258,35 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l9:
+l8:
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y1, Y4
 	VMULPS  Y3, Y0, Y3
 	VSUBPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
 	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y3, (DX)
 	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMOVUPS Y2, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -301,8 +301,8 @@ l11:
 	VMULPS  Y4, Y1, Y4
 	VMULPS  Y3, Y0, Y3
 	VSUBPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
 	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y3, (DX)
 	VMOVUPS Y2, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -322,43 +322,21 @@ l1:
 	VMASKMOVPS   (CX), Y2, Y2
 	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y4
-	LEAQ         (BX), BX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X5, (BX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X5, (BX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X5, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -367,43 +345,64 @@ l15:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l18:
+l17:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
+	VADDPS       Y0, Y2, Y1
 	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
+	VMOVAPS      X0, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y0, X2
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (CX), CX
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X1, (DX)
+	VMOVSS X0, (CX)
 part5:
-	VADDPS       Y0, Y2, Y0
-	LEAQ         (CX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -421,6 +420,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -463,28 +463,23 @@ TEXT ·nesterovAVX2(SB), $128-80
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (BX)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -493,33 +488,38 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y8
 	VSUBPS  Y8, Y7, Y7
 	VADDPS  Y7, Y4, Y4
-	VMOVUPS Y4, (CX)
-	VMULPS  Y6, Y1, Y4
+	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	VSUBPS  Y5, Y6, Y5
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, (DX)
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -535,11 +535,11 @@ l11:
 	VMULPS  Y5, Y3, Y8
 	VSUBPS  Y8, Y7, Y7
 	VADDPS  Y7, Y4, Y4
-	VMOVUPS Y4, (CX)
-	VMULPS  Y6, Y1, Y4
+	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y5
-	VSUBPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
+	VSUBPS  Y5, Y6, Y5
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, (DX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
@@ -558,43 +558,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (BX)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (BX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -603,46 +581,67 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y5, Y3, Y3
 	VSUBPS       Y3, Y2, Y2
 	VADDPS       Y2, Y4, Y2
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y1, Y0
 	LEAQ         (CX), CX
-	VMOVAPS      X2, X3
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (CX)
+part1:
+	LEAQ         (DX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X3, (CX)
+	VMOVSS X1, (CX)
 part5:
-	VMULPS       Y6, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSUBPS       Y0, Y1, Y0
-	LEAQ         (DX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -660,6 +659,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -702,28 +702,23 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (BX)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -732,33 +727,38 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y7
 	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y6, Y2, Y6
+	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y5
-	VSUBPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y7, Y5
 	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -773,11 +773,11 @@ l11:
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y7
 	VSUBPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
-	VMULPS  Y6, Y2, Y6
+	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y5
-	VSUBPS  Y5, Y6, Y5
+	VSUBPS  Y5, Y7, Y5
 	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -797,43 +797,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (BX)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (BX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -842,46 +820,67 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
+	VMULPS       Y0, Y2, Y1
+	VMULPS       Y5, Y3, Y2
+	VSUBPS       Y2, Y1, Y1
+	VADDPS       Y1, Y4, Y1
 	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
+	VMOVAPS      X0, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y0, X2
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (CX), CX
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X1, (DX)
+	VMOVSS X0, (CX)
 part5:
-	VMULPS       Y0, Y2, Y0
-	VMULPS       Y5, Y3, Y1
-	VSUBPS       Y1, Y0, Y0
-	VADDPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -899,6 +898,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -939,28 +939,23 @@ TEXT ·adaGradAVX2(SB), $128-72
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y2
-	VMOVUPS (BX), Y3
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMOVUPS Y4, (BX)
-l4:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (BX), Y3
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -969,33 +964,38 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l9:
+l8:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
 	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
 	VMULPS  Y3, Y0, Y3
-	VSQRTPS Y4, Y4
-	VADDPS  Y1, Y4, Y4
-	VDIVPS  Y4, Y3, Y3
+	VSQRTPS Y4, Y5
+	VADDPS  Y1, Y5, Y5
+	VDIVPS  Y5, Y3, Y3
 	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y4, (DX)
 	VMOVUPS Y2, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMOVUPS Y2, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -1009,12 +1009,12 @@ l11:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
 	VADDPS  Y5, Y4, Y4
-	VMOVUPS Y4, (DX)
 	VMULPS  Y3, Y0, Y3
-	VSQRTPS Y4, Y4
-	VADDPS  Y1, Y4, Y4
-	VDIVPS  Y4, Y3, Y3
+	VSQRTPS Y4, Y5
+	VADDPS  Y1, Y5, Y5
+	VDIVPS  Y5, Y3, Y3
 	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y4, (DX)
 	VMOVUPS Y2, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -1034,43 +1034,21 @@ l1:
 	VMASKMOVPS   (CX), Y2, Y2
 	VMOVUPS      (SI), Y3
 	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y4
-	LEAQ         (BX), BX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X5, (BX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X5, (BX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X5, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -1079,46 +1057,67 @@ l15:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l18:
+l17:
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
 	VADDPS       Y5, Y4, Y4
-	LEAQ         (DX), DX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X5, (DX)
-part5:
 	VMULPS       Y3, Y0, Y0
 	VSQRTPS      Y4, Y3
 	VADDPS       Y1, Y3, Y1
 	VDIVPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y2, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X4, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y4, X1
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (DX)
+part1:
 	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (CX)
+part5:
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -1136,6 +1135,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -1178,28 +1178,23 @@ TEXT ·rmSpropAVX2(SB), $128-80
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (BX)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1208,35 +1203,40 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y5, Y7
 	VMULPS  Y7, Y2, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y6, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -1252,12 +1252,12 @@ l11:
 	VMULPS  Y5, Y5, Y7
 	VMULPS  Y7, Y2, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y6, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -1277,43 +1277,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (BX)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (BX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1322,48 +1300,69 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y5, Y6
 	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y1, Y2
+	VADDPS       Y3, Y2, Y2
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part7
+	JEQ          part3
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-part7:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part8
+	JEQ       part4
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part5:
-	VMULPS       Y5, Y0, Y0
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -1381,6 +1380,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -1425,28 +1425,23 @@ TEXT ·adamAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (SI)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1455,18 +1450,18 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
 	VSUBPS  Y6, Y5, Y8
@@ -1476,20 +1471,25 @@ l9:
 	VSUBPS  Y7, Y5, Y5
 	VMULPS  Y5, Y2, Y5
 	VADDPS  Y5, Y7, Y5
+	VMULPS  Y6, Y0, Y7
+	VSQRTPS Y5, Y8
+	VADDPS  Y3, Y8, Y8
+	VDIVPS  Y8, Y7, Y7
+	VSUBPS  Y7, Y4, Y4
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSQRTPS Y5, Y5
-	VADDPS  Y3, Y5, Y5
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -1509,13 +1509,13 @@ l11:
 	VSUBPS  Y7, Y5, Y5
 	VMULPS  Y5, Y2, Y5
 	VADDPS  Y5, Y7, Y5
+	VMULPS  Y6, Y0, Y7
+	VSQRTPS Y5, Y8
+	VADDPS  Y3, Y8, Y8
+	VDIVPS  Y8, Y7, Y7
+	VSUBPS  Y7, Y4, Y4
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSQRTPS Y5, Y5
-	VADDPS  Y3, Y5, Y5
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -1536,43 +1536,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (SI), SI
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (SI)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (SI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1581,18 +1559,18 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMOVUPS      (DI), Y7
@@ -1604,48 +1582,69 @@ l18:
 	VSUBPS       Y7, Y5, Y5
 	VMULPS       Y5, Y2, Y2
 	VADDPS       Y2, Y7, Y2
+	VMULPS       Y1, Y0, Y0
+	VSQRTPS      Y2, Y5
+	VADDPS       Y3, Y5, Y3
+	VDIVPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
 	LEAQ         (DX), DX
-	VMOVAPS      X1, X5
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y1, X5
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
 	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X5, (DX)
+	VMOVSS X1, (DX)
 part5:
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X5
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y2, X5
-	ADDQ         $+16, DX
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X5, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VMULPS       Y1, Y0, Y0
-	VSQRTPS      Y2, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -1663,6 +1662,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -1714,28 +1714,23 @@ TEXT ·adamWAVX2(SB), $128-96
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y7
-	VMOVUPS (SI), Y8
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMOVUPS Y9, (SI)
-l4:
+	VMOVUPS      (CX), Y7
+	VMOVUPS      (SI), Y8
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+64(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+68(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+72(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -1744,47 +1739,52 @@ l6:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+76(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+80(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l9:
+l8:
 	VMOVUPS     (DX), Y9
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
 	VADDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (DX)
 	VMOVUPS     (BX), Y10
 	VMULPS      Y10, Y2, Y10
 	VMULPS      Y8, Y3, Y11
 	VMULPS      Y8, Y11, Y8
 	VADDPS      Y8, Y10, Y8
+	VSQRTPS     Y8, Y10
+	VMULPS      Y6, Y10, Y11
+	VMOVUPS     Y10, Y12
+	VFMADD231PS Y4, Y11, Y12
+	VFMADD231PS Y6, Y12, Y11
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y10, Y12
+	VBLENDVPS   Y12, Y10, Y11, Y10
+	VADDPS      Y5, Y10, Y10
+	VMULPS      Y9, Y0, Y11
+	VDIVPS      Y10, Y11, Y10
+	VSUBPS      Y10, Y7, Y7
+	VMOVUPS     Y9, (DX)
 	VMOVUPS     Y8, (BX)
-	VSQRTPS     Y8, Y8
-	VMULPS      Y6, Y8, Y10
-	VMOVUPS     Y8, Y11
-	VFMADD231PS Y4, Y10, Y11
-	VFMADD231PS Y6, Y11, Y10
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
-	VBLENDVPS   Y11, Y8, Y10, Y8
-	VADDPS      Y5, Y8, Y8
-	VMULPS      Y9, Y0, Y9
-	VDIVPS      Y8, Y9, Y8
-	VSUBPS      Y8, Y7, Y7
 	VMOVUPS     Y7, (CX)
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	DECQ        DI
-	JNE         l3
+	TESTQ       R13, R13
+	JEQ         l9
+	VMOVUPS     c256_00000000<>+0(SB), Y7
+	VMOVUPS     Y7, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -1799,24 +1799,24 @@ l11:
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
 	VADDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (DX)
 	VMOVUPS     (BX), Y10
 	VMULPS      Y10, Y2, Y10
 	VMULPS      Y8, Y3, Y11
 	VMULPS      Y8, Y11, Y8
 	VADDPS      Y8, Y10, Y8
+	VSQRTPS     Y8, Y10
+	VMULPS      Y6, Y10, Y11
+	VMOVUPS     Y10, Y12
+	VFMADD231PS Y4, Y11, Y12
+	VFMADD231PS Y6, Y12, Y11
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y10, Y12
+	VBLENDVPS   Y12, Y10, Y11, Y10
+	VADDPS      Y5, Y10, Y10
+	VMULPS      Y9, Y0, Y11
+	VDIVPS      Y10, Y11, Y10
+	VSUBPS      Y10, Y7, Y7
+	VMOVUPS     Y9, (DX)
 	VMOVUPS     Y8, (BX)
-	VSQRTPS     Y8, Y8
-	VMULPS      Y6, Y8, Y10
-	VMOVUPS     Y8, Y11
-	VFMADD231PS Y4, Y10, Y11
-	VFMADD231PS Y6, Y11, Y10
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
-	VBLENDVPS   Y11, Y8, Y10, Y8
-	VADDPS      Y5, Y8, Y8
-	VMULPS      Y9, Y0, Y9
-	VDIVPS      Y8, Y9, Y8
-	VSUBPS      Y8, Y7, Y7
 	VMOVUPS     Y7, (CX)
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -1837,43 +1837,21 @@ l1:
 	VMASKMOVPS   (CX), Y7, Y7
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (SI), Y8, Y8
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	LEAQ         (SI), SI
-	VMOVAPS      X9, X10
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X10, (SI)
-	VEXTRACTF128 $0x01, Y9, X10
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X10, (SI)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X10, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+64(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+68(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+72(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -1882,77 +1860,98 @@ l15:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+76(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+80(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l18:
+l17:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y1, Y1
 	VADDPS       Y1, Y9, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X9
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X9, (DX)
-	VEXTRACTF128 $0x01, Y1, X9
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X9, (DX)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X9, (DX)
-part5:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (BX), Y9, Y9
 	VMULPS       Y9, Y2, Y2
 	VMULPS       Y8, Y3, Y3
 	VMULPS       Y8, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
+	VSQRTPS      Y2, Y3
+	VMULPS       Y6, Y3, Y8
+	VMOVUPS      Y3, Y9
+	VFMADD231PS  Y4, Y8, Y9
+	VFMADD231PS  Y6, Y9, Y8
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y3, Y4
+	VBLENDVPS    Y4, Y3, Y8, Y3
+	VADDPS       Y5, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y7, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X3
 	TESTQ        $0x00000004, AX
-	JEQ          part11
+	JEQ          part3
 	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $+16, DX
-part11:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part12
+	JEQ       part4
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X3, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VSQRTPS      Y2, Y2
-	VMULPS       Y6, Y2, Y3
-	VMOVUPS      Y2, Y8
-	VFMADD231PS  Y4, Y3, Y8
-	VFMADD231PS  Y6, Y8, Y3
-	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y2, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y2
-	VADDPS       Y5, Y2, Y2
-	VMULPS       Y1, Y0, Y0
-	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y7, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -1970,6 +1969,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -2013,28 +2013,23 @@ TEXT ·lionAVX2(SB), $128-80
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y5
-	VMOVUPS (BX), Y6
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMOVUPS Y7, (BX)
-l4:
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (BX), Y6
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+56(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -2043,18 +2038,18 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l9:
+l8:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y8
 	VMULPS  Y6, Y2, Y9
@@ -2066,16 +2061,21 @@ l9:
 	VANDPS  Y0, Y8, Y8
 	VSUBPS  Y8, Y9, Y8
 	VSUBPS  Y8, Y5, Y5
-	VMOVUPS Y5, (CX)
-	VMULPS  Y7, Y3, Y5
+	VMULPS  Y7, Y3, Y7
 	VMULPS  Y6, Y4, Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	VADDPS  Y6, Y7, Y6
+	VMOVUPS Y5, (CX)
+	VMOVUPS Y6, (DX)
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -2097,11 +2097,11 @@ l11:
 	VANDPS  Y0, Y8, Y8
 	VSUBPS  Y8, Y9, Y8
 	VSUBPS  Y8, Y5, Y5
-	VMOVUPS Y5, (CX)
-	VMULPS  Y7, Y3, Y5
+	VMULPS  Y7, Y3, Y7
 	VMULPS  Y6, Y4, Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
+	VADDPS  Y6, Y7, Y6
+	VMOVUPS Y5, (CX)
+	VMOVUPS Y6, (DX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
@@ -2120,43 +2120,21 @@ l1:
 	VMASKMOVPS   (CX), Y5, Y5
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y7
-	LEAQ         (BX), BX
-	VMOVAPS      X7, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X8, (BX)
-	VEXTRACTF128 $0x01, Y7, X8
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X8, (BX)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X8, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+56(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -2165,18 +2143,18 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l18:
+l17:
 	VMOVUPS      (SI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
@@ -2189,28 +2167,49 @@ l18:
 	VANDPS       Y0, Y1, Y0
 	VSUBPS       Y0, Y2, Y0
 	VSUBPS       Y0, Y5, Y0
+	VMULPS       Y7, Y3, Y1
+	VMULPS       Y6, Y4, Y2
+	VADDPS       Y2, Y1, Y1
 	LEAQ         (CX), CX
-	VMOVAPS      X0, X1
+	VMOVAPS      X0, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y0, X2
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+part1:
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X1, (CX)
-	VEXTRACTF128 $0x01, Y0, X1
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X1, (CX)
-	VPERMILPD $0x01, X1, X1
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X1, (CX)
+	VMOVSS X0, (CX)
 part5:
-	VMULPS       Y7, Y3, Y0
-	VMULPS       Y6, Y4, Y1
-	VADDPS       Y1, Y0, Y0
-	LEAQ         (DX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -2228,6 +2227,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -2269,28 +2269,23 @@ TEXT ·heavyBallAVX2(SB), $128-72
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y3
-	VMOVUPS (BX), Y4
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMOVUPS Y5, (BX)
-l4:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y4
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2299,31 +2294,36 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l9:
+l8:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y4
 	VADDPS  Y4, Y5, Y4
+	VMULPS  Y4, Y0, Y5
+	VSUBPS  Y5, Y3, Y3
 	VMOVUPS Y4, (DX)
-	VMULPS  Y4, Y0, Y4
-	VSUBPS  Y4, Y3, Y3
 	VMOVUPS Y3, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMOVUPS Y3, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -2338,9 +2338,9 @@ l11:
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y4
 	VADDPS  Y4, Y5, Y4
+	VMULPS  Y4, Y0, Y5
+	VSUBPS  Y5, Y3, Y3
 	VMOVUPS Y4, (DX)
-	VMULPS  Y4, Y0, Y4
-	VSUBPS  Y4, Y3, Y3
 	VMOVUPS Y3, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -2360,43 +2360,21 @@ l1:
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y5
-	LEAQ         (BX), BX
-	VMOVAPS      X5, X6
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X6, (BX)
-	VEXTRACTF128 $0x01, Y5, X6
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X6, (BX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X6, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2405,44 +2383,65 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l18:
+l17:
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
 	VMULPS       Y5, Y1, Y1
 	VMULPS       Y4, Y2, Y2
 	VADDPS       Y2, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VSUBPS       Y0, Y3, Y0
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part7
+	JEQ          part3
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-part7:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part8
+	JEQ       part4
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part5:
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y3, Y0
-	LEAQ         (CX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -2460,6 +2459,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -2501,28 +2501,23 @@ TEXT ·heavyBallNesterovAVX2(SB), $128-72
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y3
-	VMOVUPS (BX), Y4
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMOVUPS Y5, (BX)
-l4:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y4
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2531,33 +2526,38 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l9:
+l8:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y6
 	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	VMULPS  Y5, Y1, Y5
-	VADDPS  Y5, Y4, Y4
+	VMULPS  Y5, Y1, Y6
+	VADDPS  Y6, Y4, Y4
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y5, (DX)
 	VMOVUPS Y3, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMOVUPS Y3, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -2572,11 +2572,11 @@ l11:
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y6
 	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (DX)
-	VMULPS  Y5, Y1, Y5
-	VADDPS  Y5, Y4, Y4
+	VMULPS  Y5, Y1, Y6
+	VADDPS  Y6, Y4, Y4
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y5, (DX)
 	VMOVUPS Y3, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -2596,43 +2596,21 @@ l1:
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y5
-	LEAQ         (BX), BX
-	VMOVAPS      X5, X6
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X6, (BX)
-	VEXTRACTF128 $0x01, Y5, X6
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X6, (BX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X6, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2641,46 +2619,67 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l18:
+l17:
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
 	VMULPS       Y5, Y1, Y5
 	VMULPS       Y4, Y2, Y2
 	VADDPS       Y2, Y5, Y2
-	LEAQ         (DX), DX
-	VMOVAPS      X2, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X5, (DX)
-	VEXTRACTF128 $0x01, Y2, X5
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X5, (DX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X5, (DX)
-part5:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       Y1, Y4, Y1
 	VMULPS       Y1, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (DX)
+part1:
 	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (CX)
+part5:
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -2698,6 +2697,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -2740,28 +2740,23 @@ TEXT ·torchRMSpropAVX2(SB), $128-80
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (BX), Y5
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (BX)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y5
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2770,35 +2765,40 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y6, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -2814,12 +2814,12 @@ l11:
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y6, Y7
+	VADDPS  Y3, Y7, Y7
+	VDIVPS  Y7, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -2839,43 +2839,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (SI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (BX), BX
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (BX)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (BX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2884,48 +2862,69 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (SI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y2, Y2
 	VMULPS       Y5, Y2, Y2
 	VADDPS       Y2, Y1, Y1
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y1, Y2
+	VADDPS       Y3, Y2, Y2
+	VDIVPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
 	LEAQ         (DX), DX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part7
+	JEQ          part3
 	VMOVUPS      X2, (DX)
 	VEXTRACTF128 $0x01, Y1, X2
 	ADDQ         $+16, DX
-part7:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part8
+	JEQ       part4
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part5:
-	VMULPS       Y5, Y0, Y0
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -2943,6 +2942,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -2987,28 +2987,23 @@ TEXT ·torchRMSpropCenteredAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (SI)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3017,43 +3012,48 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMOVUPS (BX), Y7
 	VSUBPS  Y7, Y5, Y8
 	VMULPS  Y8, Y2, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (BX)
-	VMULPS  Y7, Y7, Y7
-	VSUBPS  Y7, Y6, Y6
+	VMULPS  Y7, Y7, Y8
+	VSUBPS  Y8, Y6, Y8
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y8, Y8
+	VADDPS  Y3, Y8, Y8
+	VDIVPS  Y8, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -3069,19 +3069,19 @@ l11:
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMOVUPS (BX), Y7
 	VSUBPS  Y7, Y5, Y8
 	VMULPS  Y8, Y2, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (BX)
-	VMULPS  Y7, Y7, Y7
-	VSUBPS  Y7, Y6, Y6
+	VMULPS  Y7, Y7, Y8
+	VSUBPS  Y8, Y6, Y8
 	VMULPS  Y5, Y0, Y5
-	VSQRTPS Y6, Y6
-	VADDPS  Y3, Y6, Y6
-	VDIVPS  Y6, Y5, Y5
+	VSQRTPS Y8, Y8
+	VADDPS  Y3, Y8, Y8
+	VDIVPS  Y8, Y5, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -3102,43 +3102,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (SI), SI
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (SI)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (SI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3147,73 +3125,94 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y2, Y6
 	VMULPS       Y5, Y6, Y6
 	VADDPS       Y6, Y1, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X6
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X6, (DX)
-	VEXTRACTF128 $0x01, Y1, X6
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X6, (DX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X6, (DX)
-part5:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (BX), Y6, Y6
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y2, Y2
 	VADDPS       Y2, Y6, Y2
+	VMULPS       Y2, Y2, Y6
+	VSUBPS       Y6, Y1, Y6
+	VMULPS       Y5, Y0, Y0
+	VSQRTPS      Y6, Y5
+	VADDPS       Y3, Y5, Y3
+	VDIVPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
 	LEAQ         (BX), DX
-	VMOVAPS      X2, X6
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X6, (DX)
-	VEXTRACTF128 $0x01, Y2, X6
-	ADDQ         $+16, DX
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X6, (DX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, DX
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X6, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VMULPS       Y2, Y2, Y2
-	VSUBPS       Y2, Y1, Y1
-	VMULPS       Y5, Y0, Y0
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -3231,6 +3230,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -3276,28 +3276,23 @@ TEXT ·torchRMSpropMomentumAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y5
-	VMOVUPS (SI), Y6
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMOVUPS Y7, (SI)
-l4:
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (SI), Y6
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+64(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+68(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3306,40 +3301,45 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l9:
+l8:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
 	VMULPS  Y6, Y2, Y8
 	VMULPS  Y6, Y8, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (DX)
 	VMOVUPS (BX), Y8
 	VMULPS  Y8, Y4, Y8
-	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y7, Y7
-	VDIVPS  Y7, Y6, Y6
+	VSQRTPS Y7, Y9
+	VADDPS  Y3, Y9, Y9
+	VDIVPS  Y9, Y6, Y6
 	VADDPS  Y6, Y8, Y6
+	VMULPS  Y6, Y0, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y7, (DX)
 	VMOVUPS Y6, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSUBPS  Y6, Y5, Y5
 	VMOVUPS Y5, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -3355,16 +3355,16 @@ l11:
 	VMULPS  Y6, Y2, Y8
 	VMULPS  Y6, Y8, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (DX)
 	VMOVUPS (BX), Y8
 	VMULPS  Y8, Y4, Y8
-	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y7, Y7
-	VDIVPS  Y7, Y6, Y6
+	VSQRTPS Y7, Y9
+	VADDPS  Y3, Y9, Y9
+	VDIVPS  Y9, Y6, Y6
 	VADDPS  Y6, Y8, Y6
+	VMULPS  Y6, Y0, Y8
+	VSUBPS  Y8, Y5, Y5
+	VMOVUPS Y7, (DX)
 	VMOVUPS Y6, (BX)
-	VMULPS  Y6, Y0, Y6
-	VSUBPS  Y6, Y5, Y5
 	VMOVUPS Y5, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -3385,43 +3385,21 @@ l1:
 	VMASKMOVPS   (CX), Y5, Y5
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (SI), Y6, Y6
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y7
-	LEAQ         (SI), SI
-	VMOVAPS      X7, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X8, (SI)
-	VEXTRACTF128 $0x01, Y7, X8
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X8, (SI)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X8, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+64(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+68(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3430,70 +3408,91 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l18:
+l17:
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (BX), Y2, Y2
+	VMULPS       Y2, Y4, Y2
+	VSQRTPS      Y1, Y4
+	VADDPS       Y3, Y4, Y3
+	VDIVPS       Y3, Y6, Y3
+	VADDPS       Y3, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y0, Y5, Y0
 	LEAQ         (DX), DX
-	VMOVAPS      X1, X2
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
 	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (DX)
+	VMOVSS X1, (DX)
 part5:
-	VMOVUPS      (DI), Y2
-	VMASKMOVPS   (BX), Y2, Y2
-	VMULPS       Y2, Y4, Y2
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y6, Y1
-	VADDPS       Y1, Y2, Y1
-	LEAQ         (BX), DX
-	VMOVAPS      X1, X2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
-	ADDQ         $+16, DX
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DX
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y5, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -3511,6 +3510,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -3558,28 +3558,23 @@ TEXT ·torchRMSpropCenteredMomentumAVX2(SB), $128-96
 	TESTQ        R8, R8
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y5
-	VMOVUPS (DI), Y6
-	TESTQ   R14, R14
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y7
-	VMOVUPS Y7, (DI)
-l4:
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (DI), Y6
 	TESTQ        R9, R9
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l5:
+l4:
 	TESTQ        R10, R10
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+72(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l6:
+l5:
 	TESTQ        R11, R11
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+76(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3588,48 +3583,53 @@ l6:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
+l6:
 	TESTQ        R12, R12
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l8:
+l7:
 	TESTQ        R13, R13
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l9:
+l8:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
 	VMULPS  Y6, Y2, Y8
 	VMULPS  Y6, Y8, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (DX)
 	VMOVUPS (BX), Y8
 	VSUBPS  Y8, Y6, Y9
 	VMULPS  Y9, Y2, Y9
 	VADDPS  Y9, Y8, Y8
+	VMULPS  Y8, Y8, Y9
+	VSUBPS  Y9, Y7, Y9
+	VMOVUPS (SI), Y10
+	VMULPS  Y10, Y4, Y10
+	VSQRTPS Y9, Y9
+	VADDPS  Y3, Y9, Y9
+	VDIVPS  Y9, Y6, Y6
+	VADDPS  Y6, Y10, Y6
+	VMULPS  Y6, Y0, Y9
+	VSUBPS  Y9, Y5, Y5
+	VMOVUPS Y7, (DX)
 	VMOVUPS Y8, (BX)
-	VMULPS  Y8, Y8, Y8
-	VSUBPS  Y8, Y7, Y7
-	VMOVUPS (SI), Y8
-	VMULPS  Y8, Y4, Y8
-	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y7, Y7
-	VDIVPS  Y7, Y6, Y6
-	VADDPS  Y6, Y8, Y6
 	VMOVUPS Y6, (SI)
-	VMULPS  Y6, Y0, Y6
-	VSUBPS  Y6, Y5, Y5
 	VMOVUPS Y5, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l3
+	TESTQ   R14, R14
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMOVUPS Y5, (DI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	ADDQ $+32, DI
+	DECQ R8
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -3645,23 +3645,23 @@ l11:
 	VMULPS  Y6, Y2, Y8
 	VMULPS  Y6, Y8, Y8
 	VADDPS  Y8, Y7, Y7
-	VMOVUPS Y7, (DX)
 	VMOVUPS (BX), Y8
 	VSUBPS  Y8, Y6, Y9
 	VMULPS  Y9, Y2, Y9
 	VADDPS  Y9, Y8, Y8
+	VMULPS  Y8, Y8, Y9
+	VSUBPS  Y9, Y7, Y9
+	VMOVUPS (SI), Y10
+	VMULPS  Y10, Y4, Y10
+	VSQRTPS Y9, Y9
+	VADDPS  Y3, Y9, Y9
+	VDIVPS  Y9, Y6, Y6
+	VADDPS  Y6, Y10, Y6
+	VMULPS  Y6, Y0, Y9
+	VSUBPS  Y9, Y5, Y5
+	VMOVUPS Y7, (DX)
 	VMOVUPS Y8, (BX)
-	VMULPS  Y8, Y8, Y8
-	VSUBPS  Y8, Y7, Y7
-	VMOVUPS (SI), Y8
-	VMULPS  Y8, Y4, Y8
-	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y7, Y7
-	VDIVPS  Y7, Y6, Y6
-	VADDPS  Y6, Y8, Y6
 	VMOVUPS Y6, (SI)
-	VMULPS  Y6, Y0, Y6
-	VSUBPS  Y6, Y5, Y5
 	VMOVUPS Y5, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -3683,43 +3683,21 @@ l1:
 	VMASKMOVPS   (CX), Y5, Y5
 	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DI), Y6, Y6
-	TESTQ        R14, R14
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y7
-	LEAQ         (DI), DI
-	VMOVAPS      X7, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X8, (DI)
-	VEXTRACTF128 $0x01, Y7, X8
-	ADDQ         $+16, DI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X8, (DI)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X8, (DI)
-part1:
-l13:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l14:
+l13:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+72(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l15:
+l14:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+76(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3728,95 +3706,116 @@ l15:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
+l15:
 	TESTQ        R12, R12
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l17:
+l16:
 	TESTQ        R13, R13
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l18:
+l17:
 	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y7
 	VMULPS       Y6, Y7, Y7
 	VADDPS       Y7, Y1, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X7, (DX)
-	VEXTRACTF128 $0x01, Y1, X7
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X7, (DX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X7, (DX)
-part5:
 	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VSUBPS       Y7, Y6, Y8
 	VMULPS       Y8, Y2, Y2
 	VADDPS       Y2, Y7, Y2
+	VMULPS       Y2, Y2, Y7
+	VSUBPS       Y7, Y1, Y7
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	VMULPS       Y8, Y4, Y4
+	VSQRTPS      Y7, Y7
+	VADDPS       Y3, Y7, Y3
+	VDIVPS       Y3, Y6, Y3
+	VADDPS       Y3, Y4, Y3
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y5, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X4
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X4, (DX)
+	VEXTRACTF128 $0x01, Y1, X4
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X4, (DX)
+	VPERMILPD $0x01, X4, X4
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X4, (DX)
+part1:
 	LEAQ         (BX), DX
-	VMOVAPS      X2, X7
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
+	LEAQ         (SI), DX
+	VMOVAPS      X3, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X7, (DX)
-	VEXTRACTF128 $0x01, Y2, X7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y3, X1
 	ADDQ         $+16, DX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X7, (DX)
-	VPERMILPD $0x01, X7, X7
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X7, (DX)
+	VMOVSS X1, (DX)
 part9:
-	VMULPS       Y2, Y2, Y2
-	VSUBPS       Y2, Y1, Y1
-	VMOVUPS      (R8), Y2
-	VMASKMOVPS   (SI), Y2, Y2
-	VMULPS       Y2, Y4, Y2
-	VSQRTPS      Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VDIVPS       Y1, Y6, Y1
-	VADDPS       Y1, Y2, Y1
-	LEAQ         (SI), DX
-	VMOVAPS      X1, X2
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
-	ADDQ         $+16, DX
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DX
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part13:
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y0, Y5, Y0
-	LEAQ         (CX), CX
+	TESTQ        R14, R14
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part19
@@ -3834,6 +3833,7 @@ part20:
 	JEQ    part17
 	VMOVSS X1, (CX)
 part17:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -3879,28 +3879,23 @@ TEXT ·adadeltaAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (SI)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3909,46 +3904,51 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMOVUPS (BX), Y7
 	VADDPS  Y3, Y7, Y7
 	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y6, Y6
-	VSQRTPS Y6, Y6
-	VDIVPS  Y6, Y7, Y6
-	VMULPS  Y5, Y6, Y5
-	VMOVUPS (BX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y2, Y7
-	VMULPS  Y5, Y7, Y7
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (BX)
+	VADDPS  Y3, Y6, Y8
+	VSQRTPS Y8, Y8
+	VDIVPS  Y8, Y7, Y7
+	VMULPS  Y5, Y7, Y5
+	VMOVUPS (BX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y5, Y2, Y8
+	VMULPS  Y5, Y8, Y8
+	VADDPS  Y8, Y7, Y7
 	VMULPS  Y5, Y0, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -3964,22 +3964,22 @@ l11:
 	VMULPS  Y5, Y2, Y7
 	VMULPS  Y5, Y7, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VMOVUPS (BX), Y7
 	VADDPS  Y3, Y7, Y7
 	VSQRTPS Y7, Y7
-	VADDPS  Y3, Y6, Y6
-	VSQRTPS Y6, Y6
-	VDIVPS  Y6, Y7, Y6
-	VMULPS  Y5, Y6, Y5
-	VMOVUPS (BX), Y6
-	VMULPS  Y6, Y1, Y6
-	VMULPS  Y5, Y2, Y7
-	VMULPS  Y5, Y7, Y7
-	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (BX)
+	VADDPS  Y3, Y6, Y8
+	VSQRTPS Y8, Y8
+	VDIVPS  Y8, Y7, Y7
+	VMULPS  Y5, Y7, Y5
+	VMOVUPS (BX), Y7
+	VMULPS  Y7, Y1, Y7
+	VMULPS  Y5, Y2, Y8
+	VMULPS  Y5, Y8, Y8
+	VADDPS  Y8, Y7, Y7
 	VMULPS  Y5, Y0, Y5
 	VSUBPS  Y5, Y4, Y4
+	VMOVUPS Y6, (DX)
+	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -4000,43 +4000,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (SI), SI
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (SI)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (SI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -4045,42 +4023,24 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y6
 	VMULPS       Y5, Y2, Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	LEAQ         (DX), DX
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X7, (DX)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X7, (DX)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X7, (DX)
-part5:
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VADDPS       Y3, Y7, Y7
@@ -4095,27 +4055,66 @@ part5:
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	LEAQ         (BX), DX
-	VMOVAPS      X1, X2
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y4, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X6, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part11
+	JEQ          part3
 	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VEXTRACTF128 $0x01, Y6, X2
 	ADDQ         $+16, DX
-part11:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part12
+	JEQ       part4
 	VMOVSD    X2, (DX)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X1, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X2, (DX)
+	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X2, (DX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X2, (DX)
+part5:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X2, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VMULPS       Y3, Y0, Y0
-	VSUBPS       Y0, Y4, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -4133,6 +4132,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -4186,28 +4186,23 @@ TEXT ·amsGradAVX2(SB), $128-104
 	TESTQ        R8, R8
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y7
-	VMOVUPS (DI), Y8
-	TESTQ   R14, R14
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMOVUPS Y9, (DI)
-l4:
+	VMOVUPS      (CX), Y7
+	VMOVUPS      (DI), Y8
 	TESTQ        R9, R9
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+72(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l5:
+l4:
 	TESTQ        R10, R10
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+76(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l6:
+l5:
 	TESTQ        R11, R11
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+80(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4216,51 +4211,56 @@ l6:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
+l6:
 	TESTQ        R12, R12
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+84(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l8:
+l7:
 	TESTQ        R13, R13
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+88(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l9:
+l8:
 	VMOVUPS     (DX), Y9
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
 	VADDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (DX)
 	VMOVUPS     (SI), Y10
 	VMOVUPS     (BX), Y11
 	VMULPS      Y11, Y2, Y11
 	VMULPS      Y8, Y3, Y12
 	VMULPS      Y8, Y12, Y8
 	VADDPS      Y8, Y11, Y8
+	VMAXPS      Y8, Y10, Y10
+	VSQRTPS     Y10, Y11
+	VMULPS      Y6, Y11, Y12
+	VMOVUPS     Y11, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y6, Y13, Y12
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y11, Y13
+	VBLENDVPS   Y13, Y11, Y12, Y11
+	VADDPS      Y5, Y11, Y11
+	VMULPS      Y9, Y0, Y12
+	VDIVPS      Y11, Y12, Y11
+	VSUBPS      Y11, Y7, Y7
+	VMOVUPS     Y9, (DX)
 	VMOVUPS     Y8, (BX)
-	VMAXPS      Y8, Y10, Y8
-	VMOVUPS     Y8, (SI)
-	VSQRTPS     Y8, Y8
-	VMULPS      Y6, Y8, Y10
-	VMOVUPS     Y8, Y11
-	VFMADD231PS Y4, Y10, Y11
-	VFMADD231PS Y6, Y11, Y10
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
-	VBLENDVPS   Y11, Y8, Y10, Y8
-	VADDPS      Y5, Y8, Y8
-	VMULPS      Y9, Y0, Y9
-	VDIVPS      Y8, Y9, Y8
-	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y10, (SI)
 	VMOVUPS     Y7, (CX)
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DI
-	DECQ        R8
-	JNE         l3
+	TESTQ       R14, R14
+	JEQ         l9
+	VMOVUPS     c256_00000000<>+0(SB), Y7
+	VMOVUPS     Y7, (DI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	ADDQ $+32, DI
+	DECQ R8
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -4275,27 +4275,27 @@ l11:
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
 	VADDPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (DX)
 	VMOVUPS     (SI), Y10
 	VMOVUPS     (BX), Y11
 	VMULPS      Y11, Y2, Y11
 	VMULPS      Y8, Y3, Y12
 	VMULPS      Y8, Y12, Y8
 	VADDPS      Y8, Y11, Y8
+	VMAXPS      Y8, Y10, Y10
+	VSQRTPS     Y10, Y11
+	VMULPS      Y6, Y11, Y12
+	VMOVUPS     Y11, Y13
+	VFMADD231PS Y4, Y12, Y13
+	VFMADD231PS Y6, Y13, Y12
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y11, Y13
+	VBLENDVPS   Y13, Y11, Y12, Y11
+	VADDPS      Y5, Y11, Y11
+	VMULPS      Y9, Y0, Y12
+	VDIVPS      Y11, Y12, Y11
+	VSUBPS      Y11, Y7, Y7
+	VMOVUPS     Y9, (DX)
 	VMOVUPS     Y8, (BX)
-	VMAXPS      Y8, Y10, Y8
-	VMOVUPS     Y8, (SI)
-	VSQRTPS     Y8, Y8
-	VMULPS      Y6, Y8, Y10
-	VMOVUPS     Y8, Y11
-	VFMADD231PS Y4, Y10, Y11
-	VFMADD231PS Y6, Y11, Y10
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y8, Y11
-	VBLENDVPS   Y11, Y8, Y10, Y8
-	VADDPS      Y5, Y8, Y8
-	VMULPS      Y9, Y0, Y9
-	VDIVPS      Y8, Y9, Y8
-	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     Y10, (SI)
 	VMOVUPS     Y7, (CX)
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -4317,43 +4317,21 @@ l1:
 	VMASKMOVPS   (CX), Y7, Y7
 	VMOVUPS      (R8), Y8
 	VMASKMOVPS   (DI), Y8, Y8
-	TESTQ        R14, R14
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	LEAQ         (DI), DI
-	VMOVAPS      X9, X10
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X10, (DI)
-	VEXTRACTF128 $0x01, Y9, X10
-	ADDQ         $+16, DI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X10, (DI)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, DI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X10, (DI)
-part1:
-l13:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+72(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l14:
+l13:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+76(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l15:
+l14:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+80(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4362,41 +4340,23 @@ l15:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
+l15:
 	TESTQ        R12, R12
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+84(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l17:
+l16:
 	TESTQ        R13, R13
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+88(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l18:
+l17:
 	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y1, Y1
 	VADDPS       Y1, Y9, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X9
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X9, (DX)
-	VEXTRACTF128 $0x01, Y1, X9
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X9, (DX)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X9, (DX)
-part5:
 	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (SI), Y9, Y9
 	VMOVUPS      (R8), Y10
@@ -4405,55 +4365,94 @@ part5:
 	VMULPS       Y8, Y3, Y3
 	VMULPS       Y8, Y3, Y3
 	VADDPS       Y3, Y2, Y2
+	VMAXPS       Y2, Y9, Y3
+	VSQRTPS      Y3, Y8
+	VMULPS       Y6, Y8, Y9
+	VMOVUPS      Y8, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VFMADD231PS  Y6, Y10, Y9
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y8, Y4
+	VBLENDVPS    Y4, Y8, Y9, Y4
+	VADDPS       Y5, Y4, Y4
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y4, Y0, Y0
+	VSUBPS       Y0, Y7, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X4
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X4, (DX)
+	VEXTRACTF128 $0x01, Y1, X4
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X4, (DX)
+	VPERMILPD $0x01, X4, X4
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X4, (DX)
+part1:
 	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
+	LEAQ         (SI), DX
+	VMOVAPS      X3, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y3, X1
 	ADDQ         $+16, DX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X3, (DX)
-	VPERMILPD $0x01, X3, X3
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, DX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X3, (DX)
+	VMOVSS X1, (DX)
 part9:
-	VMAXPS       Y2, Y9, Y2
-	LEAQ         (SI), DX
-	VMOVAPS      X2, X3
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
-	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, DX
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
 part15:
 	TESTQ     $0x00000002, AX
 	JEQ       part16
-	VMOVSD    X3, (DX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DX
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part16:
 	TESTQ  $0x00000001, AX
 	JEQ    part13
-	VMOVSS X3, (DX)
+	VMOVSS X1, (CX)
 part13:
-	VSQRTPS      Y2, Y2
-	VMULPS       Y6, Y2, Y3
-	VMOVUPS      Y2, Y8
-	VFMADD231PS  Y4, Y3, Y8
-	VFMADD231PS  Y6, Y8, Y3
-	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y2, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y2
-	VADDPS       Y5, Y2, Y2
-	VMULPS       Y1, Y0, Y0
-	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y7, Y0
-	LEAQ         (CX), CX
+	TESTQ        R14, R14
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part19
@@ -4471,6 +4470,7 @@ part20:
 	JEQ    part17
 	VMOVSS X1, (CX)
 part17:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -4515,28 +4515,23 @@ TEXT ·adamaxAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (SI)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -4545,39 +4540,44 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS (DX), Y6
 	VSUBPS  Y6, Y5, Y7
 	VMULPS  Y7, Y1, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VANDPS  c256_7fffffff<>+0(SB), Y5, Y5
 	VADDPS  Y3, Y5, Y5
 	VMOVUPS (BX), Y7
 	VMULPS  Y7, Y2, Y7
 	VMAXPS  Y5, Y7, Y5
+	VMULPS  Y6, Y0, Y7
+	VDIVPS  Y5, Y7, Y7
+	VSUBPS  Y7, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y4, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y4
+	VMOVUPS Y4, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -4592,16 +4592,16 @@ l11:
 	VSUBPS  Y6, Y5, Y7
 	VMULPS  Y7, Y1, Y7
 	VADDPS  Y7, Y6, Y6
-	VMOVUPS Y6, (DX)
 	VANDPS  c256_7fffffff<>+0(SB), Y5, Y5
 	VADDPS  Y3, Y5, Y5
 	VMOVUPS (BX), Y7
 	VMULPS  Y7, Y2, Y7
 	VMAXPS  Y5, Y7, Y5
+	VMULPS  Y6, Y0, Y7
+	VDIVPS  Y5, Y7, Y7
+	VSUBPS  Y7, Y4, Y4
+	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
-	VMULPS  Y6, Y0, Y6
-	VDIVPS  Y5, Y6, Y5
-	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y4, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -4622,43 +4622,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (SI), SI
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (SI)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (SI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -4667,69 +4645,90 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y1, Y1
 	VADDPS       Y1, Y6, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X6
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X6, (DX)
-	VEXTRACTF128 $0x01, Y1, X6
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X6, (DX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X6, (DX)
-part5:
 	VANDPS       c256_7fffffff<>+0(SB), Y5, Y5
 	VADDPS       Y3, Y5, Y3
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (BX), Y5, Y5
 	VMULPS       Y5, Y2, Y2
 	VMAXPS       Y3, Y2, Y2
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part11
-	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, DX
-part11:
-	TESTQ     $0x00000002, AX
-	JEQ       part12
-	VMOVSD    X3, (DX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, DX
-part12:
-	TESTQ  $0x00000001, AX
-	JEQ    part9
-	VMOVSS X3, (DX)
-part9:
 	VMULPS       Y1, Y0, Y0
 	VDIVPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y4, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (DX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (DX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
 	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+part9:
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -4747,6 +4746,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -4794,28 +4794,23 @@ TEXT ·nAdamAVX2(SB), $128-96
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y7
-	VMOVUPS (SI), Y8
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMOVUPS Y9, (SI)
-l4:
+	VMOVUPS      (CX), Y7
+	VMOVUPS      (SI), Y8
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+72(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+76(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4824,44 +4819,49 @@ l6:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l9:
+l8:
 	VMOVUPS (DX), Y9
 	VSUBPS  Y9, Y8, Y10
 	VMULPS  Y10, Y2, Y10
 	VADDPS  Y10, Y9, Y9
-	VMOVUPS Y9, (DX)
 	VMOVUPS (BX), Y10
 	VMULPS  Y10, Y3, Y10
 	VMULPS  Y8, Y4, Y11
 	VMULPS  Y8, Y11, Y11
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (BX)
-	VMULPS  Y5, Y10, Y10
-	VSQRTPS Y10, Y10
-	VADDPS  Y6, Y10, Y10
+	VMULPS  Y5, Y10, Y11
+	VSQRTPS Y11, Y11
+	VADDPS  Y6, Y11, Y11
 	VMULPS  Y8, Y0, Y8
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VDIVPS  Y10, Y8, Y8
+	VMULPS  Y9, Y1, Y12
+	VADDPS  Y12, Y8, Y8
+	VDIVPS  Y11, Y8, Y8
 	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y9, (DX)
+	VMOVUPS Y10, (BX)
 	VMOVUPS Y7, (CX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	TESTQ   R13, R13
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y7
+	VMOVUPS Y7, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -4876,21 +4876,21 @@ l11:
 	VSUBPS  Y9, Y8, Y10
 	VMULPS  Y10, Y2, Y10
 	VADDPS  Y10, Y9, Y9
-	VMOVUPS Y9, (DX)
 	VMOVUPS (BX), Y10
 	VMULPS  Y10, Y3, Y10
 	VMULPS  Y8, Y4, Y11
 	VMULPS  Y8, Y11, Y11
 	VADDPS  Y11, Y10, Y10
-	VMOVUPS Y10, (BX)
-	VMULPS  Y5, Y10, Y10
-	VSQRTPS Y10, Y10
-	VADDPS  Y6, Y10, Y10
+	VMULPS  Y5, Y10, Y11
+	VSQRTPS Y11, Y11
+	VADDPS  Y6, Y11, Y11
 	VMULPS  Y8, Y0, Y8
-	VMULPS  Y9, Y1, Y9
-	VADDPS  Y9, Y8, Y8
-	VDIVPS  Y10, Y8, Y8
+	VMULPS  Y9, Y1, Y12
+	VADDPS  Y12, Y8, Y8
+	VDIVPS  Y11, Y8, Y8
 	VSUBPS  Y8, Y7, Y7
+	VMOVUPS Y9, (DX)
+	VMOVUPS Y10, (BX)
 	VMOVUPS Y7, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -4911,43 +4911,21 @@ l1:
 	VMASKMOVPS   (CX), Y7, Y7
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (SI), Y8, Y8
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y9
-	LEAQ         (SI), SI
-	VMOVAPS      X9, X10
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X10, (SI)
-	VEXTRACTF128 $0x01, Y9, X10
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X10, (SI)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X10, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+72(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+76(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4956,74 +4934,95 @@ l15:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l18:
+l17:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y2, Y2
 	VADDPS       Y2, Y9, Y2
-	LEAQ         (DX), DX
-	VMOVAPS      X2, X9
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X9, (DX)
-	VEXTRACTF128 $0x01, Y2, X9
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X9, (DX)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X9, (DX)
-part5:
 	VMOVUPS      (DI), Y9
 	VMASKMOVPS   (BX), Y9, Y9
 	VMULPS       Y9, Y3, Y3
 	VMULPS       Y8, Y4, Y4
 	VMULPS       Y8, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-	LEAQ         (BX), DX
-	VMOVAPS      X3, X4
-	TESTQ        $0x00000004, AX
-	JEQ          part11
-	VMOVUPS      X4, (DX)
-	VEXTRACTF128 $0x01, Y3, X4
-	ADDQ         $+16, DX
-part11:
-	TESTQ     $0x00000002, AX
-	JEQ       part12
-	VMOVSD    X4, (DX)
-	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DX
-part12:
-	TESTQ  $0x00000001, AX
-	JEQ    part9
-	VMOVSS X4, (DX)
-part9:
-	VMULPS       Y5, Y3, Y3
-	VSQRTPS      Y3, Y3
-	VADDPS       Y6, Y3, Y3
+	VMULPS       Y5, Y3, Y4
+	VSQRTPS      Y4, Y4
+	VADDPS       Y6, Y4, Y4
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y2, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	VDIVPS       Y3, Y0, Y0
+	VDIVPS       Y4, Y0, Y0
 	VSUBPS       Y0, Y7, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X1, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X3, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y3, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
 	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X1, (CX)
+part9:
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -5041,6 +5040,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -5087,28 +5087,23 @@ TEXT ·rAdamAVX2(SB), $128-96
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y6
-	VMOVUPS (SI), Y7
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y8
-	VMOVUPS Y8, (SI)
-l4:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (SI), Y7
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+68(FP), Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -5117,44 +5112,49 @@ l6:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-l9:
+l8:
 	VMOVUPS   (DX), Y8
 	VSUBPS    Y8, Y7, Y9
 	VMULPS    Y9, Y1, Y9
 	VADDPS    Y9, Y8, Y8
-	VMOVUPS   Y8, (DX)
 	VMOVUPS   (BX), Y9
 	VMULPS    Y9, Y2, Y9
 	VMULPS    Y7, Y3, Y10
 	VMULPS    Y7, Y10, Y7
 	VADDPS    Y7, Y9, Y7
-	VMOVUPS   Y7, (BX)
 	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y9
-	VSQRTPS   Y7, Y7
-	VADDPS    Y4, Y7, Y7
-	VMOVUPS   c256_3f800000<>+0(SB), Y10
-	VBLENDVPS Y9, Y7, Y10, Y7
-	VMULPS    Y8, Y0, Y8
-	VDIVPS    Y7, Y8, Y7
-	VSUBPS    Y7, Y6, Y6
+	VSQRTPS   Y7, Y10
+	VADDPS    Y4, Y10, Y10
+	VMOVUPS   c256_3f800000<>+0(SB), Y11
+	VBLENDVPS Y9, Y10, Y11, Y9
+	VMULPS    Y8, Y0, Y10
+	VDIVPS    Y9, Y10, Y9
+	VSUBPS    Y9, Y6, Y6
+	VMOVUPS   Y8, (DX)
+	VMOVUPS   Y7, (BX)
 	VMOVUPS   Y6, (CX)
-	ADDQ      $+32, CX
-	ADDQ      $+32, DX
-	ADDQ      $+32, BX
-	ADDQ      $+32, SI
-	DECQ      DI
-	JNE       l3
+	TESTQ     R13, R13
+	JEQ       l9
+	VMOVUPS   c256_00000000<>+0(SB), Y6
+	VMOVUPS   Y6, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -5169,21 +5169,21 @@ l11:
 	VSUBPS    Y8, Y7, Y9
 	VMULPS    Y9, Y1, Y9
 	VADDPS    Y9, Y8, Y8
-	VMOVUPS   Y8, (DX)
 	VMOVUPS   (BX), Y9
 	VMULPS    Y9, Y2, Y9
 	VMULPS    Y7, Y3, Y10
 	VMULPS    Y7, Y10, Y7
 	VADDPS    Y7, Y9, Y7
-	VMOVUPS   Y7, (BX)
 	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y9
-	VSQRTPS   Y7, Y7
-	VADDPS    Y4, Y7, Y7
-	VMOVUPS   c256_3f800000<>+0(SB), Y10
-	VBLENDVPS Y9, Y7, Y10, Y7
-	VMULPS    Y8, Y0, Y8
-	VDIVPS    Y7, Y8, Y7
-	VSUBPS    Y7, Y6, Y6
+	VSQRTPS   Y7, Y10
+	VADDPS    Y4, Y10, Y10
+	VMOVUPS   c256_3f800000<>+0(SB), Y11
+	VBLENDVPS Y9, Y10, Y11, Y9
+	VMULPS    Y8, Y0, Y10
+	VDIVPS    Y9, Y10, Y9
+	VSUBPS    Y9, Y6, Y6
+	VMOVUPS   Y8, (DX)
+	VMOVUPS   Y7, (BX)
 	VMOVUPS   Y6, (CX)
 	ADDQ      $+32, CX
 	ADDQ      $+32, DX
@@ -5204,43 +5204,21 @@ l1:
 	VMASKMOVPS   (CX), Y6, Y6
 	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (SI), Y7, Y7
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y8
-	LEAQ         (SI), SI
-	VMOVAPS      X8, X9
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X9, (SI)
-	VEXTRACTF128 $0x01, Y8, X9
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X9, (SI)
-	VPERMILPD $0x01, X9, X9
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X9, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+68(FP), Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -5249,74 +5227,95 @@ l15:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-l18:
+l17:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (DX), Y8, Y8
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
 	VADDPS       Y1, Y8, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X8
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X8, (DX)
-	VEXTRACTF128 $0x01, Y1, X8
-	ADDQ         $+16, DX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X8, (DX)
-	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X8, (DX)
-part5:
 	VMOVUPS      (DI), Y8
 	VMASKMOVPS   (BX), Y8, Y8
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y7, Y3, Y3
 	VMULPS       Y7, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-	LEAQ         (BX), DX
-	VMOVAPS      X2, X3
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y3
+	VSQRTPS      Y2, Y5
+	VADDPS       Y4, Y5, Y4
+	VMOVUPS      c256_3f800000<>+0(SB), Y5
+	VBLENDVPS    Y3, Y4, Y5, Y3
+	VMULPS       Y1, Y0, Y0
+	VDIVPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y6, Y0
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X3
 	TESTQ        $0x00000004, AX
-	JEQ          part11
+	JEQ          part3
 	VMOVUPS      X3, (DX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $+16, DX
-part11:
+part3:
 	TESTQ     $0x00000002, AX
-	JEQ       part12
+	JEQ       part4
 	VMOVSD    X3, (DX)
 	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, DX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (DX)
+part1:
+	LEAQ         (BX), DX
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (DX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (DX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (DX)
+part5:
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X3, (DX)
+	VMOVSS X1, (CX)
 part9:
-	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y3
-	VSQRTPS      Y2, Y2
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      c256_3f800000<>+0(SB), Y4
-	VBLENDVPS    Y3, Y2, Y4, Y2
-	VMULPS       Y1, Y0, Y0
-	VDIVPS       Y2, Y0, Y0
-	VSUBPS       Y0, Y6, Y0
-	LEAQ         (CX), CX
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -5334,6 +5333,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -5380,28 +5380,23 @@ TEXT ·rpropAVX2(SB), $128-88
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y4
-	VMOVUPS (SI), Y5
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y6
-	VMOVUPS Y6, (SI)
-l4:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (SI), Y5
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -5410,18 +5405,18 @@ l6:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l8:
+l7:
 	TESTQ        R12, R12
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l9:
+l8:
 	VMOVUPS   (DX), Y6
 	VMULPS    Y6, Y5, Y6
 	VMOVUPS   (BX), Y7
@@ -5434,23 +5429,28 @@ l9:
 	VBLENDVPS Y6, Y7, Y9, Y6
 	VMAXPS    Y6, Y2, Y6
 	VMINPS    Y6, Y3, Y6
-	VMOVUPS   Y6, (BX)
 	VBLENDVPS Y8, c256_00000000<>+0(SB), Y5, Y5
-	VMOVUPS   Y5, (DX)
 	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y7
 	VANDPS    Y6, Y7, Y7
 	VMOVUPS   c256_00000000<>+0(SB), Y8
-	VCMPPS    $0x1e, Y5, Y8, Y5
-	VANDPS    Y6, Y5, Y5
-	VSUBPS    Y5, Y7, Y5
-	VSUBPS    Y5, Y4, Y4
+	VCMPPS    $0x1e, Y5, Y8, Y8
+	VANDPS    Y6, Y8, Y8
+	VSUBPS    Y8, Y7, Y7
+	VSUBPS    Y7, Y4, Y4
+	VMOVUPS   Y6, (BX)
+	VMOVUPS   Y5, (DX)
 	VMOVUPS   Y4, (CX)
-	ADDQ      $+32, CX
-	ADDQ      $+32, DX
-	ADDQ      $+32, BX
-	ADDQ      $+32, SI
-	DECQ      DI
-	JNE       l3
+	TESTQ     R13, R13
+	JEQ       l9
+	VMOVUPS   c256_00000000<>+0(SB), Y4
+	VMOVUPS   Y4, (SI)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -5473,16 +5473,16 @@ l11:
 	VBLENDVPS Y6, Y7, Y9, Y6
 	VMAXPS    Y6, Y2, Y6
 	VMINPS    Y6, Y3, Y6
-	VMOVUPS   Y6, (BX)
 	VBLENDVPS Y8, c256_00000000<>+0(SB), Y5, Y5
-	VMOVUPS   Y5, (DX)
 	VCMPPS    $0x1e, c256_00000000<>+0(SB), Y5, Y7
 	VANDPS    Y6, Y7, Y7
 	VMOVUPS   c256_00000000<>+0(SB), Y8
-	VCMPPS    $0x1e, Y5, Y8, Y5
-	VANDPS    Y6, Y5, Y5
-	VSUBPS    Y5, Y7, Y5
-	VSUBPS    Y5, Y4, Y4
+	VCMPPS    $0x1e, Y5, Y8, Y8
+	VANDPS    Y6, Y8, Y8
+	VSUBPS    Y8, Y7, Y7
+	VSUBPS    Y7, Y4, Y4
+	VMOVUPS   Y6, (BX)
+	VMOVUPS   Y5, (DX)
 	VMOVUPS   Y4, (CX)
 	ADDQ      $+32, CX
 	ADDQ      $+32, DX
@@ -5503,43 +5503,21 @@ l1:
 	VMASKMOVPS   (CX), Y4, Y4
 	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R13, R13
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y6
-	LEAQ         (SI), SI
-	VMOVAPS      X6, X7
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X7, (SI)
-	VEXTRACTF128 $0x01, Y6, X7
-	ADDQ         $+16, SI
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X7, (SI)
-	VPERMILPD $0x01, X7, X7
-	ADDQ      $+8, SI
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X7, (SI)
-part1:
-l13:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -5548,18 +5526,18 @@ l15:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
+l15:
 	TESTQ        R11, R11
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l17:
+l16:
 	TESTQ        R12, R12
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l18:
+l17:
 	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y5, Y6
@@ -5574,51 +5552,72 @@ l18:
 	VBLENDVPS    Y6, Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
-	LEAQ         (BX), BX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X1, (BX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, BX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X1, (BX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, BX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X1, (BX)
-part5:
 	VBLENDVPS    Y8, c256_00000000<>+0(SB), Y5, Y1
-	LEAQ         (DX), DX
-	VMOVAPS      X1, X2
-	TESTQ        $0x00000004, AX
-	JEQ          part11
-	VMOVUPS      X2, (DX)
-	VEXTRACTF128 $0x01, Y1, X2
-	ADDQ         $+16, DX
-part11:
-	TESTQ     $0x00000002, AX
-	JEQ       part12
-	VMOVSD    X2, (DX)
-	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DX
-part12:
-	TESTQ  $0x00000001, AX
-	JEQ    part9
-	VMOVSS X2, (DX)
-part9:
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y2
 	VANDPS       Y0, Y2, Y2
 	VMOVUPS      c256_00000000<>+0(SB), Y3
-	VCMPPS       $0x1e, Y1, Y3, Y1
-	VANDPS       Y0, Y1, Y0
-	VSUBPS       Y0, Y2, Y0
-	VSUBPS       Y0, Y4, Y0
+	VCMPPS       $0x1e, Y1, Y3, Y3
+	VANDPS       Y0, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y2, Y4, Y2
+	LEAQ         (BX), BX
+	VMOVAPS      X0, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (BX)
+	VEXTRACTF128 $0x01, Y0, X3
+	ADDQ         $+16, BX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (BX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, BX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (BX)
+part1:
+	LEAQ         (DX), DX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X0, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, DX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X0, (DX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, DX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X0, (DX)
+part5:
 	LEAQ         (CX), CX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000004, AX
+	JEQ          part11
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $+16, CX
+part11:
+	TESTQ     $0x00000002, AX
+	JEQ       part12
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+part12:
+	TESTQ  $0x00000001, AX
+	JEQ    part9
+	VMOVSS X0, (CX)
+part9:
+	TESTQ        R13, R13
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -5636,6 +5635,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -5677,28 +5677,23 @@ TEXT ·asgdAVX2(SB), $128-72
 	TESTQ        SI, SI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y3
-	VMOVUPS (BX), Y4
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMOVUPS Y5, (BX)
-l4:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y4
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -5707,31 +5702,36 @@ l6:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l8:
+l7:
 	TESTQ        R11, R11
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l9:
+l8:
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
-	VMOVUPS Y3, (CX)
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y2, Y4
-	VMULPS  Y3, Y1, Y3
-	VADDPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	VMULPS  Y3, Y1, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, (DX)
+	TESTQ   R12, R12
+	JEQ     l9
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMOVUPS Y3, (BX)
+l9:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -5744,12 +5744,12 @@ l11:
 	VMOVUPS (BX), Y4
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
-	VMOVUPS Y3, (CX)
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y2, Y4
-	VMULPS  Y3, Y1, Y3
-	VADDPS  Y3, Y4, Y3
-	VMOVUPS Y3, (DX)
+	VMULPS  Y3, Y1, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, (DX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
@@ -5768,43 +5768,21 @@ l1:
 	VMASKMOVPS   (CX), Y3, Y3
 	VMOVUPS      (SI), Y4
 	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        R12, R12
-	JEQ          l13
-	VMOVUPS      c256_00000000<>+0(SB), Y5
-	LEAQ         (BX), BX
-	VMOVAPS      X5, X6
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X6, (BX)
-	VEXTRACTF128 $0x01, Y5, X6
-	ADDQ         $+16, BX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X6, (BX)
-	VPERMILPD $0x01, X6, X6
-	ADDQ      $+8, BX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X6, (BX)
-part1:
-l13:
 	TESTQ        DI, DI
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l14:
+l13:
 	TESTQ        R8, R8
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l15:
+l14:
 	TESTQ        R9, R9
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -5813,44 +5791,65 @@ l15:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
+l15:
 	TESTQ        R10, R10
-	JEQ          l17
+	JEQ          l16
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l17:
+l16:
 	TESTQ        R11, R11
-	JEQ          l18
+	JEQ          l17
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l18:
+l17:
 	VMULPS       Y4, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   (DX), Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y0, Y1, Y1
+	VADDPS       Y1, Y2, Y1
 	LEAQ         (CX), CX
-	VMOVAPS      X0, X3
+	VMOVAPS      X0, X2
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X2, (CX)
+	VEXTRACTF128 $0x01, Y0, X2
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+part1:
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y0, X3
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X3, (CX)
+	VMOVSS X0, (CX)
 part5:
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (DX), Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMULPS       Y0, Y1, Y0
-	VADDPS       Y0, Y2, Y0
-	LEAQ         (DX), CX
+	TESTQ        R12, R12
+	JEQ          l18
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -5868,6 +5867,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l18:
 l12:
 	VZEROUPPER
 	RET
@@ -5921,28 +5921,23 @@ TEXT ·lambAVX2(SB), $128-104
 	TESTQ        R8, R8
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y8
-	VMOVUPS (DI), Y9
-	TESTQ   R13, R13
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y10
-	VMOVUPS Y10, (DI)
-l4:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DI), Y9
 	TESTQ        R9, R9
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+76(FP), Y10
 	VMULPS       Y9, Y10, Y9
-l5:
+l4:
 	TESTQ        R10, R10
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+80(FP), Y10
 	VMOVUPS      c256_00000000<>+0(SB), Y11
 	VSUBPS       Y10, Y11, Y11
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y9, Y11, Y9
-l6:
+l5:
 	TESTQ        R11, R11
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+84(FP), Y10
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
 	VANDPS       Y10, Y11, Y11
@@ -5951,44 +5946,49 @@ l6:
 	VANDPS       Y10, Y12, Y10
 	VSUBPS       Y10, Y11, Y10
 	VADDPS       Y10, Y9, Y9
-l7:
+l6:
 	TESTQ        R12, R12
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+88(FP), Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-l8:
+l7:
 	VMOVUPS     (DX), Y10
 	VSUBPS      Y10, Y9, Y11
 	VMULPS      Y11, Y1, Y11
 	VADDPS      Y11, Y10, Y10
-	VMOVUPS     Y10, (DX)
 	VMOVUPS     (BX), Y11
 	VMULPS      Y11, Y2, Y11
 	VMULPS      Y9, Y3, Y12
 	VMULPS      Y9, Y12, Y9
 	VADDPS      Y9, Y11, Y9
-	VMOVUPS     Y9, (BX)
-	VMULPS      Y10, Y0, Y10
-	VSQRTPS     Y9, Y9
-	VMULPS      Y7, Y9, Y11
-	VMOVUPS     Y9, Y12
-	VFMADD231PS Y4, Y11, Y12
-	VFMADD231PS Y7, Y12, Y11
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y9, Y12
-	VBLENDVPS   Y12, Y9, Y11, Y9
-	VADDPS      Y5, Y9, Y9
-	VDIVPS      Y9, Y10, Y9
+	VMULPS      Y10, Y0, Y11
+	VSQRTPS     Y9, Y12
+	VMULPS      Y7, Y12, Y13
+	VMOVUPS     Y12, Y14
+	VFMADD231PS Y4, Y13, Y14
+	VFMADD231PS Y7, Y14, Y13
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y12, Y14
+	VBLENDVPS   Y14, Y12, Y13, Y12
+	VADDPS      Y5, Y12, Y12
+	VDIVPS      Y12, Y11, Y11
 	VMULPS      Y8, Y6, Y8
-	VADDPS      Y8, Y9, Y8
+	VADDPS      Y8, Y11, Y8
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     Y9, (BX)
 	VMOVUPS     Y8, (SI)
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DI
-	DECQ        R8
-	JNE         l3
+	TESTQ       R13, R13
+	JEQ         l8
+	VMOVUPS     c256_00000000<>+0(SB), Y8
+	VMOVUPS     Y8, (DI)
+l8:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	ADDQ $+32, DI
+	DECQ R8
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -6003,25 +6003,25 @@ l10:
 	VSUBPS      Y10, Y9, Y11
 	VMULPS      Y11, Y1, Y11
 	VADDPS      Y11, Y10, Y10
-	VMOVUPS     Y10, (DX)
 	VMOVUPS     (BX), Y11
 	VMULPS      Y11, Y2, Y11
 	VMULPS      Y9, Y3, Y12
 	VMULPS      Y9, Y12, Y9
 	VADDPS      Y9, Y11, Y9
-	VMOVUPS     Y9, (BX)
-	VMULPS      Y10, Y0, Y10
-	VSQRTPS     Y9, Y9
-	VMULPS      Y7, Y9, Y11
-	VMOVUPS     Y9, Y12
-	VFMADD231PS Y4, Y11, Y12
-	VFMADD231PS Y7, Y12, Y11
-	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y9, Y12
-	VBLENDVPS   Y12, Y9, Y11, Y9
-	VADDPS      Y5, Y9, Y9
-	VDIVPS      Y9, Y10, Y9
+	VMULPS      Y10, Y0, Y11
+	VSQRTPS     Y9, Y12
+	VMULPS      Y7, Y12, Y13
+	VMOVUPS     Y12, Y14
+	VFMADD231PS Y4, Y13, Y14
+	VFMADD231PS Y7, Y14, Y13
+	VCMPPS      $0x1e, c256_7f7fffff<>+0(SB), Y12, Y14
+	VBLENDVPS   Y14, Y12, Y13, Y12
+	VADDPS      Y5, Y12, Y12
+	VDIVPS      Y12, Y11, Y11
 	VMULPS      Y8, Y6, Y8
-	VADDPS      Y8, Y9, Y8
+	VADDPS      Y8, Y11, Y8
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     Y9, (BX)
 	VMOVUPS     Y8, (SI)
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
@@ -6043,43 +6043,21 @@ l1:
 	VMASKMOVPS   (CX), Y8, Y8
 	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (DI), Y9, Y9
-	TESTQ        R13, R13
-	JEQ          l12
-	VMOVUPS      c256_00000000<>+0(SB), Y10
-	LEAQ         (DI), CX
-	VMOVAPS      X10, X11
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X11, (CX)
-	VEXTRACTF128 $0x01, Y10, X11
-	ADDQ         $+16, CX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X11, (CX)
-	VPERMILPD $0x01, X11, X11
-	ADDQ      $+8, CX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X11, (CX)
-part1:
-l12:
 	TESTQ        R9, R9
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS scale+76(FP), Y10
 	VMULPS       Y9, Y10, Y9
-l13:
+l12:
 	TESTQ        R10, R10
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS clip+80(FP), Y10
 	VMOVUPS      c256_00000000<>+0(SB), Y11
 	VSUBPS       Y10, Y11, Y11
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y9, Y11, Y9
-l14:
+l13:
 	TESTQ        R11, R11
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS l1+84(FP), Y10
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
 	VANDPS       Y10, Y11, Y11
@@ -6088,73 +6066,94 @@ l14:
 	VANDPS       Y10, Y12, Y10
 	VSUBPS       Y10, Y11, Y10
 	VADDPS       Y10, Y9, Y9
-l15:
+l14:
 	TESTQ        R12, R12
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l2+88(FP), Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-l16:
+l15:
 	VMOVUPS      (R8), Y10
 	VMASKMOVPS   (DX), Y10, Y10
 	VSUBPS       Y10, Y9, Y11
 	VMULPS       Y11, Y1, Y1
 	VADDPS       Y1, Y10, Y1
-	LEAQ         (DX), CX
-	VMOVAPS      X1, X10
-	TESTQ        $0x00000004, AX
-	JEQ          part7
-	VMOVUPS      X10, (CX)
-	VEXTRACTF128 $0x01, Y1, X10
-	ADDQ         $+16, CX
-part7:
-	TESTQ     $0x00000002, AX
-	JEQ       part8
-	VMOVSD    X10, (CX)
-	VPERMILPD $0x01, X10, X10
-	ADDQ      $+8, CX
-part8:
-	TESTQ  $0x00000001, AX
-	JEQ    part5
-	VMOVSS X10, (CX)
-part5:
 	VMOVUPS      (R8), Y10
 	VMASKMOVPS   (BX), Y10, Y10
 	VMULPS       Y10, Y2, Y2
 	VMULPS       Y9, Y3, Y3
 	VMULPS       Y9, Y3, Y3
 	VADDPS       Y3, Y2, Y2
+	VMULPS       Y1, Y0, Y0
+	VSQRTPS      Y2, Y3
+	VMULPS       Y7, Y3, Y9
+	VMOVUPS      Y3, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VFMADD231PS  Y7, Y10, Y9
+	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y3, Y4
+	VBLENDVPS    Y4, Y3, Y9, Y3
+	VADDPS       Y5, Y3, Y3
+	VDIVPS       Y3, Y0, Y0
+	VMULPS       Y8, Y6, Y3
+	VADDPS       Y3, Y0, Y0
+	LEAQ         (DX), CX
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000004, AX
+	JEQ          part3
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X3, (CX)
+part1:
 	LEAQ         (BX), CX
-	VMOVAPS      X2, X3
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $+16, CX
+part7:
+	TESTQ     $0x00000002, AX
+	JEQ       part8
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part8:
+	TESTQ  $0x00000001, AX
+	JEQ    part5
+	VMOVSS X1, (CX)
+part5:
+	LEAQ         (SI), CX
+	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X3, (CX)
+	VMOVSS X1, (CX)
 part9:
-	VMULPS       Y1, Y0, Y0
-	VSQRTPS      Y2, Y1
-	VMULPS       Y7, Y1, Y2
-	VMOVUPS      Y1, Y3
-	VFMADD231PS  Y4, Y2, Y3
-	VFMADD231PS  Y7, Y3, Y2
-	VCMPPS       $0x1e, c256_7f7fffff<>+0(SB), Y1, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y1
-	VADDPS       Y5, Y1, Y1
-	VDIVPS       Y1, Y0, Y0
-	VMULPS       Y8, Y6, Y1
-	VADDPS       Y1, Y0, Y0
-	LEAQ         (SI), CX
+	TESTQ        R13, R13
+	JEQ          l16
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part15
@@ -6172,6 +6171,7 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
+l16:
 l11:
 	VZEROUPPER
 	RET
@@ -6213,28 +6213,23 @@ TEXT ·muonAVX2(SB), $128-72
 	TESTQ        DI, DI
 	JEQ          l2
 l3:
-	VMOVUPS (CX), Y2
-	VMOVUPS (SI), Y3
-	TESTQ   R12, R12
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y4
-	VMOVUPS Y4, (SI)
-l4:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (SI), Y3
 	TESTQ        R8, R8
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l5:
+l4:
 	TESTQ        R9, R9
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+52(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l6:
+l5:
 	TESTQ        R10, R10
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+56(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -6243,29 +6238,34 @@ l6:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l7:
+l6:
 	TESTQ        R11, R11
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+60(FP), Y4
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-l8:
+l7:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y2, Y3, Y4
 	VMULPS  Y4, Y1, Y4
 	VADDPS  Y4, Y2, Y2
+	VSUBPS  Y3, Y2, Y4
+	VMULPS  Y4, Y0, Y4
+	VADDPS  Y4, Y3, Y3
 	VMOVUPS Y2, (DX)
-	VSUBPS  Y3, Y2, Y2
-	VMULPS  Y2, Y0, Y2
-	VADDPS  Y2, Y3, Y2
-	VMOVUPS Y2, (BX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l3
+	VMOVUPS Y3, (BX)
+	TESTQ   R12, R12
+	JEQ     l8
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMOVUPS Y2, (SI)
+l8:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	ADDQ $+32, SI
+	DECQ DI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -6280,10 +6280,10 @@ l10:
 	VSUBPS  Y3, Y2, Y4
 	VMULPS  Y4, Y1, Y4
 	VADDPS  Y4, Y3, Y3
+	VSUBPS  Y2, Y3, Y4
+	VMULPS  Y4, Y0, Y4
+	VADDPS  Y4, Y2, Y2
 	VMOVUPS Y3, (DX)
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y3, Y0, Y3
-	VADDPS  Y3, Y2, Y2
 	VMOVUPS Y2, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -6304,43 +6304,21 @@ l1:
 	VMASKMOVPS   (CX), Y2, Y2
 	VMOVUPS      (DI), Y3
 	VMASKMOVPS   (SI), Y3, Y3
-	TESTQ        R12, R12
-	JEQ          l12
-	VMOVUPS      c256_00000000<>+0(SB), Y4
-	LEAQ         (SI), CX
-	VMOVAPS      X4, X5
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X5, (CX)
-	VEXTRACTF128 $0x01, Y4, X5
-	ADDQ         $+16, CX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X5, (CX)
-	VPERMILPD $0x01, X5, X5
-	ADDQ      $+8, CX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X5, (CX)
-part1:
-l12:
 	TESTQ        R8, R8
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l13:
+l12:
 	TESTQ        R9, R9
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS clip+52(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l14:
+l13:
 	TESTQ        R10, R10
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS l1+56(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -6349,41 +6327,62 @@ l14:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l15:
+l14:
 	TESTQ        R11, R11
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l2+60(FP), Y4
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-l16:
+l15:
 	VMOVUPS      (DI), Y2
 	VMASKMOVPS   (DX), Y2, Y2
 	VSUBPS       Y2, Y3, Y4
 	VMULPS       Y4, Y1, Y1
 	VADDPS       Y1, Y2, Y1
+	VSUBPS       Y3, Y1, Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       Y0, Y3, Y0
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
-	JEQ          part7
+	JEQ          part3
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y1, X2
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X2, (CX)
+	VPERMILPD $0x01, X2, X2
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X2, (CX)
+part1:
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (CX)
+	VMOVSS X1, (CX)
 part5:
-	VSUBPS       Y3, Y1, Y1
-	VMULPS       Y1, Y0, Y0
-	VADDPS       Y0, Y3, Y0
-	LEAQ         (BX), CX
+	TESTQ        R12, R12
+	JEQ          l16
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
@@ -6401,6 +6400,7 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
+l16:
 l11:
 	VZEROUPPER
 	RET
@@ -6438,28 +6438,23 @@ TEXT ·adjustAVX2(SB), $128-56
 	TESTQ SI, SI
 	JEQ   l2
 l3:
-	VMOVUPS (CX), Y0
-	VMOVUPS (BX), Y1
-	TESTQ   R11, R11
-	JEQ     l4
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMOVUPS Y2, (BX)
-l4:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (BX), Y1
 	TESTQ        DI, DI
-	JEQ          l5
+	JEQ          l4
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-l5:
+l4:
 	TESTQ        R8, R8
-	JEQ          l6
+	JEQ          l5
 	VBROADCASTSS clip+36(FP), Y2
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-l6:
+l5:
 	TESTQ        R9, R9
-	JEQ          l7
+	JEQ          l6
 	VBROADCASTSS l1+40(FP), Y2
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
 	VANDPS       Y2, Y3, Y3
@@ -6468,20 +6463,25 @@ l6:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-l7:
+l6:
 	TESTQ        R10, R10
-	JEQ          l8
+	JEQ          l7
 	VBROADCASTSS l2+44(FP), Y2
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-l8:
+l7:
 	VMOVUPS Y1, (DX)
-	ADDQ    $+32, CX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l3
+	TESTQ   R11, R11
+	JEQ     l8
+	VMOVUPS c256_00000000<>+0(SB), Y0
+	VMOVUPS Y0, (BX)
+l8:
+	ADDQ $+32, CX
+	ADDQ $+32, DX
+	ADDQ $+32, BX
+	DECQ SI
+	JNE  l3
 l2:
 	JMP l1
 l0:
@@ -6511,43 +6511,21 @@ l1:
 	VMASKMOVPS   (CX), Y0, Y0
 	VMOVUPS      (SI), Y1
 	VMASKMOVPS   (BX), Y1, Y1
-	TESTQ        R11, R11
-	JEQ          l12
-	VMOVUPS      c256_00000000<>+0(SB), Y2
-	LEAQ         (BX), CX
-	VMOVAPS      X2, X3
-	TESTQ        $0x00000004, AX
-	JEQ          part3
-	VMOVUPS      X3, (CX)
-	VEXTRACTF128 $0x01, Y2, X3
-	ADDQ         $+16, CX
-part3:
-	TESTQ     $0x00000002, AX
-	JEQ       part4
-	VMOVSD    X3, (CX)
-	VPERMILPD $0x01, X3, X3
-	ADDQ      $+8, CX
-part4:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X3, (CX)
-part1:
-l12:
 	TESTQ        DI, DI
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-l13:
+l12:
 	TESTQ        R8, R8
-	JEQ          l14
+	JEQ          l13
 	VBROADCASTSS clip+36(FP), Y2
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-l14:
+l13:
 	TESTQ        R9, R9
-	JEQ          l15
+	JEQ          l14
 	VBROADCASTSS l1+40(FP), Y2
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
 	VANDPS       Y2, Y3, Y3
@@ -6556,32 +6534,54 @@ l14:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-l15:
+l14:
 	TESTQ        R10, R10
-	JEQ          l16
+	JEQ          l15
 	VBROADCASTSS l2+44(FP), Y2
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-l16:
+l15:
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
-	JEQ          part7
+	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, AX
+	JEQ       part4
+	VMOVSD    X0, (CX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, AX
+	JEQ    part1
+	VMOVSS X0, (CX)
+part1:
+	TESTQ        R11, R11
+	JEQ          l16
+	VMOVUPS      c256_00000000<>+0(SB), Y0
+	LEAQ         (BX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, AX
+	JEQ          part7
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X0, (CX)
-	VPERMILPD $0x01, X0, X0
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X0, (CX)
+	VMOVSS X1, (CX)
 part5:
+l16:
 l11:
 	VZEROUPPER
 	RET
@@ -6664,9 +6664,9 @@ l2:
 	VMOVUPS (BX), Y0
 	VMOVUPS (CX), Y1
 	VADDPS  Y0, Y1, Y1
+	VMOVUPS (DX), Y2
+	VADDPS  Y0, Y2, Y0
 	VMOVUPS Y1, (CX)
-	VMOVUPS (DX), Y1
-	VADDPS  Y0, Y1, Y0
 	VMOVUPS Y0, (DX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -6686,6 +6686,9 @@ l0:
 	VMOVUPS      (SI), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VADDPS       Y0, Y2, Y0
 	LEAQ         (CX), CX
 	VMOVAPS      X1, X2
 	TESTQ        $0x00000004, AX
@@ -6704,9 +6707,6 @@ part4:
 	JEQ    part1
 	VMOVSS X2, (CX)
 part1:
-	VMOVUPS      (SI), Y1
-	VMASKMOVPS   (DX), Y1, Y1
-	VADDPS       Y0, Y1, Y0
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6751,12 +6751,12 @@ l2:
 	VMOVUPS (SI), Y0
 	VMOVUPS (CX), Y1
 	VADDPS  Y0, Y1, Y1
+	VMOVUPS (DX), Y2
+	VADDPS  Y0, Y2, Y2
+	VMOVUPS (BX), Y3
+	VADDPS  Y0, Y3, Y0
 	VMOVUPS Y1, (CX)
-	VMOVUPS (DX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (DX)
-	VMOVUPS (BX), Y1
-	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y2, (DX)
 	VMOVUPS Y0, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -6777,48 +6777,48 @@ l0:
 	VMOVUPS      (DI), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	VADDPS       Y0, Y3, Y0
 	LEAQ         (CX), CX
-	VMOVAPS      X1, X2
+	VMOVAPS      X1, X3
 	TESTQ        $0x00000004, AX
 	JEQ          part3
-	VMOVUPS      X2, (CX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $+16, CX
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X3, (CX)
+	VPERMILPD $0x01, X3, X3
 	ADDQ      $+8, CX
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
-	VMOVSS X2, (CX)
+	VMOVSS X3, (CX)
 part1:
-	VMOVUPS      (DI), Y1
-	VMASKMOVPS   (DX), Y1, Y1
-	VADDPS       Y0, Y1, Y1
 	LEAQ         (DX), CX
-	VMOVAPS      X1, X2
+	VMOVAPS      X2, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X2, (CX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y2, X1
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (CX)
+	VMOVSS X1, (CX)
 part5:
-	VMOVUPS      (DI), Y1
-	VMASKMOVPS   (BX), Y1, Y1
-	VADDPS       Y0, Y1, Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX
@@ -6865,15 +6865,15 @@ l2:
 	VMOVUPS (DI), Y0
 	VMOVUPS (CX), Y1
 	VADDPS  Y0, Y1, Y1
+	VMOVUPS (DX), Y2
+	VADDPS  Y0, Y2, Y2
+	VMOVUPS (BX), Y3
+	VADDPS  Y0, Y3, Y3
+	VMOVUPS (SI), Y4
+	VADDPS  Y0, Y4, Y0
 	VMOVUPS Y1, (CX)
-	VMOVUPS (DX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (DX)
-	VMOVUPS (BX), Y1
-	VADDPS  Y0, Y1, Y1
-	VMOVUPS Y1, (BX)
-	VMOVUPS (SI), Y1
-	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y2, (DX)
+	VMOVUPS Y3, (BX)
 	VMOVUPS Y0, (SI)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
@@ -6895,69 +6895,69 @@ l0:
 	VMOVUPS      (R8), Y1
 	VMASKMOVPS   (CX), Y1, Y1
 	VADDPS       Y0, Y1, Y1
+	VMOVUPS      (R8), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	VADDPS       Y0, Y3, Y3
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (SI), Y4, Y4
+	VADDPS       Y0, Y4, Y0
 	LEAQ         (CX), CX
-	VMOVAPS      X1, X2
+	VMOVAPS      X1, X4
 	TESTQ        $0x00000004, AX
 	JEQ          part3
-	VMOVUPS      X2, (CX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X4, (CX)
+	VEXTRACTF128 $0x01, Y1, X4
 	ADDQ         $+16, CX
 part3:
 	TESTQ     $0x00000002, AX
 	JEQ       part4
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X4, (CX)
+	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, CX
 part4:
 	TESTQ  $0x00000001, AX
 	JEQ    part1
-	VMOVSS X2, (CX)
+	VMOVSS X4, (CX)
 part1:
-	VMOVUPS      (R8), Y1
-	VMASKMOVPS   (DX), Y1, Y1
-	VADDPS       Y0, Y1, Y1
 	LEAQ         (DX), CX
-	VMOVAPS      X1, X2
+	VMOVAPS      X2, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part7
-	VMOVUPS      X2, (CX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y2, X1
 	ADDQ         $+16, CX
 part7:
 	TESTQ     $0x00000002, AX
 	JEQ       part8
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part8:
 	TESTQ  $0x00000001, AX
 	JEQ    part5
-	VMOVSS X2, (CX)
+	VMOVSS X1, (CX)
 part5:
-	VMOVUPS      (R8), Y1
-	VMASKMOVPS   (BX), Y1, Y1
-	VADDPS       Y0, Y1, Y1
 	LEAQ         (BX), CX
-	VMOVAPS      X1, X2
+	VMOVAPS      X3, X1
 	TESTQ        $0x00000004, AX
 	JEQ          part11
-	VMOVUPS      X2, (CX)
-	VEXTRACTF128 $0x01, Y1, X2
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y3, X1
 	ADDQ         $+16, CX
 part11:
 	TESTQ     $0x00000002, AX
 	JEQ       part12
-	VMOVSD    X2, (CX)
-	VPERMILPD $0x01, X2, X2
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
 	ADDQ      $+8, CX
 part12:
 	TESTQ  $0x00000001, AX
 	JEQ    part9
-	VMOVSS X2, (CX)
+	VMOVSS X1, (CX)
 part9:
-	VMOVUPS      (R8), Y1
-	VMASKMOVPS   (SI), Y1, Y1
-	VADDPS       Y0, Y1, Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, AX

@@ -63,26 +63,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z1
 	VMOVUPS.Z    (DX), K2, Z2
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z3
-	VMOVUPS      Z3, K2, (DX)
-l8:
 	TESTQ        SI, SI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+28(FP), Z3
 	VMULPS       Z2, Z3, Z2
-l9:
+l8:
 	TESTQ        DI, DI
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+32(FP), Z3
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMINPS       Z2, Z3, Z2
 	VMAXPS       Z2, Z4, Z2
-l10:
+l9:
 	TESTQ        R8, R8
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+36(FP), Z3
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z    Z3, K1, Z4
@@ -91,27 +86,32 @@ l10:
 	VMOVUPS.Z    Z3, K1, Z3
 	VSUBPS       Z3, Z4, Z3
 	VADDPS       Z3, Z2, Z2
-l11:
+l10:
 	TESTQ        R9, R9
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+40(FP), Z3
 	VMULPS       Z1, Z3, Z3
 	VADDPS       Z3, Z2, Z2
-l12:
+l11:
 	TESTQ        R10, R10
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+44(FP), Z3
 	VMULPS       Z1, Z3, Z1
+l12:
+	VMULPS       Z2, Z0, Z2
+	VSUBPS       Z2, Z1, Z1
+	VMOVUPS      Z1, K2, (CX)
+	TESTQ        R11, R11
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z1
+	VMOVUPS      Z1, K2, (DX)
 l13:
-	VMULPS  Z2, Z0, Z2
-	VSUBPS  Z2, Z1, Z1
-	VMOVUPS Z1, K2, (CX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $-16, AX
-	CMPQ    AX, $0x00000001
-	JLT     l7
-	JMP     l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, BX
 	MOVQ  $-1, R12
@@ -166,8 +166,8 @@ l3:
 	VMULPS  Z4, Z1, Z4
 	VMULPS  Z3, Z0, Z3
 	VSUBPS  Z3, Z4, Z3
-	VMOVUPS Z3, (DX)
 	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z3, (DX)
 	VMOVUPS Z2, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -189,26 +189,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -217,32 +212,37 @@ l10:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
+l12:
+	VMOVUPS.Z    (DX), K2, Z4
+	VMULPS       Z4, Z1, Z4
+	VMULPS       Z3, Z0, Z3
+	VSUBPS       Z3, Z4, Z3
+	VADDPS       Z3, Z2, Z2
+	VMOVUPS      Z3, K2, (DX)
+	VMOVUPS      Z2, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z2
+	VMOVUPS      Z2, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z4
-	VMULPS    Z4, Z1, Z4
-	VMULPS    Z3, Z0, Z3
-	VSUBPS    Z3, Z4, Z3
-	VMOVUPS   Z3, K2, (DX)
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -300,11 +300,11 @@ l3:
 	VMULPS  Z5, Z3, Z8
 	VSUBPS  Z8, Z7, Z7
 	VADDPS  Z7, Z4, Z4
-	VMOVUPS Z4, (CX)
-	VMULPS  Z6, Z1, Z4
+	VMULPS  Z6, Z1, Z6
 	VMULPS  Z5, Z0, Z5
-	VSUBPS  Z5, Z4, Z4
-	VMOVUPS Z4, (DX)
+	VSUBPS  Z5, Z6, Z5
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, (DX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
@@ -325,26 +325,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -353,35 +348,40 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z2, Z7
+	VMULPS       Z5, Z3, Z8
+	VSUBPS       Z8, Z7, Z7
+	VADDPS       Z7, Z4, Z4
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z0, Z5
+	VSUBPS       Z5, Z6, Z5
+	VMOVUPS      Z4, K2, (CX)
+	VMOVUPS      Z5, K2, (DX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z2, Z7
-	VMULPS    Z5, Z3, Z8
-	VSUBPS    Z8, Z7, Z7
-	VADDPS    Z7, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	VMULPS    Z6, Z1, Z4
-	VMULPS    Z5, Z0, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (DX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -438,11 +438,11 @@ l3:
 	VMULPS  Z6, Z1, Z6
 	VMULPS  Z5, Z0, Z7
 	VSUBPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
-	VMULPS  Z6, Z2, Z6
+	VMULPS  Z6, Z2, Z7
 	VMULPS  Z5, Z3, Z5
-	VSUBPS  Z5, Z6, Z5
+	VSUBPS  Z5, Z7, Z5
 	VADDPS  Z5, Z4, Z4
+	VMOVUPS Z6, (DX)
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -464,26 +464,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -492,35 +487,40 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z0, Z7
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z6, Z2, Z7
+	VMULPS       Z5, Z3, Z5
+	VSUBPS       Z5, Z7, Z5
+	VADDPS       Z5, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z0, Z7
-	VSUBPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (DX)
-	VMULPS    Z6, Z2, Z6
-	VMULPS    Z5, Z3, Z5
-	VSUBPS    Z5, Z6, Z5
-	VADDPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -574,12 +574,12 @@ l3:
 	VMOVUPS (DX), Z4
 	VMULPS  Z3, Z3, Z5
 	VADDPS  Z5, Z4, Z4
-	VMOVUPS Z4, (DX)
 	VMULPS  Z3, Z0, Z3
-	VSQRTPS Z4, Z4
-	VADDPS  Z1, Z4, Z4
-	VDIVPS  Z4, Z3, Z3
+	VSQRTPS Z4, Z5
+	VADDPS  Z1, Z5, Z5
+	VDIVPS  Z5, Z3, Z3
 	VSUBPS  Z3, Z2, Z2
+	VMOVUPS Z4, (DX)
 	VMOVUPS Z2, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -601,26 +601,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -629,35 +624,40 @@ l10:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
+l12:
+	VMOVUPS.Z    (DX), K2, Z4
+	VMULPS       Z3, Z3, Z5
+	VADDPS       Z5, Z4, Z4
+	VMULPS       Z3, Z0, Z3
+	VSQRTPS      Z4, Z5
+	VADDPS       Z1, Z5, Z5
+	VDIVPS       Z5, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VMOVUPS      Z4, K2, (DX)
+	VMOVUPS      Z2, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z2
+	VMOVUPS      Z2, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z4
-	VMULPS    Z3, Z3, Z5
-	VADDPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (DX)
-	VMULPS    Z3, Z0, Z3
-	VSQRTPS   Z4, Z4
-	VADDPS    Z1, Z4, Z4
-	VDIVPS    Z4, Z3, Z3
-	VSUBPS    Z3, Z2, Z2
-	VMOVUPS   Z2, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -715,12 +715,12 @@ l3:
 	VMULPS  Z5, Z5, Z7
 	VMULPS  Z7, Z2, Z7
 	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
 	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
+	VSQRTPS Z6, Z7
+	VADDPS  Z3, Z7, Z7
+	VDIVPS  Z7, Z5, Z5
 	VSUBPS  Z5, Z4, Z4
+	VMOVUPS Z6, (DX)
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -742,26 +742,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -770,37 +765,42 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z5, Z7
+	VMULPS       Z7, Z2, Z7
+	VADDPS       Z7, Z6, Z6
+	VMULPS       Z5, Z0, Z5
+	VSQRTPS      Z6, Z7
+	VADDPS       Z3, Z7, Z7
+	VDIVPS       Z7, Z5, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z5, Z7
-	VMULPS    Z7, Z2, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (DX)
-	VMULPS    Z5, Z0, Z5
-	VSQRTPS   Z6, Z6
-	VADDPS    Z3, Z6, Z6
-	VDIVPS    Z6, Z5, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -864,13 +864,13 @@ l3:
 	VSUBPS  Z7, Z5, Z5
 	VMULPS  Z5, Z2, Z5
 	VADDPS  Z5, Z7, Z5
+	VMULPS  Z6, Z0, Z7
+	VSQRTPS Z5, Z8
+	VADDPS  Z3, Z8, Z8
+	VDIVPS  Z8, Z7, Z7
+	VSUBPS  Z7, Z4, Z4
 	VMOVUPS Z6, (DX)
 	VMOVUPS Z5, (BX)
-	VMULPS  Z6, Z0, Z6
-	VSQRTPS Z5, Z5
-	VADDPS  Z3, Z5, Z5
-	VDIVPS  Z5, Z6, Z5
-	VSUBPS  Z5, Z4, Z4
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -893,26 +893,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -921,43 +916,48 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMOVUPS.Z    (BX), K2, Z7
+	VSUBPS       Z6, Z5, Z8
+	VMULPS       Z8, Z1, Z8
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z5, Z5, Z5
+	VSUBPS       Z7, Z5, Z5
+	VMULPS       Z5, Z2, Z5
+	VADDPS       Z5, Z7, Z5
+	VMULPS       Z6, Z0, Z7
+	VSQRTPS      Z5, Z8
+	VADDPS       Z3, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VSUBPS       Z7, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z5, K2, (BX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (SI)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMOVUPS.Z (BX), K2, Z7
-	VSUBPS    Z6, Z5, Z8
-	VMULPS    Z8, Z1, Z8
-	VADDPS    Z8, Z6, Z6
-	VMULPS    Z5, Z5, Z5
-	VSUBPS    Z7, Z5, Z5
-	VMULPS    Z5, Z2, Z5
-	VADDPS    Z5, Z7, Z5
-	VMOVUPS   Z6, K2, (DX)
-	VMOVUPS   Z5, K2, (BX)
-	VMULPS    Z6, Z0, Z6
-	VSQRTPS   Z5, Z5
-	VADDPS    Z3, Z5, Z5
-	VDIVPS    Z5, Z6, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -1023,24 +1023,24 @@ l3:
 	VSUBPS      Z11, Z10, Z12
 	VMULPS      Z12, Z1, Z12
 	VADDPS      Z12, Z11, Z11
-	VMOVUPS     Z11, (DX)
 	VMOVUPS     (BX), Z12
 	VMULPS      Z12, Z2, Z12
 	VMULPS      Z10, Z3, Z13
 	VMULPS      Z10, Z13, Z10
 	VADDPS      Z10, Z12, Z10
+	VSQRTPS     Z10, Z12
+	VMULPS      Z6, Z12, Z13
+	VMOVUPS     Z12, Z14
+	VFMADD231PS Z4, Z13, Z14
+	VFMADD231PS Z6, Z14, Z13
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z12, K1
+	VBLENDMPS   Z12, Z13, K1, Z7
+	VADDPS      Z5, Z7, Z12
+	VMULPS      Z11, Z0, Z13
+	VDIVPS      Z12, Z13, Z12
+	VSUBPS      Z12, Z9, Z9
+	VMOVUPS     Z11, (DX)
 	VMOVUPS     Z10, (BX)
-	VSQRTPS     Z10, Z10
-	VMULPS      Z6, Z10, Z12
-	VMOVUPS     Z10, Z13
-	VFMADD231PS Z4, Z12, Z13
-	VFMADD231PS Z6, Z13, Z12
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
-	VBLENDMPS   Z10, Z12, K1, Z7
-	VADDPS      Z5, Z7, Z10
-	VMULPS      Z11, Z0, Z11
-	VDIVPS      Z10, Z11, Z10
-	VSUBPS      Z10, Z9, Z9
 	VMOVUPS     Z9, (CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -1063,26 +1063,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (SI), K2, Z9
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VMOVUPS      Z10, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+64(FP), Z10
 	VMULPS       Z9, Z10, Z9
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+68(FP), Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z11
 	VSUBPS       Z10, Z11, Z11
 	VMINPS       Z9, Z10, Z9
 	VMAXPS       Z9, Z11, Z9
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+72(FP), Z10
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z10, K1, Z11
@@ -1091,49 +1086,54 @@ l10:
 	VMOVUPS.Z    Z10, K1, Z10
 	VSUBPS       Z10, Z11, Z10
 	VADDPS       Z10, Z9, Z9
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+76(FP), Z10
 	VMULPS       Z7, Z10, Z10
 	VADDPS       Z10, Z9, Z9
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+80(FP), Z10
 	VMULPS       Z7, Z10, Z7
+l12:
+	VMOVUPS.Z    (DX), K2, Z10
+	VSUBPS       Z10, Z9, Z11
+	VMULPS       Z11, Z1, Z11
+	VADDPS       Z11, Z10, Z10
+	VMOVUPS.Z    (BX), K2, Z11
+	VMULPS       Z11, Z2, Z11
+	VMULPS       Z9, Z3, Z12
+	VMULPS       Z9, Z12, Z9
+	VADDPS       Z9, Z11, Z9
+	VSQRTPS      Z9, Z11
+	VMULPS       Z6, Z11, Z12
+	VMOVUPS      Z11, Z13
+	VFMADD231PS  Z4, Z12, Z13
+	VFMADD231PS  Z6, Z13, Z12
+	VCMPPS.BCST  $0x1e, c32_7f7fffff<>+0(SB), Z11, K1
+	VBLENDMPS    Z11, Z12, K1, Z8
+	VADDPS       Z5, Z8, Z11
+	VMULPS       Z10, Z0, Z12
+	VDIVPS       Z11, Z12, Z11
+	VSUBPS       Z11, Z7, Z7
+	VMOVUPS      Z10, K2, (DX)
+	VMOVUPS      Z9, K2, (BX)
+	VMOVUPS      Z7, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z7
+	VMOVUPS      Z7, K2, (SI)
 l13:
-	VMOVUPS.Z   (DX), K2, Z10
-	VSUBPS      Z10, Z9, Z11
-	VMULPS      Z11, Z1, Z11
-	VADDPS      Z11, Z10, Z10
-	VMOVUPS     Z10, K2, (DX)
-	VMOVUPS.Z   (BX), K2, Z11
-	VMULPS      Z11, Z2, Z11
-	VMULPS      Z9, Z3, Z12
-	VMULPS      Z9, Z12, Z9
-	VADDPS      Z9, Z11, Z9
-	VMOVUPS     Z9, K2, (BX)
-	VSQRTPS     Z9, Z9
-	VMULPS      Z6, Z9, Z11
-	VMOVUPS     Z9, Z12
-	VFMADD231PS Z4, Z11, Z12
-	VFMADD231PS Z6, Z12, Z11
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z9, K1
-	VBLENDMPS   Z9, Z11, K1, Z8
-	VADDPS      Z5, Z8, Z9
-	VMULPS      Z10, Z0, Z10
-	VDIVPS      Z9, Z10, Z9
-	VSUBPS      Z9, Z7, Z7
-	VMOVUPS     Z7, K2, (CX)
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, SI
-	ADDQ        $-16, AX
-	CMPQ        AX, $0x00000001
-	JLT         l7
-	JMP         l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -1198,11 +1198,11 @@ l3:
 	VMOVUPS.Z    Z0, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VSUBPS       Z8, Z5, Z5
-	VMOVUPS      Z5, (CX)
-	VMULPS       Z7, Z3, Z5
+	VMULPS       Z7, Z3, Z7
 	VMULPS       Z6, Z4, Z6
-	VADDPS       Z6, Z5, Z5
-	VMOVUPS      Z5, (DX)
+	VADDPS       Z6, Z7, Z6
+	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z6, (DX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
@@ -1223,26 +1223,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (BX), K2, Z6
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+52(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+56(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+60(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -1251,18 +1246,18 @@ l10:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+64(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+68(FP), Z7
 	VMULPS       Z5, Z7, Z5
-l13:
+l12:
 	VMOVUPS.Z    (DX), K2, Z7
 	VMULPS       Z7, Z1, Z8
 	VMULPS       Z6, Z2, Z9
@@ -1274,18 +1269,23 @@ l13:
 	VMOVUPS.Z    Z0, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VSUBPS       Z8, Z5, Z5
-	VMOVUPS      Z5, K2, (CX)
-	VMULPS       Z7, Z3, Z5
+	VMULPS       Z7, Z3, Z7
 	VMULPS       Z6, Z4, Z6
-	VADDPS       Z6, Z5, Z5
-	VMOVUPS      Z5, K2, (DX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $-16, AX
-	CMPQ         AX, $0x00000001
-	JLT          l7
-	JMP          l4
+	VADDPS       Z6, Z7, Z6
+	VMOVUPS      Z5, K2, (CX)
+	VMOVUPS      Z6, K2, (DX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z5
+	VMOVUPS      Z5, K2, (BX)
+l13:
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -1341,9 +1341,9 @@ l3:
 	VMULPS  Z5, Z1, Z5
 	VMULPS  Z4, Z2, Z4
 	VADDPS  Z4, Z5, Z4
+	VMULPS  Z4, Z0, Z5
+	VSUBPS  Z5, Z3, Z3
 	VMOVUPS Z4, (DX)
-	VMULPS  Z4, Z0, Z4
-	VSUBPS  Z4, Z3, Z3
 	VMOVUPS Z3, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -1365,26 +1365,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -1393,33 +1388,38 @@ l10:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
+l12:
+	VMOVUPS.Z    (DX), K2, Z5
+	VMULPS       Z5, Z1, Z5
+	VMULPS       Z4, Z2, Z4
+	VADDPS       Z4, Z5, Z4
+	VMULPS       Z4, Z0, Z5
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS      Z4, K2, (DX)
+	VMOVUPS      Z3, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z3
+	VMOVUPS      Z3, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z5
-	VMULPS    Z5, Z1, Z5
-	VMULPS    Z4, Z2, Z4
-	VADDPS    Z4, Z5, Z4
-	VMOVUPS   Z4, K2, (DX)
-	VMULPS    Z4, Z0, Z4
-	VSUBPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -1475,11 +1475,11 @@ l3:
 	VMULPS  Z5, Z1, Z5
 	VMULPS  Z4, Z2, Z6
 	VADDPS  Z6, Z5, Z5
-	VMOVUPS Z5, (DX)
-	VMULPS  Z5, Z1, Z5
-	VADDPS  Z5, Z4, Z4
+	VMULPS  Z5, Z1, Z6
+	VADDPS  Z6, Z4, Z4
 	VMULPS  Z4, Z0, Z4
 	VSUBPS  Z4, Z3, Z3
+	VMOVUPS Z5, (DX)
 	VMOVUPS Z3, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -1501,26 +1501,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -1529,35 +1524,40 @@ l10:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
+l12:
+	VMOVUPS.Z    (DX), K2, Z5
+	VMULPS       Z5, Z1, Z5
+	VMULPS       Z4, Z2, Z6
+	VADDPS       Z6, Z5, Z5
+	VMULPS       Z5, Z1, Z6
+	VADDPS       Z6, Z4, Z4
+	VMULPS       Z4, Z0, Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      Z5, K2, (DX)
+	VMOVUPS      Z3, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z3
+	VMOVUPS      Z3, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z5
-	VMULPS    Z5, Z1, Z5
-	VMULPS    Z4, Z2, Z6
-	VADDPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K2, (DX)
-	VMULPS    Z5, Z1, Z5
-	VADDPS    Z5, Z4, Z4
-	VMULPS    Z4, Z0, Z4
-	VSUBPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -1615,12 +1615,12 @@ l3:
 	VMULPS  Z5, Z2, Z7
 	VMULPS  Z5, Z7, Z7
 	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
 	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
+	VSQRTPS Z6, Z7
+	VADDPS  Z3, Z7, Z7
+	VDIVPS  Z7, Z5, Z5
 	VSUBPS  Z5, Z4, Z4
+	VMOVUPS Z6, (DX)
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -1642,26 +1642,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1670,37 +1665,42 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z2, Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	VMULPS       Z5, Z0, Z5
+	VSQRTPS      Z6, Z7
+	VADDPS       Z3, Z7, Z7
+	VDIVPS       Z7, Z5, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (BX)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z2, Z7
-	VMULPS    Z5, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (DX)
-	VMULPS    Z5, Z0, Z5
-	VSQRTPS   Z6, Z6
-	VADDPS    Z3, Z6, Z6
-	VDIVPS    Z6, Z5, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -1760,19 +1760,19 @@ l3:
 	VMULPS  Z5, Z2, Z7
 	VMULPS  Z5, Z7, Z7
 	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
 	VMOVUPS (BX), Z7
 	VSUBPS  Z7, Z5, Z8
 	VMULPS  Z8, Z2, Z8
 	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (BX)
-	VMULPS  Z7, Z7, Z7
-	VSUBPS  Z7, Z6, Z6
+	VMULPS  Z7, Z7, Z8
+	VSUBPS  Z8, Z6, Z8
 	VMULPS  Z5, Z0, Z5
-	VSQRTPS Z6, Z6
-	VADDPS  Z3, Z6, Z6
-	VDIVPS  Z6, Z5, Z5
+	VSQRTPS Z8, Z8
+	VADDPS  Z3, Z8, Z8
+	VDIVPS  Z8, Z5, Z5
 	VSUBPS  Z5, Z4, Z4
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, (BX)
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -1795,26 +1795,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1823,45 +1818,50 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z2, Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	VMOVUPS.Z    (BX), K2, Z7
+	VSUBPS       Z7, Z5, Z8
+	VMULPS       Z8, Z2, Z8
+	VADDPS       Z8, Z7, Z7
+	VMULPS       Z7, Z7, Z8
+	VSUBPS       Z8, Z6, Z8
+	VMULPS       Z5, Z0, Z5
+	VSQRTPS      Z8, Z8
+	VADDPS       Z3, Z8, Z8
+	VDIVPS       Z8, Z5, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z7, K2, (BX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (SI)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z2, Z7
-	VMULPS    Z5, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z7
-	VSUBPS    Z7, Z5, Z8
-	VMULPS    Z8, Z2, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K2, (BX)
-	VMULPS    Z7, Z7, Z7
-	VSUBPS    Z7, Z6, Z6
-	VMULPS    Z5, Z0, Z5
-	VSQRTPS   Z6, Z6
-	VADDPS    Z3, Z6, Z6
-	VDIVPS    Z6, Z5, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -1922,16 +1922,16 @@ l3:
 	VMULPS  Z6, Z2, Z8
 	VMULPS  Z6, Z8, Z8
 	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (DX)
 	VMOVUPS (BX), Z8
 	VMULPS  Z8, Z4, Z8
-	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z7, Z7
-	VDIVPS  Z7, Z6, Z6
+	VSQRTPS Z7, Z9
+	VADDPS  Z3, Z9, Z9
+	VDIVPS  Z9, Z6, Z6
 	VADDPS  Z6, Z8, Z6
+	VMULPS  Z6, Z0, Z8
+	VSUBPS  Z8, Z5, Z5
+	VMOVUPS Z7, (DX)
 	VMOVUPS Z6, (BX)
-	VMULPS  Z6, Z0, Z6
-	VSUBPS  Z6, Z5, Z5
 	VMOVUPS Z5, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -1954,26 +1954,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (SI), K2, Z6
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+60(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+64(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+68(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -1982,42 +1977,47 @@ l10:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+72(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+76(FP), Z7
 	VMULPS       Z5, Z7, Z5
+l12:
+	VMOVUPS.Z    (DX), K2, Z7
+	VMULPS       Z7, Z1, Z7
+	VMULPS       Z6, Z2, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VMOVUPS.Z    (BX), K2, Z8
+	VMULPS       Z8, Z4, Z8
+	VSQRTPS      Z7, Z9
+	VADDPS       Z3, Z9, Z9
+	VDIVPS       Z9, Z6, Z6
+	VADDPS       Z6, Z8, Z6
+	VMULPS       Z6, Z0, Z8
+	VSUBPS       Z8, Z5, Z5
+	VMOVUPS      Z7, K2, (DX)
+	VMOVUPS      Z6, K2, (BX)
+	VMOVUPS      Z5, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z5
+	VMOVUPS      Z5, K2, (SI)
 l13:
-	VMOVUPS.Z (DX), K2, Z7
-	VMULPS    Z7, Z1, Z7
-	VMULPS    Z6, Z2, Z8
-	VMULPS    Z6, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z8
-	VMULPS    Z8, Z4, Z8
-	VSQRTPS   Z7, Z7
-	VADDPS    Z3, Z7, Z7
-	VDIVPS    Z7, Z6, Z6
-	VADDPS    Z6, Z8, Z6
-	VMOVUPS   Z6, K2, (BX)
-	VMULPS    Z6, Z0, Z6
-	VSUBPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -2080,23 +2080,23 @@ l3:
 	VMULPS  Z6, Z2, Z8
 	VMULPS  Z6, Z8, Z8
 	VADDPS  Z8, Z7, Z7
-	VMOVUPS Z7, (DX)
 	VMOVUPS (BX), Z8
 	VSUBPS  Z8, Z6, Z9
 	VMULPS  Z9, Z2, Z9
 	VADDPS  Z9, Z8, Z8
+	VMULPS  Z8, Z8, Z9
+	VSUBPS  Z9, Z7, Z9
+	VMOVUPS (SI), Z10
+	VMULPS  Z10, Z4, Z10
+	VSQRTPS Z9, Z9
+	VADDPS  Z3, Z9, Z9
+	VDIVPS  Z9, Z6, Z6
+	VADDPS  Z6, Z10, Z6
+	VMULPS  Z6, Z0, Z9
+	VSUBPS  Z9, Z5, Z5
+	VMOVUPS Z7, (DX)
 	VMOVUPS Z8, (BX)
-	VMULPS  Z8, Z8, Z8
-	VSUBPS  Z8, Z7, Z7
-	VMOVUPS (SI), Z8
-	VMULPS  Z8, Z4, Z8
-	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z7, Z7
-	VDIVPS  Z7, Z6, Z6
-	VADDPS  Z6, Z8, Z6
 	VMOVUPS Z6, (SI)
-	VMULPS  Z6, Z0, Z6
-	VSUBPS  Z6, Z5, Z5
 	VMOVUPS Z5, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -2120,26 +2120,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (DI), K2, Z6
-	TESTQ        R14, R14
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z7
-	VMOVUPS      Z7, K2, (DI)
-l8:
 	TESTQ        R9, R9
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+68(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l9:
+l8:
 	TESTQ        R10, R10
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+72(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l10:
+l9:
 	TESTQ        R11, R11
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+76(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -2148,50 +2143,55 @@ l10:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
+l10:
 	TESTQ        R12, R12
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+80(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l12:
+l11:
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+84(FP), Z7
 	VMULPS       Z5, Z7, Z5
+l12:
+	VMOVUPS.Z    (DX), K2, Z7
+	VMULPS       Z7, Z1, Z7
+	VMULPS       Z6, Z2, Z8
+	VMULPS       Z6, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VMOVUPS.Z    (BX), K2, Z8
+	VSUBPS       Z8, Z6, Z9
+	VMULPS       Z9, Z2, Z9
+	VADDPS       Z9, Z8, Z8
+	VMULPS       Z8, Z8, Z9
+	VSUBPS       Z9, Z7, Z9
+	VMOVUPS.Z    (SI), K2, Z10
+	VMULPS       Z10, Z4, Z10
+	VSQRTPS      Z9, Z9
+	VADDPS       Z3, Z9, Z9
+	VDIVPS       Z9, Z6, Z6
+	VADDPS       Z6, Z10, Z6
+	VMULPS       Z6, Z0, Z9
+	VSUBPS       Z9, Z5, Z5
+	VMOVUPS      Z7, K2, (DX)
+	VMOVUPS      Z8, K2, (BX)
+	VMOVUPS      Z6, K2, (SI)
+	VMOVUPS      Z5, K2, (CX)
+	TESTQ        R14, R14
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z5
+	VMOVUPS      Z5, K2, (DI)
 l13:
-	VMOVUPS.Z (DX), K2, Z7
-	VMULPS    Z7, Z1, Z7
-	VMULPS    Z6, Z2, Z8
-	VMULPS    Z6, Z8, Z8
-	VADDPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z8
-	VSUBPS    Z8, Z6, Z9
-	VMULPS    Z9, Z2, Z9
-	VADDPS    Z9, Z8, Z8
-	VMOVUPS   Z8, K2, (BX)
-	VMULPS    Z8, Z8, Z8
-	VSUBPS    Z8, Z7, Z7
-	VMOVUPS.Z (SI), K2, Z8
-	VMULPS    Z8, Z4, Z8
-	VSQRTPS   Z7, Z7
-	VADDPS    Z3, Z7, Z7
-	VDIVPS    Z7, Z6, Z6
-	VADDPS    Z6, Z8, Z6
-	VMOVUPS   Z6, K2, (SI)
-	VMULPS    Z6, Z0, Z6
-	VSUBPS    Z6, Z5, Z5
-	VMOVUPS   Z5, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $+64, DI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $+64, DI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, R8
 	MOVQ  $-1, R15
@@ -2252,22 +2252,22 @@ l3:
 	VMULPS  Z5, Z2, Z7
 	VMULPS  Z5, Z7, Z7
 	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (DX)
 	VMOVUPS (BX), Z7
 	VADDPS  Z3, Z7, Z7
 	VSQRTPS Z7, Z7
-	VADDPS  Z3, Z6, Z6
-	VSQRTPS Z6, Z6
-	VDIVPS  Z6, Z7, Z6
-	VMULPS  Z5, Z6, Z5
-	VMOVUPS (BX), Z6
-	VMULPS  Z6, Z1, Z6
-	VMULPS  Z5, Z2, Z7
-	VMULPS  Z5, Z7, Z7
-	VADDPS  Z7, Z6, Z6
-	VMOVUPS Z6, (BX)
+	VADDPS  Z3, Z6, Z8
+	VSQRTPS Z8, Z8
+	VDIVPS  Z8, Z7, Z7
+	VMULPS  Z5, Z7, Z5
+	VMOVUPS (BX), Z7
+	VMULPS  Z7, Z1, Z7
+	VMULPS  Z5, Z2, Z8
+	VMULPS  Z5, Z8, Z8
+	VADDPS  Z8, Z7, Z7
 	VMULPS  Z5, Z0, Z5
 	VSUBPS  Z5, Z4, Z4
+	VMOVUPS Z6, (DX)
+	VMOVUPS Z7, (BX)
 	VMOVUPS Z4, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -2290,26 +2290,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2318,48 +2313,53 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VMULPS       Z6, Z1, Z6
+	VMULPS       Z5, Z2, Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z7, Z6, Z6
+	VMOVUPS.Z    (BX), K2, Z7
+	VADDPS       Z3, Z7, Z7
+	VSQRTPS      Z7, Z7
+	VADDPS       Z3, Z6, Z8
+	VSQRTPS      Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VMULPS       Z5, Z7, Z5
+	VMOVUPS.Z    (BX), K2, Z7
+	VMULPS       Z7, Z1, Z7
+	VMULPS       Z5, Z2, Z8
+	VMULPS       Z5, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VMULPS       Z5, Z0, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z7, K2, (BX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (SI)
 l13:
-	VMOVUPS.Z (DX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z2, Z7
-	VMULPS    Z5, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z7
-	VADDPS    Z3, Z7, Z7
-	VSQRTPS   Z7, Z7
-	VADDPS    Z3, Z6, Z6
-	VSQRTPS   Z6, Z6
-	VDIVPS    Z6, Z7, Z6
-	VMULPS    Z5, Z6, Z5
-	VMOVUPS.Z (BX), K2, Z6
-	VMULPS    Z6, Z1, Z6
-	VMULPS    Z5, Z2, Z7
-	VMULPS    Z5, Z7, Z7
-	VADDPS    Z7, Z6, Z6
-	VMOVUPS   Z6, K2, (BX)
-	VMULPS    Z5, Z0, Z5
-	VSUBPS    Z5, Z4, Z4
-	VMOVUPS   Z4, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -2427,27 +2427,27 @@ l3:
 	VSUBPS      Z11, Z10, Z12
 	VMULPS      Z12, Z1, Z12
 	VADDPS      Z12, Z11, Z11
-	VMOVUPS     Z11, (DX)
 	VMOVUPS     (SI), Z12
 	VMOVUPS     (BX), Z13
 	VMULPS      Z13, Z2, Z13
 	VMULPS      Z10, Z3, Z14
 	VMULPS      Z10, Z14, Z10
 	VADDPS      Z10, Z13, Z10
+	VMAXPS      Z10, Z12, Z12
+	VSQRTPS     Z12, Z13
+	VMULPS      Z6, Z13, Z14
+	VMOVUPS     Z13, Z15
+	VFMADD231PS Z4, Z14, Z15
+	VFMADD231PS Z6, Z15, Z14
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z13, K1
+	VBLENDMPS   Z13, Z14, K1, Z7
+	VADDPS      Z5, Z7, Z13
+	VMULPS      Z11, Z0, Z14
+	VDIVPS      Z13, Z14, Z13
+	VSUBPS      Z13, Z9, Z9
+	VMOVUPS     Z11, (DX)
 	VMOVUPS     Z10, (BX)
-	VMAXPS      Z10, Z12, Z10
-	VMOVUPS     Z10, (SI)
-	VSQRTPS     Z10, Z10
-	VMULPS      Z6, Z10, Z12
-	VMOVUPS     Z10, Z13
-	VFMADD231PS Z4, Z12, Z13
-	VFMADD231PS Z6, Z13, Z12
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
-	VBLENDMPS   Z10, Z12, K1, Z7
-	VADDPS      Z5, Z7, Z10
-	VMULPS      Z11, Z0, Z11
-	VDIVPS      Z10, Z11, Z10
-	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z12, (SI)
 	VMOVUPS     Z9, (CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -2471,26 +2471,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (DI), K2, Z9
-	TESTQ        R14, R14
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z10
-	VMOVUPS      Z10, K2, (DI)
-l8:
 	TESTQ        R9, R9
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+72(FP), Z10
 	VMULPS       Z9, Z10, Z9
-l9:
+l8:
 	TESTQ        R10, R10
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+76(FP), Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z11
 	VSUBPS       Z10, Z11, Z11
 	VMINPS       Z9, Z10, Z9
 	VMAXPS       Z9, Z11, Z9
-l10:
+l9:
 	TESTQ        R11, R11
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+80(FP), Z10
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z10, K1, Z11
@@ -2499,53 +2494,58 @@ l10:
 	VMOVUPS.Z    Z10, K1, Z10
 	VSUBPS       Z10, Z11, Z10
 	VADDPS       Z10, Z9, Z9
-l11:
+l10:
 	TESTQ        R12, R12
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+84(FP), Z10
 	VMULPS       Z7, Z10, Z10
 	VADDPS       Z10, Z9, Z9
-l12:
+l11:
 	TESTQ        R13, R13
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+88(FP), Z10
 	VMULPS       Z7, Z10, Z7
+l12:
+	VMOVUPS.Z    (DX), K2, Z10
+	VSUBPS       Z10, Z9, Z11
+	VMULPS       Z11, Z1, Z11
+	VADDPS       Z11, Z10, Z10
+	VMOVUPS.Z    (SI), K2, Z11
+	VMOVUPS.Z    (BX), K2, Z12
+	VMULPS       Z12, Z2, Z12
+	VMULPS       Z9, Z3, Z13
+	VMULPS       Z9, Z13, Z9
+	VADDPS       Z9, Z12, Z9
+	VMAXPS       Z9, Z11, Z11
+	VSQRTPS      Z11, Z12
+	VMULPS       Z6, Z12, Z13
+	VMOVUPS      Z12, Z14
+	VFMADD231PS  Z4, Z13, Z14
+	VFMADD231PS  Z6, Z14, Z13
+	VCMPPS.BCST  $0x1e, c32_7f7fffff<>+0(SB), Z12, K1
+	VBLENDMPS    Z12, Z13, K1, Z8
+	VADDPS       Z5, Z8, Z12
+	VMULPS       Z10, Z0, Z13
+	VDIVPS       Z12, Z13, Z12
+	VSUBPS       Z12, Z7, Z7
+	VMOVUPS      Z10, K2, (DX)
+	VMOVUPS      Z9, K2, (BX)
+	VMOVUPS      Z11, K2, (SI)
+	VMOVUPS      Z7, K2, (CX)
+	TESTQ        R14, R14
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z7
+	VMOVUPS      Z7, K2, (DI)
 l13:
-	VMOVUPS.Z   (DX), K2, Z10
-	VSUBPS      Z10, Z9, Z11
-	VMULPS      Z11, Z1, Z11
-	VADDPS      Z11, Z10, Z10
-	VMOVUPS     Z10, K2, (DX)
-	VMOVUPS.Z   (SI), K2, Z11
-	VMOVUPS.Z   (BX), K2, Z12
-	VMULPS      Z12, Z2, Z12
-	VMULPS      Z9, Z3, Z13
-	VMULPS      Z9, Z13, Z9
-	VADDPS      Z9, Z12, Z9
-	VMOVUPS     Z9, K2, (BX)
-	VMAXPS      Z9, Z11, Z9
-	VMOVUPS     Z9, K2, (SI)
-	VSQRTPS     Z9, Z9
-	VMULPS      Z6, Z9, Z11
-	VMOVUPS     Z9, Z12
-	VFMADD231PS Z4, Z11, Z12
-	VFMADD231PS Z6, Z12, Z11
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z9, K1
-	VBLENDMPS   Z9, Z11, K1, Z8
-	VADDPS      Z5, Z8, Z9
-	VMULPS      Z10, Z0, Z10
-	VDIVPS      Z9, Z10, Z9
-	VSUBPS      Z9, Z7, Z7
-	VMOVUPS     Z7, K2, (CX)
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	ADDQ        $-16, AX
-	CMPQ        AX, $0x00000001
-	JLT         l7
-	JMP         l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $+64, DI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, R8
 	MOVQ  $-1, R15
@@ -2604,16 +2604,16 @@ l3:
 	VSUBPS      Z6, Z5, Z7
 	VMULPS      Z7, Z1, Z7
 	VADDPS      Z7, Z6, Z6
-	VMOVUPS     Z6, (DX)
 	VANDPS.BCST c32_7fffffff<>+0(SB), Z5, Z5
 	VADDPS      Z3, Z5, Z5
 	VMOVUPS     (BX), Z7
 	VMULPS      Z7, Z2, Z7
 	VMAXPS      Z5, Z7, Z5
+	VMULPS      Z6, Z0, Z7
+	VDIVPS      Z5, Z7, Z7
+	VSUBPS      Z7, Z4, Z4
+	VMOVUPS     Z6, (DX)
 	VMOVUPS     Z5, (BX)
-	VMULPS      Z6, Z0, Z6
-	VDIVPS      Z5, Z6, Z5
-	VSUBPS      Z5, Z4, Z4
 	VMOVUPS     Z4, (CX)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -2636,26 +2636,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2664,41 +2659,46 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
+l12:
+	VMOVUPS.Z    (DX), K2, Z6
+	VSUBPS       Z6, Z5, Z7
+	VMULPS       Z7, Z1, Z7
+	VADDPS       Z7, Z6, Z6
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Z5, Z5
+	VADDPS       Z3, Z5, Z5
+	VMOVUPS.Z    (BX), K2, Z7
+	VMULPS       Z7, Z2, Z7
+	VMAXPS       Z5, Z7, Z5
+	VMULPS       Z6, Z0, Z7
+	VDIVPS       Z5, Z7, Z7
+	VSUBPS       Z7, Z4, Z4
+	VMOVUPS      Z6, K2, (DX)
+	VMOVUPS      Z5, K2, (BX)
+	VMOVUPS      Z4, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z4
+	VMOVUPS      Z4, K2, (SI)
 l13:
-	VMOVUPS.Z   (DX), K2, Z6
-	VSUBPS      Z6, Z5, Z7
-	VMULPS      Z7, Z1, Z7
-	VADDPS      Z7, Z6, Z6
-	VMOVUPS     Z6, K2, (DX)
-	VANDPS.BCST c32_7fffffff<>+0(SB), Z5, Z5
-	VADDPS      Z3, Z5, Z5
-	VMOVUPS.Z   (BX), K2, Z7
-	VMULPS      Z7, Z2, Z7
-	VMAXPS      Z5, Z7, Z5
-	VMOVUPS     Z5, K2, (BX)
-	VMULPS      Z6, Z0, Z6
-	VDIVPS      Z5, Z6, Z5
-	VSUBPS      Z5, Z4, Z4
-	VMOVUPS     Z4, K2, (CX)
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, SI
-	ADDQ        $-16, AX
-	CMPQ        AX, $0x00000001
-	JLT         l7
-	JMP         l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -2760,21 +2760,21 @@ l3:
 	VSUBPS  Z9, Z8, Z10
 	VMULPS  Z10, Z2, Z10
 	VADDPS  Z10, Z9, Z9
-	VMOVUPS Z9, (DX)
 	VMOVUPS (BX), Z10
 	VMULPS  Z10, Z3, Z10
 	VMULPS  Z8, Z4, Z11
 	VMULPS  Z8, Z11, Z11
 	VADDPS  Z11, Z10, Z10
-	VMOVUPS Z10, (BX)
-	VMULPS  Z5, Z10, Z10
-	VSQRTPS Z10, Z10
-	VADDPS  Z6, Z10, Z10
+	VMULPS  Z5, Z10, Z11
+	VSQRTPS Z11, Z11
+	VADDPS  Z6, Z11, Z11
 	VMULPS  Z8, Z0, Z8
-	VMULPS  Z9, Z1, Z9
-	VADDPS  Z9, Z8, Z8
-	VDIVPS  Z10, Z8, Z8
+	VMULPS  Z9, Z1, Z12
+	VADDPS  Z12, Z8, Z8
+	VDIVPS  Z11, Z8, Z8
 	VSUBPS  Z8, Z7, Z7
+	VMOVUPS Z9, (DX)
+	VMOVUPS Z10, (BX)
 	VMOVUPS Z7, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -2797,26 +2797,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (SI), K2, Z8
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMOVUPS      Z9, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+68(FP), Z9
 	VMULPS       Z8, Z9, Z8
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+72(FP), Z9
 	VBROADCASTSS c32_00000000<>+0(SB), Z10
 	VSUBPS       Z9, Z10, Z10
 	VMINPS       Z8, Z9, Z8
 	VMAXPS       Z8, Z10, Z8
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+76(FP), Z9
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z9, K1, Z10
@@ -2825,46 +2820,51 @@ l10:
 	VMOVUPS.Z    Z9, K1, Z9
 	VSUBPS       Z9, Z10, Z9
 	VADDPS       Z9, Z8, Z8
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+80(FP), Z9
 	VMULPS       Z7, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+84(FP), Z9
 	VMULPS       Z7, Z9, Z7
+l12:
+	VMOVUPS.Z    (DX), K2, Z9
+	VSUBPS       Z9, Z8, Z10
+	VMULPS       Z10, Z2, Z10
+	VADDPS       Z10, Z9, Z9
+	VMOVUPS.Z    (BX), K2, Z10
+	VMULPS       Z10, Z3, Z10
+	VMULPS       Z8, Z4, Z11
+	VMULPS       Z8, Z11, Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z5, Z10, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z6, Z11, Z11
+	VMULPS       Z8, Z0, Z8
+	VMULPS       Z9, Z1, Z12
+	VADDPS       Z12, Z8, Z8
+	VDIVPS       Z11, Z8, Z8
+	VSUBPS       Z8, Z7, Z7
+	VMOVUPS      Z9, K2, (DX)
+	VMOVUPS      Z10, K2, (BX)
+	VMOVUPS      Z7, K2, (CX)
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z7
+	VMOVUPS      Z7, K2, (SI)
 l13:
-	VMOVUPS.Z (DX), K2, Z9
-	VSUBPS    Z9, Z8, Z10
-	VMULPS    Z10, Z2, Z10
-	VADDPS    Z10, Z9, Z9
-	VMOVUPS   Z9, K2, (DX)
-	VMOVUPS.Z (BX), K2, Z10
-	VMULPS    Z10, Z3, Z10
-	VMULPS    Z8, Z4, Z11
-	VMULPS    Z8, Z11, Z11
-	VADDPS    Z11, Z10, Z10
-	VMOVUPS   Z10, K2, (BX)
-	VMULPS    Z5, Z10, Z10
-	VSQRTPS   Z10, Z10
-	VADDPS    Z6, Z10, Z10
-	VMULPS    Z8, Z0, Z8
-	VMULPS    Z9, Z1, Z9
-	VADDPS    Z9, Z8, Z8
-	VDIVPS    Z10, Z8, Z8
-	VSUBPS    Z8, Z7, Z7
-	VMOVUPS   Z7, K2, (CX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -2925,21 +2925,21 @@ l3:
 	VSUBPS       Z8, Z7, Z9
 	VMULPS       Z9, Z1, Z9
 	VADDPS       Z9, Z8, Z8
-	VMOVUPS      Z8, (DX)
 	VMOVUPS      (BX), Z9
 	VMULPS       Z9, Z2, Z9
 	VMULPS       Z7, Z3, Z12
 	VMULPS       Z7, Z12, Z7
 	VADDPS       Z7, Z9, Z7
-	VMOVUPS      Z7, (BX)
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VSQRTPS      Z7, Z7
-	VADDPS       Z4, Z7, Z7
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VBLENDMPS    Z7, Z9, K1, Z10
-	VMULPS       Z8, Z0, Z7
-	VDIVPS       Z10, Z7, Z7
-	VSUBPS       Z7, Z6, Z6
+	VSQRTPS      Z7, Z9
+	VADDPS       Z4, Z9, Z9
+	VBROADCASTSS c32_3f800000<>+0(SB), Z12
+	VBLENDMPS    Z9, Z12, K1, Z10
+	VMULPS       Z8, Z0, Z9
+	VDIVPS       Z10, Z9, Z9
+	VSUBPS       Z9, Z6, Z6
+	VMOVUPS      Z8, (DX)
+	VMOVUPS      Z7, (BX)
 	VMOVUPS      Z6, (CX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
@@ -2962,26 +2962,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z6
 	VMOVUPS.Z    (SI), K2, Z7
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z8
-	VMOVUPS      Z8, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+64(FP), Z8
 	VMULPS       Z7, Z8, Z7
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+68(FP), Z8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z8, Z9, Z9
 	VMINPS       Z7, Z8, Z7
 	VMAXPS       Z7, Z9, Z7
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+72(FP), Z8
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z    Z8, K1, Z9
@@ -2990,46 +2985,51 @@ l10:
 	VMOVUPS.Z    Z8, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VADDPS       Z8, Z7, Z7
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+76(FP), Z8
 	VMULPS       Z6, Z8, Z8
 	VADDPS       Z8, Z7, Z7
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+80(FP), Z8
 	VMULPS       Z6, Z8, Z6
-l13:
+l12:
 	VMOVUPS.Z    (DX), K2, Z8
 	VSUBPS       Z8, Z7, Z9
 	VMULPS       Z9, Z1, Z9
 	VADDPS       Z9, Z8, Z8
-	VMOVUPS      Z8, K2, (DX)
 	VMOVUPS.Z    (BX), K2, Z9
 	VMULPS       Z9, Z2, Z9
 	VMULPS       Z7, Z3, Z10
 	VMULPS       Z7, Z10, Z7
 	VADDPS       Z7, Z9, Z7
-	VMOVUPS      Z7, K2, (BX)
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VSQRTPS      Z7, Z7
-	VADDPS       Z4, Z7, Z7
-	VBROADCASTSS c32_3f800000<>+0(SB), Z9
-	VBLENDMPS    Z7, Z9, K1, Z11
-	VMULPS       Z8, Z0, Z7
-	VDIVPS       Z11, Z7, Z7
-	VSUBPS       Z7, Z6, Z6
+	VSQRTPS      Z7, Z9
+	VADDPS       Z4, Z9, Z9
+	VBROADCASTSS c32_3f800000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K1, Z11
+	VMULPS       Z8, Z0, Z9
+	VDIVPS       Z11, Z9, Z9
+	VSUBPS       Z9, Z6, Z6
+	VMOVUPS      Z8, K2, (DX)
+	VMOVUPS      Z7, K2, (BX)
 	VMOVUPS      Z6, K2, (CX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	ADDQ         $-16, AX
-	CMPQ         AX, $0x00000001
-	JLT          l7
-	JMP          l4
+	TESTQ        R13, R13
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z6
+	VMOVUPS      Z6, K2, (SI)
+l13:
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -3098,16 +3098,16 @@ l3:
 	VBLENDMPS      Z6, Z7, K2, Z8
 	VMAXPS         Z8, Z2, Z6
 	VMINPS         Z6, Z3, Z6
-	VMOVUPS        Z6, (BX)
 	VBLENDMPS.BCST c32_00000000<>+0(SB), Z5, K1, Z9
-	VMOVUPS        Z9, (DX)
 	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z9, K1
 	VMOVUPS.Z      Z6, K1, Z5
 	VBROADCASTSS   c32_00000000<>+0(SB), Z13
 	VCMPPS         $0x1e, Z9, Z13, K1
-	VMOVUPS.Z      Z6, K1, Z6
-	VSUBPS         Z6, Z5, Z5
+	VMOVUPS.Z      Z6, K1, Z13
+	VSUBPS         Z13, Z5, Z5
 	VSUBPS         Z5, Z4, Z4
+	VMOVUPS        Z6, (BX)
+	VMOVUPS        Z9, (DX)
 	VMOVUPS        Z4, (CX)
 	ADDQ           $+64, CX
 	ADDQ           $+64, DX
@@ -3130,26 +3130,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z6
-	VMOVUPS      Z6, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -3158,18 +3153,18 @@ l10:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l12:
+l11:
 	TESTQ        R12, R12
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l13:
+l12:
 	VMOVUPS.Z      (DX), K2, Z6
 	VMULPS         Z6, Z5, Z6
 	VMOVUPS.Z      (BX), K2, Z7
@@ -3182,25 +3177,30 @@ l13:
 	VBLENDMPS      Z6, Z10, K3, Z11
 	VMAXPS         Z11, Z2, Z6
 	VMINPS         Z6, Z3, Z6
-	VMOVUPS        Z6, K2, (BX)
 	VBLENDMPS.BCST c32_00000000<>+0(SB), Z5, K1, Z12
-	VMOVUPS        Z12, K2, (DX)
 	VCMPPS.BCST    $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z      Z6, K1, Z5
 	VBROADCASTSS   c32_00000000<>+0(SB), Z7
 	VCMPPS         $0x1e, Z12, Z7, K1
-	VMOVUPS.Z      Z6, K1, Z6
-	VSUBPS         Z6, Z5, Z5
+	VMOVUPS.Z      Z6, K1, Z7
+	VSUBPS         Z7, Z5, Z5
 	VSUBPS         Z5, Z4, Z4
+	VMOVUPS        Z6, K2, (BX)
+	VMOVUPS        Z12, K2, (DX)
 	VMOVUPS        Z4, K2, (CX)
-	ADDQ           $+64, CX
-	ADDQ           $+64, DX
-	ADDQ           $+64, BX
-	ADDQ           $+64, SI
-	ADDQ           $-16, AX
-	CMPQ           AX, $0x00000001
-	JLT            l7
-	JMP            l4
+	TESTQ          R13, R13
+	JEQ            l13
+	VBROADCASTSS   c32_00000000<>+0(SB), Z4
+	VMOVUPS        Z4, K2, (SI)
+l13:
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R14
@@ -3254,12 +3254,12 @@ l3:
 	VMOVUPS (BX), Z4
 	VMULPS  Z4, Z0, Z4
 	VSUBPS  Z4, Z3, Z3
-	VMOVUPS Z3, (CX)
 	VMOVUPS (DX), Z4
 	VMULPS  Z4, Z2, Z4
-	VMULPS  Z3, Z1, Z3
-	VADDPS  Z3, Z4, Z3
-	VMOVUPS Z3, (DX)
+	VMULPS  Z3, Z1, Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, (DX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
@@ -3280,26 +3280,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMOVUPS      Z5, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -3308,33 +3303,38 @@ l10:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l12:
+l11:
 	TESTQ        R11, R11
-	JEQ          l13
+	JEQ          l12
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
+l12:
+	VMULPS       Z4, Z0, Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS.Z    (DX), K2, Z4
+	VMULPS       Z4, Z2, Z4
+	VMULPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z4
+	VMOVUPS      Z3, K2, (CX)
+	VMOVUPS      Z4, K2, (DX)
+	TESTQ        R12, R12
+	JEQ          l13
+	VBROADCASTSS c32_00000000<>+0(SB), Z3
+	VMOVUPS      Z3, K2, (BX)
 l13:
-	VMULPS    Z4, Z0, Z4
-	VSUBPS    Z4, Z3, Z3
-	VMOVUPS   Z3, K2, (CX)
-	VMOVUPS.Z (DX), K2, Z4
-	VMULPS    Z4, Z2, Z4
-	VMULPS    Z3, Z1, Z3
-	VADDPS    Z3, Z4, Z3
-	VMOVUPS   Z3, K2, (DX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R13
@@ -3402,25 +3402,25 @@ l3:
 	VSUBPS      Z12, Z11, Z13
 	VMULPS      Z13, Z1, Z13
 	VADDPS      Z13, Z12, Z12
-	VMOVUPS     Z12, (DX)
 	VMOVUPS     (BX), Z13
 	VMULPS      Z13, Z2, Z13
 	VMULPS      Z11, Z3, Z14
 	VMULPS      Z11, Z14, Z11
 	VADDPS      Z11, Z13, Z11
-	VMOVUPS     Z11, (BX)
-	VMULPS      Z12, Z0, Z12
-	VSQRTPS     Z11, Z11
-	VMULPS      Z7, Z11, Z13
-	VMOVUPS     Z11, Z14
-	VFMADD231PS Z4, Z13, Z14
-	VFMADD231PS Z7, Z14, Z13
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z11, K1
-	VBLENDMPS   Z11, Z13, K1, Z8
-	VADDPS      Z5, Z8, Z11
-	VDIVPS      Z11, Z12, Z11
+	VMULPS      Z12, Z0, Z13
+	VSQRTPS     Z11, Z14
+	VMULPS      Z7, Z14, Z15
+	VMOVUPS     Z14, Z16
+	VFMADD231PS Z4, Z15, Z16
+	VFMADD231PS Z7, Z16, Z15
+	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z14, K1
+	VBLENDMPS   Z14, Z15, K1, Z8
+	VADDPS      Z5, Z8, Z14
+	VDIVPS      Z14, Z13, Z13
 	VMULPS      Z10, Z6, Z10
-	VADDPS      Z10, Z11, Z10
+	VADDPS      Z10, Z13, Z10
+	VMOVUPS     Z12, (DX)
+	VMOVUPS     Z11, (BX)
 	VMOVUPS     Z10, (SI)
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -3444,26 +3444,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z8
 	VMOVUPS.Z    (DI), K2, Z10
-	TESTQ        R13, R13
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z11
-	VMOVUPS      Z11, K2, (DI)
-l8:
 	TESTQ        R9, R9
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+76(FP), Z11
 	VMULPS       Z10, Z11, Z10
-l9:
+l8:
 	TESTQ        R10, R10
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+80(FP), Z11
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VSUBPS       Z11, Z12, Z12
 	VMINPS       Z10, Z11, Z10
 	VMAXPS       Z10, Z12, Z10
-l10:
+l9:
 	TESTQ        R11, R11
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+84(FP), Z11
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z    Z11, K1, Z12
@@ -3472,46 +3467,51 @@ l10:
 	VMOVUPS.Z    Z11, K1, Z11
 	VSUBPS       Z11, Z12, Z11
 	VADDPS       Z11, Z10, Z10
-l11:
+l10:
 	TESTQ        R12, R12
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+88(FP), Z11
 	VMULPS       Z8, Z11, Z11
 	VADDPS       Z11, Z10, Z10
+l11:
+	VMOVUPS.Z    (DX), K2, Z11
+	VSUBPS       Z11, Z10, Z12
+	VMULPS       Z12, Z1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMOVUPS.Z    (BX), K2, Z12
+	VMULPS       Z12, Z2, Z12
+	VMULPS       Z10, Z3, Z13
+	VMULPS       Z10, Z13, Z10
+	VADDPS       Z10, Z12, Z10
+	VMULPS       Z11, Z0, Z12
+	VSQRTPS      Z10, Z13
+	VMULPS       Z7, Z13, Z14
+	VMOVUPS      Z13, Z15
+	VFMADD231PS  Z4, Z14, Z15
+	VFMADD231PS  Z7, Z15, Z14
+	VCMPPS.BCST  $0x1e, c32_7f7fffff<>+0(SB), Z13, K1
+	VBLENDMPS    Z13, Z14, K1, Z9
+	VADDPS       Z5, Z9, Z13
+	VDIVPS       Z13, Z12, Z12
+	VMULPS       Z8, Z6, Z8
+	VADDPS       Z8, Z12, Z8
+	VMOVUPS      Z11, K2, (DX)
+	VMOVUPS      Z10, K2, (BX)
+	VMOVUPS      Z8, K2, (SI)
+	TESTQ        R13, R13
+	JEQ          l12
+	VBROADCASTSS c32_00000000<>+0(SB), Z8
+	VMOVUPS      Z8, K2, (DI)
 l12:
-	VMOVUPS.Z   (DX), K2, Z11
-	VSUBPS      Z11, Z10, Z12
-	VMULPS      Z12, Z1, Z12
-	VADDPS      Z12, Z11, Z11
-	VMOVUPS     Z11, K2, (DX)
-	VMOVUPS.Z   (BX), K2, Z12
-	VMULPS      Z12, Z2, Z12
-	VMULPS      Z10, Z3, Z13
-	VMULPS      Z10, Z13, Z10
-	VADDPS      Z10, Z12, Z10
-	VMOVUPS     Z10, K2, (BX)
-	VMULPS      Z11, Z0, Z11
-	VSQRTPS     Z10, Z10
-	VMULPS      Z7, Z10, Z12
-	VMOVUPS     Z10, Z13
-	VFMADD231PS Z4, Z12, Z13
-	VFMADD231PS Z7, Z13, Z12
-	VCMPPS.BCST $0x1e, c32_7f7fffff<>+0(SB), Z10, K1
-	VBLENDMPS   Z10, Z12, K1, Z9
-	VADDPS      Z5, Z9, Z10
-	VDIVPS      Z10, Z11, Z10
-	VMULPS      Z8, Z6, Z8
-	VADDPS      Z8, Z10, Z8
-	VMOVUPS     Z8, K2, (SI)
-	ADDQ        $+64, CX
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	ADDQ        $-16, AX
-	CMPQ        AX, $0x00000001
-	JLT         l7
-	JMP         l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $+64, DI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, R8
 	MOVQ  $-1, R14
@@ -3567,10 +3567,10 @@ l3:
 	VSUBPS  Z3, Z2, Z4
 	VMULPS  Z4, Z1, Z4
 	VADDPS  Z4, Z3, Z3
+	VSUBPS  Z2, Z3, Z4
+	VMULPS  Z4, Z0, Z4
+	VADDPS  Z4, Z2, Z2
 	VMOVUPS Z3, (DX)
-	VSUBPS  Z2, Z3, Z3
-	VMULPS  Z3, Z0, Z3
-	VADDPS  Z3, Z2, Z2
 	VMOVUPS Z2, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -3593,26 +3593,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (SI), K2, Z3
-	TESTQ        R12, R12
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z4
-	VMOVUPS      Z4, K2, (SI)
-l8:
 	TESTQ        R8, R8
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+48(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l9:
+l8:
 	TESTQ        R9, R9
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+52(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l10:
+l9:
 	TESTQ        R10, R10
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+56(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -3621,31 +3616,36 @@ l10:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l11:
+l10:
 	TESTQ        R11, R11
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+60(FP), Z4
 	VMULPS       Z2, Z4, Z2
 	VADDPS       Z2, Z3, Z2
 	VMOVUPS      Z2, Z3
+l11:
+	VMOVUPS.Z    (DX), K2, Z2
+	VSUBPS       Z2, Z3, Z4
+	VMULPS       Z4, Z1, Z4
+	VADDPS       Z4, Z2, Z2
+	VSUBPS       Z3, Z2, Z4
+	VMULPS       Z4, Z0, Z4
+	VADDPS       Z4, Z3, Z3
+	VMOVUPS      Z2, K2, (DX)
+	VMOVUPS      Z3, K2, (BX)
+	TESTQ        R12, R12
+	JEQ          l12
+	VBROADCASTSS c32_00000000<>+0(SB), Z2
+	VMOVUPS      Z2, K2, (SI)
 l12:
-	VMOVUPS.Z (DX), K2, Z2
-	VSUBPS    Z2, Z3, Z4
-	VMULPS    Z4, Z1, Z4
-	VADDPS    Z4, Z2, Z2
-	VMOVUPS   Z2, K2, (DX)
-	VSUBPS    Z3, Z2, Z2
-	VMULPS    Z2, Z0, Z2
-	VADDPS    Z2, Z3, Z2
-	VMOVUPS   Z2, K2, (BX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, DX
-	ADDQ      $+64, BX
-	ADDQ      $+64, SI
-	ADDQ      $-16, AX
-	CMPQ      AX, $0x00000001
-	JLT       l7
-	JMP       l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $+64, SI
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, DI
 	MOVQ  $-1, R13
@@ -3714,26 +3714,21 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z0
 	VMOVUPS.Z    (BX), K2, Z1
-	TESTQ        R11, R11
-	JEQ          l8
-	VBROADCASTSS c32_00000000<>+0(SB), Z2
-	VMOVUPS      Z2, K2, (BX)
-l8:
 	TESTQ        DI, DI
-	JEQ          l9
+	JEQ          l8
 	VBROADCASTSS scale+32(FP), Z2
 	VMULPS       Z1, Z2, Z1
-l9:
+l8:
 	TESTQ        R8, R8
-	JEQ          l10
+	JEQ          l9
 	VBROADCASTSS clip+36(FP), Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VSUBPS       Z2, Z3, Z3
 	VMINPS       Z1, Z2, Z1
 	VMAXPS       Z1, Z3, Z1
-l10:
+l9:
 	TESTQ        R9, R9
-	JEQ          l11
+	JEQ          l10
 	VBROADCASTSS l1+40(FP), Z2
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z    Z2, K1, Z3
@@ -3742,22 +3737,27 @@ l10:
 	VMOVUPS.Z    Z2, K1, Z2
 	VSUBPS       Z2, Z3, Z2
 	VADDPS       Z2, Z1, Z1
-l11:
+l10:
 	TESTQ        R10, R10
-	JEQ          l12
+	JEQ          l11
 	VBROADCASTSS l2+44(FP), Z2
 	VMULPS       Z0, Z2, Z0
 	VADDPS       Z0, Z1, Z0
 	VMOVUPS      Z0, Z1
+l11:
+	VMOVUPS      Z1, K2, (DX)
+	TESTQ        R11, R11
+	JEQ          l12
+	VBROADCASTSS c32_00000000<>+0(SB), Z0
+	VMOVUPS      Z0, K2, (BX)
 l12:
-	VMOVUPS Z1, K2, (DX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, BX
-	ADDQ    $-16, AX
-	CMPQ    AX, $0x00000001
-	JLT     l7
-	JMP     l4
+	ADDQ $+64, CX
+	ADDQ $+64, DX
+	ADDQ $+64, BX
+	ADDQ $-16, AX
+	CMPQ AX, $0x00000001
+	JLT  l7
+	JMP  l4
 l5:
 	MOVQ  AX, SI
 	MOVQ  $-1, R12
@@ -3826,9 +3826,9 @@ l2:
 	VMOVUPS (BX), Z0
 	VMOVUPS (CX), Z1
 	VADDPS  Z0, Z1, Z1
+	VMOVUPS (DX), Z2
+	VADDPS  Z0, Z2, Z0
 	VMOVUPS Z1, (CX)
-	VMOVUPS (DX), Z1
-	VADDPS  Z0, Z1, Z0
 	VMOVUPS Z0, (DX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -3845,9 +3845,9 @@ l0:
 	VMOVUPS.Z (BX), K1, Z0
 	VMOVUPS.Z (CX), K1, Z1
 	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VADDPS    Z0, Z2, Z0
 	VMOVUPS   Z1, K1, (CX)
-	VMOVUPS.Z (DX), K1, Z1
-	VADDPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (DX)
 l1:
 	VZEROUPPER
@@ -3875,12 +3875,12 @@ l2:
 	VMOVUPS (SI), Z0
 	VMOVUPS (CX), Z1
 	VADDPS  Z0, Z1, Z1
+	VMOVUPS (DX), Z2
+	VADDPS  Z0, Z2, Z2
+	VMOVUPS (BX), Z3
+	VADDPS  Z0, Z3, Z0
 	VMOVUPS Z1, (CX)
-	VMOVUPS (DX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (DX)
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z2, (DX)
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -3898,12 +3898,12 @@ l0:
 	VMOVUPS.Z (SI), K1, Z0
 	VMOVUPS.Z (CX), K1, Z1
 	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VADDPS    Z0, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z3
+	VADDPS    Z0, Z3, Z0
 	VMOVUPS   Z1, K1, (CX)
-	VMOVUPS.Z (DX), K1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (DX)
-	VMOVUPS.Z (BX), K1, Z1
-	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z2, K1, (DX)
 	VMOVUPS   Z0, K1, (BX)
 l1:
 	VZEROUPPER
@@ -3933,15 +3933,15 @@ l2:
 	VMOVUPS (DI), Z0
 	VMOVUPS (CX), Z1
 	VADDPS  Z0, Z1, Z1
+	VMOVUPS (DX), Z2
+	VADDPS  Z0, Z2, Z2
+	VMOVUPS (BX), Z3
+	VADDPS  Z0, Z3, Z3
+	VMOVUPS (SI), Z4
+	VADDPS  Z0, Z4, Z0
 	VMOVUPS Z1, (CX)
-	VMOVUPS (DX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (DX)
-	VMOVUPS (BX), Z1
-	VADDPS  Z0, Z1, Z1
-	VMOVUPS Z1, (BX)
-	VMOVUPS (SI), Z1
-	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, (BX)
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -3960,15 +3960,15 @@ l0:
 	VMOVUPS.Z (DI), K1, Z0
 	VMOVUPS.Z (CX), K1, Z1
 	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VADDPS    Z0, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z3
+	VADDPS    Z0, Z3, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VADDPS    Z0, Z4, Z0
 	VMOVUPS   Z1, K1, (CX)
-	VMOVUPS.Z (DX), K1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (DX)
-	VMOVUPS.Z (BX), K1, Z1
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (BX)
-	VMOVUPS.Z (SI), K1, Z1
-	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z2, K1, (DX)
+	VMOVUPS   Z3, K1, (BX)
 	VMOVUPS   Z0, K1, (SI)
 l1:
 	VZEROUPPER

@@ -12,7 +12,7 @@
 //
 // func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·sgdNEON(SB), $128-56
-	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD grad+16(FP), R2
@@ -38,47 +38,47 @@ TEXT ·sgdNEON(SB), $128-56
 l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
-	CBZ R11, l4
-	FMOVQ F3, (R2)
-l4:
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVWU scale+28(FP), R12
-	VDUP R12, V4.S4
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l5:
-	CBZ R7, l6
+	VDUP R12, V3.S4
+	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+l4:
+	CBZ R7, l5
 	MOVWU clip+32(FP), R12
-	VDUP R12, V4.S4
-	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VBSL V2.B16, V4.B16, V6.B16
+	VDUP R12, V3.S4
+	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
+	WORD $0x6ea3e446 // fcmgt v6.4s, v2.4s, v3.4s
+	VBSL V2.B16, V3.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-l6:
-	CBZ R8, l7
+l5:
+	CBZ R8, l6
 	MOVWU l1+36(FP), R12
-	VDUP R12, V4.S4
-	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
-	VAND V4.B16, V5.B16, V5.B16
-	WORD $0x6ea1e466 // fcmgt v6.4s, v3.4s, v1.4s
-	VAND V4.B16, V6.B16, V4.B16
-	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-l7:
-	CBZ R9, l8
+	VDUP R12, V3.S4
+	WORD $0x6ea4e425 // fcmgt v5.4s, v1.4s, v4.4s
+	VAND V3.B16, V5.B16, V5.B16
+	WORD $0x6ea1e486 // fcmgt v6.4s, v4.4s, v1.4s
+	VAND V3.B16, V6.B16, V3.B16
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+l6:
+	CBZ R9, l7
 	MOVWU l2+40(FP), R12
-	VDUP R12, V4.S4
-	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
-	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-l8:
-	CBZ R10, l9
+	VDUP R12, V3.S4
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+l7:
+	CBZ R10, l8
 	MOVWU keep+44(FP), R12
-	VDUP R12, V4.S4
-	WORD $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-l9:
+	VDUP R12, V3.S4
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+l8:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R1)
+	CBZ R11, l9
+	FMOVQ F4, (R2)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	SUB $+1, R3
@@ -121,63 +121,63 @@ part6:
 	ADD $+8, R2, R3
 	VLD1 (R3), V2.S[2]
 part5:
-	CBZ R11, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F3, (R2)
-	B part8
-part9:
-	FMOVD F3, (R2)
-	TBZ $0x00, R0, part8
-	ADD $+8, R2, R2
-	VST1 V3.S[2], (R2)
-part8:
+	CBZ R6, l13
+	MOVWU scale+28(FP), R3
+	VDUP R3, V3.S4
+	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
 l13:
-	CBZ R6, l14
-	MOVWU scale+28(FP), R2
-	VDUP R2, V4.S4
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l14:
-	CBZ R7, l15
-	MOVWU clip+32(FP), R2
-	VDUP R2, V4.S4
-	WORD $0x4ea4d465 // fsub v5.4s, v3.4s, v4.4s
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VBSL V2.B16, V4.B16, V6.B16
+	CBZ R7, l14
+	MOVWU clip+32(FP), R3
+	VDUP R3, V3.S4
+	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
+	WORD $0x6ea3e446 // fcmgt v6.4s, v2.4s, v3.4s
+	VBSL V2.B16, V3.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-l15:
-	CBZ R8, l16
-	MOVWU l1+36(FP), R2
-	VDUP R2, V4.S4
-	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
-	VAND V4.B16, V5.B16, V5.B16
-	WORD $0x6ea1e463 // fcmgt v3.4s, v3.4s, v1.4s
-	VAND V4.B16, V3.B16, V3.B16
+l14:
+	CBZ R8, l15
+	MOVWU l1+36(FP), R3
+	VDUP R3, V3.S4
+	WORD $0x6ea4e425 // fcmgt v5.4s, v1.4s, v4.4s
+	VAND V3.B16, V5.B16, V5.B16
+	WORD $0x6ea1e486 // fcmgt v6.4s, v4.4s, v1.4s
+	VAND V3.B16, V6.B16, V3.B16
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l16:
-	CBZ R9, l17
-	MOVWU l2+40(FP), R2
-	VDUP R2, V3.S4
+l15:
+	CBZ R9, l16
+	MOVWU l2+40(FP), R3
+	VDUP R3, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l17:
-	CBZ R10, l18
-	MOVWU keep+44(FP), R2
-	VDUP R2, V3.S4
+l16:
+	CBZ R10, l17
+	MOVWU keep+44(FP), R3
+	VDUP R3, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-l18:
+l17:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x01, R0, part12
+	TBNZ $0x01, R0, part9
 	FMOVS F0, (R1)
+	B part8
+part9:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part8
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part8:
+	CBZ R11, l18
+	TBNZ $0x01, R0, part12
+	FMOVS F4, (R2)
 	B part11
 part12:
-	FMOVD F0, (R1)
+	FMOVD F4, (R2)
 	TBZ $0x00, R0, part11
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R2, R0
+	VST1 V4.S[2], (R0)
 part11:
+l18:
 l12:
 	RET
 
@@ -190,7 +190,7 @@ l12:
 //
 // func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·momentumNEON(SB), $128-72
-	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD v+16(FP), R2
@@ -219,51 +219,51 @@ TEXT ·momentumNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R12, l4
-	FMOVQ F4, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+40(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+44(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	VDUP R13, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+48(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
-	VAND V5.B16, V7.B16, V5.B16
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+52(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V4.S4
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+56(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
-l9:
-	FMOVQ (R2), F5
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	VDUP R13, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+l8:
+	FMOVQ (R2), F4
+	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
-	FMOVQ F3, (R2)
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F3, (R2)
 	FMOVQ F2, (R1)
+	CBZ R12, l9
+	FMOVQ F5, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -278,12 +278,12 @@ l0:
 l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	FMOVQ (R2), F5
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
+	FMOVQ (R2), F4
+	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
-	FMOVQ F3, (R2)
+	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ F3, (R2)
 	FMOVQ F2, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -312,83 +312,83 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F4, (R3)
-	B part8
-part9:
-	FMOVD F4, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V4.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+40(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+40(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+44(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	CBZ R8, l14
+	MOVWU clip+44(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+48(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
-	VAND V5.B16, V4.B16, V4.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+48(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+52(FP), R3
-	VDUP R3, V4.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+52(FP), R6
+	VDUP R6, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+56(FP), R3
-	VDUP R3, V4.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+56(FP), R6
+	VDUP R6, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F4
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F4
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+part8:
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x4e20d441 // fadd v1.4s, v2.4s, v0.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F0, (R2)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F0, (R2)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
+part11:
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R1)
+	B part14
+part15:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
 part14:
-	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	CBZ R12, l18
 	TBNZ $0x01, R0, part18
-	FMOVS F0, (R1)
+	FMOVS F5, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F5, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V5.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -401,7 +401,7 @@ l12:
 //
 // func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nesterovNEON(SB), $128-80
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD v+16(FP), R2
@@ -434,54 +434,54 @@ TEXT ·nesterovNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R12, l4
-	FMOVQ F6, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+48(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+52(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+56(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+60(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+64(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
 	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
 	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, (R1)
-	WORD $0x6e27dc24 // fmul v4.4s, v1.4s, v7.4s
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	FMOVQ F4, (R1)
+	FMOVQ F5, (R2)
+	CBZ R12, l9
+	FMOVQ F7, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -496,16 +496,16 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc48 // fmul v8.4s, v2.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
 	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
 	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, (R1)
-	WORD $0x6e27dc24 // fmul v4.4s, v1.4s, v7.4s
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
-	FMOVQ F4, (R2)
+	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
+	FMOVQ F4, (R1)
+	FMOVQ F5, (R2)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -533,86 +533,86 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R3)
-	B part8
-part9:
-	FMOVD F6, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V6.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+48(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+48(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+52(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R8, l14
+	MOVWU clip+52(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+56(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+56(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+60(FP), R3
-	VDUP R3, V6.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+60(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+64(FP), R3
-	VDUP R3, V6.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+64(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F6
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+part8:
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
 	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
-	TBNZ $0x01, R0, part15
-	FMOVS F2, (R1)
-	B part14
-part15:
-	FMOVD F2, (R1)
-	TBZ $0x00, R0, part14
-	ADD $+8, R1, R1
-	VST1 V2.S[2], (R1)
-part14:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x01, R0, part18
+	TBNZ $0x01, R0, part12
+	FMOVS F2, (R1)
+	B part11
+part12:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part11
+	ADD $+8, R1, R1
+	VST1 V2.S[2], (R1)
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
+	B part14
+part15:
+	FMOVD F0, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F7, (R3)
 	B part17
 part18:
-	FMOVD F0, (R2)
+	FMOVD F7, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V7.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -625,7 +625,7 @@ l12:
 //
 // func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nesterovVelocityFirstNEON(SB), $128-80
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD v+16(FP), R2
@@ -658,54 +658,54 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R12, l4
-	FMOVQ F6, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+48(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+52(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+56(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+60(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+64(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
-	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
-	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4ea5d505 // fsub v5.4s, v8.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
+	CBZ R12, l9
+	FMOVQ F7, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -720,15 +720,15 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
-	WORD $0x6e27dc47 // fmul v7.4s, v2.4s, v7.4s
+	WORD $0x4ea8d4c6 // fsub v6.4s, v6.4s, v8.4s
+	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e25dc65 // fmul v5.4s, v3.4s, v5.4s
-	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4ea5d505 // fsub v5.4s, v8.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -757,86 +757,86 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R3)
-	B part8
-part9:
-	FMOVD F6, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V6.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+48(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+48(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+52(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R8, l14
+	MOVWU clip+52(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+56(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+56(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+60(FP), R3
-	VDUP R3, V6.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+60(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+64(FP), R3
-	VDUP R3, V6.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+64(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F6
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x6e20dc41 // fmul v1.4s, v2.4s, v0.4s
+	WORD $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F0, (R2)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F0, (R2)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R2, R2
 	VST1 V0.S[2], (R2)
+part11:
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R1)
+	B part14
+part15:
+	FMOVD F1, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
 part14:
-	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
-	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
-	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
+	CBZ R12, l18
 	TBNZ $0x01, R0, part18
-	FMOVS F0, (R1)
+	FMOVS F7, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F7, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V7.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -849,7 +849,7 @@ l12:
 //
 // func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adaGradNEON(SB), $128-72
-	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -878,54 +878,54 @@ TEXT ·adaGradNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R12, l4
-	FMOVQ F4, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+40(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+44(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	VDUP R13, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+48(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
-	VAND V5.B16, V7.B16, V5.B16
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+52(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V4.S4
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+56(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
-l9:
-	FMOVQ (R2), F5
+	VDUP R13, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+l8:
+	FMOVQ (R2), F4
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
-	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	WORD $0x6ea1f886 // fsqrt v6.4s, v4.4s
+	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
+	WORD $0x6e26fc63 // fdiv v3.4s, v3.4s, v6.4s
 	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F4, (R2)
 	FMOVQ F2, (R1)
+	CBZ R12, l9
+	FMOVQ F5, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -940,15 +940,15 @@ l0:
 l11:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	FMOVQ (R2), F5
+	FMOVQ (R2), F4
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
-	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	WORD $0x6ea1f886 // fsqrt v6.4s, v4.4s
+	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
+	WORD $0x6e26fc63 // fdiv v3.4s, v3.4s, v6.4s
 	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	FMOVQ F4, (R2)
 	FMOVQ F2, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -977,86 +977,86 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V3.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F4, (R3)
-	B part8
-part9:
-	FMOVD F4, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V4.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+40(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+40(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+44(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	CBZ R8, l14
+	MOVWU clip+44(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+48(FP), R3
-	VDUP R3, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
-	VAND V5.B16, V4.B16, V4.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+48(FP), R6
+	VDUP R6, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+52(FP), R3
-	VDUP R3, V4.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+52(FP), R6
+	VDUP R6, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+56(FP), R3
-	VDUP R3, V4.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+56(FP), R6
+	VDUP R6, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F4
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F4
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V4.S[2]
-part11:
-	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	TBNZ $0x01, R0, part15
-	FMOVS F4, (R2)
-	B part14
-part15:
-	FMOVD F4, (R2)
-	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V4.S[2], (R2)
-part14:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V4.S[2]
+part8:
+	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x6ea1f883 // fsqrt v3.4s, v4.4s
 	WORD $0x4e21d461 // fadd v1.4s, v3.4s, v1.4s
 	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	TBNZ $0x01, R0, part18
+	TBNZ $0x01, R0, part12
+	FMOVS F4, (R2)
+	B part11
+part12:
+	FMOVD F4, (R2)
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R2
+	VST1 V4.S[2], (R2)
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F5, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F5, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V5.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -1069,7 +1069,7 @@ l12:
 //
 // func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rmSpropNEON(SB), $128-80
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -1102,56 +1102,56 @@ TEXT ·rmSpropNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R12, l4
-	FMOVQ F6, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+48(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+52(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+56(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+60(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+64(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
 	WORD $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f8c8 // fsqrt v8.4s, v6.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fca5 // fdiv v5.4s, v5.4s, v8.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
+	CBZ R12, l9
+	FMOVQ F7, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1166,17 +1166,17 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
 	WORD $0x6e28dc48 // fmul v8.4s, v2.4s, v8.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f8c8 // fsqrt v8.4s, v6.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fca5 // fdiv v5.4s, v5.4s, v8.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -1205,88 +1205,88 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R3)
-	B part8
-part9:
-	FMOVD F6, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V6.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+48(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+48(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+52(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R8, l14
+	MOVWU clip+52(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+56(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+56(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+60(FP), R3
-	VDUP R3, V6.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+60(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+64(FP), R3
-	VDUP R3, V6.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+64(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F6
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f822 // fsqrt v2.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F1, (R2)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F1, (R2)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-part14:
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x01, R0, part18
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F7, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F7, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V7.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -1300,7 +1300,7 @@ l12:
 //
 // func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamNEON(SB), $128-88
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -1334,61 +1334,61 @@ TEXT ·adamNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R13, l4
-	FMOVQ F6, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+56(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+60(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R14, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+64(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+68(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+72(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
 	FMOVQ (R3), F8
-	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
 	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
 	WORD $0x4e25d505 // fadd v5.4s, v8.4s, v5.4s
-	FMOVQ F7, (R2)
+	WORD $0x6e26dc08 // fmul v8.4s, v0.4s, v6.4s
+	WORD $0x6ea1f8a9 // fsqrt v9.4s, v5.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	WORD $0x6e29fd08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ F6, (R2)
 	FMOVQ F5, (R3)
-	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD $0x6e25fce5 // fdiv v5.4s, v7.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ F4, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1404,22 +1404,22 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	FMOVQ (R2), F7
+	FMOVQ (R2), F6
 	FMOVQ (R3), F8
-	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
 	WORD $0x6e25dc45 // fmul v5.4s, v2.4s, v5.4s
 	WORD $0x4e25d505 // fadd v5.4s, v8.4s, v5.4s
-	FMOVQ F7, (R2)
+	WORD $0x6e26dc08 // fmul v8.4s, v0.4s, v6.4s
+	WORD $0x6ea1f8a9 // fsqrt v9.4s, v5.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	WORD $0x6e29fd08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x4ea8d484 // fsub v4.4s, v4.4s, v8.4s
+	FMOVQ F6, (R2)
 	FMOVQ F5, (R3)
-	WORD $0x6e27dc07 // fmul v7.4s, v0.4s, v7.4s
-	WORD $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
-	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
-	WORD $0x6e25fce5 // fdiv v5.4s, v7.4s, v5.4s
-	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -1449,109 +1449,109 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R6)
-	B part8
-part9:
-	FMOVD F6, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V6.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+56(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+56(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+60(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R9, l14
+	MOVWU clip+60(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+64(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+64(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+68(FP), R6
-	VDUP R6, V6.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+68(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+72(FP), R6
-	VDUP R6, V6.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+72(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
+	B part8
+part9:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
+part8:
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F8
 	B part11
 part12:
-	FMOVD (R2), F6
+	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V8.S[2]
 part11:
-	TBNZ $0x01, R0, part15
-	FMOVS (R3), F7
-	B part14
-part15:
-	FMOVD (R3), F7
-	TBZ $0x00, R0, part14
-	ADD $+8, R3, R6
-	VLD1 (R6), V7.S[2]
-part14:
-	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
 	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	WORD $0x4ea8d4a5 // fsub v5.4s, v5.4s, v8.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
-	TBNZ $0x01, R0, part18
+	WORD $0x4e22d502 // fadd v2.4s, v8.4s, v2.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6ea1f845 // fsqrt v5.4s, v2.4s
+	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
-	B part17
-part18:
+	B part14
+part15:
 	FMOVD F1, (R2)
-	TBZ $0x00, R0, part17
+	TBZ $0x00, R0, part14
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-part17:
-	TBNZ $0x01, R0, part21
+part14:
+	TBNZ $0x01, R0, part18
 	FMOVS F2, (R3)
-	B part20
-part21:
+	B part17
+part18:
 	FMOVD F2, (R3)
-	TBZ $0x00, R0, part20
+	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-part20:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x01, R0, part24
+part17:
+	TBNZ $0x01, R0, part21
 	FMOVS F0, (R1)
+	B part20
+part21:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part20:
+	CBZ R13, l18
+	TBNZ $0x01, R0, part24
+	FMOVS F7, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -1610,15 +1610,12 @@ TEXT ·adamWNEON(SB), $128-96
 l3:
 	FMOVQ (R1), F9
 	FMOVQ (R6), F10
-	CBZ R13, l4
-	FMOVQ F7, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+64(FP), R14
 	VDUP R14, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l5:
-	CBZ R9, l6
+l4:
+	CBZ R9, l5
 	MOVWU clip+68(FP), R14
 	VDUP R14, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
@@ -1626,8 +1623,8 @@ l5:
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+72(FP), R14
 	VDUP R14, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
@@ -1636,41 +1633,44 @@ l6:
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l7:
-	CBZ R11, l8
+l6:
+	CBZ R11, l7
 	MOVWU l2+76(FP), R14
 	VDUP R14, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l8:
-	CBZ R12, l9
+l7:
+	CBZ R12, l8
 	MOVWU keep+80(FP), R14
 	VDUP R14, V11.S4
 	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
-l9:
+l8:
 	FMOVQ (R2), F11
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R2)
 	FMOVQ (R3), F12
 	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
 	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
 	WORD $0x6e2addaa // fmul v10.4s, v13.4s, v10.4s
 	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
+	WORD $0x6ea1f94c // fsqrt v12.4s, v10.4s
+	WORD $0x6e26dd8d // fmul v13.4s, v12.4s, v6.4s
+	VMOV V12.B16, V14.B16
+	VFMLA V4.S4, V13.S4, V14.S4
+	VFMLA V6.S4, V14.S4, V13.S4
+	WORD $0x6ea8e58e // fcmgt v14.4s, v12.4s, v8.4s
+	VBSL V13.B16, V12.B16, V14.B16
+	WORD $0x4e25d5cc // fadd v12.4s, v14.4s, v5.4s
+	WORD $0x6e2bdc0d // fmul v13.4s, v0.4s, v11.4s
+	WORD $0x6e2cfdac // fdiv v12.4s, v13.4s, v12.4s
+	WORD $0x4eacd529 // fsub v9.4s, v9.4s, v12.4s
+	FMOVQ F11, (R2)
 	FMOVQ F10, (R3)
-	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
-	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
-	VMOV V10.B16, V13.B16
-	VFMLA V4.S4, V12.S4, V13.S4
-	VFMLA V6.S4, V13.S4, V12.S4
-	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
-	VBSL V12.B16, V10.B16, V13.B16
-	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
-	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
-	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
 	FMOVQ F9, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1690,24 +1690,24 @@ l11:
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R2)
 	FMOVQ (R3), F12
 	WORD $0x6e2cdc4c // fmul v12.4s, v2.4s, v12.4s
 	WORD $0x6e2adc6d // fmul v13.4s, v3.4s, v10.4s
 	WORD $0x6e2addaa // fmul v10.4s, v13.4s, v10.4s
 	WORD $0x4e2ad58a // fadd v10.4s, v12.4s, v10.4s
+	WORD $0x6ea1f94c // fsqrt v12.4s, v10.4s
+	WORD $0x6e26dd8d // fmul v13.4s, v12.4s, v6.4s
+	VMOV V12.B16, V14.B16
+	VFMLA V4.S4, V13.S4, V14.S4
+	VFMLA V6.S4, V14.S4, V13.S4
+	WORD $0x6ea8e58e // fcmgt v14.4s, v12.4s, v8.4s
+	VBSL V13.B16, V12.B16, V14.B16
+	WORD $0x4e25d5cc // fadd v12.4s, v14.4s, v5.4s
+	WORD $0x6e2bdc0d // fmul v13.4s, v0.4s, v11.4s
+	WORD $0x6e2cfdac // fdiv v12.4s, v13.4s, v12.4s
+	WORD $0x4eacd529 // fsub v9.4s, v9.4s, v12.4s
+	FMOVQ F11, (R2)
 	FMOVQ F10, (R3)
-	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
-	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
-	VMOV V10.B16, V13.B16
-	VFMLA V4.S4, V12.S4, V13.S4
-	VFMLA V6.S4, V13.S4, V12.S4
-	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
-	VBSL V12.B16, V10.B16, V13.B16
-	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
-	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
-	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
 	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -1737,67 +1737,77 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V10.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F7, (R6)
-	B part8
-part9:
-	FMOVD F7, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V7.S[2], (R6)
-part8:
-l13:
-	CBZ R8, l14
-	MOVWU scale+64(FP), R6
-	VDUP R6, V11.S4
+	CBZ R8, l13
+	MOVWU scale+64(FP), R7
+	VDUP R7, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+68(FP), R6
-	VDUP R6, V11.S4
+l13:
+	CBZ R9, l14
+	MOVWU clip+68(FP), R7
+	VDUP R7, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+72(FP), R6
-	VDUP R6, V11.S4
+l14:
+	CBZ R10, l15
+	MOVWU l1+72(FP), R7
+	VDUP R7, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
-	WORD $0x6ea9e4e7 // fcmgt v7.4s, v7.4s, v9.4s
-	VAND V11.B16, V7.B16, V7.B16
-	WORD $0x4ea7d587 // fsub v7.4s, v12.4s, v7.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	VMOV V7.B16, V10.B16
+	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
+	VAND V11.B16, V13.B16, V11.B16
+	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+l15:
+	CBZ R11, l16
+	MOVWU l2+76(FP), R7
+	VDUP R7, V11.S4
+	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l16:
-	CBZ R11, l17
-	MOVWU l2+76(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	VMOV V7.B16, V10.B16
+	CBZ R12, l17
+	MOVWU keep+80(FP), R7
+	VDUP R7, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l17:
-	CBZ R12, l18
-	MOVWU keep+80(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	VMOV V7.B16, V9.B16
-l18:
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F11
+	B part8
+part9:
+	FMOVD (R2), F11
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V11.S[2]
+part8:
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	WORD $0x4e21d561 // fadd v1.4s, v11.4s, v1.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F7
+	FMOVS (R3), F11
 	B part11
 part12:
-	FMOVD (R2), F7
+	FMOVD (R3), F11
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V11.S[2]
 part11:
-	WORD $0x4ea7d54b // fsub v11.4s, v10.4s, v7.4s
-	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
-	WORD $0x4e21d4e1 // fadd v1.4s, v7.4s, v1.4s
+	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6ea1f843 // fsqrt v3.4s, v2.4s
+	WORD $0x6e26dc6a // fmul v10.4s, v3.4s, v6.4s
+	VMOV V3.B16, V11.B16
+	VFMLA V4.S4, V10.S4, V11.S4
+	VFMLA V6.S4, V11.S4, V10.S4
+	WORD $0x6ea8e464 // fcmgt v4.4s, v3.4s, v8.4s
+	VBSL V10.B16, V3.B16, V4.B16
+	WORD $0x4e25d483 // fadd v3.4s, v4.4s, v5.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -1808,47 +1818,34 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F7
+	FMOVS F2, (R3)
 	B part17
 part18:
-	FMOVD (R3), F7
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V7.S[2]
+	VST1 V2.S[2], (R2)
 part17:
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F2, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F2, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
-	VMOV V2.B16, V7.B16
-	VFMLA V4.S4, V3.S4, V7.S4
-	VFMLA V6.S4, V7.S4, V3.S4
-	WORD $0x6ea8e444 // fcmgt v4.4s, v2.4s, v8.4s
-	VBSL V3.B16, V2.B16, V4.B16
-	WORD $0x4e25d482 // fadd v2.4s, v4.4s, v5.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F7, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -1861,7 +1858,7 @@ l12:
 //
 // func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·lionNEON(SB), $128-80
-	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -1896,59 +1893,59 @@ TEXT ·lionNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	CBZ R12, l4
-	FMOVQ F7, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+52(FP), R13
-	VDUP R13, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+56(FP), R13
-	VDUP R13, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	VDUP R13, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+60(FP), R13
-	VDUP R13, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
-	VAND V8.B16, V10.B16, V8.B16
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+64(FP), R13
-	VDUP R13, V8.S4
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+68(FP), R13
-	VDUP R13, V8.S4
-	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-l9:
-	FMOVQ (R2), F8
-	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	VDUP R13, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l8:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc29 // fmul v9.4s, v1.4s, v7.4s
 	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	WORD $0x6ea8e52a // fcmgt v10.4s, v9.4s, v8.4s
 	VAND V0.B16, V10.B16, V10.B16
-	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	WORD $0x6ea9e509 // fcmgt v9.4s, v8.4s, v9.4s
 	VAND V0.B16, V9.B16, V9.B16
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
-	FMOVQ F5, (R1)
-	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
 	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
+	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
+	FMOVQ F5, (R1)
+	FMOVQ F6, (R2)
+	CBZ R12, l9
+	FMOVQ F8, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -1963,21 +1960,21 @@ l0:
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	FMOVQ (R2), F8
-	WORD $0x6e28dc29 // fmul v9.4s, v1.4s, v8.4s
+	FMOVQ (R2), F7
+	WORD $0x6e27dc29 // fmul v9.4s, v1.4s, v7.4s
 	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x6ea7e52a // fcmgt v10.4s, v9.4s, v7.4s
+	WORD $0x6ea8e52a // fcmgt v10.4s, v9.4s, v8.4s
 	VAND V0.B16, V10.B16, V10.B16
-	WORD $0x6ea9e4e9 // fcmgt v9.4s, v7.4s, v9.4s
+	WORD $0x6ea9e509 // fcmgt v9.4s, v8.4s, v9.4s
 	VAND V0.B16, V9.B16, V9.B16
 	WORD $0x4ea9d549 // fsub v9.4s, v10.4s, v9.4s
 	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
-	FMOVQ F5, (R1)
-	WORD $0x6e28dc65 // fmul v5.4s, v3.4s, v8.4s
+	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
 	WORD $0x6e26dc86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ F5, (R2)
+	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
+	FMOVQ F5, (R1)
+	FMOVQ F6, (R2)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -2005,91 +2002,91 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V6.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F7, (R3)
-	B part8
-part9:
-	FMOVD F7, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V7.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+52(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+52(FP), R3
-	VDUP R3, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+56(FP), R3
-	VDUP R3, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	CBZ R8, l14
+	MOVWU clip+56(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+60(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
 l15:
-	CBZ R9, l16
-	MOVWU l1+60(FP), R3
-	VDUP R3, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
-	VAND V8.B16, V10.B16, V8.B16
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	CBZ R10, l16
+	MOVWU l2+64(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
 l16:
-	CBZ R10, l17
-	MOVWU l2+64(FP), R3
-	VDUP R3, V8.S4
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	CBZ R11, l17
+	MOVWU keep+68(FP), R6
+	VDUP R6, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 l17:
-	CBZ R11, l18
-	MOVWU keep+68(FP), R3
-	VDUP R3, V8.S4
-	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-l18:
-	TBNZ $0x01, R0, part12
-	FMOVS (R2), F8
-	B part11
-part12:
-	FMOVD (R2), F8
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V8.S[2]
-part11:
-	WORD $0x6e28dc21 // fmul v1.4s, v1.4s, v8.4s
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F7
+	B part8
+part9:
+	FMOVD (R2), F7
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V7.S[2]
+part8:
+	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
+	WORD $0x6ea8e422 // fcmgt v2.4s, v1.4s, v8.4s
 	VAND V0.B16, V2.B16, V2.B16
-	WORD $0x6ea1e4e1 // fcmgt v1.4s, v7.4s, v1.4s
+	WORD $0x6ea1e501 // fcmgt v1.4s, v8.4s, v1.4s
 	VAND V0.B16, V1.B16, V0.B16
 	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
 	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x6e27dc61 // fmul v1.4s, v3.4s, v7.4s
+	WORD $0x6e26dc82 // fmul v2.4s, v4.4s, v6.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F0, (R1)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
+part11:
+	TBNZ $0x01, R0, part15
+	FMOVS F1, (R2)
+	B part14
+part15:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part14
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
 part14:
-	WORD $0x6e28dc60 // fmul v0.4s, v3.4s, v8.4s
-	WORD $0x6e26dc81 // fmul v1.4s, v4.4s, v6.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R12, l18
 	TBNZ $0x01, R0, part18
-	FMOVS F0, (R2)
+	FMOVS F8, (R3)
 	B part17
 part18:
-	FMOVD F0, (R2)
+	FMOVD F8, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V8.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -2102,7 +2099,7 @@ l12:
 //
 // func heavyBallNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·heavyBallNEON(SB), $128-72
-	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD v+16(FP), R2
@@ -2133,52 +2130,52 @@ TEXT ·heavyBallNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R12, l4
-	FMOVQ F5, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+44(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+48(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	VDUP R13, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+52(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
-	VAND V6.B16, V8.B16, V6.B16
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+56(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+60(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-l9:
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	VDUP R13, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l8:
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d4a4 // fadd v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
+	WORD $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
 	FMOVQ F4, (R2)
-	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
-	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ F3, (R1)
+	CBZ R12, l9
+	FMOVQ F6, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -2193,13 +2190,13 @@ l0:
 l11:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	WORD $0x4e24d4c4 // fadd v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d4a4 // fadd v4.4s, v5.4s, v4.4s
+	WORD $0x6e24dc05 // fmul v5.4s, v0.4s, v4.4s
+	WORD $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
 	FMOVQ F4, (R2)
-	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
-	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ F3, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -2228,84 +2225,84 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F5, (R3)
-	B part8
-part9:
-	FMOVD F5, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V5.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+44(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+44(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+48(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	CBZ R8, l14
+	MOVWU clip+48(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+52(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
-	VAND V6.B16, V5.B16, V5.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+52(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+56(FP), R3
-	VDUP R3, V5.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+56(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+60(FP), R3
-	VDUP R3, V5.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+60(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F5
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F5
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V5.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
+part8:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x01, R0, part15
-	FMOVS F1, (R2)
-	B part14
-part15:
-	FMOVD F1, (R2)
-	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
-part14:
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
-	TBNZ $0x01, R0, part18
+	TBNZ $0x01, R0, part12
+	FMOVS F1, (R2)
+	B part11
+part12:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F6, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F6, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V6.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -2318,7 +2315,7 @@ l12:
 //
 // func heavyBallNesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·heavyBallNesterovNEON(SB), $128-72
-	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD v+16(FP), R2
@@ -2349,54 +2346,54 @@ TEXT ·heavyBallNesterovNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R12, l4
-	FMOVQ F5, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+44(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+48(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	VDUP R13, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+52(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
-	VAND V6.B16, V8.B16, V6.B16
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+56(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+60(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-l9:
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	VDUP R13, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l8:
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x6e25dc27 // fmul v7.4s, v1.4s, v5.4s
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F5, (R2)
 	FMOVQ F3, (R1)
+	CBZ R12, l9
+	FMOVQ F6, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -2411,15 +2408,15 @@ l0:
 l11:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	FMOVQ (R2), F6
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	FMOVQ (R2), F5
+	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	FMOVQ F6, (R2)
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x6e25dc27 // fmul v7.4s, v1.4s, v5.4s
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
+	FMOVQ F5, (R2)
 	FMOVQ F3, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -2448,86 +2445,86 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F5, (R3)
-	B part8
-part9:
-	FMOVD F5, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V5.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+44(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+44(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+48(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	CBZ R8, l14
+	MOVWU clip+48(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+52(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
-	VAND V6.B16, V5.B16, V5.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+52(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+56(FP), R3
-	VDUP R3, V5.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+56(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+60(FP), R3
-	VDUP R3, V5.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+60(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F5
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F5
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V5.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V5.S[2]
+part8:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x4e22d4a2 // fadd v2.4s, v5.4s, v2.4s
-	TBNZ $0x01, R0, part15
-	FMOVS F2, (R2)
-	B part14
-part15:
-	FMOVD F2, (R2)
-	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V2.S[2], (R2)
-part14:
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x4e21d481 // fadd v1.4s, v4.4s, v1.4s
 	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
-	TBNZ $0x01, R0, part18
+	TBNZ $0x01, R0, part12
+	FMOVS F2, (R2)
+	B part11
+part12:
+	FMOVD F2, (R2)
+	TBZ $0x00, R0, part11
+	ADD $+8, R2, R2
+	VST1 V2.S[2], (R2)
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F6, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F6, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V6.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -2540,7 +2537,7 @@ l12:
 //
 // func torchRMSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropNEON(SB), $128-80
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -2573,56 +2570,56 @@ TEXT ·torchRMSpropNEON(SB), $128-80
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R12, l4
-	FMOVQ F6, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+48(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+52(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R13, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+56(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+60(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+64(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	VDUP R13, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f8c8 // fsqrt v8.4s, v6.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fca5 // fdiv v5.4s, v5.4s, v8.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
+	CBZ R12, l9
+	FMOVQ F7, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -2637,17 +2634,17 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f8c8 // fsqrt v8.4s, v6.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6e28fca5 // fdiv v5.4s, v5.4s, v8.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -2676,88 +2673,88 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V5.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R3)
-	B part8
-part9:
-	FMOVD F6, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V6.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+48(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+48(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+52(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R8, l14
+	MOVWU clip+52(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+56(FP), R3
-	VDUP R3, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+56(FP), R6
+	VDUP R6, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+60(FP), R3
-	VDUP R3, V6.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+60(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+64(FP), R3
-	VDUP R3, V6.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+64(FP), R6
+	VDUP R6, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F6
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R3
-	VLD1 (R3), V6.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V6.S[2]
+part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f822 // fsqrt v2.4s, v1.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F1, (R2)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F1, (R2)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
-part14:
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x01, R0, part18
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R1)
+	B part14
+part15:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part14
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l18
+	TBNZ $0x01, R0, part18
+	FMOVS F7, (R3)
 	B part17
 part18:
-	FMOVD F0, (R1)
+	FMOVD F7, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V7.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -2771,7 +2768,7 @@ l12:
 //
 // func torchRMSpropCenteredNEON(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropCenteredNEON(SB), $128-88
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -2805,63 +2802,63 @@ TEXT ·torchRMSpropCenteredNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R13, l4
-	FMOVQ F6, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+56(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+60(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R14, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+64(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+68(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+72(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	FMOVQ (R3), F8
 	WORD $0x4ea8d4a9 // fsub v9.4s, v5.4s, v8.4s
 	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R3)
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x6e28dd09 // fmul v9.4s, v8.4s, v8.4s
+	WORD $0x4ea9d4c9 // fsub v9.4s, v6.4s, v9.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f929 // fsqrt v9.4s, v9.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	WORD $0x6e29fca5 // fdiv v5.4s, v5.4s, v9.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -2877,24 +2874,24 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	FMOVQ (R3), F8
 	WORD $0x4ea8d4a9 // fsub v9.4s, v5.4s, v8.4s
 	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R3)
-	WORD $0x6e28dd08 // fmul v8.4s, v8.4s, v8.4s
-	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x6e28dd09 // fmul v9.4s, v8.4s, v8.4s
+	WORD $0x4ea9d4c9 // fsub v9.4s, v6.4s, v9.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6e27fca5 // fdiv v5.4s, v5.4s, v7.4s
+	WORD $0x6ea1f929 // fsqrt v9.4s, v9.4s
+	WORD $0x4e23d529 // fadd v9.4s, v9.4s, v3.4s
+	WORD $0x6e29fca5 // fdiv v5.4s, v5.4s, v9.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -2924,65 +2921,73 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R6)
-	B part8
-part9:
-	FMOVD F6, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V6.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+56(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+56(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+60(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R9, l14
+	MOVWU clip+60(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+64(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+64(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+68(FP), R6
-	VDUP R6, V6.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+68(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+72(FP), R6
-	VDUP R6, V6.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+72(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F6
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
+part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
 	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
 	WORD $0x4e26d421 // fadd v1.4s, v1.4s, v6.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F6
+	B part11
+part12:
+	FMOVD (R3), F6
+	TBZ $0x00, R0, part11
+	ADD $+8, R3, R7
+	VLD1 (R7), V6.S[2]
+part11:
+	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
+	WORD $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	WORD $0x4ea6d426 // fsub v6.4s, v1.4s, v6.4s
+	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
+	WORD $0x6ea1f8c5 // fsqrt v5.4s, v6.4s
+	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -2993,42 +2998,34 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F6
+	FMOVS F2, (R3)
 	B part17
 part18:
-	FMOVD (R3), F6
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V6.S[2]
+	VST1 V2.S[2], (R2)
 part17:
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6e27dc42 // fmul v2.4s, v2.4s, v7.4s
-	WORD $0x4e22d4c2 // fadd v2.4s, v6.4s, v2.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F2, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F2, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
-	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F7, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -3042,7 +3039,7 @@ l12:
 //
 // func torchRMSpropMomentumNEON(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropMomentumNEON(SB), $128-88
-	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -3078,60 +3075,60 @@ TEXT ·torchRMSpropMomentumNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
-	CBZ R13, l4
-	FMOVQ F7, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+60(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+64(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	VDUP R14, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+68(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
-	VAND V8.B16, V10.B16, V8.B16
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+72(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+76(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-l9:
-	FMOVQ (R2), F8
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	VDUP R14, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l8:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	FMOVQ (R3), F9
 	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
-	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x6ea1f8ea // fsqrt v10.4s, v7.4s
+	WORD $0x4e23d54a // fadd v10.4s, v10.4s, v3.4s
+	WORD $0x6e2afcc6 // fdiv v6.4s, v6.4s, v10.4s
 	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	WORD $0x6e26dc09 // fmul v9.4s, v0.4s, v6.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F7, (R2)
 	FMOVQ F6, (R3)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ F5, (R1)
+	CBZ R13, l9
+	FMOVQ F8, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -3147,21 +3144,21 @@ l0:
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
-	FMOVQ (R2), F8
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	FMOVQ (R3), F9
 	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
-	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
+	WORD $0x6ea1f8ea // fsqrt v10.4s, v7.4s
+	WORD $0x4e23d54a // fadd v10.4s, v10.4s, v3.4s
+	WORD $0x6e2afcc6 // fdiv v6.4s, v6.4s, v10.4s
 	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
+	WORD $0x6e26dc09 // fmul v9.4s, v0.4s, v6.4s
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
+	FMOVQ F7, (R2)
 	FMOVQ F6, (R3)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ F5, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -3191,65 +3188,70 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V6.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F7, (R6)
-	B part8
-part9:
-	FMOVD F7, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V7.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+60(FP), R7
+	VDUP R7, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+60(FP), R6
-	VDUP R6, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+64(FP), R6
-	VDUP R6, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	CBZ R9, l14
+	MOVWU clip+64(FP), R7
+	VDUP R7, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+68(FP), R6
-	VDUP R6, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4e7 // fcmgt v7.4s, v7.4s, v5.4s
-	VAND V8.B16, V7.B16, V7.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+68(FP), R7
+	VDUP R7, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+72(FP), R6
-	VDUP R6, V7.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+72(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+76(FP), R6
-	VDUP R6, V7.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+76(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F7
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F7
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V7.S[2]
+part8:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F2
+	B part11
+part12:
+	FMOVD (R3), F2
+	TBZ $0x00, R0, part11
+	ADD $+8, R3, R7
+	VLD1 (R7), V2.S[2]
+part11:
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+	WORD $0x6ea1f824 // fsqrt v4.4s, v1.4s
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23fcc3 // fdiv v3.4s, v6.4s, v3.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -3260,39 +3262,34 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F2
+	FMOVS F2, (R3)
 	B part17
 part18:
-	FMOVD (R3), F2
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V2.S[2]
+	VST1 V2.S[2], (R2)
 part17:
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
-	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F1, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F1, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F8, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F8, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V8.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -3307,7 +3304,7 @@ l12:
 //
 // func torchRMSpropCenteredMomentumNEON(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
-	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -3344,67 +3341,67 @@ TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
-	CBZ R14, l4
-	FMOVQ F7, (R7)
-l4:
-	CBZ R9, l5
+	CBZ R9, l4
 	MOVWU scale+68(FP), R15
-	VDUP R15, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l5:
-	CBZ R10, l6
+	VDUP R15, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
+l4:
+	CBZ R10, l5
 	MOVWU clip+72(FP), R15
-	VDUP R15, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	VDUP R15, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l6:
-	CBZ R11, l7
+l5:
+	CBZ R11, l6
 	MOVWU l1+76(FP), R15
-	VDUP R15, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4ea // fcmgt v10.4s, v7.4s, v5.4s
-	VAND V8.B16, V10.B16, V8.B16
-	WORD $0x4ea8d528 // fsub v8.4s, v9.4s, v8.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l7:
-	CBZ R12, l8
+	VDUP R15, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
+	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l6:
+	CBZ R12, l7
 	MOVWU l2+80(FP), R15
-	VDUP R15, V8.S4
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
-l8:
-	CBZ R13, l9
+	VDUP R15, V7.S4
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+l7:
+	CBZ R13, l8
 	MOVWU keep+84(FP), R15
-	VDUP R15, V8.S4
-	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
-l9:
-	FMOVQ (R2), F8
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	VDUP R15, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l8:
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	FMOVQ (R3), F9
 	WORD $0x4ea9d4ca // fsub v10.4s, v6.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x4eaad4ea // fsub v10.4s, v7.4s, v10.4s
+	FMOVQ (R6), F11
+	WORD $0x6e2bdc8b // fmul v11.4s, v4.4s, v11.4s
+	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
+	WORD $0x4e23d54a // fadd v10.4s, v10.4s, v3.4s
+	WORD $0x6e2afcc6 // fdiv v6.4s, v6.4s, v10.4s
+	WORD $0x4e26d566 // fadd v6.4s, v11.4s, v6.4s
+	WORD $0x6e26dc0a // fmul v10.4s, v0.4s, v6.4s
+	WORD $0x4eaad4a5 // fsub v5.4s, v5.4s, v10.4s
+	FMOVQ F7, (R2)
 	FMOVQ F9, (R3)
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
-	FMOVQ (R6), F9
-	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
-	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
-	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
 	FMOVQ F6, (R6)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ F5, (R1)
+	CBZ R14, l9
+	FMOVQ F8, (R7)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -3421,28 +3418,28 @@ l0:
 l11:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
-	FMOVQ (R2), F8
-	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	FMOVQ (R2), F7
+	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
 	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-	FMOVQ F8, (R2)
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
 	FMOVQ (R3), F9
 	WORD $0x4ea9d4ca // fsub v10.4s, v6.4s, v9.4s
 	WORD $0x6e2adc4a // fmul v10.4s, v2.4s, v10.4s
 	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x6e29dd2a // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x4eaad4ea // fsub v10.4s, v7.4s, v10.4s
+	FMOVQ (R6), F11
+	WORD $0x6e2bdc8b // fmul v11.4s, v4.4s, v11.4s
+	WORD $0x6ea1f94a // fsqrt v10.4s, v10.4s
+	WORD $0x4e23d54a // fadd v10.4s, v10.4s, v3.4s
+	WORD $0x6e2afcc6 // fdiv v6.4s, v6.4s, v10.4s
+	WORD $0x4e26d566 // fadd v6.4s, v11.4s, v6.4s
+	WORD $0x6e26dc0a // fmul v10.4s, v0.4s, v6.4s
+	WORD $0x4eaad4a5 // fsub v5.4s, v5.4s, v10.4s
+	FMOVQ F7, (R2)
 	FMOVQ F9, (R3)
-	WORD $0x6e29dd29 // fmul v9.4s, v9.4s, v9.4s
-	WORD $0x4ea9d508 // fsub v8.4s, v8.4s, v9.4s
-	FMOVQ (R6), F9
-	WORD $0x6e29dc89 // fmul v9.4s, v4.4s, v9.4s
-	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
-	WORD $0x6e28fcc6 // fdiv v6.4s, v6.4s, v8.4s
-	WORD $0x4e26d526 // fadd v6.4s, v9.4s, v6.4s
 	FMOVQ F6, (R6)
-	WORD $0x6e26dc06 // fmul v6.4s, v0.4s, v6.4s
-	WORD $0x4ea6d4a5 // fsub v5.4s, v5.4s, v6.4s
 	FMOVQ F5, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -3473,86 +3470,93 @@ part6:
 	ADD $+8, R7, R8
 	VLD1 (R8), V6.S[2]
 part5:
-	CBZ R14, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F7, (R7)
-	B part8
-part9:
-	FMOVD F7, (R7)
-	TBZ $0x00, R0, part8
-	ADD $+8, R7, R7
-	VST1 V7.S[2], (R7)
-part8:
+	CBZ R9, l13
+	MOVWU scale+68(FP), R8
+	VDUP R8, V7.S4
+	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
 l13:
-	CBZ R9, l14
-	MOVWU scale+68(FP), R7
-	VDUP R7, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l14:
-	CBZ R10, l15
-	MOVWU clip+72(FP), R7
-	VDUP R7, V8.S4
-	WORD $0x4ea8d4e9 // fsub v9.4s, v7.4s, v8.4s
-	WORD $0x6ea8e4ca // fcmgt v10.4s, v6.4s, v8.4s
-	VBSL V6.B16, V8.B16, V10.B16
+	CBZ R10, l14
+	MOVWU clip+72(FP), R8
+	VDUP R8, V7.S4
+	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
+	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
+	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l15:
-	CBZ R11, l16
-	MOVWU l1+76(FP), R7
-	VDUP R7, V8.S4
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VAND V8.B16, V9.B16, V9.B16
-	WORD $0x6ea5e4e7 // fcmgt v7.4s, v7.4s, v5.4s
-	VAND V8.B16, V7.B16, V7.B16
+l14:
+	CBZ R11, l15
+	MOVWU l1+76(FP), R8
+	VDUP R8, V7.S4
+	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
+	VAND V7.B16, V9.B16, V9.B16
+	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
+	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l16:
-	CBZ R12, l17
-	MOVWU l2+80(FP), R7
-	VDUP R7, V7.S4
+l15:
+	CBZ R12, l16
+	MOVWU l2+80(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l17:
-	CBZ R13, l18
-	MOVWU keep+84(FP), R7
-	VDUP R7, V7.S4
+l16:
+	CBZ R13, l17
+	MOVWU keep+84(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F7
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F7
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R7
-	VLD1 (R7), V7.S[2]
-part11:
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R8
+	VLD1 (R8), V7.S[2]
+part8:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
 	WORD $0x6e26dce7 // fmul v7.4s, v7.4s, v6.4s
 	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F7
+	B part11
+part12:
+	FMOVD (R3), F7
+	TBZ $0x00, R0, part11
+	ADD $+8, R3, R8
+	VLD1 (R8), V7.S[2]
+part11:
+	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
+	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
+	WORD $0x6e22dc47 // fmul v7.4s, v2.4s, v2.4s
+	WORD $0x4ea7d427 // fsub v7.4s, v1.4s, v7.4s
 	TBNZ $0x01, R0, part15
-	FMOVS F1, (R2)
+	FMOVS (R6), F9
 	B part14
 part15:
-	FMOVD F1, (R2)
+	FMOVD (R6), F9
 	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R6, R8
+	VLD1 (R8), V9.S[2]
 part14:
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d4e3 // fadd v3.4s, v7.4s, v3.4s
+	WORD $0x6e23fcc3 // fdiv v3.4s, v6.4s, v3.4s
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F7
+	FMOVS F1, (R2)
 	B part17
 part18:
-	FMOVD (R3), F7
+	FMOVD F1, (R2)
 	TBZ $0x00, R0, part17
-	ADD $+8, R3, R2
-	VLD1 (R2), V7.S[2]
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
 part17:
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	WORD $0x4e22d4e2 // fadd v2.4s, v7.4s, v2.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
 	B part20
@@ -3562,42 +3566,35 @@ part21:
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
 part20:
-	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	TBNZ $0x01, R0, part24
-	FMOVS (R6), F2
+	FMOVS F3, (R6)
 	B part23
 part24:
-	FMOVD (R6), F2
+	FMOVD F3, (R6)
 	TBZ $0x00, R0, part23
 	ADD $+8, R6, R2
-	VLD1 (R2), V2.S[2]
+	VST1 V3.S[2], (R2)
 part23:
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-	WORD $0x6ea1f821 // fsqrt v1.4s, v1.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	WORD $0x6e21fcc1 // fdiv v1.4s, v6.4s, v1.4s
-	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	TBNZ $0x01, R0, part27
-	FMOVS F1, (R6)
+	FMOVS F0, (R1)
 	B part26
 part27:
-	FMOVD F1, (R6)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part26
-	ADD $+8, R6, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part26:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x4ea0d4a0 // fsub v0.4s, v5.4s, v0.4s
+	CBZ R14, l18
 	TBNZ $0x01, R0, part30
-	FMOVS F0, (R1)
+	FMOVS F8, (R7)
 	B part29
 part30:
-	FMOVD F0, (R1)
+	FMOVD F8, (R7)
 	TBZ $0x00, R0, part29
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R7, R0
+	VST1 V8.S[2], (R0)
 part29:
+l18:
 l12:
 	RET
 
@@ -3612,7 +3609,7 @@ l12:
 //
 // func adadeltaNEON(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adadeltaNEON(SB), $128-88
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD h+16(FP), R2
@@ -3646,66 +3643,66 @@ TEXT ·adadeltaNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R13, l4
-	FMOVQ F6, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+56(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+60(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R14, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+64(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+68(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+72(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	FMOVQ (R3), F8
 	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
 	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-	FMOVQ (R3), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
-	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R3)
+	WORD $0x4e23d4c9 // fadd v9.4s, v6.4s, v3.4s
+	WORD $0x6ea1f929 // fsqrt v9.4s, v9.4s
+	WORD $0x6e29fd08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+	FMOVQ (R3), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e25dc49 // fmul v9.4s, v2.4s, v5.4s
+	WORD $0x6e25dd29 // fmul v9.4s, v9.4s, v5.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -3721,27 +3718,27 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
 	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
 	FMOVQ (R3), F8
 	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
 	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x6e27fd07 // fdiv v7.4s, v8.4s, v7.4s
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-	FMOVQ (R3), F7
-	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
-	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
-	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-	FMOVQ F7, (R3)
+	WORD $0x4e23d4c9 // fadd v9.4s, v6.4s, v3.4s
+	WORD $0x6ea1f929 // fsqrt v9.4s, v9.4s
+	WORD $0x6e29fd08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x6e25dd05 // fmul v5.4s, v8.4s, v5.4s
+	FMOVQ (R3), F8
+	WORD $0x6e28dc28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6e25dc49 // fmul v9.4s, v2.4s, v5.4s
+	WORD $0x6e25dd29 // fmul v9.4s, v9.4s, v5.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD $0x6e25dc05 // fmul v5.4s, v0.4s, v5.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -3771,122 +3768,122 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R6)
-	B part8
-part9:
-	FMOVD F6, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V6.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+56(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+56(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+60(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R9, l14
+	MOVWU clip+60(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+64(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+64(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+68(FP), R6
-	VDUP R6, V6.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+68(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+72(FP), R6
-	VDUP R6, V6.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+72(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
+	B part8
+part9:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
+part8:
+	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
+	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
+	WORD $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F8
 	B part11
 part12:
-	FMOVD (R2), F6
+	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V8.S[2]
 part11:
-	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
-	WORD $0x6e25dc47 // fmul v7.4s, v2.4s, v5.4s
-	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	TBNZ $0x01, R0, part15
-	FMOVS F6, (R2)
-	B part14
-part15:
-	FMOVD F6, (R2)
-	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V6.S[2], (R2)
-part14:
-	TBNZ $0x01, R0, part18
-	FMOVS (R3), F7
-	B part17
-part18:
-	FMOVD (R3), F7
-	TBZ $0x00, R0, part17
-	ADD $+8, R3, R2
-	VLD1 (R2), V7.S[2]
-part17:
-	WORD $0x4e23d4e7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
+	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
 	WORD $0x4e23d4c3 // fadd v3.4s, v6.4s, v3.4s
 	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
-	WORD $0x6e23fce3 // fdiv v3.4s, v7.4s, v3.4s
+	WORD $0x6e23fd03 // fdiv v3.4s, v8.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	TBNZ $0x01, R0, part21
+	TBNZ $0x01, R0, part15
 	FMOVS (R3), F5
-	B part20
-part21:
+	B part14
+part15:
 	FMOVD (R3), F5
-	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VLD1 (R2), V5.S[2]
-part20:
+	TBZ $0x00, R0, part14
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
+part14:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-	TBNZ $0x01, R0, part24
-	FMOVS F1, (R3)
-	B part23
-part24:
-	FMOVD F1, (R3)
-	TBZ $0x00, R0, part23
-	ADD $+8, R3, R2
-	VST1 V1.S[2], (R2)
-part23:
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
 	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
-	TBNZ $0x01, R0, part27
+	TBNZ $0x01, R0, part18
+	FMOVS F6, (R2)
+	B part17
+part18:
+	FMOVD F6, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R2
+	VST1 V6.S[2], (R2)
+part17:
+	TBNZ $0x01, R0, part21
+	FMOVS F1, (R3)
+	B part20
+part21:
+	FMOVD F1, (R3)
+	TBZ $0x00, R0, part20
+	ADD $+8, R3, R2
+	VST1 V1.S[2], (R2)
+part20:
+	TBNZ $0x01, R0, part24
 	FMOVS F0, (R1)
+	B part23
+part24:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part23
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part23:
+	CBZ R13, l18
+	TBNZ $0x01, R0, part27
+	FMOVS F7, (R6)
 	B part26
 part27:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part26
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part26:
+l18:
 l12:
 	RET
 
@@ -3947,15 +3944,12 @@ TEXT ·amsGradNEON(SB), $128-104
 l3:
 	FMOVQ (R1), F9
 	FMOVQ (R7), F10
-	CBZ R14, l4
-	FMOVQ F7, (R7)
-l4:
-	CBZ R9, l5
+	CBZ R9, l4
 	MOVWU scale+72(FP), R15
 	VDUP R15, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l5:
-	CBZ R10, l6
+l4:
+	CBZ R10, l5
 	MOVWU clip+76(FP), R15
 	VDUP R15, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
@@ -3963,8 +3957,8 @@ l5:
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l6:
-	CBZ R11, l7
+l5:
+	CBZ R11, l6
 	MOVWU l1+80(FP), R15
 	VDUP R15, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
@@ -3973,45 +3967,48 @@ l6:
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l7:
-	CBZ R12, l8
+l6:
+	CBZ R12, l7
 	MOVWU l2+84(FP), R15
 	VDUP R15, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l8:
-	CBZ R13, l9
+l7:
+	CBZ R13, l8
 	MOVWU keep+88(FP), R15
 	VDUP R15, V11.S4
 	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
-l9:
+l8:
 	FMOVQ (R2), F11
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R2)
 	FMOVQ (R6), F12
 	FMOVQ (R3), F13
 	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
 	WORD $0x6e2adc6e // fmul v14.4s, v3.4s, v10.4s
 	WORD $0x6e2addca // fmul v10.4s, v14.4s, v10.4s
 	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
-	FMOVQ F10, (R3)
 	WORD $0x6eaae58d // fcmgt v13.4s, v12.4s, v10.4s
 	VBSL V10.B16, V12.B16, V13.B16
+	WORD $0x6ea1f9ac // fsqrt v12.4s, v13.4s
+	WORD $0x6e26dd8e // fmul v14.4s, v12.4s, v6.4s
+	VMOV V12.B16, V15.B16
+	VFMLA V4.S4, V14.S4, V15.S4
+	VFMLA V6.S4, V15.S4, V14.S4
+	WORD $0x6ea8e58f // fcmgt v15.4s, v12.4s, v8.4s
+	VBSL V14.B16, V12.B16, V15.B16
+	WORD $0x4e25d5ec // fadd v12.4s, v15.4s, v5.4s
+	WORD $0x6e2bdc0e // fmul v14.4s, v0.4s, v11.4s
+	WORD $0x6e2cfdcc // fdiv v12.4s, v14.4s, v12.4s
+	WORD $0x4eacd529 // fsub v9.4s, v9.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ F10, (R3)
 	FMOVQ F13, (R6)
-	WORD $0x6ea1f9aa // fsqrt v10.4s, v13.4s
-	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
-	VMOV V10.B16, V13.B16
-	VFMLA V4.S4, V12.S4, V13.S4
-	VFMLA V6.S4, V13.S4, V12.S4
-	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
-	VBSL V12.B16, V10.B16, V13.B16
-	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
-	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
-	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
 	FMOVQ F9, (R1)
+	CBZ R14, l9
+	FMOVQ F7, (R7)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -4032,28 +4029,28 @@ l11:
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R2)
 	FMOVQ (R6), F12
 	FMOVQ (R3), F13
 	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
 	WORD $0x6e2adc6e // fmul v14.4s, v3.4s, v10.4s
 	WORD $0x6e2addca // fmul v10.4s, v14.4s, v10.4s
 	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
-	FMOVQ F10, (R3)
 	WORD $0x6eaae58d // fcmgt v13.4s, v12.4s, v10.4s
 	VBSL V10.B16, V12.B16, V13.B16
+	WORD $0x6ea1f9ac // fsqrt v12.4s, v13.4s
+	WORD $0x6e26dd8e // fmul v14.4s, v12.4s, v6.4s
+	VMOV V12.B16, V15.B16
+	VFMLA V4.S4, V14.S4, V15.S4
+	VFMLA V6.S4, V15.S4, V14.S4
+	WORD $0x6ea8e58f // fcmgt v15.4s, v12.4s, v8.4s
+	VBSL V14.B16, V12.B16, V15.B16
+	WORD $0x4e25d5ec // fadd v12.4s, v15.4s, v5.4s
+	WORD $0x6e2bdc0e // fmul v14.4s, v0.4s, v11.4s
+	WORD $0x6e2cfdcc // fdiv v12.4s, v14.4s, v12.4s
+	WORD $0x4eacd529 // fsub v9.4s, v9.4s, v12.4s
+	FMOVQ F11, (R2)
+	FMOVQ F10, (R3)
 	FMOVQ F13, (R6)
-	WORD $0x6ea1f9aa // fsqrt v10.4s, v13.4s
-	WORD $0x6e26dd4c // fmul v12.4s, v10.4s, v6.4s
-	VMOV V10.B16, V13.B16
-	VFMLA V4.S4, V12.S4, V13.S4
-	VFMLA V6.S4, V13.S4, V12.S4
-	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
-	VBSL V12.B16, V10.B16, V13.B16
-	WORD $0x4e25d5aa // fadd v10.4s, v13.4s, v5.4s
-	WORD $0x6e2bdc0b // fmul v11.4s, v0.4s, v11.4s
-	WORD $0x6e2afd6a // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4eaad529 // fsub v9.4s, v9.4s, v10.4s
 	FMOVQ F9, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -4084,138 +4081,135 @@ part6:
 	ADD $+8, R7, R8
 	VLD1 (R8), V10.S[2]
 part5:
-	CBZ R14, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F7, (R7)
-	B part8
-part9:
-	FMOVD F7, (R7)
-	TBZ $0x00, R0, part8
-	ADD $+8, R7, R7
-	VST1 V7.S[2], (R7)
-part8:
-l13:
-	CBZ R9, l14
-	MOVWU scale+72(FP), R7
-	VDUP R7, V11.S4
+	CBZ R9, l13
+	MOVWU scale+72(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l14:
-	CBZ R10, l15
-	MOVWU clip+76(FP), R7
-	VDUP R7, V11.S4
+l13:
+	CBZ R10, l14
+	MOVWU clip+76(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l15:
-	CBZ R11, l16
-	MOVWU l1+80(FP), R7
-	VDUP R7, V11.S4
+l14:
+	CBZ R11, l15
+	MOVWU l1+80(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
-	WORD $0x6ea9e4e7 // fcmgt v7.4s, v7.4s, v9.4s
-	VAND V11.B16, V7.B16, V7.B16
-	WORD $0x4ea7d587 // fsub v7.4s, v12.4s, v7.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	VMOV V7.B16, V10.B16
+	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
+	VAND V11.B16, V13.B16, V11.B16
+	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+l15:
+	CBZ R12, l16
+	MOVWU l2+84(FP), R8
+	VDUP R8, V11.S4
+	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 l16:
-	CBZ R12, l17
-	MOVWU l2+84(FP), R7
-	VDUP R7, V7.S4
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	WORD $0x4e27d547 // fadd v7.4s, v10.4s, v7.4s
-	VMOV V7.B16, V10.B16
+	CBZ R13, l17
+	MOVWU keep+88(FP), R8
+	VDUP R8, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l17:
-	CBZ R13, l18
-	MOVWU keep+88(FP), R7
-	VDUP R7, V7.S4
-	WORD $0x6e29dce7 // fmul v7.4s, v7.4s, v9.4s
-	VMOV V7.B16, V9.B16
-l18:
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F11
+	B part8
+part9:
+	FMOVD (R2), F11
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R8
+	VLD1 (R8), V11.S[2]
+part8:
+	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
+	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
+	WORD $0x4e21d561 // fadd v1.4s, v11.4s, v1.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F7
+	FMOVS (R6), F11
 	B part11
 part12:
-	FMOVD (R2), F7
+	FMOVD (R6), F11
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R7
-	VLD1 (R7), V7.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V11.S[2]
 part11:
-	WORD $0x4ea7d54b // fsub v11.4s, v10.4s, v7.4s
-	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
-	WORD $0x4e21d4e1 // fadd v1.4s, v7.4s, v1.4s
 	TBNZ $0x01, R0, part15
-	FMOVS F1, (R2)
+	FMOVS (R3), F12
 	B part14
 part15:
-	FMOVD F1, (R2)
+	FMOVD (R3), F12
 	TBZ $0x00, R0, part14
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R3, R8
+	VLD1 (R8), V12.S[2]
 part14:
-	TBNZ $0x01, R0, part18
-	FMOVS (R6), F7
-	B part17
-part18:
-	FMOVD (R6), F7
-	TBZ $0x00, R0, part17
-	ADD $+8, R6, R2
-	VLD1 (R2), V7.S[2]
-part17:
-	TBNZ $0x01, R0, part21
-	FMOVS (R3), F11
-	B part20
-part21:
-	FMOVD (R3), F11
-	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VLD1 (R2), V11.S[2]
-part20:
-	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	TBNZ $0x01, R0, part24
+	WORD $0x6ea2e563 // fcmgt v3.4s, v11.4s, v2.4s
+	VBSL V2.B16, V11.B16, V3.B16
+	WORD $0x6ea1f86a // fsqrt v10.4s, v3.4s
+	WORD $0x6e26dd4b // fmul v11.4s, v10.4s, v6.4s
+	VMOV V10.B16, V12.B16
+	VFMLA V4.S4, V11.S4, V12.S4
+	VFMLA V6.S4, V12.S4, V11.S4
+	WORD $0x6ea8e544 // fcmgt v4.4s, v10.4s, v8.4s
+	VBSL V11.B16, V10.B16, V4.B16
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
+	TBNZ $0x01, R0, part18
+	FMOVS F1, (R2)
+	B part17
+part18:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part17
+	ADD $+8, R2, R2
+	VST1 V1.S[2], (R2)
+part17:
+	TBNZ $0x01, R0, part21
 	FMOVS F2, (R3)
-	B part23
-part24:
+	B part20
+part21:
 	FMOVD F2, (R3)
-	TBZ $0x00, R0, part23
+	TBZ $0x00, R0, part20
 	ADD $+8, R3, R2
 	VST1 V2.S[2], (R2)
-part23:
-	WORD $0x6ea2e4e3 // fcmgt v3.4s, v7.4s, v2.4s
-	VBSL V2.B16, V7.B16, V3.B16
-	TBNZ $0x01, R0, part27
+part20:
+	TBNZ $0x01, R0, part24
 	FMOVS F3, (R6)
-	B part26
-part27:
+	B part23
+part24:
 	FMOVD F3, (R6)
-	TBZ $0x00, R0, part26
+	TBZ $0x00, R0, part23
 	ADD $+8, R6, R2
 	VST1 V3.S[2], (R2)
-part26:
-	WORD $0x6ea1f862 // fsqrt v2.4s, v3.4s
-	WORD $0x6e26dc43 // fmul v3.4s, v2.4s, v6.4s
-	VMOV V2.B16, V7.B16
-	VFMLA V4.S4, V3.S4, V7.S4
-	VFMLA V6.S4, V7.S4, V3.S4
-	WORD $0x6ea8e444 // fcmgt v4.4s, v2.4s, v8.4s
-	VBSL V3.B16, V2.B16, V4.B16
-	WORD $0x4e25d482 // fadd v2.4s, v4.4s, v5.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
-	WORD $0x4ea0d520 // fsub v0.4s, v9.4s, v0.4s
-	TBNZ $0x01, R0, part30
+part23:
+	TBNZ $0x01, R0, part27
 	FMOVS F0, (R1)
+	B part26
+part27:
+	FMOVD F0, (R1)
+	TBZ $0x00, R0, part26
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
+part26:
+	CBZ R14, l18
+	TBNZ $0x01, R0, part30
+	FMOVS F7, (R7)
 	B part29
 part30:
-	FMOVD F0, (R1)
+	FMOVD F7, (R7)
 	TBZ $0x00, R0, part29
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R7, R0
+	VST1 V7.S[2], (R0)
 part29:
+l18:
 l12:
 	RET
 
@@ -4229,7 +4223,7 @@ l12:
 //
 // func adamaxNEON(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamaxNEON(SB), $128-88
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD $0x7fffffff, R0
 	VDUP R0, V8.S4
 	MOVD n+0(FP), R0
@@ -4265,60 +4259,60 @@ TEXT ·adamaxNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R13, l4
-	FMOVQ F6, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+56(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+60(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4aa // fcmgt v10.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V10.B16
+	VDUP R14, V6.S4
+	WORD $0x4ea6d4e9 // fsub v9.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4aa // fcmgt v10.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+64(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6ea6e489 // fcmgt v9.4s, v4.4s, v6.4s
-	VAND V7.B16, V9.B16, V9.B16
-	WORD $0x6ea4e4ca // fcmgt v10.4s, v6.4s, v4.4s
-	VAND V7.B16, V10.B16, V7.B16
-	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V6.S4
+	WORD $0x6ea7e489 // fcmgt v9.4s, v4.4s, v7.4s
+	VAND V6.B16, V9.B16, V9.B16
+	WORD $0x6ea4e4ea // fcmgt v10.4s, v7.4s, v4.4s
+	VAND V6.B16, V10.B16, V6.B16
+	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+68(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+72(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
 	VAND V8.B16, V5.B16, V5.B16
 	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
 	FMOVQ (R3), F9
 	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
 	WORD $0x6ea5e52a // fcmgt v10.4s, v9.4s, v5.4s
 	VBSL V5.B16, V9.B16, V10.B16
-	FMOVQ F10, (R3)
-	WORD $0x6e27dc05 // fmul v5.4s, v0.4s, v7.4s
+	WORD $0x6e26dc05 // fmul v5.4s, v0.4s, v6.4s
 	WORD $0x6e2afca5 // fdiv v5.4s, v5.4s, v10.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F10, (R3)
 	FMOVQ F4, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -4334,21 +4328,21 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	FMOVQ (R2), F7
-	WORD $0x4ea7d4a9 // fsub v9.4s, v5.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-	FMOVQ F7, (R2)
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
 	VAND V8.B16, V5.B16, V5.B16
 	WORD $0x4e23d4a5 // fadd v5.4s, v5.4s, v3.4s
 	FMOVQ (R3), F9
 	WORD $0x6e29dc49 // fmul v9.4s, v2.4s, v9.4s
 	WORD $0x6ea5e52a // fcmgt v10.4s, v9.4s, v5.4s
 	VBSL V5.B16, V9.B16, V10.B16
-	FMOVQ F10, (R3)
-	WORD $0x6e27dc05 // fmul v5.4s, v0.4s, v7.4s
+	WORD $0x6e26dc05 // fmul v5.4s, v0.4s, v6.4s
 	WORD $0x6e2afca5 // fdiv v5.4s, v5.4s, v10.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R2)
+	FMOVQ F10, (R3)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -4378,64 +4372,70 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R6)
-	B part8
-part9:
-	FMOVD F6, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V6.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+56(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+56(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+60(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4aa // fcmgt v10.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V10.B16
+	CBZ R9, l14
+	MOVWU clip+60(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x4ea6d4e9 // fsub v9.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4aa // fcmgt v10.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+64(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6ea6e489 // fcmgt v9.4s, v4.4s, v6.4s
-	VAND V7.B16, V9.B16, V9.B16
-	WORD $0x6ea4e4c6 // fcmgt v6.4s, v6.4s, v4.4s
-	VAND V7.B16, V6.B16, V6.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+64(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6ea7e489 // fcmgt v9.4s, v4.4s, v7.4s
+	VAND V6.B16, V9.B16, V9.B16
+	WORD $0x6ea4e4ea // fcmgt v10.4s, v7.4s, v4.4s
+	VAND V6.B16, V10.B16, V6.B16
 	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+68(FP), R6
-	VDUP R6, V6.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+68(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+72(FP), R6
-	VDUP R6, V6.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+72(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
+	B part8
+part9:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
+part8:
+	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
+	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
+	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
+	VAND V8.B16, V5.B16, V5.B16
+	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F5
 	B part11
 part12:
-	FMOVD (R2), F6
+	FMOVD (R3), F5
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
 part11:
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	WORD $0x4e21d4c1 // fadd v1.4s, v6.4s, v1.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
+	VBSL V3.B16, V2.B16, V5.B16
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e25fc00 // fdiv v0.4s, v0.4s, v5.4s
+	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -4445,41 +4445,35 @@ part15:
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
 part14:
-	VAND V8.B16, V5.B16, V5.B16
-	WORD $0x4e23d4a3 // fadd v3.4s, v5.4s, v3.4s
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F5
+	FMOVS F5, (R3)
 	B part17
 part18:
-	FMOVD (R3), F5
+	FMOVD F5, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V5.S[2]
+	VST1 V5.S[2], (R2)
 part17:
-	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
-	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
-	VBSL V3.B16, V2.B16, V5.B16
 	TBNZ $0x01, R0, part21
-	FMOVS F5, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F5, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V5.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e25fc00 // fdiv v0.4s, v0.4s, v5.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F7, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -4493,7 +4487,7 @@ l12:
 //
 // func nAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nAdamNEON(SB), $128-96
-	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -4533,64 +4527,64 @@ TEXT ·nAdamNEON(SB), $128-96
 l3:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
-	CBZ R13, l4
-	FMOVQ F9, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+68(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V9.S4
+	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+72(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
-	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
-	VBSL V8.B16, V10.B16, V12.B16
+	VDUP R14, V9.S4
+	WORD $0x4ea9d54b // fsub v11.4s, v10.4s, v9.4s
+	WORD $0x6ea9e50c // fcmgt v12.4s, v8.4s, v9.4s
+	VBSL V8.B16, V9.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+76(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VAND V10.B16, V11.B16, V11.B16
-	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
-	VAND V10.B16, V12.B16, V10.B16
-	WORD $0x4eaad56a // fsub v10.4s, v11.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V9.S4
+	WORD $0x6eaae4eb // fcmgt v11.4s, v7.4s, v10.4s
+	VAND V9.B16, V11.B16, V11.B16
+	WORD $0x6ea7e54c // fcmgt v12.4s, v10.4s, v7.4s
+	VAND V9.B16, V12.B16, V9.B16
+	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+80(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6e27dd4a // fmul v10.4s, v10.4s, v7.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V9.S4
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+84(FP), R14
-	VDUP R14, V10.S4
-	WORD $0x6e27dd47 // fmul v7.4s, v10.4s, v7.4s
-l9:
-	FMOVQ (R2), F10
-	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	VDUP R14, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+l8:
+	FMOVQ (R2), F9
+	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
 	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-	FMOVQ F10, (R2)
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
 	FMOVQ (R3), F11
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
 	WORD $0x6e28dc8c // fmul v12.4s, v4.4s, v8.4s
 	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R3)
-	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
-	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
-	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x6e25dd6c // fmul v12.4s, v11.4s, v5.4s
+	WORD $0x6ea1f98c // fsqrt v12.4s, v12.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x6e2bfd08 // fdiv v8.4s, v8.4s, v11.4s
+	WORD $0x6e29dc2d // fmul v13.4s, v1.4s, v9.4s
+	WORD $0x4e2dd508 // fadd v8.4s, v8.4s, v13.4s
+	WORD $0x6e2cfd08 // fdiv v8.4s, v8.4s, v12.4s
 	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F9, (R2)
+	FMOVQ F11, (R3)
 	FMOVQ F7, (R1)
+	CBZ R13, l9
+	FMOVQ F10, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -4606,25 +4600,25 @@ l0:
 l11:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
-	FMOVQ (R2), F10
-	WORD $0x4eaad50b // fsub v11.4s, v8.4s, v10.4s
+	FMOVQ (R2), F9
+	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
 	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
-	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-	FMOVQ F10, (R2)
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
 	FMOVQ (R3), F11
 	WORD $0x6e2bdc6b // fmul v11.4s, v3.4s, v11.4s
 	WORD $0x6e28dc8c // fmul v12.4s, v4.4s, v8.4s
 	WORD $0x6e28dd8c // fmul v12.4s, v12.4s, v8.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-	FMOVQ F11, (R3)
-	WORD $0x6e25dd6b // fmul v11.4s, v11.4s, v5.4s
-	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
-	WORD $0x4e26d56b // fadd v11.4s, v11.4s, v6.4s
+	WORD $0x6e25dd6c // fmul v12.4s, v11.4s, v5.4s
+	WORD $0x6ea1f98c // fsqrt v12.4s, v12.4s
+	WORD $0x4e26d58c // fadd v12.4s, v12.4s, v6.4s
 	WORD $0x6e28dc08 // fmul v8.4s, v0.4s, v8.4s
-	WORD $0x6e2adc2a // fmul v10.4s, v1.4s, v10.4s
-	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x6e2bfd08 // fdiv v8.4s, v8.4s, v11.4s
+	WORD $0x6e29dc2d // fmul v13.4s, v1.4s, v9.4s
+	WORD $0x4e2dd508 // fadd v8.4s, v8.4s, v13.4s
+	WORD $0x6e2cfd08 // fdiv v8.4s, v8.4s, v12.4s
 	WORD $0x4ea8d4e7 // fsub v7.4s, v7.4s, v8.4s
+	FMOVQ F9, (R2)
+	FMOVQ F11, (R3)
 	FMOVQ F7, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -4654,64 +4648,74 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V8.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F9, (R6)
-	B part8
-part9:
-	FMOVD F9, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V9.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+68(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+68(FP), R6
-	VDUP R6, V10.S4
-	WORD $0x6e28dd48 // fmul v8.4s, v10.4s, v8.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+72(FP), R6
-	VDUP R6, V10.S4
-	WORD $0x4eaad52b // fsub v11.4s, v9.4s, v10.4s
-	WORD $0x6eaae50c // fcmgt v12.4s, v8.4s, v10.4s
-	VBSL V8.B16, V10.B16, V12.B16
+	CBZ R9, l14
+	MOVWU clip+72(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x4ea9d54b // fsub v11.4s, v10.4s, v9.4s
+	WORD $0x6ea9e50c // fcmgt v12.4s, v8.4s, v9.4s
+	VBSL V8.B16, V9.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-l15:
-	CBZ R10, l16
-	MOVWU l1+76(FP), R6
-	VDUP R6, V10.S4
-	WORD $0x6ea9e4eb // fcmgt v11.4s, v7.4s, v9.4s
-	VAND V10.B16, V11.B16, V11.B16
-	WORD $0x6ea7e529 // fcmgt v9.4s, v9.4s, v7.4s
-	VAND V10.B16, V9.B16, V9.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+76(FP), R7
+	VDUP R7, V9.S4
+	WORD $0x6eaae4eb // fcmgt v11.4s, v7.4s, v10.4s
+	VAND V9.B16, V11.B16, V11.B16
+	WORD $0x6ea7e54c // fcmgt v12.4s, v10.4s, v7.4s
+	VAND V9.B16, V12.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l16:
-	CBZ R11, l17
-	MOVWU l2+80(FP), R6
-	VDUP R6, V9.S4
+l15:
+	CBZ R11, l16
+	MOVWU l2+80(FP), R7
+	VDUP R7, V9.S4
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l17:
-	CBZ R12, l18
-	MOVWU keep+84(FP), R6
-	VDUP R6, V9.S4
+l16:
+	CBZ R12, l17
+	MOVWU keep+84(FP), R7
+	VDUP R7, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-l18:
-	TBNZ $0x01, R0, part12
+l17:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F9
+	B part8
+part9:
+	FMOVD (R2), F9
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V9.S[2]
+part8:
+	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
+	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
+	WORD $0x4e22d522 // fadd v2.4s, v9.4s, v2.4s
+	TBNZ $0x01, R0, part12
+	FMOVS (R3), F9
 	B part11
 part12:
-	FMOVD (R2), F9
+	FMOVD (R3), F9
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V9.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V9.S[2]
 part11:
-	WORD $0x4ea9d50a // fsub v10.4s, v8.4s, v9.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	WORD $0x4e22d522 // fadd v2.4s, v9.4s, v2.4s
+	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	WORD $0x6e25dc64 // fmul v4.4s, v3.4s, v5.4s
+	WORD $0x6ea1f884 // fsqrt v4.4s, v4.4s
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F2, (R2)
 	B part14
@@ -4722,44 +4726,34 @@ part15:
 	VST1 V2.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F9
+	FMOVS F3, (R3)
 	B part17
 part18:
-	FMOVD (R3), F9
+	FMOVD F3, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V9.S[2]
+	VST1 V3.S[2], (R2)
 part17:
-	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
-	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F3, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F3, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V3.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	WORD $0x6ea1f863 // fsqrt v3.4s, v3.4s
-	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
-	WORD $0x4ea0d4e0 // fsub v0.4s, v7.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F10, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F10, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V10.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -4773,7 +4767,7 @@ l12:
 //
 // func rAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rAdamNEON(SB), $128-96
-	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
 	MOVD $0x3f800000, R0
 	VDUP R0, V10.S4
 	MOVD n+0(FP), R0
@@ -4813,63 +4807,63 @@ TEXT ·rAdamNEON(SB), $128-96
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	CBZ R13, l4
-	FMOVQ F8, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+64(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V8.S4
+	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+68(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4ec // fcmgt v12.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V12.B16
+	VDUP R14, V8.S4
+	WORD $0x4ea8d52b // fsub v11.4s, v9.4s, v8.4s
+	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
+	VBSL V7.B16, V8.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+72(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6ea8e4cb // fcmgt v11.4s, v6.4s, v8.4s
-	VAND V9.B16, V11.B16, V11.B16
-	WORD $0x6ea6e50c // fcmgt v12.4s, v8.4s, v6.4s
-	VAND V9.B16, V12.B16, V9.B16
-	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V8.S4
+	WORD $0x6ea9e4cb // fcmgt v11.4s, v6.4s, v9.4s
+	VAND V8.B16, V11.B16, V11.B16
+	WORD $0x6ea6e52c // fcmgt v12.4s, v9.4s, v6.4s
+	VAND V8.B16, V12.B16, V8.B16
+	WORD $0x4ea8d568 // fsub v8.4s, v11.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+76(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V8.S4
+	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+80(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-l9:
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
+	VDUP R14, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+l8:
+	FMOVQ (R2), F8
+	WORD $0x4ea8d4eb // fsub v11.4s, v7.4s, v8.4s
 	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
-	FMOVQ F9, (R2)
+	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	FMOVQ (R3), F11
 	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
 	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
 	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
 	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	WORD $0x6ea9e4ab // fcmgt v11.4s, v5.4s, v9.4s
+	WORD $0x6ea1f8ec // fsqrt v12.4s, v7.4s
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	VBSL V10.B16, V12.B16, V11.B16
+	WORD $0x6e28dc0c // fmul v12.4s, v0.4s, v8.4s
+	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x4eabd4c6 // fsub v6.4s, v6.4s, v11.4s
+	FMOVQ F8, (R2)
 	FMOVQ F7, (R3)
-	WORD $0x6ea8e4ab // fcmgt v11.4s, v5.4s, v8.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	VBSL V10.B16, V7.B16, V11.B16
-	WORD $0x6e29dc07 // fmul v7.4s, v0.4s, v9.4s
-	WORD $0x6e2bfce7 // fdiv v7.4s, v7.4s, v11.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
 	FMOVQ F6, (R1)
+	CBZ R13, l9
+	FMOVQ F9, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -4885,24 +4879,24 @@ l0:
 l11:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	FMOVQ (R2), F9
-	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
+	FMOVQ (R2), F8
+	WORD $0x4ea8d4eb // fsub v11.4s, v7.4s, v8.4s
 	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
-	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
-	FMOVQ F9, (R2)
+	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
 	FMOVQ (R3), F11
 	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
 	WORD $0x6e27dc6c // fmul v12.4s, v3.4s, v7.4s
 	WORD $0x6e27dd87 // fmul v7.4s, v12.4s, v7.4s
 	WORD $0x4e27d567 // fadd v7.4s, v11.4s, v7.4s
+	WORD $0x6ea9e4ab // fcmgt v11.4s, v5.4s, v9.4s
+	WORD $0x6ea1f8ec // fsqrt v12.4s, v7.4s
+	WORD $0x4e24d58c // fadd v12.4s, v12.4s, v4.4s
+	VBSL V10.B16, V12.B16, V11.B16
+	WORD $0x6e28dc0c // fmul v12.4s, v0.4s, v8.4s
+	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x4eabd4c6 // fsub v6.4s, v6.4s, v11.4s
+	FMOVQ F8, (R2)
 	FMOVQ F7, (R3)
-	WORD $0x6ea8e4ab // fcmgt v11.4s, v5.4s, v8.4s
-	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
-	WORD $0x4e24d4e7 // fadd v7.4s, v7.4s, v4.4s
-	VBSL V10.B16, V7.B16, V11.B16
-	WORD $0x6e29dc07 // fmul v7.4s, v0.4s, v9.4s
-	WORD $0x6e2bfce7 // fdiv v7.4s, v7.4s, v11.4s
-	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
 	FMOVQ F6, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -4932,64 +4926,73 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V7.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F8, (R6)
-	B part8
-part9:
-	FMOVD F8, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V8.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+64(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+64(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+68(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
-	WORD $0x6ea9e4ec // fcmgt v12.4s, v7.4s, v9.4s
-	VBSL V7.B16, V9.B16, V12.B16
+	CBZ R9, l14
+	MOVWU clip+68(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x4ea8d52b // fsub v11.4s, v9.4s, v8.4s
+	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
+	VBSL V7.B16, V8.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+72(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6ea9e4cb // fcmgt v11.4s, v6.4s, v9.4s
+	VAND V8.B16, V11.B16, V11.B16
+	WORD $0x6ea6e52c // fcmgt v12.4s, v9.4s, v6.4s
+	VAND V8.B16, V12.B16, V8.B16
+	WORD $0x4ea8d568 // fsub v8.4s, v11.4s, v8.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 l15:
-	CBZ R10, l16
-	MOVWU l1+72(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6ea8e4cb // fcmgt v11.4s, v6.4s, v8.4s
-	VAND V9.B16, V11.B16, V11.B16
-	WORD $0x6ea6e50c // fcmgt v12.4s, v8.4s, v6.4s
-	VAND V9.B16, V12.B16, V9.B16
-	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	CBZ R11, l16
+	MOVWU l2+76(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
 l16:
-	CBZ R11, l17
-	MOVWU l2+76(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6e26dd29 // fmul v9.4s, v9.4s, v6.4s
-	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	CBZ R12, l17
+	MOVWU keep+80(FP), R7
+	VDUP R7, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 l17:
-	CBZ R12, l18
-	MOVWU keep+80(FP), R6
-	VDUP R6, V9.S4
-	WORD $0x6e26dd26 // fmul v6.4s, v9.4s, v6.4s
-l18:
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F8
+	B part8
+part9:
+	FMOVD (R2), F8
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V8.S[2]
+part8:
+	WORD $0x4ea8d4eb // fsub v11.4s, v7.4s, v8.4s
+	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
+	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F9
+	FMOVS (R3), F8
 	B part11
 part12:
-	FMOVD (R2), F9
+	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V9.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V8.S[2]
 part11:
-	WORD $0x4ea9d4eb // fsub v11.4s, v7.4s, v9.4s
-	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
-	WORD $0x4e21d521 // fadd v1.4s, v9.4s, v1.4s
+	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6ea9e4a3 // fcmgt v3.4s, v5.4s, v9.4s
+	WORD $0x6ea1f845 // fsqrt v5.4s, v2.4s
+	WORD $0x4e24d4a4 // fadd v4.4s, v5.4s, v4.4s
+	VBSL V10.B16, V4.B16, V3.B16
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -5000,43 +5003,34 @@ part15:
 	VST1 V1.S[2], (R2)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F9
+	FMOVS F2, (R3)
 	B part17
 part18:
-	FMOVD (R3), F9
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R2
-	VLD1 (R2), V9.S[2]
+	VST1 V2.S[2], (R2)
 part17:
-	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F2, (R3)
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F2, (R3)
+	FMOVD F0, (R1)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R2
-	VST1 V2.S[2], (R2)
+	ADD $+8, R1, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6ea8e4a3 // fcmgt v3.4s, v5.4s, v8.4s
-	WORD $0x6ea1f842 // fsqrt v2.4s, v2.4s
-	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
-	VBSL V10.B16, V2.B16, V3.B16
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
-	WORD $0x4ea0d4c0 // fsub v0.4s, v6.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F9, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F9, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V9.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -5052,7 +5046,7 @@ l12:
 //
 // func rpropNEON(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rpropNEON(SB), $128-88
-	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD prev+16(FP), R2
@@ -5086,69 +5080,69 @@ TEXT ·rpropNEON(SB), $128-88
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R13, l4
-	FMOVQ F6, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+56(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l5:
-	CBZ R9, l6
+	VDUP R14, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+60(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	VDUP R14, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+64(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l7:
-	CBZ R11, l8
+	VDUP R14, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+68(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
-l8:
-	CBZ R12, l9
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+l7:
+	CBZ R12, l8
 	MOVWU keep+72(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l9:
-	FMOVQ (R2), F7
-	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
+	VDUP R14, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l8:
+	FMOVQ (R2), F6
+	WORD $0x6e26dca6 // fmul v6.4s, v5.4s, v6.4s
 	FMOVQ (R3), F8
-	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	WORD $0x6ea6e4e9 // fcmgt v9.4s, v7.4s, v6.4s
 	WORD $0x6e20dd0a // fmul v10.4s, v8.4s, v0.4s
 	VMOV V9.B16, V11.B16
 	VBSL V8.B16, V10.B16, V11.B16
-	WORD $0x6ea6e4e7 // fcmgt v7.4s, v7.4s, v6.4s
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	VBSL V11.B16, V8.B16, V7.B16
-	WORD $0x6ea7e448 // fcmgt v8.4s, v2.4s, v7.4s
-	VBSL V7.B16, V2.B16, V8.B16
-	WORD $0x6ea3e507 // fcmgt v7.4s, v8.4s, v3.4s
-	VBSL V8.B16, V3.B16, V7.B16
-	FMOVQ F7, (R3)
+	VBSL V11.B16, V8.B16, V6.B16
+	WORD $0x6ea6e448 // fcmgt v8.4s, v2.4s, v6.4s
+	VBSL V6.B16, V2.B16, V8.B16
+	WORD $0x6ea3e506 // fcmgt v6.4s, v8.4s, v3.4s
+	VBSL V8.B16, V3.B16, V6.B16
 	VMOV V9.B16, V8.B16
-	VBSL V5.B16, V6.B16, V8.B16
-	FMOVQ F8, (R2)
-	WORD $0x6ea6e505 // fcmgt v5.4s, v8.4s, v6.4s
-	VAND V7.B16, V5.B16, V5.B16
-	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
-	VAND V7.B16, V8.B16, V7.B16
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V8.B16
+	WORD $0x6ea7e505 // fcmgt v5.4s, v8.4s, v7.4s
+	VAND V6.B16, V5.B16, V5.B16
+	WORD $0x6ea8e4e9 // fcmgt v9.4s, v7.4s, v8.4s
+	VAND V6.B16, V9.B16, V9.B16
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R3)
+	FMOVQ F8, (R2)
 	FMOVQ F4, (R1)
+	CBZ R13, l9
+	FMOVQ F7, (R6)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5164,30 +5158,30 @@ l0:
 l11:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	FMOVQ (R2), F7
-	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
+	FMOVQ (R2), F6
+	WORD $0x6e26dca6 // fmul v6.4s, v5.4s, v6.4s
 	FMOVQ (R3), F8
-	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	WORD $0x6ea6e4e9 // fcmgt v9.4s, v7.4s, v6.4s
 	WORD $0x6e20dd0a // fmul v10.4s, v8.4s, v0.4s
 	VMOV V9.B16, V11.B16
 	VBSL V8.B16, V10.B16, V11.B16
-	WORD $0x6ea6e4e7 // fcmgt v7.4s, v7.4s, v6.4s
+	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	VBSL V11.B16, V8.B16, V7.B16
-	WORD $0x6ea7e448 // fcmgt v8.4s, v2.4s, v7.4s
-	VBSL V7.B16, V2.B16, V8.B16
-	WORD $0x6ea3e507 // fcmgt v7.4s, v8.4s, v3.4s
-	VBSL V8.B16, V3.B16, V7.B16
-	FMOVQ F7, (R3)
+	VBSL V11.B16, V8.B16, V6.B16
+	WORD $0x6ea6e448 // fcmgt v8.4s, v2.4s, v6.4s
+	VBSL V6.B16, V2.B16, V8.B16
+	WORD $0x6ea3e506 // fcmgt v6.4s, v8.4s, v3.4s
+	VBSL V8.B16, V3.B16, V6.B16
 	VMOV V9.B16, V8.B16
-	VBSL V5.B16, V6.B16, V8.B16
-	FMOVQ F8, (R2)
-	WORD $0x6ea6e505 // fcmgt v5.4s, v8.4s, v6.4s
-	VAND V7.B16, V5.B16, V5.B16
-	WORD $0x6ea8e4c8 // fcmgt v8.4s, v6.4s, v8.4s
-	VAND V7.B16, V8.B16, V7.B16
-	WORD $0x4ea7d4a5 // fsub v5.4s, v5.4s, v7.4s
+	VBSL V5.B16, V7.B16, V8.B16
+	WORD $0x6ea7e505 // fcmgt v5.4s, v8.4s, v7.4s
+	VAND V6.B16, V5.B16, V5.B16
+	WORD $0x6ea8e4e9 // fcmgt v9.4s, v7.4s, v8.4s
+	VAND V6.B16, V9.B16, V9.B16
+	WORD $0x4ea9d4a5 // fsub v5.4s, v5.4s, v9.4s
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	FMOVQ F6, (R3)
+	FMOVQ F8, (R2)
 	FMOVQ F4, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -5217,117 +5211,117 @@ part6:
 	ADD $+8, R6, R7
 	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R13, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F6, (R6)
-	B part8
-part9:
-	FMOVD F6, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R6
-	VST1 V6.S[2], (R6)
-part8:
+	CBZ R8, l13
+	MOVWU scale+56(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
 l13:
-	CBZ R8, l14
-	MOVWU scale+56(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l14:
-	CBZ R9, l15
-	MOVWU clip+60(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x4ea7d4c8 // fsub v8.4s, v6.4s, v7.4s
-	WORD $0x6ea7e4a9 // fcmgt v9.4s, v5.4s, v7.4s
-	VBSL V5.B16, V7.B16, V9.B16
+	CBZ R9, l14
+	MOVWU clip+60(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
+	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
+	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
+l14:
+	CBZ R10, l15
+	MOVWU l1+64(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
+	VAND V6.B16, V8.B16, V8.B16
+	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
+	VAND V6.B16, V9.B16, V6.B16
+	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 l15:
-	CBZ R10, l16
-	MOVWU l1+64(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VAND V7.B16, V8.B16, V8.B16
-	WORD $0x6ea4e4c9 // fcmgt v9.4s, v6.4s, v4.4s
-	VAND V7.B16, V9.B16, V7.B16
-	WORD $0x4ea7d507 // fsub v7.4s, v8.4s, v7.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	CBZ R11, l16
+	MOVWU l2+68(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 l16:
-	CBZ R11, l17
-	MOVWU l2+68(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e24dce7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	CBZ R12, l17
+	MOVWU keep+72(FP), R7
+	VDUP R7, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l17:
-	CBZ R12, l18
-	MOVWU keep+72(FP), R6
-	VDUP R6, V7.S4
-	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
-l18:
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F6
+	B part8
+part9:
+	FMOVD (R2), F6
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
+part8:
+	WORD $0x6e26dca6 // fmul v6.4s, v5.4s, v6.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F7
+	FMOVS (R3), F8
 	B part11
 part12:
-	FMOVD (R2), F7
-	TBZ $0x00, R0, part11
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
-part11:
-	WORD $0x6e27dca7 // fmul v7.4s, v5.4s, v7.4s
-	TBNZ $0x01, R0, part15
-	FMOVS (R3), F8
-	B part14
-part15:
 	FMOVD (R3), F8
-	TBZ $0x00, R0, part14
-	ADD $+8, R3, R6
-	VLD1 (R6), V8.S[2]
-part14:
-	WORD $0x6ea7e4c9 // fcmgt v9.4s, v6.4s, v7.4s
+	TBZ $0x00, R0, part11
+	ADD $+8, R3, R7
+	VLD1 (R7), V8.S[2]
+part11:
+	WORD $0x6ea6e4e9 // fcmgt v9.4s, v7.4s, v6.4s
 	WORD $0x6e20dd00 // fmul v0.4s, v8.4s, v0.4s
 	VMOV V9.B16, V10.B16
 	VBSL V8.B16, V0.B16, V10.B16
-	WORD $0x6ea6e4e0 // fcmgt v0.4s, v7.4s, v6.4s
+	WORD $0x6ea7e4c0 // fcmgt v0.4s, v6.4s, v7.4s
 	WORD $0x6e21dd01 // fmul v1.4s, v8.4s, v1.4s
 	VBSL V10.B16, V1.B16, V0.B16
 	WORD $0x6ea0e441 // fcmgt v1.4s, v2.4s, v0.4s
 	VBSL V0.B16, V2.B16, V1.B16
 	WORD $0x6ea3e420 // fcmgt v0.4s, v1.4s, v3.4s
 	VBSL V1.B16, V3.B16, V0.B16
-	TBNZ $0x01, R0, part18
+	VMOV V9.B16, V1.B16
+	VBSL V5.B16, V7.B16, V1.B16
+	WORD $0x6ea7e422 // fcmgt v2.4s, v1.4s, v7.4s
+	VAND V0.B16, V2.B16, V2.B16
+	WORD $0x6ea1e4e3 // fcmgt v3.4s, v7.4s, v1.4s
+	VAND V0.B16, V3.B16, V3.B16
+	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
+	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R3)
-	B part17
-part18:
+	B part14
+part15:
 	FMOVD F0, (R3)
-	TBZ $0x00, R0, part17
+	TBZ $0x00, R0, part14
 	ADD $+8, R3, R3
 	VST1 V0.S[2], (R3)
-part17:
-	VMOV V9.B16, V1.B16
-	VBSL V5.B16, V6.B16, V1.B16
-	TBNZ $0x01, R0, part21
+part14:
+	TBNZ $0x01, R0, part18
 	FMOVS F1, (R2)
-	B part20
-part21:
+	B part17
+part18:
 	FMOVD F1, (R2)
-	TBZ $0x00, R0, part20
+	TBZ $0x00, R0, part17
 	ADD $+8, R2, R2
 	VST1 V1.S[2], (R2)
+part17:
+	TBNZ $0x01, R0, part21
+	FMOVS F2, (R1)
+	B part20
+part21:
+	FMOVD F2, (R1)
+	TBZ $0x00, R0, part20
+	ADD $+8, R1, R1
+	VST1 V2.S[2], (R1)
 part20:
-	WORD $0x6ea6e422 // fcmgt v2.4s, v1.4s, v6.4s
-	VAND V0.B16, V2.B16, V2.B16
-	WORD $0x6ea1e4c1 // fcmgt v1.4s, v6.4s, v1.4s
-	VAND V0.B16, V1.B16, V0.B16
-	WORD $0x4ea0d440 // fsub v0.4s, v2.4s, v0.4s
-	WORD $0x4ea0d480 // fsub v0.4s, v4.4s, v0.4s
+	CBZ R13, l18
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R1)
+	FMOVS F7, (R6)
 	B part23
 part24:
-	FMOVD F0, (R1)
+	FMOVD F7, (R6)
 	TBZ $0x00, R0, part23
-	ADD $+8, R1, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V7.S[2], (R0)
 part23:
+l18:
 l12:
 	RET
 
@@ -5340,7 +5334,7 @@ l12:
 //
 // func asgdNEON(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·asgdNEON(SB), $128-72
-	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD mean+16(FP), R2
@@ -5371,52 +5365,52 @@ TEXT ·asgdNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R12, l4
-	FMOVQ F5, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+44(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l5:
-	CBZ R8, l6
+	VDUP R13, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+48(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	VDUP R13, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+52(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a8 // fcmgt v8.4s, v5.4s, v3.4s
-	VAND V6.B16, V8.B16, V6.B16
-	WORD $0x4ea6d4e6 // fsub v6.4s, v7.4s, v6.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l7:
-	CBZ R10, l8
+	VDUP R13, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
+	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+56(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc6 // fmul v6.4s, v6.4s, v3.4s
-	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-l8:
-	CBZ R11, l9
+	VDUP R13, V5.S4
+	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+l7:
+	CBZ R11, l8
 	MOVWU keep+60(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e23dcc3 // fmul v3.4s, v6.4s, v3.4s
-l9:
+	VDUP R13, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l8:
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	FMOVQ F3, (R1)
 	FMOVQ (R2), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
-	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
-	FMOVQ F3, (R2)
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F3, (R1)
+	FMOVQ F4, (R2)
+	CBZ R12, l9
+	FMOVQ F6, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5433,12 +5427,12 @@ l11:
 	FMOVQ (R3), F4
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
-	FMOVQ F3, (R1)
 	FMOVQ (R2), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	WORD $0x6e23dc23 // fmul v3.4s, v1.4s, v3.4s
-	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
-	FMOVQ F3, (R2)
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	FMOVQ F3, (R1)
+	FMOVQ F4, (R2)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5466,54 +5460,55 @@ part6:
 	ADD $+8, R3, R6
 	VLD1 (R6), V4.S[2]
 part5:
-	CBZ R12, l13
-	TBNZ $0x01, R0, part9
-	FMOVS F5, (R3)
-	B part8
-part9:
-	FMOVD F5, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R3
-	VST1 V5.S[2], (R3)
-part8:
+	CBZ R7, l13
+	MOVWU scale+44(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
 l13:
-	CBZ R7, l14
-	MOVWU scale+44(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l14:
-	CBZ R8, l15
-	MOVWU clip+48(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x4ea6d4a7 // fsub v7.4s, v5.4s, v6.4s
-	WORD $0x6ea6e488 // fcmgt v8.4s, v4.4s, v6.4s
-	VBSL V4.B16, V6.B16, V8.B16
+	CBZ R8, l14
+	MOVWU clip+48(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
+	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
+	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l15:
-	CBZ R9, l16
-	MOVWU l1+52(FP), R3
-	VDUP R3, V6.S4
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VAND V6.B16, V7.B16, V7.B16
-	WORD $0x6ea3e4a5 // fcmgt v5.4s, v5.4s, v3.4s
-	VAND V6.B16, V5.B16, V5.B16
+l14:
+	CBZ R9, l15
+	MOVWU l1+52(FP), R6
+	VDUP R6, V5.S4
+	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
+	VAND V5.B16, V7.B16, V7.B16
+	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
+	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R10, l17
-	MOVWU l2+56(FP), R3
-	VDUP R3, V5.S4
+l15:
+	CBZ R10, l16
+	MOVWU l2+56(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l17:
-	CBZ R11, l18
-	MOVWU keep+60(FP), R3
-	VDUP R3, V5.S4
+l16:
+	CBZ R11, l17
+	MOVWU keep+60(FP), R6
+	VDUP R6, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l18:
+l17:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F3
+	B part8
+part9:
+	FMOVD (R2), F3
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R6
+	VLD1 (R6), V3.S[2]
+part8:
+	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	TBNZ $0x01, R0, part12
 	FMOVS F0, (R1)
 	B part11
@@ -5524,26 +5519,25 @@ part12:
 	VST1 V0.S[2], (R1)
 part11:
 	TBNZ $0x01, R0, part15
-	FMOVS (R2), F3
+	FMOVS F1, (R2)
 	B part14
 part15:
-	FMOVD (R2), F3
+	FMOVD F1, (R2)
 	TBZ $0x00, R0, part14
 	ADD $+8, R2, R1
-	VLD1 (R1), V3.S[2]
+	VST1 V1.S[2], (R1)
 part14:
-	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
-	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
+	CBZ R12, l18
 	TBNZ $0x01, R0, part18
-	FMOVS F0, (R2)
+	FMOVS F6, (R3)
 	B part17
 part18:
-	FMOVD F0, (R2)
+	FMOVD F6, (R3)
 	TBZ $0x00, R0, part17
-	ADD $+8, R2, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V6.S[2], (R0)
 part17:
+l18:
 l12:
 	RET
 
@@ -5605,15 +5599,12 @@ TEXT ·lambNEON(SB), $128-104
 l3:
 	FMOVQ (R1), F10
 	FMOVQ (R7), F11
-	CBZ R13, l4
-	FMOVQ F8, (R7)
-l4:
-	CBZ R9, l5
+	CBZ R9, l4
 	MOVWU scale+76(FP), R14
 	VDUP R14, V12.S4
 	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
-l5:
-	CBZ R10, l6
+l4:
+	CBZ R10, l5
 	MOVWU clip+80(FP), R14
 	VDUP R14, V12.S4
 	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
@@ -5621,8 +5612,8 @@ l5:
 	VBSL V11.B16, V12.B16, V14.B16
 	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
 	VBSL V14.B16, V13.B16, V11.B16
-l6:
-	CBZ R11, l7
+l5:
+	CBZ R11, l6
 	MOVWU l1+84(FP), R14
 	VDUP R14, V12.S4
 	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
@@ -5631,37 +5622,40 @@ l6:
 	VAND V12.B16, V14.B16, V12.B16
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l7:
-	CBZ R12, l8
+l6:
+	CBZ R12, l7
 	MOVWU l2+88(FP), R14
 	VDUP R14, V12.S4
 	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l8:
+l7:
 	FMOVQ (R2), F12
 	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
 	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
 	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	FMOVQ F12, (R2)
 	FMOVQ (R3), F13
 	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
 	WORD $0x6e2bdc6e // fmul v14.4s, v3.4s, v11.4s
 	WORD $0x6e2bddcb // fmul v11.4s, v14.4s, v11.4s
 	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
-	FMOVQ F11, (R3)
-	WORD $0x6e2cdc0c // fmul v12.4s, v0.4s, v12.4s
-	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
-	WORD $0x6e27dd6d // fmul v13.4s, v11.4s, v7.4s
-	VMOV V11.B16, V14.B16
-	VFMLA V4.S4, V13.S4, V14.S4
-	VFMLA V7.S4, V14.S4, V13.S4
-	WORD $0x6ea9e56e // fcmgt v14.4s, v11.4s, v9.4s
-	VBSL V13.B16, V11.B16, V14.B16
-	WORD $0x4e25d5cb // fadd v11.4s, v14.4s, v5.4s
-	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x6e2cdc0d // fmul v13.4s, v0.4s, v12.4s
+	WORD $0x6ea1f96e // fsqrt v14.4s, v11.4s
+	WORD $0x6e27ddcf // fmul v15.4s, v14.4s, v7.4s
+	VMOV V14.B16, V16.B16
+	VFMLA V4.S4, V15.S4, V16.S4
+	VFMLA V7.S4, V16.S4, V15.S4
+	WORD $0x6ea9e5d0 // fcmgt v16.4s, v14.4s, v9.4s
+	VBSL V15.B16, V14.B16, V16.B16
+	WORD $0x4e25d60e // fadd v14.4s, v16.4s, v5.4s
+	WORD $0x6e2efdad // fdiv v13.4s, v13.4s, v14.4s
 	WORD $0x6e2adcca // fmul v10.4s, v6.4s, v10.4s
-	WORD $0x4e2ad56a // fadd v10.4s, v11.4s, v10.4s
+	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
+	FMOVQ F12, (R2)
+	FMOVQ F11, (R3)
 	FMOVQ F10, (R6)
+	CBZ R13, l8
+	FMOVQ F8, (R7)
+l8:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5682,25 +5676,25 @@ l10:
 	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
 	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
 	WORD $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
-	FMOVQ F12, (R2)
 	FMOVQ (R3), F13
 	WORD $0x6e2ddc4d // fmul v13.4s, v2.4s, v13.4s
 	WORD $0x6e2bdc6e // fmul v14.4s, v3.4s, v11.4s
 	WORD $0x6e2bddcb // fmul v11.4s, v14.4s, v11.4s
 	WORD $0x4e2bd5ab // fadd v11.4s, v13.4s, v11.4s
-	FMOVQ F11, (R3)
-	WORD $0x6e2cdc0c // fmul v12.4s, v0.4s, v12.4s
-	WORD $0x6ea1f96b // fsqrt v11.4s, v11.4s
-	WORD $0x6e27dd6d // fmul v13.4s, v11.4s, v7.4s
-	VMOV V11.B16, V14.B16
-	VFMLA V4.S4, V13.S4, V14.S4
-	VFMLA V7.S4, V14.S4, V13.S4
-	WORD $0x6ea9e56e // fcmgt v14.4s, v11.4s, v9.4s
-	VBSL V13.B16, V11.B16, V14.B16
-	WORD $0x4e25d5cb // fadd v11.4s, v14.4s, v5.4s
-	WORD $0x6e2bfd8b // fdiv v11.4s, v12.4s, v11.4s
+	WORD $0x6e2cdc0d // fmul v13.4s, v0.4s, v12.4s
+	WORD $0x6ea1f96e // fsqrt v14.4s, v11.4s
+	WORD $0x6e27ddcf // fmul v15.4s, v14.4s, v7.4s
+	VMOV V14.B16, V16.B16
+	VFMLA V4.S4, V15.S4, V16.S4
+	VFMLA V7.S4, V16.S4, V15.S4
+	WORD $0x6ea9e5d0 // fcmgt v16.4s, v14.4s, v9.4s
+	VBSL V15.B16, V14.B16, V16.B16
+	WORD $0x4e25d60e // fadd v14.4s, v16.4s, v5.4s
+	WORD $0x6e2efdad // fdiv v13.4s, v13.4s, v14.4s
 	WORD $0x6e2adcca // fmul v10.4s, v6.4s, v10.4s
-	WORD $0x4e2ad56a // fadd v10.4s, v11.4s, v10.4s
+	WORD $0x4e2ad5aa // fadd v10.4s, v13.4s, v10.4s
+	FMOVQ F12, (R2)
+	FMOVQ F11, (R3)
 	FMOVQ F10, (R6)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -5731,23 +5725,12 @@ part6:
 	ADD $+8, R7, R1
 	VLD1 (R1), V11.S[2]
 part5:
-	CBZ R13, l12
-	TBNZ $0x01, R0, part9
-	FMOVS F8, (R7)
-	B part8
-part9:
-	FMOVD F8, (R7)
-	TBZ $0x00, R0, part8
-	ADD $+8, R7, R1
-	VST1 V8.S[2], (R1)
-part8:
-l12:
-	CBZ R9, l13
+	CBZ R9, l12
 	MOVWU scale+76(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
-l13:
-	CBZ R10, l14
+l12:
+	CBZ R10, l13
 	MOVWU clip+80(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
@@ -5755,37 +5738,60 @@ l13:
 	VBSL V11.B16, V12.B16, V14.B16
 	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
 	VBSL V14.B16, V13.B16, V11.B16
-l14:
-	CBZ R11, l15
+l13:
+	CBZ R11, l14
 	MOVWU l1+84(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
 	VAND V12.B16, V13.B16, V13.B16
-	WORD $0x6eaae508 // fcmgt v8.4s, v8.4s, v10.4s
-	VAND V12.B16, V8.B16, V8.B16
-	WORD $0x4ea8d5a8 // fsub v8.4s, v13.4s, v8.4s
-	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
-	VMOV V8.B16, V11.B16
-l15:
-	CBZ R12, l16
+	WORD $0x6eaae50e // fcmgt v14.4s, v8.4s, v10.4s
+	VAND V12.B16, V14.B16, V12.B16
+	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+l14:
+	CBZ R12, l15
 	MOVWU l2+88(FP), R1
-	VDUP R1, V8.S4
-	WORD $0x6e2add08 // fmul v8.4s, v8.4s, v10.4s
-	WORD $0x4e28d568 // fadd v8.4s, v11.4s, v8.4s
-	VMOV V8.B16, V11.B16
-l16:
+	VDUP R1, V12.S4
+	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
+	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
+l15:
+	TBNZ $0x01, R0, part9
+	FMOVS (R2), F12
+	B part8
+part9:
+	FMOVD (R2), F12
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R1
+	VLD1 (R1), V12.S[2]
+part8:
+	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
+	WORD $0x6e2ddc21 // fmul v1.4s, v1.4s, v13.4s
+	WORD $0x4e21d581 // fadd v1.4s, v12.4s, v1.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F8
+	FMOVS (R3), F12
 	B part11
 part12:
-	FMOVD (R2), F8
+	FMOVD (R3), F12
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R1
-	VLD1 (R1), V8.S[2]
+	ADD $+8, R3, R1
+	VLD1 (R1), V12.S[2]
 part11:
-	WORD $0x4ea8d56c // fsub v12.4s, v11.4s, v8.4s
-	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
-	WORD $0x4e21d501 // fadd v1.4s, v8.4s, v1.4s
+	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6ea1f843 // fsqrt v3.4s, v2.4s
+	WORD $0x6e27dc6b // fmul v11.4s, v3.4s, v7.4s
+	VMOV V3.B16, V12.B16
+	VFMLA V4.S4, V11.S4, V12.S4
+	VFMLA V7.S4, V12.S4, V11.S4
+	WORD $0x6ea9e464 // fcmgt v4.4s, v3.4s, v9.4s
+	VBSL V11.B16, V3.B16, V4.B16
+	WORD $0x4e25d483 // fadd v3.4s, v4.4s, v5.4s
+	WORD $0x6e23fc00 // fdiv v0.4s, v0.4s, v3.4s
+	WORD $0x6e2adcc3 // fmul v3.4s, v6.4s, v10.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F1, (R2)
 	B part14
@@ -5796,48 +5802,34 @@ part15:
 	VST1 V1.S[2], (R1)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F8
+	FMOVS F2, (R3)
 	B part17
 part18:
-	FMOVD (R3), F8
+	FMOVD F2, (R3)
 	TBZ $0x00, R0, part17
 	ADD $+8, R3, R1
-	VLD1 (R1), V8.S[2]
+	VST1 V2.S[2], (R1)
 part17:
-	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
-	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F2, (R3)
+	FMOVS F0, (R6)
 	B part20
 part21:
-	FMOVD F2, (R3)
+	FMOVD F0, (R6)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R1
-	VST1 V2.S[2], (R1)
+	ADD $+8, R6, R1
+	VST1 V0.S[2], (R1)
 part20:
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x6ea1f841 // fsqrt v1.4s, v2.4s
-	WORD $0x6e27dc22 // fmul v2.4s, v1.4s, v7.4s
-	VMOV V1.B16, V3.B16
-	VFMLA V4.S4, V2.S4, V3.S4
-	VFMLA V7.S4, V3.S4, V2.S4
-	WORD $0x6ea9e423 // fcmgt v3.4s, v1.4s, v9.4s
-	VBSL V2.B16, V1.B16, V3.B16
-	WORD $0x4e25d461 // fadd v1.4s, v3.4s, v5.4s
-	WORD $0x6e21fc00 // fdiv v0.4s, v0.4s, v1.4s
-	WORD $0x6e2adcc1 // fmul v1.4s, v6.4s, v10.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	CBZ R13, l16
 	TBNZ $0x01, R0, part24
-	FMOVS F0, (R6)
+	FMOVS F8, (R7)
 	B part23
 part24:
-	FMOVD F0, (R6)
+	FMOVD F8, (R7)
 	TBZ $0x00, R0, part23
-	ADD $+8, R6, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R7, R0
+	VST1 V8.S[2], (R0)
 part23:
+l16:
 l11:
 	RET
 
@@ -5850,7 +5842,7 @@ l11:
 //
 // func muonNEON(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·muonNEON(SB), $128-72
-	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD m+16(FP), R2
@@ -5880,49 +5872,49 @@ TEXT ·muonNEON(SB), $128-72
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F3
-	CBZ R12, l4
-	FMOVQ F4, (R6)
-l4:
-	CBZ R8, l5
+	CBZ R8, l4
 	MOVWU scale+48(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l5:
-	CBZ R9, l6
+	VDUP R13, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+l4:
+	CBZ R9, l5
 	MOVWU clip+52(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	VDUP R13, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l6:
-	CBZ R10, l7
+l5:
+	CBZ R10, l6
 	MOVWU l1+56(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e487 // fcmgt v7.4s, v4.4s, v2.4s
-	VAND V5.B16, V7.B16, V5.B16
-	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-l7:
-	CBZ R11, l8
+	VDUP R13, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
+	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+l6:
+	CBZ R11, l7
 	MOVWU l2+60(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	VDUP R13, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-l8:
+l7:
 	FMOVQ (R2), F2
-	WORD $0x4ea2d465 // fsub v5.4s, v3.4s, v2.4s
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	FMOVQ F2, (R2)
-	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
-	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
-	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
-	FMOVQ F2, (R3)
+	FMOVQ F3, (R3)
+	CBZ R12, l8
+	FMOVQ F5, (R6)
+l8:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -5939,13 +5931,13 @@ l10:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F2
 	FMOVQ (R2), F3
-	WORD $0x4ea3d445 // fsub v5.4s, v2.4s, v3.4s
-	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
+	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
 	FMOVQ F3, (R2)
-	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
-	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	FMOVQ F2, (R3)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -5975,81 +5967,81 @@ part6:
 	ADD $+8, R6, R1
 	VLD1 (R1), V3.S[2]
 part5:
-	CBZ R12, l12
-	TBNZ $0x01, R0, part9
-	FMOVS F4, (R6)
-	B part8
-part9:
-	FMOVD F4, (R6)
-	TBZ $0x00, R0, part8
-	ADD $+8, R6, R1
-	VST1 V4.S[2], (R1)
-part8:
-l12:
-	CBZ R8, l13
+	CBZ R8, l12
 	MOVWU scale+48(FP), R1
-	VDUP R1, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l13:
-	CBZ R9, l14
+	VDUP R1, V4.S4
+	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+l12:
+	CBZ R9, l13
 	MOVWU clip+52(FP), R1
-	VDUP R1, V5.S4
-	WORD $0x4ea5d486 // fsub v6.4s, v4.4s, v5.4s
-	WORD $0x6ea5e467 // fcmgt v7.4s, v3.4s, v5.4s
-	VBSL V3.B16, V5.B16, V7.B16
+	VDUP R1, V4.S4
+	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
+	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
+	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l14:
-	CBZ R10, l15
+l13:
+	CBZ R10, l14
 	MOVWU l1+56(FP), R1
-	VDUP R1, V5.S4
-	WORD $0x6ea4e446 // fcmgt v6.4s, v2.4s, v4.4s
-	VAND V5.B16, V6.B16, V6.B16
-	WORD $0x6ea2e484 // fcmgt v4.4s, v4.4s, v2.4s
-	VAND V5.B16, V4.B16, V4.B16
+	VDUP R1, V4.S4
+	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
+	VAND V4.B16, V6.B16, V6.B16
+	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
+	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l15:
-	CBZ R11, l16
+l14:
+	CBZ R11, l15
 	MOVWU l2+60(FP), R1
 	VDUP R1, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-l16:
-	TBNZ $0x01, R0, part12
+l15:
+	TBNZ $0x01, R0, part9
 	FMOVS (R2), F2
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F2
-	TBZ $0x00, R0, part11
+	TBZ $0x00, R0, part8
 	ADD $+8, R2, R1
 	VLD1 (R1), V2.S[2]
-part11:
+part8:
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
-	TBNZ $0x01, R0, part15
+	WORD $0x4ea3d422 // fsub v2.4s, v1.4s, v3.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
+	TBNZ $0x01, R0, part12
 	FMOVS F1, (R2)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F1, (R2)
-	TBZ $0x00, R0, part14
+	TBZ $0x00, R0, part11
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
-part14:
-	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
-	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
-	TBNZ $0x01, R0, part18
+part11:
+	TBNZ $0x01, R0, part15
 	FMOVS F0, (R3)
+	B part14
+part15:
+	FMOVD F0, (R3)
+	TBZ $0x00, R0, part14
+	ADD $+8, R3, R1
+	VST1 V0.S[2], (R1)
+part14:
+	CBZ R12, l16
+	TBNZ $0x01, R0, part18
+	FMOVS F5, (R6)
 	B part17
 part18:
-	FMOVD F0, (R3)
+	FMOVD F5, (R6)
 	TBZ $0x00, R0, part17
-	ADD $+8, R3, R0
-	VST1 V0.S[2], (R0)
+	ADD $+8, R6, R0
+	VST1 V5.S[2], (R0)
 part17:
+l16:
 l11:
 	RET
 
@@ -6061,7 +6053,7 @@ l11:
 //
 // func adjustNEON(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·adjustNEON(SB), $128-56
-	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
 	MOVD n+0(FP), R0
 	MOVD p+8(FP), R1
 	MOVD dst+16(FP), R2
@@ -6086,41 +6078,41 @@ TEXT ·adjustNEON(SB), $128-56
 l3:
 	FMOVQ (R1), F0
 	FMOVQ (R3), F1
-	CBZ R11, l4
-	FMOVQ F2, (R3)
-l4:
-	CBZ R7, l5
+	CBZ R7, l4
 	MOVWU scale+32(FP), R12
-	VDUP R12, V3.S4
-	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-l5:
-	CBZ R8, l6
+	VDUP R12, V2.S4
+	WORD $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+l4:
+	CBZ R8, l5
 	MOVWU clip+36(FP), R12
-	VDUP R12, V3.S4
-	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
-	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
-	VBSL V1.B16, V3.B16, V5.B16
+	VDUP R12, V2.S4
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x6ea2e425 // fcmgt v5.4s, v1.4s, v2.4s
+	VBSL V1.B16, V2.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-l6:
-	CBZ R9, l7
+l5:
+	CBZ R9, l6
 	MOVWU l1+40(FP), R12
-	VDUP R12, V3.S4
-	WORD $0x6ea2e404 // fcmgt v4.4s, v0.4s, v2.4s
-	VAND V3.B16, V4.B16, V4.B16
-	WORD $0x6ea0e445 // fcmgt v5.4s, v2.4s, v0.4s
-	VAND V3.B16, V5.B16, V3.B16
-	WORD $0x4ea3d483 // fsub v3.4s, v4.4s, v3.4s
-	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-l7:
-	CBZ R10, l8
+	VDUP R12, V2.S4
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	VAND V2.B16, V4.B16, V4.B16
+	WORD $0x6ea0e465 // fcmgt v5.4s, v3.4s, v0.4s
+	VAND V2.B16, V5.B16, V2.B16
+	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+l6:
+	CBZ R10, l7
 	MOVWU l2+44(FP), R12
-	VDUP R12, V3.S4
-	WORD $0x6e20dc60 // fmul v0.4s, v3.4s, v0.4s
+	VDUP R12, V2.S4
+	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-l8:
+l7:
 	FMOVQ F1, (R2)
+	CBZ R11, l8
+	FMOVQ F3, (R3)
+l8:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
@@ -6163,57 +6155,57 @@ part6:
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
 part5:
-	CBZ R11, l12
-	TBNZ $0x01, R0, part9
-	FMOVS F2, (R3)
-	B part8
-part9:
-	FMOVD F2, (R3)
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R1
-	VST1 V2.S[2], (R1)
-part8:
-l12:
-	CBZ R7, l13
+	CBZ R7, l12
 	MOVWU scale+32(FP), R1
-	VDUP R1, V3.S4
-	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-l13:
-	CBZ R8, l14
+	VDUP R1, V2.S4
+	WORD $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+l12:
+	CBZ R8, l13
 	MOVWU clip+36(FP), R1
-	VDUP R1, V3.S4
-	WORD $0x4ea3d444 // fsub v4.4s, v2.4s, v3.4s
-	WORD $0x6ea3e425 // fcmgt v5.4s, v1.4s, v3.4s
-	VBSL V1.B16, V3.B16, V5.B16
+	VDUP R1, V2.S4
+	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
+	WORD $0x6ea2e425 // fcmgt v5.4s, v1.4s, v2.4s
+	VBSL V1.B16, V2.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-l14:
-	CBZ R9, l15
+l13:
+	CBZ R9, l14
 	MOVWU l1+40(FP), R1
-	VDUP R1, V3.S4
-	WORD $0x6ea2e404 // fcmgt v4.4s, v0.4s, v2.4s
-	VAND V3.B16, V4.B16, V4.B16
-	WORD $0x6ea0e442 // fcmgt v2.4s, v2.4s, v0.4s
-	VAND V3.B16, V2.B16, V2.B16
+	VDUP R1, V2.S4
+	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
+	VAND V2.B16, V4.B16, V4.B16
+	WORD $0x6ea0e465 // fcmgt v5.4s, v3.4s, v0.4s
+	VAND V2.B16, V5.B16, V2.B16
 	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-l15:
-	CBZ R10, l16
+l14:
+	CBZ R10, l15
 	MOVWU l2+44(FP), R1
 	VDUP R1, V2.S4
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-l16:
-	TBNZ $0x01, R0, part12
+l15:
+	TBNZ $0x01, R0, part9
 	FMOVS F1, (R2)
+	B part8
+part9:
+	FMOVD F1, (R2)
+	TBZ $0x00, R0, part8
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
+part8:
+	CBZ R11, l16
+	TBNZ $0x01, R0, part12
+	FMOVS F3, (R3)
 	B part11
 part12:
-	FMOVD F1, (R2)
+	FMOVD F3, (R3)
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R0
-	VST1 V1.S[2], (R0)
+	ADD $+8, R3, R0
+	VST1 V3.S[2], (R0)
 part11:
+l16:
 l11:
 	RET
 
@@ -6290,9 +6282,9 @@ l2:
 	FMOVQ (R3), F0
 	FMOVQ (R1), F1
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ (R2), F2
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
 	FMOVQ F1, (R1)
-	FMOVQ (R2), F1
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	FMOVQ F0, (R2)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -6322,24 +6314,24 @@ part6:
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
-	FMOVS F1, (R1)
+	FMOVS (R2), F2
 	B part8
 part9:
-	FMOVD F1, (R1)
+	FMOVD (R2), F2
 	TBZ $0x00, R0, part8
-	ADD $+8, R1, R1
-	VST1 V1.S[2], (R1)
+	ADD $+8, R2, R3
+	VLD1 (R3), V2.S[2]
 part8:
+	WORD $0x4e20d440 // fadd v0.4s, v2.4s, v0.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F1
+	FMOVS F1, (R1)
 	B part11
 part12:
-	FMOVD (R2), F1
+	FMOVD F1, (R1)
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
 part11:
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part15
 	FMOVS F0, (R2)
 	B part14
@@ -6372,12 +6364,12 @@ l2:
 	FMOVQ (R6), F0
 	FMOVQ (R1), F1
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ (R2), F2
+	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	FMOVQ (R3), F3
+	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
 	FMOVQ F1, (R1)
-	FMOVQ (R2), F1
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R2)
-	FMOVQ (R3), F1
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F2, (R2)
 	FMOVQ F0, (R3)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -6408,43 +6400,43 @@ part6:
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
-	FMOVS F1, (R1)
+	FMOVS (R2), F2
 	B part8
 part9:
-	FMOVD F1, (R1)
+	FMOVD (R2), F2
 	TBZ $0x00, R0, part8
-	ADD $+8, R1, R1
-	VST1 V1.S[2], (R1)
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
 part8:
+	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F1
+	FMOVS (R3), F3
 	B part11
 part12:
-	FMOVD (R2), F1
+	FMOVD (R3), F3
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R3, R6
+	VLD1 (R6), V3.S[2]
 part11:
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	WORD $0x4e20d460 // fadd v0.4s, v3.4s, v0.4s
 	TBNZ $0x01, R0, part15
-	FMOVS F1, (R2)
+	FMOVS F1, (R1)
 	B part14
 part15:
-	FMOVD F1, (R2)
+	FMOVD F1, (R1)
 	TBZ $0x00, R0, part14
-	ADD $+8, R2, R1
+	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
 part14:
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F1
+	FMOVS F2, (R2)
 	B part17
 part18:
-	FMOVD (R3), F1
+	FMOVD F2, (R2)
 	TBZ $0x00, R0, part17
-	ADD $+8, R3, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R2, R1
+	VST1 V2.S[2], (R1)
 part17:
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part21
 	FMOVS F0, (R3)
 	B part20
@@ -6479,15 +6471,15 @@ l2:
 	FMOVQ (R7), F0
 	FMOVQ (R1), F1
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	FMOVQ (R2), F2
+	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
+	FMOVQ (R3), F3
+	WORD $0x4e20d463 // fadd v3.4s, v3.4s, v0.4s
+	FMOVQ (R6), F4
+	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
 	FMOVQ F1, (R1)
-	FMOVQ (R2), F1
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R2)
-	FMOVQ (R3), F1
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R3)
-	FMOVQ (R6), F1
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F2, (R2)
+	FMOVQ F3, (R3)
 	FMOVQ F0, (R6)
 	ADD $+16, R1
 	ADD $+16, R2
@@ -6519,62 +6511,62 @@ part6:
 part5:
 	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
-	FMOVS F1, (R1)
+	FMOVS (R2), F2
 	B part8
 part9:
-	FMOVD F1, (R1)
+	FMOVD (R2), F2
 	TBZ $0x00, R0, part8
-	ADD $+8, R1, R1
-	VST1 V1.S[2], (R1)
+	ADD $+8, R2, R7
+	VLD1 (R7), V2.S[2]
 part8:
+	WORD $0x4e20d442 // fadd v2.4s, v2.4s, v0.4s
 	TBNZ $0x01, R0, part12
-	FMOVS (R2), F1
+	FMOVS (R3), F3
 	B part11
 part12:
-	FMOVD (R2), F1
+	FMOVD (R3), F3
 	TBZ $0x00, R0, part11
-	ADD $+8, R2, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V3.S[2]
 part11:
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
+	WORD $0x4e20d463 // fadd v3.4s, v3.4s, v0.4s
 	TBNZ $0x01, R0, part15
-	FMOVS F1, (R2)
+	FMOVS (R6), F4
 	B part14
 part15:
-	FMOVD F1, (R2)
+	FMOVD (R6), F4
 	TBZ $0x00, R0, part14
-	ADD $+8, R2, R1
-	VST1 V1.S[2], (R1)
+	ADD $+8, R6, R7
+	VLD1 (R7), V4.S[2]
 part14:
+	WORD $0x4e20d480 // fadd v0.4s, v4.4s, v0.4s
 	TBNZ $0x01, R0, part18
-	FMOVS (R3), F1
+	FMOVS F1, (R1)
 	B part17
 part18:
-	FMOVD (R3), F1
+	FMOVD F1, (R1)
 	TBZ $0x00, R0, part17
-	ADD $+8, R3, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R1, R1
+	VST1 V1.S[2], (R1)
 part17:
-	WORD $0x4e20d421 // fadd v1.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part21
-	FMOVS F1, (R3)
+	FMOVS F2, (R2)
 	B part20
 part21:
-	FMOVD F1, (R3)
+	FMOVD F2, (R2)
 	TBZ $0x00, R0, part20
-	ADD $+8, R3, R1
-	VST1 V1.S[2], (R1)
+	ADD $+8, R2, R1
+	VST1 V2.S[2], (R1)
 part20:
 	TBNZ $0x01, R0, part24
-	FMOVS (R6), F1
+	FMOVS F3, (R3)
 	B part23
 part24:
-	FMOVD (R6), F1
+	FMOVD F3, (R3)
 	TBZ $0x00, R0, part23
-	ADD $+8, R6, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R3, R1
+	VST1 V3.S[2], (R1)
 part23:
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part27
 	FMOVS F0, (R6)
 	B part26

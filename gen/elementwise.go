@@ -16,6 +16,14 @@ type lanes struct {
 	scalars map[string]vec.V
 
 	correction divisor // the scalar rootCorrection of the rules that have it
+
+	written *[]lanesOf // by the body under way
+}
+
+// lanesOf are the lanes of a stream.
+type lanesOf struct {
+	stream string
+	v      vec.V
 }
 
 // divisor is a scalar to divide by: its reciprocal, and itself with the other sign.
@@ -24,8 +32,20 @@ type divisor struct{ inverse, minus vec.V }
 // Get reads the lanes of a stream.
 func (l lanes) Get(stream string) vec.V { return l.Load(32, l.streams[stream].At()) }
 
-// Put writes the lanes of a stream.
-func (l lanes) Put(stream string, v vec.V) { l.Store(l.streams[stream].At(), v) }
+// Put writes the lanes of a stream, when the body ends.
+func (l lanes) Put(stream string, v vec.V) { *l.written = append(*l.written, lanesOf{stream, v}) }
+
+// whole does body, and then writes: the processor takes a load behind a store for
+// dependent on it if they agree in the low 12 bits of their addresses, as long vectors
+// often do. AdamW on 25 million parameters took 3 to 30 % longer with m written before v
+// was read.
+func (l lanes) whole(body func(l lanes)) {
+	body(l)
+	for _, w := range *l.written {
+		l.Store(l.streams[w.stream].At(), w.v)
+	}
+	*l.written = nil
+}
 
 // Scalar is a parameter in all lanes.
 func (l lanes) Scalar(name string) vec.V { return l.scalars[name] }
@@ -64,14 +84,14 @@ func elementwise(name, streams, scalars, doc string, body func(l lanes)) kernel 
 	}
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
-		p.Each(n, list, func() { body(l) })
+		p.Each(n, list, func() { l.whole(body) })
 	}
 	return k
 }
 
 // startElementwise reads the parameters of an elementwise kernel.
 func startElementwise(p *vec.Program, streams, scalars string) (l lanes, n vec.R, list []*vec.Stream) {
-	l = lanes{Program: p, streams: map[string]*vec.Stream{}, scalars: map[string]vec.V{}}
+	l = lanes{Program: p, streams: map[string]*vec.Stream{}, scalars: map[string]vec.V{}, written: new([]lanesOf)}
 	n = p.Param("n")
 	for _, s := range strings.Fields(streams) {
 		l.streams[s] = p.Stream(32, p.Param(s))
@@ -89,7 +109,7 @@ func long(name, streams, scalars, doc string, body func(l lanes)) kernel {
 	k := wide(elementwise(name, streams, scalars, doc, body))
 	k.body = func(p *vec.Program) {
 		l, n, list := startElementwise(p, streams, scalars)
-		p.EachOnce(n, list[0], list[1:], func() { body(l) })
+		p.EachOnce(n, list[0], list[1:], func() { l.whole(body) })
 	}
 	return k
 }

@@ -401,7 +401,6 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 				do()
 				p.Here(skip)
 			}
-			option("OptionZero", func() { l.Put("grad", p.F32(0)) })
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
 			option("OptionClip", func() {
 				clip := p.Splat("clip")
@@ -412,9 +411,10 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			if keep {
 				option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
 			}
-			body(l, x, g)
+			l.whole(func(l lanes) { body(l, x, g) })
+			option("OptionZero", func() { l.Store(l.streams["grad"].At(), p.F32(0)) })
 		}
-		withoutOptions := func() { body(l, l.Get("p"), l.Get("grad")) }
+		withoutOptions := func() { l.whole(func(l lanes) { body(l, l.Get("p"), l.Get("grad")) }) }
 		plain, rest := p.NewLabel(), p.NewLabel()
 		p.JumpZero(asked, plain)
 		if p.Target.Masks {
