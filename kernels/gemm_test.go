@@ -329,8 +329,12 @@ func TestGemmThreads(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 3))
 		for _, s := range sizes {
-			for _, tr := range transposes {
+			for i, tr := range transposes {
 				g := newProduct(r, kindNamed("normal"), tr[0], tr[1], s[0], s[1], s[2])
+				if i%2 == 0 { // has a third matrix cut with C
+					g.ep.Act, g.ep.Deriv = Identity, ActReLU
+					g.operands(r, kindNamed("normal"))
+				}
 				want := g.portable(t)
 				for _, limit := range limits {
 					g.compare(t, "normal", want, r.IntN(16), limit)
