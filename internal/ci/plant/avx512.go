@@ -27,7 +27,7 @@ var faultsAVX512 = []fault{
 	{"rAdam", "another mask", 0},
 	{"rprop", "another mask", 2},
 	{"rprop", "another mask", 5},
-	{"rprop", "other lanes kept", -1},
+	{"rprop", "other lanes kept", -2},
 	{"rprop", "short round taken for long", 0},
 	{"lamb", "load's mask lost", 2},
 	{"adjust", "tail's mask lost", -1},
