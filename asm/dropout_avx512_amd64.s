@@ -4,10 +4,6 @@
 
 #include "textflag.h"
 
-// Dropout does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = x·scale where word/2 >= threshold, else 0
-//
 // func dropoutAVX512(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step int, threshold int, scale float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·dropoutAVX512(SB), $128-76

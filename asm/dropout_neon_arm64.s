@@ -4,13 +4,6 @@
 
 #include "textflag.h"
 
-// Philox writes, for each of rows rows, groups groups of 32 words: word w of the
-// blocks of Philox4x32-10 for the key (key0, key1) and the counters
-//
-// 	counter[i] + 8·group, row + the row's number, stream, step
-//
-// at place 8·w + i. No counter[i] + 8·groups may be more than 2³² + 7.
-//
 // func philoxNEON(rows int, groups int, words *uint32, counter *uint32, key0 int, key1 int, row int, stream int, step int)
 TEXT ·philoxNEON(SB), $128-72
 	MOVD $0xd2511f53d2511f53, R0
@@ -293,10 +286,6 @@ l2:
 	CBNZ R1, l0
 	RET
 
-// Dropout does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = x·scale where word/2 >= threshold, else 0
-//
 // func dropoutNEON(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, words *uint32, step int, threshold int, scale float32)
 TEXT ·dropoutNEON(SB), $128-76
 	MOVD $0x1, R0

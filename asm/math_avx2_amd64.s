@@ -4,20 +4,120 @@
 
 #include "textflag.h"
 
-// Exp does, for each of n elements of dst, x:
-//
-// 	dst = e^x
-//
 // func expAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·expAVX2(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x02, BX
-	TESTQ BX, BX
-	JEQ   l0
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x0000000c
+	JLT  l1
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    16(DX), X1
+	VMOVUPS    32(DX), X2
+	VMOVUPS    c128_42b20000<>+0(SB), X3
+	VMINPS     X0, X3, X0
+	VMOVUPS    c128_42b20000<>+0(SB), X3
+	VMINPS     X1, X3, X1
+	VMOVUPS    c128_42b20000<>+0(SB), X3
+	VMINPS     X2, X3, X2
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X0, X3, X0
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X1, X3, X1
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X2, X3, X2
+	VCVTPS2PD  X0, Y0
+	VCVTPS2PD  X1, Y1
+	VCVTPS2PD  X2, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y2
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y3
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y3, Y3
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y7
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y3, Y6
+	VSUBPD     c256_4338000000000000<>+0(SB), Y7, Y8
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y8, Y8
+	VSUBPD     Y5, Y0, Y0
+	VSUBPD     Y6, Y1, Y1
+	VSUBPD     Y8, Y4, Y9
+	VMULPD     Y0, Y0, Y4
+	VMULPD     Y1, Y1, Y6
+	VMULPD     Y9, Y9, Y10
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y9, Y11
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y11, Y13
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y11
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y12
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y9, Y14
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y11, Y11
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y12, Y12
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y4, Y11
+	VMULPD     Y12, Y6, Y12
+	VMULPD     Y14, Y10, Y14
+	VADDPD     Y11, Y5, Y5
+	VADDPD     Y12, Y8, Y8
+	VADDPD     Y14, Y13, Y13
+	VMULPD     Y4, Y4, Y11
+	VMULPD     Y6, Y6, Y12
+	VMULPD     Y10, Y10, Y14
+	VMULPD     Y5, Y11, Y5
+	VMULPD     Y8, Y12, Y8
+	VMULPD     Y13, Y14, Y13
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y11
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y12
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y9, Y14
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y11, Y11
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y12, Y12
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y4, Y4
+	VMULPD     Y12, Y6, Y6
+	VMULPD     Y14, Y10, Y10
+	VADDPD     Y4, Y0, Y0
+	VADDPD     Y6, Y1, Y1
+	VADDPD     Y10, Y9, Y4
+	VADDPD     Y5, Y0, Y0
+	VADDPD     Y8, Y1, Y1
+	VADDPD     Y13, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VPSLLQ     $0x34, Y2, Y2
+	VPSLLQ     $0x34, Y3, Y3
+	VPSLLQ     $0x34, Y7, Y5
+	VPADDQ     Y2, Y0, Y0
+	VPADDQ     Y3, Y1, Y1
+	VPADDQ     Y5, Y4, Y2
+	VCVTPD2PSY Y0, X0
+	VCVTPD2PSY Y1, X1
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X0, (CX)
+	VMOVUPS    X1, 16(CX)
+	VMOVUPS    X2, 32(CX)
+	ADDQ       $+48, DX
+	ADDQ       $+48, CX
+	ADDQ       $-12, AX
+	CMPQ       AX, $0x0000000c
+	JLT        l1
+	JMP        l0
+l1:
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l3
+l6:
 l2:
 	VMOVUPS    (DX), X0
 	VMOVUPS    c128_42b20000<>+0(SB), X1
@@ -31,86 +131,73 @@ l2:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VSUBPD     Y2, Y0, Y0
 	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y3, Y4, Y3
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
 	VCVTPD2PSY Y0, X0
 	VMOVUPS    X0, (CX)
-	ADDQ       $+16, CX
 	ADDQ       $+16, DX
-	DECQ       BX
-	JNE        l2
-l0:
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l6
+l3:
+	TESTQ SI, SI
+	JEQ   l4
+	// the tail is done
+	VMOVUPS   (BX), X0
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+part2:
+	VMOVUPS X0, (DI)
+part1:
+	JMP l5
+l4:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
-	JEQ        l1
+	JEQ        l5
 	MOVQ       AX, SI
-	SHLQ       $0x02, SI
-	LEAQ       tailmask<>+32(SB), BX
-	SUBQ       SI, BX
-	VMOVUPS    (BX), X0
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	VMOVUPS    (DI), X0
 	VMASKMOVPS (DX), X0, X0
-	VMOVUPS    c128_42b20000<>+0(SB), X1
-	VMINPS     X0, X1, X0
-	VMOVUPS    c128_c2d20000<>+0(SB), X1
-	VMAXPS     X0, X1, X0
-	VCVTPS2PD  X0, Y0
-	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y1
-	VADDPD     c256_4338000000000000<>+0(SB), Y1, Y1
-	VSUBPD     c256_4338000000000000<>+0(SB), Y1, Y2
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
-	VSUBPD     Y2, Y0, Y0
-	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
-	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
-	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
-	VADDPD     Y2, Y0, Y0
-	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
-	VPSLLQ     $0x34, Y1, Y1
-	VPADDQ     Y1, Y0, Y0
-	VCVTPD2PSY Y0, X0
-	LEAQ       (CX), CX
-	VMOVAPS    X0, X0
-	TESTQ      $0x00000002, AX
-	JEQ        part3
-	VMOVSD     X0, (CX)
-	VPERMILPD  $0x01, X0, X0
-	ADDQ       $+8, CX
-part3:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X0, (CX)
-part1:
-l1:
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l2
+l5:
 	VZEROUPPER
 	RET
 
-// Log does, for each of n elements of dst, x:
-//
-// 	dst = ln x
-//
 // func logAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·logAVX2(SB), $128-24
@@ -222,10 +309,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// ReLU does, for each of n elements of dst, x:
-//
-// 	dst = 0 where 0 > x, else x
-//
 // func reLUAVX2(n int, dst *float32, x *float32)
 // Requires: AVX
 TEXT ·reLUAVX2(SB), $128-24
@@ -279,20 +362,132 @@ l1:
 	VZEROUPPER
 	RET
 
-// Sigmoid does, for each of n elements of dst, x:
-//
-// 	dst = 1/(1 + e^-x)
-//
 // func sigmoidAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·sigmoidAVX2(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x02, BX
-	TESTQ BX, BX
-	JEQ   l0
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x0000000c
+	JLT  l1
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    16(DX), X1
+	VMOVUPS    32(DX), X2
+	VXORPS     c128_80000000<>+0(SB), X0, X0
+	VXORPS     c128_80000000<>+0(SB), X1, X1
+	VXORPS     c128_80000000<>+0(SB), X2, X2
+	VMOVUPS    c128_42d20000<>+0(SB), X3
+	VMINPS     X0, X3, X0
+	VMOVUPS    c128_42d20000<>+0(SB), X3
+	VMINPS     X1, X3, X1
+	VMOVUPS    c128_42d20000<>+0(SB), X3
+	VMINPS     X2, X3, X2
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X0, X3, X0
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X1, X3, X1
+	VMOVUPS    c128_c2d20000<>+0(SB), X3
+	VMAXPS     X2, X3, X2
+	VCVTPS2PD  X0, Y0
+	VCVTPS2PD  X1, Y1
+	VCVTPS2PD  X2, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y2
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y3
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y3, Y3
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y7
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y3, Y6
+	VSUBPD     c256_4338000000000000<>+0(SB), Y7, Y8
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y8, Y8
+	VSUBPD     Y5, Y0, Y0
+	VSUBPD     Y6, Y1, Y1
+	VSUBPD     Y8, Y4, Y9
+	VMULPD     Y0, Y0, Y4
+	VMULPD     Y1, Y1, Y6
+	VMULPD     Y9, Y9, Y10
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y9, Y11
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y11, Y13
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y11
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y12
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y9, Y14
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y11, Y11
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y12, Y12
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y4, Y11
+	VMULPD     Y12, Y6, Y12
+	VMULPD     Y14, Y10, Y14
+	VADDPD     Y11, Y5, Y5
+	VADDPD     Y12, Y8, Y8
+	VADDPD     Y14, Y13, Y13
+	VMULPD     Y4, Y4, Y11
+	VMULPD     Y6, Y6, Y12
+	VMULPD     Y10, Y10, Y14
+	VMULPD     Y5, Y11, Y5
+	VMULPD     Y8, Y12, Y8
+	VMULPD     Y13, Y14, Y13
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y11
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y12
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y9, Y14
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y11, Y11
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y12, Y12
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y4, Y4
+	VMULPD     Y12, Y6, Y6
+	VMULPD     Y14, Y10, Y10
+	VADDPD     Y4, Y0, Y0
+	VADDPD     Y6, Y1, Y1
+	VADDPD     Y10, Y9, Y4
+	VADDPD     Y5, Y0, Y0
+	VADDPD     Y8, Y1, Y1
+	VADDPD     Y13, Y4, Y4
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
+	VPSLLQ     $0x34, Y2, Y2
+	VPSLLQ     $0x34, Y3, Y3
+	VPSLLQ     $0x34, Y7, Y5
+	VPADDQ     Y2, Y0, Y0
+	VPADDQ     Y3, Y1, Y1
+	VPADDQ     Y5, Y4, Y2
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD     Y0, Y3, Y0
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD     Y1, Y3, Y1
+	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y3
+	VDIVPD     Y2, Y3, Y2
+	VCVTPD2PSY Y0, X0
+	VCVTPD2PSY Y1, X1
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X0, (CX)
+	VMOVUPS    X1, 16(CX)
+	VMOVUPS    X2, 32(CX)
+	ADDQ       $+48, DX
+	ADDQ       $+48, CX
+	ADDQ       $-12, AX
+	CMPQ       AX, $0x0000000c
+	JLT        l1
+	JMP        l0
+l1:
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l3
+l6:
 l2:
 	VMOVUPS    (DX), X0
 	VXORPS     c128_80000000<>+0(SB), X0, X0
@@ -307,19 +502,19 @@ l2:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VSUBPD     Y2, Y0, Y0
 	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y3, Y4, Y3
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
@@ -328,187 +523,277 @@ l2:
 	VDIVPD     Y0, Y1, Y0
 	VCVTPD2PSY Y0, X0
 	VMOVUPS    X0, (CX)
-	ADDQ       $+16, CX
 	ADDQ       $+16, DX
-	DECQ       BX
-	JNE        l2
-l0:
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l6
+l3:
+	TESTQ SI, SI
+	JEQ   l4
+	// the tail is done
+	VMOVUPS   (BX), X0
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+part2:
+	VMOVUPS X0, (DI)
+part1:
+	JMP l5
+l4:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
-	JEQ        l1
+	JEQ        l5
 	MOVQ       AX, SI
-	SHLQ       $0x02, SI
-	LEAQ       tailmask<>+32(SB), BX
-	SUBQ       SI, BX
-	VMOVUPS    (BX), X0
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	VMOVUPS    (DI), X0
 	VMASKMOVPS (DX), X0, X0
-	VXORPS     c128_80000000<>+0(SB), X0, X0
-	VMOVUPS    c128_42d20000<>+0(SB), X1
-	VMINPS     X0, X1, X0
-	VMOVUPS    c128_c2d20000<>+0(SB), X1
-	VMAXPS     X0, X1, X0
-	VCVTPS2PD  X0, Y0
-	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y1
-	VADDPD     c256_4338000000000000<>+0(SB), Y1, Y1
-	VSUBPD     c256_4338000000000000<>+0(SB), Y1, Y2
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
-	VSUBPD     Y2, Y0, Y0
-	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
-	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
-	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
-	VADDPD     Y2, Y0, Y0
-	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
-	VPSLLQ     $0x34, Y1, Y1
-	VPADDQ     Y1, Y0, Y0
-	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
-	VMOVUPS    c256_3ff0000000000000<>+0(SB), Y1
-	VDIVPD     Y0, Y1, Y0
-	VCVTPD2PSY Y0, X0
-	LEAQ       (CX), CX
-	VMOVAPS    X0, X0
-	TESTQ      $0x00000002, AX
-	JEQ        part3
-	VMOVSD     X0, (CX)
-	VPERMILPD  $0x01, X0, X0
-	ADDQ       $+8, CX
-part3:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X0, (CX)
-part1:
-l1:
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l2
+l5:
 	VZEROUPPER
 	RET
 
-// Tanh does, for each of n elements of dst, x:
-//
-// 	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
-//
 // func tanhAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·tanhAVX2(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
-	MOVQ  AX, BX
-	SHRQ  $0x02, BX
-	TESTQ BX, BX
-	JEQ   l0
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x0000000c
+	JLT  l1
+l0:
+	VMOVUPS    (DX), X0
+	VMOVUPS    16(DX), X1
+	VMOVUPS    32(DX), X2
+	VANDPS     c128_7fffffff<>+0(SB), X0, X0
+	VANDPS     c128_7fffffff<>+0(SB), X1, X1
+	VANDPS     c128_7fffffff<>+0(SB), X2, X2
+	VMOVUPS    c128_41200000<>+0(SB), X3
+	VMINPS     X0, X3, X0
+	VMOVUPS    c128_41200000<>+0(SB), X3
+	VMINPS     X1, X3, X1
+	VMOVUPS    c128_41200000<>+0(SB), X3
+	VMINPS     X2, X3, X2
+	VCVTPS2PD  X0, Y0
+	VCVTPS2PD  X1, Y1
+	VCVTPS2PD  X2, Y2
+	VMULPD     c256_4000000000000000<>+0(SB), Y0, Y0
+	VMULPD     c256_4000000000000000<>+0(SB), Y1, Y1
+	VMULPD     c256_4000000000000000<>+0(SB), Y2, Y4
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y2
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y1, Y3
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y4, Y5
+	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
+	VADDPD     c256_4338000000000000<>+0(SB), Y3, Y3
+	VADDPD     c256_4338000000000000<>+0(SB), Y5, Y7
+	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y5
+	VSUBPD     c256_4338000000000000<>+0(SB), Y3, Y6
+	VSUBPD     c256_4338000000000000<>+0(SB), Y7, Y8
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y8, Y8
+	VSUBPD     Y5, Y0, Y0
+	VSUBPD     Y6, Y1, Y1
+	VSUBPD     Y8, Y4, Y4
+	VPSLLQ     $0x34, Y2, Y2
+	VPSLLQ     $0x34, Y3, Y3
+	VPSLLQ     $0x34, Y7, Y5
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y5, Y9
+	VMULPD     Y0, Y0, Y5
+	VMULPD     Y1, Y1, Y7
+	VMULPD     Y4, Y4, Y10
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y6
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y8
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y11
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y11, Y13
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y11
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y12
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y14
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y11, Y11
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y12, Y12
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y5, Y11
+	VMULPD     Y12, Y7, Y12
+	VMULPD     Y14, Y10, Y14
+	VADDPD     Y11, Y6, Y6
+	VADDPD     Y12, Y8, Y8
+	VADDPD     Y14, Y13, Y13
+	VMULPD     Y5, Y5, Y11
+	VMULPD     Y7, Y7, Y12
+	VMULPD     Y10, Y10, Y14
+	VMULPD     Y6, Y11, Y6
+	VMULPD     Y8, Y12, Y8
+	VMULPD     Y13, Y14, Y13
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y11
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y12
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y14
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y11, Y11
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y12, Y12
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y14, Y14
+	VMULPD     Y11, Y5, Y5
+	VMULPD     Y12, Y7, Y7
+	VMULPD     Y14, Y10, Y10
+	VADDPD     Y5, Y0, Y0
+	VADDPD     Y7, Y1, Y1
+	VADDPD     Y10, Y4, Y4
+	VADDPD     Y6, Y0, Y0
+	VADDPD     Y8, Y1, Y1
+	VADDPD     Y13, Y4, Y4
+	VMULPD     Y0, Y2, Y0
+	VMULPD     Y1, Y3, Y1
+	VMULPD     Y4, Y9, Y4
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y3, Y3
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y9, Y5
+	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y1, Y1
+	VADDPD     Y5, Y4, Y4
+	VADDPD     c256_4000000000000000<>+0(SB), Y0, Y2
+	VADDPD     c256_4000000000000000<>+0(SB), Y1, Y3
+	VADDPD     c256_4000000000000000<>+0(SB), Y4, Y5
+	VDIVPD     Y2, Y0, Y0
+	VDIVPD     Y3, Y1, Y1
+	VDIVPD     Y5, Y4, Y2
+	VCVTPD2PSY Y0, X0
+	VCVTPD2PSY Y1, X1
+	VCVTPD2PSY Y2, X4
+	VMOVUPS    (DX), X2
+	VMOVUPS    16(DX), X3
+	VMOVUPS    32(DX), X5
+	VANDPS     c128_80000000<>+0(SB), X2, X2
+	VANDPS     c128_80000000<>+0(SB), X3, X3
+	VANDPS     c128_80000000<>+0(SB), X5, X5
+	VORPS      X2, X0, X0
+	VORPS      X3, X1, X1
+	VORPS      X5, X4, X2
+	VMOVUPS    X0, (CX)
+	VMOVUPS    X1, 16(CX)
+	VMOVUPS    X2, 32(CX)
+	ADDQ       $+48, DX
+	ADDQ       $+48, CX
+	ADDQ       $-12, AX
+	CMPQ       AX, $0x0000000c
+	JLT        l1
+	JMP        l0
+l1:
+	LEAQ  local-128(SP), BX
+	MOVQ  $+0, SI
+	MOVQ  $+0, DI
+	MOVQ  AX, R8
+	SHRQ  $0x02, R8
+	TESTQ R8, R8
+	JEQ   l3
+l6:
 l2:
 	VMOVUPS    (DX), X0
-	VANDPS     c128_80000000<>+0(SB), X0, X1
-	VXORPS     X1, X0, X0
-	VMOVUPS    c128_41200000<>+0(SB), X2
-	VMINPS     X0, X2, X0
+	VANDPS     c128_7fffffff<>+0(SB), X0, X0
+	VMOVUPS    c128_41200000<>+0(SB), X1
+	VMINPS     X0, X1, X0
 	VCVTPS2PD  X0, Y0
 	VMULPD     c256_4000000000000000<>+0(SB), Y0, Y0
-	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y2
-	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
-	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
-	VSUBPD     Y3, Y0, Y0
-	VPSLLQ     $0x34, Y2, Y2
-	VPADDQ     c256_3ff0000000000000<>+0(SB), Y2, Y2
-	VMULPD     Y0, Y0, Y3
-	VMULPD     Y3, Y3, Y4
-	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y5
-	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y0, Y0
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
+	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y1
+	VADDPD     c256_4338000000000000<>+0(SB), Y1, Y1
+	VSUBPD     c256_4338000000000000<>+0(SB), Y1, Y2
+	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
+	VSUBPD     Y2, Y0, Y0
+	VPSLLQ     $0x34, Y1, Y1
+	VPADDQ     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VMULPD     Y0, Y0, Y2
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
 	VMULPD     Y3, Y4, Y3
-	VADDPD     Y3, Y0, Y0
-	VMULPD     Y0, Y2, Y0
-	VSUBPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
+	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
+	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
-	VADDPD     c256_4000000000000000<>+0(SB), Y0, Y2
-	VDIVPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
+	VMULPD     Y0, Y1, Y0
+	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
+	VADDPD     Y1, Y0, Y0
+	VADDPD     c256_4000000000000000<>+0(SB), Y0, Y1
+	VDIVPD     Y1, Y0, Y0
 	VCVTPD2PSY Y0, X0
+	VMOVUPS    (DX), X1
+	VANDPS     c128_80000000<>+0(SB), X1, X1
 	VORPS      X1, X0, X0
 	VMOVUPS    X0, (CX)
-	ADDQ       $+16, CX
 	ADDQ       $+16, DX
-	DECQ       BX
-	JNE        l2
-l0:
+	ADDQ       $+16, CX
+	DECQ       R8
+	JNE        l6
+l3:
+	TESTQ SI, SI
+	JEQ   l4
+	// the tail is done
+	VMOVUPS   (BX), X0
+	CMPQ      SI, $0x00000004
+	JEQ       part2
+	LEAQ      (DI), AX
+	VMOVAPS   X0, X0
+	TESTQ     $0x00000002, SI
+	JEQ       part3
+	VMOVSD    X0, (AX)
+	VPERMILPD $0x01, X0, X0
+	ADDQ      $+8, AX
+part3:
+	TESTQ  $0x00000001, SI
+	JEQ    part1
+	VMOVSS X0, (AX)
+	JMP    part1
+part2:
+	VMOVUPS X0, (DI)
+part1:
+	JMP l5
+l4:
 	ANDQ       $+3, AX
 	TESTQ      AX, AX
-	JEQ        l1
+	JEQ        l5
 	MOVQ       AX, SI
-	SHLQ       $0x02, SI
-	LEAQ       tailmask<>+32(SB), BX
-	SUBQ       SI, BX
-	VMOVUPS    (BX), X0
+	MOVQ       AX, R8
+	SHLQ       $0x02, R8
+	LEAQ       tailmask<>+32(SB), DI
+	SUBQ       R8, DI
+	VMOVUPS    (DI), X0
 	VMASKMOVPS (DX), X0, X0
-	VANDPS     c128_80000000<>+0(SB), X0, X1
-	VXORPS     X1, X0, X0
-	VMOVUPS    c128_41200000<>+0(SB), X2
-	VMINPS     X0, X2, X0
-	VCVTPS2PD  X0, Y0
-	VMULPD     c256_4000000000000000<>+0(SB), Y0, Y0
-	VMULPD     c256_3ff71547652b82fe<>+0(SB), Y0, Y2
-	VADDPD     c256_4338000000000000<>+0(SB), Y2, Y2
-	VSUBPD     c256_4338000000000000<>+0(SB), Y2, Y3
-	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
-	VSUBPD     Y3, Y0, Y0
-	VPSLLQ     $0x34, Y2, Y2
-	VPADDQ     c256_3ff0000000000000<>+0(SB), Y2, Y2
-	VMULPD     Y0, Y0, Y3
-	VMULPD     Y3, Y3, Y4
-	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y5
-	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y0, Y0
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
-	VADDPD     Y3, Y0, Y0
-	VMULPD     Y0, Y2, Y0
-	VSUBPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
-	VADDPD     Y2, Y0, Y0
-	VADDPD     c256_4000000000000000<>+0(SB), Y0, Y2
-	VDIVPD     Y2, Y0, Y0
-	VCVTPD2PSY Y0, X0
-	VORPS      X1, X0, X0
-	LEAQ       (CX), CX
-	VMOVAPS    X0, X0
-	TESTQ      $0x00000002, AX
-	JEQ        part3
-	VMOVSD     X0, (CX)
-	VPERMILPD  $0x01, X0, X0
-	ADDQ       $+8, CX
-part3:
-	TESTQ  $0x00000001, AX
-	JEQ    part1
-	VMOVSS X0, (CX)
-part1:
-l1:
+	VMOVUPS    X0, 16(BX)
+	MOVQ       BX, DX
+	ADDQ       $+16, DX
+	MOVQ       CX, DI
+	MOVQ       BX, CX
+	MOVQ       $+1, R8
+	JMP        l2
+l5:
 	VZEROUPPER
 	RET
 
-// LeakyReLU does, for each of n elements of dst, x:
-//
-// 	dst = slope·x where 0 > x, else x
-//
 // func leakyReLUAVX2(n int, dst *float32, x *float32, slope float32)
 // Requires: AVX
 TEXT ·leakyReLUAVX2(SB), $128-28
@@ -567,10 +852,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// ELU does, for each of n elements of dst, x:
-//
-// 	dst = x where x > 0, else alpha·(e^x - 1)
-//
 // func eluAVX2(n int, dst *float32, x *float32, alpha float32)
 // Requires: AVX, AVX2
 TEXT ·eluAVX2(SB), $128-28
@@ -602,19 +883,19 @@ l0:
 	VPSLLQ     $0x34, Y4, Y4
 	VPADDQ     c256_3ff0000000000000<>+0(SB), Y4, Y4
 	VMULPD     Y2, Y2, Y5
-	VMULPD     Y5, Y5, Y6
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y7, Y5, Y7
+	VADDPD     Y7, Y6, Y6
+	VMULPD     Y5, Y5, Y7
+	VMULPD     Y6, Y7, Y6
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y7
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y7, Y7
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y8
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y9
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y9, Y9
-	VMULPD     Y7, Y5, Y7
-	VADDPD     Y7, Y2, Y2
-	VMULPD     Y9, Y5, Y5
-	VADDPD     Y5, Y8, Y5
-	VMULPD     Y5, Y6, Y5
+	VMULPD     Y7, Y5, Y5
 	VADDPD     Y5, Y2, Y2
+	VADDPD     Y6, Y2, Y2
 	VMULPD     Y2, Y4, Y2
 	VSUBPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
 	VADDPD     Y4, Y2, Y2
@@ -674,10 +955,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// Softplus does, for each of n elements of dst, x:
-//
-// 	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
-//
 // func softplusAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·softplusAVX2(SB), $128-24
@@ -704,19 +981,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -795,10 +1072,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// GELU does, for each of n elements of dst, x:
-//
-// 	dst = x·Φ(x)
-//
 // func geluAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·geluAVX2(SB), $128-24
@@ -858,19 +1131,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
 	VSUBPD     Y6, Y4, Y4
 	VMULPD     Y4, Y4, Y6
-	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y7
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y8
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     Y6, Y6, Y8
+	VMULPD     Y7, Y8, Y7
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
-	VMULPD     Y8, Y6, Y8
-	VADDPD     Y8, Y4, Y4
-	VMULPD     Y10, Y6, Y6
-	VADDPD     Y6, Y9, Y6
-	VMULPD     Y6, Y7, Y6
+	VMULPD     Y8, Y6, Y6
 	VADDPD     Y6, Y4, Y4
+	VADDPD     Y7, Y4, Y4
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
 	VPSLLQ     $0x34, Y5, Y5
 	VPADDQ     Y5, Y4, Y4
@@ -934,10 +1207,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// GELUTanh does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
-//
 // func geluTanhAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·geluTanhAVX2(SB), $128-24
@@ -971,19 +1240,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -1041,10 +1310,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// SiLU does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-x)
-//
 // func siLUAVX2(n int, dst *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·siLUAVX2(SB), $128-24
@@ -1073,19 +1338,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -1143,10 +1408,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else 0
-//
 // func deriveReLUAVX2(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX
 TEXT ·deriveReLUAVX2(SB), $128-32
@@ -1205,10 +1466,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveSigmoid does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(y·(1-y))
-//
 // func deriveSigmoidAVX2(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX
 TEXT ·deriveSigmoidAVX2(SB), $128-32
@@ -1271,10 +1528,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveTanh does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1-y·y)
-//
 // func deriveTanhAVX2(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX
 TEXT ·deriveTanhAVX2(SB), $128-32
@@ -1337,10 +1590,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else slope·grad
-//
 // func deriveLeakyReLUAVX2(n int, dst *float32, grad *float32, y *float32, slope float32)
 // Requires: AVX
 TEXT ·deriveLeakyReLUAVX2(SB), $128-36
@@ -1402,10 +1651,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveELU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else grad·(y + alpha)
-//
 // func deriveELUAVX2(n int, dst *float32, grad *float32, y *float32, alpha float32)
 // Requires: AVX
 TEXT ·deriveELUAVX2(SB), $128-36
@@ -1469,10 +1714,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveSoftplus does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1 - e^-y)
-//
 // func deriveSoftplusAVX2(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX, AVX2
 TEXT ·deriveSoftplusAVX2(SB), $128-32
@@ -1504,19 +1745,19 @@ l0:
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y3, Y4, Y3
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
 	VMULPD     Y0, Y1, Y0
 	VSUBPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VADDPD     Y1, Y0, Y0
@@ -1581,10 +1822,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveGELU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
-//
 // func deriveGELUAVX2(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·deriveGELUAVX2(SB), $128-32
@@ -1645,19 +1882,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y5, Y5
 	VSUBPD     Y5, Y3, Y3
 	VMULPD     Y3, Y3, Y5
-	VMULPD     Y5, Y5, Y6
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y3, Y6
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y3, Y7
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
+	VMULPD     Y7, Y5, Y7
+	VADDPD     Y7, Y6, Y6
+	VMULPD     Y5, Y5, Y7
+	VMULPD     Y6, Y7, Y6
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y3, Y7
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y7, Y7
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y3, Y8
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y8, Y8
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y3, Y9
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y9, Y9
-	VMULPD     Y7, Y5, Y7
-	VADDPD     Y7, Y3, Y3
-	VMULPD     Y9, Y5, Y5
-	VADDPD     Y5, Y8, Y5
-	VMULPD     Y5, Y6, Y5
+	VMULPD     Y7, Y5, Y5
 	VADDPD     Y5, Y3, Y3
+	VADDPD     Y6, Y3, Y3
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y3, Y3
 	VPSLLQ     $0x34, Y4, Y4
 	VPADDQ     Y4, Y3, Y3
@@ -1730,10 +1967,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveGELUTanh does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
-//
 // func deriveGELUTanhAVX2(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·deriveGELUTanhAVX2(SB), $128-32
@@ -1768,19 +2001,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VSUBPD     Y4, Y2, Y2
 	VMULPD     Y2, Y2, Y4
-	VMULPD     Y4, Y4, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y6
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD     Y6, Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y5, Y6, Y5
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y6
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y6, Y6
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y8
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
-	VMULPD     Y6, Y4, Y6
-	VADDPD     Y6, Y2, Y2
-	VMULPD     Y8, Y4, Y4
-	VADDPD     Y4, Y7, Y4
-	VMULPD     Y4, Y5, Y4
+	VMULPD     Y6, Y4, Y4
 	VADDPD     Y4, Y2, Y2
+	VADDPD     Y5, Y2, Y2
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
 	VPSLLQ     $0x34, Y3, Y3
 	VPADDQ     Y3, Y2, Y2
@@ -1854,10 +2087,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveSiLU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
-//
 // func deriveSiLUAVX2(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX2
 TEXT ·deriveSiLUAVX2(SB), $128-32
@@ -1888,19 +2117,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -1971,10 +2200,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// Lerp does, for each of n elements of dst, x:
-//
-// 	dst = dst + w·(x - dst)
-//
 // func lerpAVX2(n int, dst *float32, x *float32, w float32)
 // Requires: AVX
 TEXT ·lerpAVX2(SB), $128-28
@@ -2034,10 +2259,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Scale does, for each of n elements of dst, x:
-//
-// 	dst = s·x
-//
 // func scaleAVX2(n int, dst *float32, x *float32, s float32)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), $128-28
@@ -2090,10 +2311,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Factored does, for each of n elements of dst, x, col:
-//
-// 	dst = x/√(floor if floor > row·col, else row·col)
-//
 // func factoredAVX2(n int, dst *float32, x *float32, col *float32, row float32, floor float32)
 // Requires: AVX
 TEXT ·factoredAVX2(SB), $128-40
@@ -2197,6 +2414,10 @@ GLOBL c128_7f800000<>(SB), RODATA|NOPTR, $16
 DATA c128_7fc00000<>+0(SB)/8, $0x7fc000007fc00000
 DATA c128_7fc00000<>+8(SB)/8, $0x7fc000007fc00000
 GLOBL c128_7fc00000<>(SB), RODATA|NOPTR, $16
+
+DATA c128_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
+DATA c128_7fffffff<>+8(SB)/8, $0x7fffffff7fffffff
+GLOBL c128_7fffffff<>(SB), RODATA|NOPTR, $16
 
 DATA c128_80000000<>+0(SB)/8, $0x8000000080000000
 DATA c128_80000000<>+8(SB)/8, $0x8000000080000000

@@ -4,26 +4,152 @@
 
 #include "textflag.h"
 
-// Exp does, for each of n elements of dst, x:
-//
-// 	dst = e^x
-//
 // func expAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·expAVX512(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x00000020
+	JLT  l1
+l0:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VBROADCASTSS c32_42b20000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y0
+	VBROADCASTSS c32_42b20000<>+0(SB), Y4
+	VMINPS       Y1, Y4, Y1
+	VBROADCASTSS c32_42b20000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VBROADCASTSS c32_42b20000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y0, Y4, Y0
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y1, Y4, Y1
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VCVTPS2PD    Y0, Z0
+	VCVTPS2PD    Y1, Z1
+	VCVTPS2PD    Y2, Z2
+	VCVTPS2PD    Y3, Z6
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z3
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z1, Z4
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z2, Z5
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z6, Z7
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z3
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z4
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z5
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z7, Z10
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z7
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z8
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z9
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z10, Z11
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z7, Z7
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z8, Z8
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z9, Z9
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z11, Z11
+	VSUBPD       Z7, Z0, Z0
+	VSUBPD       Z8, Z1, Z1
+	VSUBPD       Z9, Z2, Z2
+	VSUBPD       Z11, Z6, Z13
+	VMULPD       Z0, Z0, Z6
+	VMULPD       Z1, Z1, Z8
+	VMULPD       Z2, Z2, Z11
+	VMULPD       Z13, Z13, Z14
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z7
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z9
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z12
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z13, Z15
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z9, Z9
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z12, Z12
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z15, Z18
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z13, Z19
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z6, Z15
+	VMULPD       Z16, Z8, Z16
+	VMULPD       Z17, Z11, Z17
+	VMULPD       Z19, Z14, Z19
+	VADDPD       Z15, Z7, Z7
+	VADDPD       Z16, Z9, Z9
+	VADDPD       Z17, Z12, Z12
+	VADDPD       Z19, Z18, Z18
+	VMULPD       Z6, Z6, Z15
+	VMULPD       Z8, Z8, Z16
+	VMULPD       Z11, Z11, Z17
+	VMULPD       Z14, Z14, Z19
+	VMULPD       Z7, Z15, Z7
+	VMULPD       Z9, Z16, Z9
+	VMULPD       Z12, Z17, Z12
+	VMULPD       Z18, Z19, Z18
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z13, Z19
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z6, Z6
+	VMULPD       Z16, Z8, Z8
+	VMULPD       Z17, Z11, Z11
+	VMULPD       Z19, Z14, Z14
+	VADDPD       Z6, Z0, Z0
+	VADDPD       Z8, Z1, Z1
+	VADDPD       Z11, Z2, Z2
+	VADDPD       Z14, Z13, Z6
+	VADDPD       Z7, Z0, Z0
+	VADDPD       Z9, Z1, Z1
+	VADDPD       Z12, Z2, Z2
+	VADDPD       Z18, Z6, Z6
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z6, Z6
+	VPSLLQ       $0x34, Z3, Z3
+	VPSLLQ       $0x34, Z4, Z4
+	VPSLLQ       $0x34, Z5, Z5
+	VPSLLQ       $0x34, Z10, Z7
+	VPADDQ       Z3, Z0, Z0
+	VPADDQ       Z4, Z1, Z1
+	VPADDQ       Z5, Z2, Z2
+	VPADDQ       Z7, Z6, Z3
+	VCVTPD2PS    Z0, Y0
+	VCVTPD2PS    Z1, Y1
+	VCVTPD2PS    Z2, Y2
+	VCVTPD2PS    Z3, Y3
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	ADDQ         $+128, DX
+	ADDQ         $+128, CX
+	ADDQ         $-32, AX
+	CMPQ         AX, $0x00000020
+	JLT          l1
+	JMP          l0
+l1:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l3
-l0:
-	CMPQ AX, $0x00000008
-	JLT  l1
+	JEQ   l5
 l2:
+	CMPQ AX, $0x00000008
+	JLT  l3
+l4:
 	VMOVUPS.Z    (DX), K1, Y0
 	VBROADCASTSS c32_42b20000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
@@ -36,44 +162,40 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
 	VSUBPD       Z2, Z0, Z0
 	VMULPD       Z0, Z0, Z2
-	VMULPD       Z2, Z2, Z3
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z3
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z3, Z3
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z4
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z4, Z4
+	VMULPD       Z4, Z2, Z4
+	VADDPD       Z4, Z3, Z3
+	VMULPD       Z2, Z2, Z4
+	VMULPD       Z3, Z4, Z3
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD       Z4, Z2, Z4
-	VADDPD       Z4, Z0, Z0
-	VMULPD       Z6, Z2, Z2
-	VADDPD       Z2, Z5, Z2
-	VMULPD       Z2, Z3, Z2
+	VMULPD       Z4, Z2, Z2
 	VADDPD       Z2, Z0, Z0
+	VADDPD       Z3, Z0, Z0
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
 	VPSLLQ       $0x34, Z1, Z1
 	VPADDQ       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
 	VMOVUPS      Y0, K1, (CX)
-	ADDQ         $+32, CX
 	ADDQ         $+32, DX
+	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l3
-	JMP          l0
-l1:
+	JLT          l5
+	JMP          l2
+l3:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l2
-l3:
+	JMP   l4
+l5:
 	VZEROUPPER
 	RET
 
-// Log does, for each of n elements of dst, x:
-//
-// 	dst = ln x
-//
 // func logAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·logAVX512(SB), $128-24
@@ -142,10 +264,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// ReLU does, for each of n elements of dst, x:
-//
-// 	dst = 0 where 0 > x, else x
-//
 // func reLUAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·reLUAVX512(SB), $128-24
@@ -180,26 +298,168 @@ l1:
 	VZEROUPPER
 	RET
 
-// Sigmoid does, for each of n elements of dst, x:
-//
-// 	dst = 1/(1 + e^-x)
-//
 // func sigmoidAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·sigmoidAVX512(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x00000020
+	JLT  l1
+l0:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
+	VXORPS.BCST  c32_80000000<>+0(SB), Y1, Y1
+	VXORPS.BCST  c32_80000000<>+0(SB), Y2, Y2
+	VXORPS.BCST  c32_80000000<>+0(SB), Y3, Y3
+	VBROADCASTSS c32_42d20000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y0
+	VBROADCASTSS c32_42d20000<>+0(SB), Y4
+	VMINPS       Y1, Y4, Y1
+	VBROADCASTSS c32_42d20000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VBROADCASTSS c32_42d20000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y0, Y4, Y0
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y1, Y4, Y1
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VBROADCASTSS c32_c2d20000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VCVTPS2PD    Y0, Z0
+	VCVTPS2PD    Y1, Z1
+	VCVTPS2PD    Y2, Z2
+	VCVTPS2PD    Y3, Z6
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z3
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z1, Z4
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z2, Z5
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z6, Z7
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z3
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z4
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z5
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z7, Z10
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z7
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z8
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z9
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z10, Z11
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z7, Z7
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z8, Z8
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z9, Z9
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z11, Z11
+	VSUBPD       Z7, Z0, Z0
+	VSUBPD       Z8, Z1, Z1
+	VSUBPD       Z9, Z2, Z2
+	VSUBPD       Z11, Z6, Z13
+	VMULPD       Z0, Z0, Z6
+	VMULPD       Z1, Z1, Z8
+	VMULPD       Z2, Z2, Z11
+	VMULPD       Z13, Z13, Z14
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z7
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z9
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z12
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z13, Z15
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z9, Z9
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z12, Z12
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z15, Z18
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z13, Z19
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z6, Z15
+	VMULPD       Z16, Z8, Z16
+	VMULPD       Z17, Z11, Z17
+	VMULPD       Z19, Z14, Z19
+	VADDPD       Z15, Z7, Z7
+	VADDPD       Z16, Z9, Z9
+	VADDPD       Z17, Z12, Z12
+	VADDPD       Z19, Z18, Z18
+	VMULPD       Z6, Z6, Z15
+	VMULPD       Z8, Z8, Z16
+	VMULPD       Z11, Z11, Z17
+	VMULPD       Z14, Z14, Z19
+	VMULPD       Z7, Z15, Z7
+	VMULPD       Z9, Z16, Z9
+	VMULPD       Z12, Z17, Z12
+	VMULPD       Z18, Z19, Z18
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z13, Z19
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z6, Z6
+	VMULPD       Z16, Z8, Z8
+	VMULPD       Z17, Z11, Z11
+	VMULPD       Z19, Z14, Z14
+	VADDPD       Z6, Z0, Z0
+	VADDPD       Z8, Z1, Z1
+	VADDPD       Z11, Z2, Z2
+	VADDPD       Z14, Z13, Z6
+	VADDPD       Z7, Z0, Z0
+	VADDPD       Z9, Z1, Z1
+	VADDPD       Z12, Z2, Z2
+	VADDPD       Z18, Z6, Z6
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z6, Z6
+	VPSLLQ       $0x34, Z3, Z3
+	VPSLLQ       $0x34, Z4, Z4
+	VPSLLQ       $0x34, Z5, Z5
+	VPSLLQ       $0x34, Z10, Z7
+	VPADDQ       Z3, Z0, Z0
+	VPADDQ       Z4, Z1, Z1
+	VPADDQ       Z5, Z2, Z2
+	VPADDQ       Z7, Z6, Z3
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
+	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
+	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z0, Z4, Z0
+	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z1, Z4, Z1
+	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z2, Z4, Z2
+	VBROADCASTSD c64_3ff0000000000000<>+0(SB), Z4
+	VDIVPD       Z3, Z4, Z3
+	VCVTPD2PS    Z0, Y0
+	VCVTPD2PS    Z1, Y1
+	VCVTPD2PS    Z2, Y2
+	VCVTPD2PS    Z3, Y3
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	ADDQ         $+128, DX
+	ADDQ         $+128, CX
+	ADDQ         $-32, AX
+	CMPQ         AX, $0x00000020
+	JLT          l1
+	JMP          l0
+l1:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l3
-l0:
-	CMPQ AX, $0x00000008
-	JLT  l1
+	JEQ   l5
 l2:
+	CMPQ AX, $0x00000008
+	JLT  l3
+l4:
 	VMOVUPS.Z    (DX), K1, Y0
 	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
 	VBROADCASTSS c32_42d20000<>+0(SB), Y1
@@ -213,19 +473,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
 	VSUBPD       Z2, Z0, Z0
 	VMULPD       Z0, Z0, Z2
-	VMULPD       Z2, Z2, Z3
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z3
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z3, Z3
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z4
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z4, Z4
+	VMULPD       Z4, Z2, Z4
+	VADDPD       Z4, Z3, Z3
+	VMULPD       Z2, Z2, Z4
+	VMULPD       Z3, Z4, Z3
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD       Z4, Z2, Z4
-	VADDPD       Z4, Z0, Z0
-	VMULPD       Z6, Z2, Z2
-	VADDPD       Z2, Z5, Z2
-	VMULPD       Z2, Z3, Z2
+	VMULPD       Z4, Z2, Z2
 	VADDPD       Z2, Z0, Z0
+	VADDPD       Z3, Z0, Z0
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z0, Z0
 	VPSLLQ       $0x34, Z1, Z1
 	VPADDQ       Z1, Z0, Z0
@@ -234,98 +494,249 @@ l2:
 	VDIVPD       Z0, Z1, Z0
 	VCVTPD2PS    Z0, Y0
 	VMOVUPS      Y0, K1, (CX)
-	ADDQ         $+32, CX
 	ADDQ         $+32, DX
+	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l3
-	JMP          l0
-l1:
+	JLT          l5
+	JMP          l2
+l3:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l2
-l3:
+	JMP   l4
+l5:
 	VZEROUPPER
 	RET
 
-// Tanh does, for each of n elements of dst, x:
-//
-// 	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
-//
 // func tanhAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·tanhAVX512(SB), $128-24
-	MOVQ  n+0(FP), AX
-	MOVQ  dst+8(FP), CX
-	MOVQ  x+16(FP), DX
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ x+16(FP), DX
+	CMPQ AX, $0x00000020
+	JLT  l1
+l0:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Y0, Y0
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Y1, Y1
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Y2, Y2
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Y3, Y3
+	VBROADCASTSS c32_41200000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y0
+	VBROADCASTSS c32_41200000<>+0(SB), Y4
+	VMINPS       Y1, Y4, Y1
+	VBROADCASTSS c32_41200000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VBROADCASTSS c32_41200000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VCVTPS2PD    Y0, Z0
+	VCVTPS2PD    Y1, Z1
+	VCVTPS2PD    Y2, Z2
+	VCVTPS2PD    Y3, Z3
+	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z0
+	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z1, Z1
+	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z2, Z2
+	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z3, Z6
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z3
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z1, Z4
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z2, Z5
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z6, Z7
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z3
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z4
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z5
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z7, Z10
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z3, Z7
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z4, Z8
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z5, Z9
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z10, Z11
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z7, Z7
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z8, Z8
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z9, Z9
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z11, Z11
+	VSUBPD       Z7, Z0, Z0
+	VSUBPD       Z8, Z1, Z1
+	VSUBPD       Z9, Z2, Z2
+	VSUBPD       Z11, Z6, Z6
+	VPSLLQ       $0x34, Z3, Z3
+	VPSLLQ       $0x34, Z4, Z4
+	VPSLLQ       $0x34, Z5, Z5
+	VPSLLQ       $0x34, Z10, Z7
+	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
+	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z4, Z4
+	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z5, Z5
+	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z7, Z13
+	VMULPD       Z0, Z0, Z7
+	VMULPD       Z1, Z1, Z9
+	VMULPD       Z2, Z2, Z11
+	VMULPD       Z6, Z6, Z14
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z8
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z10
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z12
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z6, Z15
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z10, Z10
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z12, Z12
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z15, Z18
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z6, Z19
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z7, Z15
+	VMULPD       Z16, Z9, Z16
+	VMULPD       Z17, Z11, Z17
+	VMULPD       Z19, Z14, Z19
+	VADDPD       Z15, Z8, Z8
+	VADDPD       Z16, Z10, Z10
+	VADDPD       Z17, Z12, Z12
+	VADDPD       Z19, Z18, Z18
+	VMULPD       Z7, Z7, Z15
+	VMULPD       Z9, Z9, Z16
+	VMULPD       Z11, Z11, Z17
+	VMULPD       Z14, Z14, Z19
+	VMULPD       Z8, Z15, Z8
+	VMULPD       Z10, Z16, Z10
+	VMULPD       Z12, Z17, Z12
+	VMULPD       Z18, Z19, Z18
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z15
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z16
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z2, Z17
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z6, Z19
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z15, Z15
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z16, Z16
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z17, Z17
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z19, Z19
+	VMULPD       Z15, Z7, Z7
+	VMULPD       Z16, Z9, Z9
+	VMULPD       Z17, Z11, Z11
+	VMULPD       Z19, Z14, Z14
+	VADDPD       Z7, Z0, Z0
+	VADDPD       Z9, Z1, Z1
+	VADDPD       Z11, Z2, Z2
+	VADDPD       Z14, Z6, Z6
+	VADDPD       Z8, Z0, Z0
+	VADDPD       Z10, Z1, Z1
+	VADDPD       Z12, Z2, Z2
+	VADDPD       Z18, Z6, Z6
+	VMULPD       Z0, Z3, Z0
+	VMULPD       Z1, Z4, Z1
+	VMULPD       Z2, Z5, Z2
+	VMULPD       Z6, Z13, Z6
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z4, Z4
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z5, Z5
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z13, Z7
+	VADDPD       Z3, Z0, Z0
+	VADDPD       Z4, Z1, Z1
+	VADDPD       Z5, Z2, Z2
+	VADDPD       Z7, Z6, Z6
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z3
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z1, Z4
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z2, Z5
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z6, Z7
+	VDIVPD       Z3, Z0, Z0
+	VDIVPD       Z4, Z1, Z1
+	VDIVPD       Z5, Z2, Z2
+	VDIVPD       Z7, Z6, Z3
+	VCVTPD2PS    Z0, Y0
+	VCVTPD2PS    Z1, Y1
+	VCVTPD2PS    Z2, Y2
+	VCVTPD2PS    Z3, Y6
+	VMOVUPS      (DX), Y3
+	VMOVUPS      32(DX), Y4
+	VMOVUPS      64(DX), Y5
+	VMOVUPS      96(DX), Y7
+	VANDPS.BCST  c32_80000000<>+0(SB), Y3, Y3
+	VANDPS.BCST  c32_80000000<>+0(SB), Y4, Y4
+	VANDPS.BCST  c32_80000000<>+0(SB), Y5, Y5
+	VANDPS.BCST  c32_80000000<>+0(SB), Y7, Y7
+	VORPS        Y3, Y0, Y0
+	VORPS        Y4, Y1, Y1
+	VORPS        Y5, Y2, Y2
+	VORPS        Y7, Y6, Y3
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	ADDQ         $+128, DX
+	ADDQ         $+128, CX
+	ADDQ         $-32, AX
+	CMPQ         AX, $0x00000020
+	JLT          l1
+	JMP          l0
+l1:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l3
-l0:
-	CMPQ AX, $0x00000008
-	JLT  l1
+	JEQ   l5
 l2:
+	CMPQ AX, $0x00000008
+	JLT  l3
+l4:
 	VMOVUPS.Z    (DX), K1, Y0
-	VANDPS.BCST  c32_80000000<>+0(SB), Y0, Y1
-	VXORPS       Y1, Y0, Y0
-	VBROADCASTSS c32_41200000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
+	VANDPS.BCST  c32_7fffffff<>+0(SB), Y0, Y0
+	VBROADCASTSS c32_41200000<>+0(SB), Y1
+	VMINPS       Y0, Y1, Y0
 	VCVTPS2PD    Y0, Z0
 	VMULPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z0
-	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z2
-	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z2, Z2
-	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z2, Z3
-	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
-	VSUBPD       Z3, Z0, Z0
-	VPSLLQ       $0x34, Z2, Z2
-	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
-	VMULPD       Z0, Z0, Z3
-	VMULPD       Z3, Z3, Z4
-	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z0, Z0
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
+	VMULPD.BCST  c64_3ff71547652b82fe<>+0(SB), Z0, Z1
+	VADDPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z1
+	VSUBPD.BCST  c64_4338000000000000<>+0(SB), Z1, Z2
+	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
+	VSUBPD       Z2, Z0, Z0
+	VPSLLQ       $0x34, Z1, Z1
+	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VMULPD       Z0, Z0, Z2
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z3
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z3, Z3
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z4
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z4, Z4
+	VMULPD       Z4, Z2, Z4
+	VADDPD       Z4, Z3, Z3
+	VMULPD       Z2, Z2, Z4
 	VMULPD       Z3, Z4, Z3
-	VADDPD       Z3, Z0, Z0
-	VMULPD       Z0, Z2, Z0
-	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
+	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
+	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
+	VMULPD       Z4, Z2, Z2
 	VADDPD       Z2, Z0, Z0
-	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z2
-	VDIVPD       Z2, Z0, Z0
+	VADDPD       Z3, Z0, Z0
+	VMULPD       Z0, Z1, Z0
+	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
+	VADDPD       Z1, Z0, Z0
+	VADDPD.BCST  c64_4000000000000000<>+0(SB), Z0, Z1
+	VDIVPD       Z1, Z0, Z0
 	VCVTPD2PS    Z0, Y0
+	VMOVUPS.Z    (DX), K1, Y1
+	VANDPS.BCST  c32_80000000<>+0(SB), Y1, Y1
 	VORPS        Y1, Y0, Y0
 	VMOVUPS      Y0, K1, (CX)
-	ADDQ         $+32, CX
 	ADDQ         $+32, DX
+	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l3
-	JMP          l0
-l1:
+	JLT          l5
+	JMP          l2
+l3:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l2
-l3:
+	JMP   l4
+l5:
 	VZEROUPPER
 	RET
 
-// LeakyReLU does, for each of n elements of dst, x:
-//
-// 	dst = slope·x where 0 > x, else x
-//
 // func leakyReLUAVX512(n int, dst *float32, x *float32, slope float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·leakyReLUAVX512(SB), $128-28
@@ -365,10 +776,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// ELU does, for each of n elements of dst, x:
-//
-// 	dst = x where x > 0, else alpha·(e^x - 1)
-//
 // func eluAVX512(n int, dst *float32, x *float32, alpha float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·eluAVX512(SB), $128-28
@@ -401,19 +808,19 @@ l2:
 	VPSLLQ       $0x34, Z5, Z5
 	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z5, Z5
 	VMULPD       Z2, Z2, Z6
-	VMULPD       Z6, Z6, Z7
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z7
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z8
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
+	VMULPD       Z8, Z6, Z8
+	VADDPD       Z8, Z7, Z7
+	VMULPD       Z6, Z6, Z8
+	VMULPD       Z7, Z8, Z7
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z2, Z8
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z9
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z9, Z9
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z10
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z10, Z10
-	VMULPD       Z8, Z6, Z8
-	VADDPD       Z8, Z2, Z2
-	VMULPD       Z10, Z6, Z6
-	VADDPD       Z6, Z9, Z6
-	VMULPD       Z6, Z7, Z6
+	VMULPD       Z8, Z6, Z6
 	VADDPD       Z6, Z2, Z2
+	VADDPD       Z7, Z2, Z2
 	VMULPD       Z2, Z5, Z2
 	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z5, Z5
 	VADDPD       Z5, Z2, Z2
@@ -440,10 +847,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// Softplus does, for each of n elements of dst, x:
-//
-// 	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
-//
 // func softplusAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·softplusAVX512(SB), $128-24
@@ -471,19 +874,19 @@ l2:
 	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z4, Z4
 	VSUBPD         Z4, Z1, Z1
 	VMULPD         Z1, Z1, Z4
-	VMULPD         Z4, Z4, Z5
+	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z1, Z5
+	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z5, Z5
+	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z1, Z6
+	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
+	VMULPD         Z6, Z4, Z6
+	VADDPD         Z6, Z5, Z5
+	VMULPD         Z4, Z4, Z6
+	VMULPD         Z5, Z6, Z5
 	VMULPD.BCST    c64_3fc555554433c3ec<>+0(SB), Z1, Z6
 	VADDPD.BCST    c64_3fe0000003a23742<>+0(SB), Z6, Z6
-	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z1, Z7
-	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z7, Z7
-	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z1, Z8
-	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
-	VMULPD         Z6, Z4, Z6
-	VADDPD         Z6, Z1, Z1
-	VMULPD         Z8, Z4, Z4
-	VADDPD         Z4, Z7, Z4
-	VMULPD         Z4, Z5, Z4
+	VMULPD         Z6, Z4, Z4
 	VADDPD         Z4, Z1, Z1
+	VADDPD         Z5, Z1, Z1
 	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ         $0x34, Z3, Z3
 	VPADDQ         Z3, Z1, Z1
@@ -529,10 +932,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// GELU does, for each of n elements of dst, x:
-//
-// 	dst = x·Φ(x)
-//
 // func geluAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·geluAVX512(SB), $128-24
@@ -593,19 +992,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z7, Z7
 	VSUBPD       Z7, Z5, Z5
 	VMULPD       Z5, Z5, Z7
-	VMULPD       Z7, Z7, Z8
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z5, Z8
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z5, Z9
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z9, Z9
+	VMULPD       Z9, Z7, Z9
+	VADDPD       Z9, Z8, Z8
+	VMULPD       Z7, Z7, Z9
+	VMULPD       Z8, Z9, Z8
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z5, Z9
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z9, Z9
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z5, Z10
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z10, Z10
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z5, Z11
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z11, Z11
-	VMULPD       Z9, Z7, Z9
-	VADDPD       Z9, Z5, Z5
-	VMULPD       Z11, Z7, Z7
-	VADDPD       Z7, Z10, Z7
-	VMULPD       Z7, Z8, Z7
+	VMULPD       Z9, Z7, Z7
 	VADDPD       Z7, Z5, Z5
+	VADDPD       Z8, Z5, Z5
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z5, Z5
 	VPSLLQ       $0x34, Z6, Z6
 	VPADDQ       Z6, Z5, Z5
@@ -636,10 +1035,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// GELUTanh does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
-//
 // func geluTanhAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·geluTanhAVX512(SB), $128-24
@@ -674,19 +1069,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
 	VSUBPD       Z3, Z1, Z1
 	VMULPD       Z1, Z1, Z3
-	VMULPD       Z3, Z3, Z4
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z4
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z4, Z4
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z5
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z5, Z5
+	VMULPD       Z5, Z3, Z5
+	VADDPD       Z5, Z4, Z4
+	VMULPD       Z3, Z3, Z5
+	VMULPD       Z4, Z5, Z4
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z5
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z1, Z1
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
+	VMULPD       Z5, Z3, Z3
 	VADDPD       Z3, Z1, Z1
+	VADDPD       Z4, Z1, Z1
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ       $0x34, Z2, Z2
 	VPADDQ       Z2, Z1, Z1
@@ -711,10 +1106,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// SiLU does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-x)
-//
 // func siLUAVX512(n int, dst *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·siLUAVX512(SB), $128-24
@@ -744,19 +1135,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
 	VSUBPD       Z3, Z1, Z1
 	VMULPD       Z1, Z1, Z3
-	VMULPD       Z3, Z3, Z4
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z4
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z4, Z4
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z5
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z5, Z5
+	VMULPD       Z5, Z3, Z5
+	VADDPD       Z5, Z4, Z4
+	VMULPD       Z3, Z3, Z5
+	VMULPD       Z4, Z5, Z4
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z5
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z1, Z1
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
+	VMULPD       Z5, Z3, Z3
 	VADDPD       Z3, Z1, Z1
+	VADDPD       Z4, Z1, Z1
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ       $0x34, Z2, Z2
 	VPADDQ       Z2, Z1, Z1
@@ -781,10 +1172,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else 0
-//
 // func deriveReLUAVX512(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·deriveReLUAVX512(SB), $128-32
@@ -823,10 +1210,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveSigmoid does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(y·(1-y))
-//
 // func deriveSigmoidAVX512(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·deriveSigmoidAVX512(SB), $128-32
@@ -869,10 +1252,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveTanh does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1-y·y)
-//
 // func deriveTanhAVX512(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·deriveTanhAVX512(SB), $128-32
@@ -915,10 +1294,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else slope·grad
-//
 // func deriveLeakyReLUAVX512(n int, dst *float32, grad *float32, y *float32, slope float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·deriveLeakyReLUAVX512(SB), $128-36
@@ -960,10 +1335,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveELU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else grad·(y + alpha)
-//
 // func deriveELUAVX512(n int, dst *float32, grad *float32, y *float32, alpha float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·deriveELUAVX512(SB), $128-36
@@ -1007,10 +1378,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// DeriveSoftplus does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1 - e^-y)
-//
 // func deriveSoftplusAVX512(n int, dst *float32, grad *float32, y *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·deriveSoftplusAVX512(SB), $128-32
@@ -1043,19 +1410,19 @@ l2:
 	VPSLLQ       $0x34, Z1, Z1
 	VPADDQ.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VMULPD       Z0, Z0, Z2
-	VMULPD       Z2, Z2, Z3
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z3
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z3, Z3
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z4
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z4, Z4
+	VMULPD       Z4, Z2, Z4
+	VADDPD       Z4, Z3, Z3
+	VMULPD       Z2, Z2, Z4
+	VMULPD       Z3, Z4, Z3
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z0, Z4
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD       Z4, Z2, Z4
-	VADDPD       Z4, Z0, Z0
-	VMULPD       Z6, Z2, Z2
-	VADDPD       Z2, Z5, Z2
-	VMULPD       Z2, Z3, Z2
+	VMULPD       Z4, Z2, Z2
 	VADDPD       Z2, Z0, Z0
+	VADDPD       Z3, Z0, Z0
 	VMULPD       Z0, Z1, Z0
 	VSUBPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VADDPD       Z1, Z0, Z0
@@ -1082,10 +1449,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveGELU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
-//
 // func deriveGELUAVX512(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·deriveGELUAVX512(SB), $128-32
@@ -1147,19 +1510,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z6, Z6
 	VSUBPD       Z6, Z4, Z4
 	VMULPD       Z4, Z4, Z6
-	VMULPD       Z6, Z6, Z7
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z4, Z7
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z4, Z8
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
+	VMULPD       Z8, Z6, Z8
+	VADDPD       Z8, Z7, Z7
+	VMULPD       Z6, Z6, Z8
+	VMULPD       Z7, Z8, Z7
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z4, Z8
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z4, Z9
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z9, Z9
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z4, Z10
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z10, Z10
-	VMULPD       Z8, Z6, Z8
-	VADDPD       Z8, Z4, Z4
-	VMULPD       Z10, Z6, Z6
-	VADDPD       Z6, Z9, Z6
-	VMULPD       Z6, Z7, Z6
+	VMULPD       Z8, Z6, Z6
 	VADDPD       Z6, Z4, Z4
+	VADDPD       Z7, Z4, Z4
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z4, Z4
 	VPSLLQ       $0x34, Z5, Z5
 	VPADDQ       Z5, Z4, Z4
@@ -1194,10 +1557,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveGELUTanh does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
-//
 // func deriveGELUTanhAVX512(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·deriveGELUTanhAVX512(SB), $128-32
@@ -1233,19 +1592,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z4, Z4
 	VSUBPD       Z4, Z2, Z2
 	VMULPD       Z2, Z2, Z4
-	VMULPD       Z4, Z4, Z5
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z5
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z6
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
+	VMULPD       Z6, Z4, Z6
+	VADDPD       Z6, Z5, Z5
+	VMULPD       Z4, Z4, Z6
+	VMULPD       Z5, Z6, Z5
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z2, Z6
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z2, Z7
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z2, Z8
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
-	VMULPD       Z6, Z4, Z6
-	VADDPD       Z6, Z2, Z2
-	VMULPD       Z8, Z4, Z4
-	VADDPD       Z4, Z7, Z4
-	VMULPD       Z4, Z5, Z4
+	VMULPD       Z6, Z4, Z4
 	VADDPD       Z4, Z2, Z2
+	VADDPD       Z5, Z2, Z2
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z2, Z2
 	VPSLLQ       $0x34, Z3, Z3
 	VPADDQ       Z3, Z2, Z2
@@ -1281,10 +1640,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// DeriveSiLU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
-//
 // func deriveSiLUAVX512(n int, dst *float32, grad *float32, x *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·deriveSiLUAVX512(SB), $128-32
@@ -1316,19 +1671,19 @@ l2:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z3, Z3
 	VSUBPD       Z3, Z1, Z1
 	VMULPD       Z1, Z1, Z3
-	VMULPD       Z3, Z3, Z4
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z4
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z4, Z4
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z5
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z5, Z5
+	VMULPD       Z5, Z3, Z5
+	VADDPD       Z5, Z4, Z4
+	VMULPD       Z3, Z3, Z5
+	VMULPD       Z4, Z5, Z4
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z5
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z5, Z5
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z6
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z7
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
-	VMULPD       Z5, Z3, Z5
-	VADDPD       Z5, Z1, Z1
-	VMULPD       Z7, Z3, Z3
-	VADDPD       Z3, Z6, Z3
-	VMULPD       Z3, Z4, Z3
+	VMULPD       Z5, Z3, Z3
 	VADDPD       Z3, Z1, Z1
+	VADDPD       Z4, Z1, Z1
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ       $0x34, Z2, Z2
 	VPADDQ       Z2, Z1, Z1
@@ -1361,10 +1716,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// Lerp does, for each of n elements of dst, x:
-//
-// 	dst = dst + w·(x - dst)
-//
 // func lerpAVX512(n int, dst *float32, x *float32, w float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lerpAVX512(SB), $128-28
@@ -1404,10 +1755,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Scale does, for each of n elements of dst, x:
-//
-// 	dst = s·x
-//
 // func scaleAVX512(n int, dst *float32, x *float32, s float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), $128-28
@@ -1441,10 +1788,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Factored does, for each of n elements of dst, x, col:
-//
-// 	dst = x/√(floor if floor > row·col, else row·col)
-//
 // func factoredAVX512(n int, dst *float32, x *float32, col *float32, row float32, floor float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·factoredAVX512(SB), $128-40
@@ -1521,6 +1864,9 @@ GLOBL c32_7f800000<>(SB), RODATA|NOPTR, $8
 
 DATA c32_7fc00000<>+0(SB)/8, $0x7fc000007fc00000
 GLOBL c32_7fc00000<>(SB), RODATA|NOPTR, $8
+
+DATA c32_7fffffff<>+0(SB)/8, $0x7fffffff7fffffff
+GLOBL c32_7fffffff<>(SB), RODATA|NOPTR, $8
 
 DATA c32_80000000<>+0(SB)/8, $0x8000000080000000
 GLOBL c32_80000000<>(SB), RODATA|NOPTR, $8

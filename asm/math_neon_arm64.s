@@ -4,10 +4,6 @@
 
 #include "textflag.h"
 
-// Exp does, for each of n elements of dst, x:
-//
-// 	dst = e^x
-//
 // func expNEON(n int, dst *float32, x *float32)
 TEXT ·expNEON(SB), $128-24
 	MOVD $0x42b20000, R0
@@ -22,24 +18,98 @@ TEXT ·expNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
-	MOVD R0, R3
-	LSR $0x01, R3
-	CBZ R3, l0
+	CMP $+4, R0
+	BLT l1
+l0:
+	FMOVD (R2), F1
+	FMOVD 8(R2), F14
+	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
+	VBSL V1.B8, V0.B8, V2.B8
+	WORD $0x2ea0e5c1 // fcmgt v1.2s, v14.2s, v0.2s
+	VBSL V14.B8, V0.B8, V1.B8
+	WORD $0x2ea2e46e // fcmgt v14.2s, v3.2s, v2.2s
+	VBSL V2.B8, V3.B8, V14.B8
+	WORD $0x2ea1e462 // fcmgt v2.2s, v3.2s, v1.2s
+	VBSL V1.B8, V3.B8, V2.B8
+	WORD $0x0e6179c1 // fcvtl v1.2d, v14.2s
+	WORD $0x0e61784e // fcvtl v14.2d, v2.2s
+	WORD $0x6e64dc22 // fmul v2.2d, v1.2d, v4.2d
+	WORD $0x6e64ddcf // fmul v15.2d, v14.2d, v4.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e65d5f0 // fadd v16.2d, v15.2d, v5.2d
+	WORD $0x4ee5d44f // fsub v15.2d, v2.2d, v5.2d
+	WORD $0x4ee5d611 // fsub v17.2d, v16.2d, v5.2d
+	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
+	WORD $0x6e66de31 // fmul v17.2d, v17.2d, v6.2d
+	WORD $0x4eefd421 // fsub v1.2d, v1.2d, v15.2d
+	WORD $0x4ef1d5d1 // fsub v17.2d, v14.2d, v17.2d
+	WORD $0x6e61dc2e // fmul v14.2d, v1.2d, v1.2d
+	WORD $0x6e71de32 // fmul v18.2d, v17.2d, v17.2d
+	WORD $0x6e68dc2f // fmul v15.2d, v1.2d, v8.2d
+	WORD $0x6e68de33 // fmul v19.2d, v17.2d, v8.2d
+	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
+	WORD $0x4e69d674 // fadd v20.2d, v19.2d, v9.2d
+	WORD $0x6e6adc33 // fmul v19.2d, v1.2d, v10.2d
+	WORD $0x6e6ade35 // fmul v21.2d, v17.2d, v10.2d
+	WORD $0x4e6bd673 // fadd v19.2d, v19.2d, v11.2d
+	WORD $0x4e6bd6b5 // fadd v21.2d, v21.2d, v11.2d
+	WORD $0x6e73ddd3 // fmul v19.2d, v14.2d, v19.2d
+	WORD $0x6e75de55 // fmul v21.2d, v18.2d, v21.2d
+	WORD $0x4e73d5ef // fadd v15.2d, v15.2d, v19.2d
+	WORD $0x4e75d694 // fadd v20.2d, v20.2d, v21.2d
+	WORD $0x6e6eddd3 // fmul v19.2d, v14.2d, v14.2d
+	WORD $0x6e72de55 // fmul v21.2d, v18.2d, v18.2d
+	WORD $0x6e6fde6f // fmul v15.2d, v19.2d, v15.2d
+	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
+	WORD $0x6e6cdc33 // fmul v19.2d, v1.2d, v12.2d
+	WORD $0x6e6cde35 // fmul v21.2d, v17.2d, v12.2d
+	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x4e6dd6b5 // fadd v21.2d, v21.2d, v13.2d
+	WORD $0x6e73ddce // fmul v14.2d, v14.2d, v19.2d
+	WORD $0x6e75de52 // fmul v18.2d, v18.2d, v21.2d
+	WORD $0x4e6ed421 // fadd v1.2d, v1.2d, v14.2d
+	WORD $0x4e72d62e // fadd v14.2d, v17.2d, v18.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e74d5ce // fadd v14.2d, v14.2d, v20.2d
+	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
+	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
+	VSHL $0x34, V2.D2, V2.D2
+	VSHL $0x34, V16.D2, V15.D2
+	VADD V2.D2, V1.D2, V1.D2
+	VADD V15.D2, V14.D2, V2.D2
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	WORD $0x0e616842 // fcvtn v2.2s, v2.2d
+	FMOVD F1, (R1)
+	FMOVD F2, 8(R1)
+	ADD $+16, R2
+	ADD $+16, R1
+	ADD $-4, R0
+	CMP $+4, R0
+	BLT l1
+	B l0
+l1:
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l3
+l6:
 l2:
 	FMOVD (R2), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
@@ -53,68 +123,59 @@ l2:
 	WORD $0x6e66ddce // fmul v14.2d, v14.2d, v6.2d
 	WORD $0x4eeed421 // fsub v1.2d, v1.2d, v14.2d
 	WORD $0x6e61dc2e // fmul v14.2d, v1.2d, v1.2d
-	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e68dc30 // fmul v16.2d, v1.2d, v8.2d
-	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
-	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
-	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
-	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
-	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e68dc2f // fmul v15.2d, v1.2d, v8.2d
+	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
+	WORD $0x6e6adc30 // fmul v16.2d, v1.2d, v10.2d
+	WORD $0x4e6bd610 // fadd v16.2d, v16.2d, v11.2d
 	WORD $0x6e70ddd0 // fmul v16.2d, v14.2d, v16.2d
-	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
-	WORD $0x6e72ddce // fmul v14.2d, v14.2d, v18.2d
-	WORD $0x4e6ed62e // fadd v14.2d, v17.2d, v14.2d
-	WORD $0x6e6eddee // fmul v14.2d, v15.2d, v14.2d
+	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x6e6cdc30 // fmul v16.2d, v1.2d, v12.2d
+	WORD $0x4e6dd610 // fadd v16.2d, v16.2d, v13.2d
+	WORD $0x6e70ddce // fmul v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed421 // fadd v1.2d, v1.2d, v14.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
 	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V1.D2, V1.D2
 	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
 	FMOVD F1, (R1)
-	ADD $+8, R1
 	ADD $+8, R2
-	SUB $+1, R3
-	CBNZ R3, l2
-l0:
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l6
+l3:
+	CBZ R6, l4
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+part1:
+	FMOVD F0, (R7)
+part2:
+	B l5
+l4:
 	AND $+1, R0
-	CBZ R0, l1
+	CBZ R0, l5
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
-	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
-	VBSL V1.B8, V0.B8, V2.B8
-	WORD $0x2ea2e460 // fcmgt v0.2s, v3.2s, v2.2s
-	VBSL V2.B8, V3.B8, V0.B8
-	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	WORD $0x6e64dc01 // fmul v1.2d, v0.2d, v4.2d
-	WORD $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
-	WORD $0x4ee5d422 // fsub v2.2d, v1.2d, v5.2d
-	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
-	WORD $0x4ee2d400 // fsub v0.2d, v0.2d, v2.2d
-	WORD $0x6e60dc02 // fmul v2.2d, v0.2d, v0.2d
-	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
-	WORD $0x6e68dc04 // fmul v4.2d, v0.2d, v8.2d
-	WORD $0x4e69d484 // fadd v4.2d, v4.2d, v9.2d
-	WORD $0x6e6adc05 // fmul v5.2d, v0.2d, v10.2d
-	WORD $0x4e6bd4a5 // fadd v5.2d, v5.2d, v11.2d
-	WORD $0x6e6cdc06 // fmul v6.2d, v0.2d, v12.2d
-	WORD $0x4e6dd4c6 // fadd v6.2d, v6.2d, v13.2d
-	WORD $0x6e64dc44 // fmul v4.2d, v2.2d, v4.2d
-	WORD $0x4e64d400 // fadd v0.2d, v0.2d, v4.2d
-	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
-	WORD $0x4e62d4a2 // fadd v2.2d, v5.2d, v2.2d
-	WORD $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
-	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD $0x4e60d4e0 // fadd v0.2d, v7.2d, v0.2d
-	VSHL $0x34, V1.D2, V1.D2
-	VADD V1.D2, V0.D2, V0.D2
-	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	FMOVS F0, (R1)
-l1:
+	B part4
+part3:
+	FMOVD (R2), F1
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l2
+l5:
 	RET
 
-// Log does, for each of n elements of dst, x:
-//
-// 	dst = ln x
-//
 // func logNEON(n int, dst *float32, x *float32)
 TEXT ·logNEON(SB), $128-24
 	MOVD $0x3fe6a09e667f3bcd, R0
@@ -239,10 +300,6 @@ l0:
 l1:
 	RET
 
-// ReLU does, for each of n elements of dst, x:
-//
-// 	dst = 0 where 0 > x, else x
-//
 // func reLUNEON(n int, dst *float32, x *float32)
 TEXT ·reLUNEON(SB), $128-24
 	VEOR V0.B16, V0.B16, V0.B16
@@ -287,10 +344,6 @@ part5:
 l1:
 	RET
 
-// Sigmoid does, for each of n elements of dst, x:
-//
-// 	dst = 1/(1 + e^-x)
-//
 // func sigmoidNEON(n int, dst *float32, x *float32)
 TEXT ·sigmoidNEON(SB), $128-24
 	MOVD $0x42d20000, R0
@@ -307,24 +360,104 @@ TEXT ·sigmoidNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3fe62e42fefa39ef, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
-	MOVD R0, R3
-	LSR $0x01, R3
-	CBZ R3, l0
+	CMP $+4, R0
+	BLT l1
+l0:
+	FMOVD (R2), F1
+	FMOVD 8(R2), F14
+	VEOR V2.B8, V1.B8, V1.B8
+	VEOR V2.B8, V14.B8, V15.B8
+	WORD $0x2ea0e42e // fcmgt v14.2s, v1.2s, v0.2s
+	VBSL V1.B8, V0.B8, V14.B8
+	WORD $0x2ea0e5e1 // fcmgt v1.2s, v15.2s, v0.2s
+	VBSL V15.B8, V0.B8, V1.B8
+	WORD $0x2eaee46f // fcmgt v15.2s, v3.2s, v14.2s
+	VBSL V14.B8, V3.B8, V15.B8
+	WORD $0x2ea1e46e // fcmgt v14.2s, v3.2s, v1.2s
+	VBSL V1.B8, V3.B8, V14.B8
+	WORD $0x0e6179e1 // fcvtl v1.2d, v15.2s
+	WORD $0x0e6179cf // fcvtl v15.2d, v14.2s
+	WORD $0x6e65dc2e // fmul v14.2d, v1.2d, v5.2d
+	WORD $0x6e65ddf0 // fmul v16.2d, v15.2d, v5.2d
+	WORD $0x4e66d5ce // fadd v14.2d, v14.2d, v6.2d
+	WORD $0x4e66d611 // fadd v17.2d, v16.2d, v6.2d
+	WORD $0x4ee6d5d0 // fsub v16.2d, v14.2d, v6.2d
+	WORD $0x4ee6d632 // fsub v18.2d, v17.2d, v6.2d
+	WORD $0x6e67de10 // fmul v16.2d, v16.2d, v7.2d
+	WORD $0x6e67de52 // fmul v18.2d, v18.2d, v7.2d
+	WORD $0x4ef0d421 // fsub v1.2d, v1.2d, v16.2d
+	WORD $0x4ef2d5f2 // fsub v18.2d, v15.2d, v18.2d
+	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
+	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
+	WORD $0x6e68dc30 // fmul v16.2d, v1.2d, v8.2d
+	WORD $0x6e68de54 // fmul v20.2d, v18.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x4e69d695 // fadd v21.2d, v20.2d, v9.2d
+	WORD $0x6e6adc34 // fmul v20.2d, v1.2d, v10.2d
+	WORD $0x6e6ade56 // fmul v22.2d, v18.2d, v10.2d
+	WORD $0x4e6bd694 // fadd v20.2d, v20.2d, v11.2d
+	WORD $0x4e6bd6d6 // fadd v22.2d, v22.2d, v11.2d
+	WORD $0x6e74ddf4 // fmul v20.2d, v15.2d, v20.2d
+	WORD $0x6e76de76 // fmul v22.2d, v19.2d, v22.2d
+	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
+	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
+	WORD $0x6e6fddf4 // fmul v20.2d, v15.2d, v15.2d
+	WORD $0x6e73de76 // fmul v22.2d, v19.2d, v19.2d
+	WORD $0x6e70de90 // fmul v16.2d, v20.2d, v16.2d
+	WORD $0x6e75ded5 // fmul v21.2d, v22.2d, v21.2d
+	WORD $0x6e6cdc34 // fmul v20.2d, v1.2d, v12.2d
+	WORD $0x6e6cde56 // fmul v22.2d, v18.2d, v12.2d
+	WORD $0x4e6dd694 // fadd v20.2d, v20.2d, v13.2d
+	WORD $0x4e6dd6d6 // fadd v22.2d, v22.2d, v13.2d
+	WORD $0x6e74ddef // fmul v15.2d, v15.2d, v20.2d
+	WORD $0x6e76de73 // fmul v19.2d, v19.2d, v22.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e73d64f // fadd v15.2d, v18.2d, v19.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x4e75d5ef // fadd v15.2d, v15.2d, v21.2d
+	WORD $0x4e61d481 // fadd v1.2d, v4.2d, v1.2d
+	WORD $0x4e6fd48f // fadd v15.2d, v4.2d, v15.2d
+	VSHL $0x34, V14.D2, V14.D2
+	VSHL $0x34, V17.D2, V16.D2
+	VADD V14.D2, V1.D2, V1.D2
+	VADD V16.D2, V15.D2, V14.D2
+	WORD $0x4e61d481 // fadd v1.2d, v4.2d, v1.2d
+	WORD $0x4e6ed48e // fadd v14.2d, v4.2d, v14.2d
+	WORD $0x6e61fc81 // fdiv v1.2d, v4.2d, v1.2d
+	WORD $0x6e6efc8e // fdiv v14.2d, v4.2d, v14.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	WORD $0x0e6169ce // fcvtn v14.2s, v14.2d
+	FMOVD F1, (R1)
+	FMOVD F14, 8(R1)
+	ADD $+16, R2
+	ADD $+16, R1
+	ADD $-4, R0
+	CMP $+4, R0
+	BLT l1
+	B l0
+l1:
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l3
+l6:
 l2:
 	FMOVD (R2), F1
 	VEOR V2.B8, V1.B8, V1.B8
@@ -339,19 +472,19 @@ l2:
 	WORD $0x6e67ddef // fmul v15.2d, v15.2d, v7.2d
 	WORD $0x4eefd421 // fsub v1.2d, v1.2d, v15.2d
 	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cdc33 // fmul v19.2d, v1.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68dc30 // fmul v16.2d, v1.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cdc31 // fmul v17.2d, v1.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
 	WORD $0x4e61d481 // fadd v1.2d, v4.2d, v1.2d
 	VSHL $0x34, V14.D2, V14.D2
 	VADD V14.D2, V1.D2, V1.D2
@@ -359,174 +492,238 @@ l2:
 	WORD $0x6e61fc81 // fdiv v1.2d, v4.2d, v1.2d
 	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
 	FMOVD F1, (R1)
-	ADD $+8, R1
 	ADD $+8, R2
-	SUB $+1, R3
-	CBNZ R3, l2
-l0:
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l6
+l3:
+	CBZ R6, l4
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+part1:
+	FMOVD F0, (R7)
+part2:
+	B l5
+l4:
 	AND $+1, R0
-	CBZ R0, l1
+	CBZ R0, l5
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
-	VEOR V2.B8, V1.B8, V1.B8
-	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
-	VBSL V1.B8, V0.B8, V2.B8
-	WORD $0x2ea2e460 // fcmgt v0.2s, v3.2s, v2.2s
-	VBSL V2.B8, V3.B8, V0.B8
-	WORD $0x0e617800 // fcvtl v0.2d, v0.2s
-	WORD $0x6e65dc01 // fmul v1.2d, v0.2d, v5.2d
-	WORD $0x4e66d421 // fadd v1.2d, v1.2d, v6.2d
-	WORD $0x4ee6d422 // fsub v2.2d, v1.2d, v6.2d
-	WORD $0x6e67dc42 // fmul v2.2d, v2.2d, v7.2d
-	WORD $0x4ee2d400 // fsub v0.2d, v0.2d, v2.2d
-	WORD $0x6e60dc02 // fmul v2.2d, v0.2d, v0.2d
-	WORD $0x6e62dc43 // fmul v3.2d, v2.2d, v2.2d
-	WORD $0x6e68dc05 // fmul v5.2d, v0.2d, v8.2d
-	WORD $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
-	WORD $0x6e6adc06 // fmul v6.2d, v0.2d, v10.2d
-	WORD $0x4e6bd4c6 // fadd v6.2d, v6.2d, v11.2d
-	WORD $0x6e6cdc07 // fmul v7.2d, v0.2d, v12.2d
-	WORD $0x4e6dd4e7 // fadd v7.2d, v7.2d, v13.2d
-	WORD $0x6e65dc45 // fmul v5.2d, v2.2d, v5.2d
-	WORD $0x4e65d400 // fadd v0.2d, v0.2d, v5.2d
-	WORD $0x6e67dc42 // fmul v2.2d, v2.2d, v7.2d
-	WORD $0x4e62d4c2 // fadd v2.2d, v6.2d, v2.2d
-	WORD $0x6e62dc62 // fmul v2.2d, v3.2d, v2.2d
-	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD $0x4e60d480 // fadd v0.2d, v4.2d, v0.2d
-	VSHL $0x34, V1.D2, V1.D2
-	VADD V1.D2, V0.D2, V0.D2
-	WORD $0x4e60d480 // fadd v0.2d, v4.2d, v0.2d
-	WORD $0x6e60fc80 // fdiv v0.2d, v4.2d, v0.2d
-	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	FMOVS F0, (R1)
-l1:
+	B part4
+part3:
+	FMOVD (R2), F1
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l2
+l5:
 	RET
 
-// Tanh does, for each of n elements of dst, x:
-//
-// 	dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x
-//
 // func tanhNEON(n int, dst *float32, x *float32)
 TEXT ·tanhNEON(SB), $128-24
-	MOVD $0x80000000, R0
-	VDUP R0, V1.S2
 	MOVD $0x41200000, R0
-	VDUP R0, V3.S2
+	VDUP R0, V0.S2
+	MOVD $0x7fffffff, R0
+	VDUP R0, V2.S2
 	MOVD $0x4000000000000000, R0
-	VDUP R0, V4.D2
+	VDUP R0, V3.D2
 	MOVD $0x3ff71547652b82fe, R0
-	VDUP R0, V5.D2
+	VDUP R0, V4.D2
 	MOVD $0x4338000000000000, R0
-	VDUP R0, V6.D2
+	VDUP R0, V5.D2
 	MOVD $0x3fe62e42fefa39ef, R0
-	VDUP R0, V7.D2
+	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V9.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V10.D2
+	VDUP R0, V7.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V11.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V12.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V13.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
-	VDUP R0, V14.D2
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
+	VDUP R0, V13.D2
+	MOVD $0x80000000, R0
+	VDUP R0, V14.S2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
-	MOVD R0, R3
-	LSR $0x01, R3
-	CBZ R3, l0
-l2:
-	FMOVD (R2), F0
-	VAND V1.B8, V0.B8, V2.B8
-	VEOR V2.B8, V0.B8, V0.B8
-	WORD $0x2ea3e40f // fcmgt v15.2s, v0.2s, v3.2s
-	VBSL V0.B8, V3.B8, V15.B8
-	WORD $0x0e6179e0 // fcvtl v0.2d, v15.2s
-	WORD $0x6e60dc80 // fmul v0.2d, v4.2d, v0.2d
-	WORD $0x6e65dc0f // fmul v15.2d, v0.2d, v5.2d
-	WORD $0x4e66d5ef // fadd v15.2d, v15.2d, v6.2d
-	WORD $0x4ee6d5f0 // fsub v16.2d, v15.2d, v6.2d
-	WORD $0x6e67de10 // fmul v16.2d, v16.2d, v7.2d
-	WORD $0x4ef0d400 // fsub v0.2d, v0.2d, v16.2d
-	VSHL $0x34, V15.D2, V15.D2
-	VADD V15.D2, V8.D2, V15.D2
-	WORD $0x6e60dc10 // fmul v16.2d, v0.2d, v0.2d
-	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
-	WORD $0x6e69dc12 // fmul v18.2d, v0.2d, v9.2d
-	WORD $0x4e6ad652 // fadd v18.2d, v18.2d, v10.2d
-	WORD $0x6e6bdc13 // fmul v19.2d, v0.2d, v11.2d
-	WORD $0x4e6cd673 // fadd v19.2d, v19.2d, v12.2d
-	WORD $0x6e6ddc14 // fmul v20.2d, v0.2d, v13.2d
-	WORD $0x4e6ed694 // fadd v20.2d, v20.2d, v14.2d
-	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
-	WORD $0x4e72d400 // fadd v0.2d, v0.2d, v18.2d
-	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
-	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
-	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
-	WORD $0x4e70d400 // fadd v0.2d, v0.2d, v16.2d
-	WORD $0x6e60dde0 // fmul v0.2d, v15.2d, v0.2d
-	WORD $0x4ee8d5ef // fsub v15.2d, v15.2d, v8.2d
-	WORD $0x4e6fd400 // fadd v0.2d, v0.2d, v15.2d
-	WORD $0x4e64d40f // fadd v15.2d, v0.2d, v4.2d
-	WORD $0x6e6ffc00 // fdiv v0.2d, v0.2d, v15.2d
-	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	VORR V2.B8, V0.B8, V0.B8
-	FMOVD F0, (R1)
-	ADD $+8, R1
-	ADD $+8, R2
-	SUB $+1, R3
-	CBNZ R3, l2
+	CMP $+4, R0
+	BLT l1
 l0:
-	AND $+1, R0
-	CBZ R0, l1
-	FMOVS (R2), F0
-	VAND V1.B8, V0.B8, V1.B8
-	VEOR V1.B8, V0.B8, V0.B8
-	WORD $0x2ea3e402 // fcmgt v2.2s, v0.2s, v3.2s
-	VBSL V0.B8, V3.B8, V2.B8
-	WORD $0x0e617840 // fcvtl v0.2d, v2.2s
-	WORD $0x6e60dc80 // fmul v0.2d, v4.2d, v0.2d
-	WORD $0x6e65dc02 // fmul v2.2d, v0.2d, v5.2d
-	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	WORD $0x4ee6d443 // fsub v3.2d, v2.2d, v6.2d
-	WORD $0x6e67dc63 // fmul v3.2d, v3.2d, v7.2d
-	WORD $0x4ee3d400 // fsub v0.2d, v0.2d, v3.2d
-	VSHL $0x34, V2.D2, V2.D2
-	VADD V2.D2, V8.D2, V2.D2
-	WORD $0x6e60dc03 // fmul v3.2d, v0.2d, v0.2d
-	WORD $0x6e63dc65 // fmul v5.2d, v3.2d, v3.2d
-	WORD $0x6e69dc06 // fmul v6.2d, v0.2d, v9.2d
-	WORD $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
-	WORD $0x6e6bdc07 // fmul v7.2d, v0.2d, v11.2d
-	WORD $0x4e6cd4e7 // fadd v7.2d, v7.2d, v12.2d
-	WORD $0x6e6ddc09 // fmul v9.2d, v0.2d, v13.2d
-	WORD $0x4e6ed529 // fadd v9.2d, v9.2d, v14.2d
-	WORD $0x6e66dc66 // fmul v6.2d, v3.2d, v6.2d
-	WORD $0x4e66d400 // fadd v0.2d, v0.2d, v6.2d
-	WORD $0x6e69dc63 // fmul v3.2d, v3.2d, v9.2d
-	WORD $0x4e63d4e3 // fadd v3.2d, v7.2d, v3.2d
-	WORD $0x6e63dca3 // fmul v3.2d, v5.2d, v3.2d
-	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
-	WORD $0x6e60dc40 // fmul v0.2d, v2.2d, v0.2d
-	WORD $0x4ee8d442 // fsub v2.2d, v2.2d, v8.2d
-	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
-	WORD $0x4e64d402 // fadd v2.2d, v0.2d, v4.2d
-	WORD $0x6e62fc00 // fdiv v0.2d, v0.2d, v2.2d
-	WORD $0x0e616800 // fcvtn v0.2s, v0.2d
-	VORR V1.B8, V0.B8, V0.B8
-	FMOVS F0, (R1)
+	FMOVD (R2), F1
+	FMOVD 8(R2), F15
+	VAND V2.B8, V1.B8, V1.B8
+	VAND V2.B8, V15.B8, V16.B8
+	WORD $0x2ea0e42f // fcmgt v15.2s, v1.2s, v0.2s
+	VBSL V1.B8, V0.B8, V15.B8
+	WORD $0x2ea0e601 // fcmgt v1.2s, v16.2s, v0.2s
+	VBSL V16.B8, V0.B8, V1.B8
+	WORD $0x0e6179ef // fcvtl v15.2d, v15.2s
+	WORD $0x0e617821 // fcvtl v1.2d, v1.2s
+	WORD $0x6e6fdc6f // fmul v15.2d, v3.2d, v15.2d
+	WORD $0x6e61dc70 // fmul v16.2d, v3.2d, v1.2d
+	WORD $0x6e64dde1 // fmul v1.2d, v15.2d, v4.2d
+	WORD $0x6e64de11 // fmul v17.2d, v16.2d, v4.2d
+	WORD $0x4e65d421 // fadd v1.2d, v1.2d, v5.2d
+	WORD $0x4e65d632 // fadd v18.2d, v17.2d, v5.2d
+	WORD $0x4ee5d431 // fsub v17.2d, v1.2d, v5.2d
+	WORD $0x4ee5d653 // fsub v19.2d, v18.2d, v5.2d
+	WORD $0x6e66de31 // fmul v17.2d, v17.2d, v6.2d
+	WORD $0x6e66de73 // fmul v19.2d, v19.2d, v6.2d
+	WORD $0x4ef1d5ef // fsub v15.2d, v15.2d, v17.2d
+	WORD $0x4ef3d610 // fsub v16.2d, v16.2d, v19.2d
+	VSHL $0x34, V1.D2, V1.D2
+	VSHL $0x34, V18.D2, V17.D2
+	VADD V1.D2, V7.D2, V1.D2
+	VADD V17.D2, V7.D2, V19.D2
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de14 // fmul v20.2d, v16.2d, v16.2d
+	WORD $0x6e68ddf2 // fmul v18.2d, v15.2d, v8.2d
+	WORD $0x6e68de15 // fmul v21.2d, v16.2d, v8.2d
+	WORD $0x4e69d652 // fadd v18.2d, v18.2d, v9.2d
+	WORD $0x4e69d6b6 // fadd v22.2d, v21.2d, v9.2d
+	WORD $0x6e6addf5 // fmul v21.2d, v15.2d, v10.2d
+	WORD $0x6e6ade17 // fmul v23.2d, v16.2d, v10.2d
+	WORD $0x4e6bd6b5 // fadd v21.2d, v21.2d, v11.2d
+	WORD $0x4e6bd6f7 // fadd v23.2d, v23.2d, v11.2d
+	WORD $0x6e75de35 // fmul v21.2d, v17.2d, v21.2d
+	WORD $0x6e77de97 // fmul v23.2d, v20.2d, v23.2d
+	WORD $0x4e75d652 // fadd v18.2d, v18.2d, v21.2d
+	WORD $0x4e77d6d6 // fadd v22.2d, v22.2d, v23.2d
+	WORD $0x6e71de35 // fmul v21.2d, v17.2d, v17.2d
+	WORD $0x6e74de97 // fmul v23.2d, v20.2d, v20.2d
+	WORD $0x6e72deb2 // fmul v18.2d, v21.2d, v18.2d
+	WORD $0x6e76def6 // fmul v22.2d, v23.2d, v22.2d
+	WORD $0x6e6cddf5 // fmul v21.2d, v15.2d, v12.2d
+	WORD $0x6e6cde17 // fmul v23.2d, v16.2d, v12.2d
+	WORD $0x4e6dd6b5 // fadd v21.2d, v21.2d, v13.2d
+	WORD $0x4e6dd6f7 // fadd v23.2d, v23.2d, v13.2d
+	WORD $0x6e75de31 // fmul v17.2d, v17.2d, v21.2d
+	WORD $0x6e77de94 // fmul v20.2d, v20.2d, v23.2d
+	WORD $0x4e71d5ef // fadd v15.2d, v15.2d, v17.2d
+	WORD $0x4e74d610 // fadd v16.2d, v16.2d, v20.2d
+	WORD $0x4e72d5ef // fadd v15.2d, v15.2d, v18.2d
+	WORD $0x4e76d610 // fadd v16.2d, v16.2d, v22.2d
+	WORD $0x6e6fdc2f // fmul v15.2d, v1.2d, v15.2d
+	WORD $0x6e70de70 // fmul v16.2d, v19.2d, v16.2d
+	WORD $0x4ee7d421 // fsub v1.2d, v1.2d, v7.2d
+	WORD $0x4ee7d671 // fsub v17.2d, v19.2d, v7.2d
+	WORD $0x4e61d5e1 // fadd v1.2d, v15.2d, v1.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x4e63d42f // fadd v15.2d, v1.2d, v3.2d
+	WORD $0x4e63d611 // fadd v17.2d, v16.2d, v3.2d
+	WORD $0x6e6ffc21 // fdiv v1.2d, v1.2d, v15.2d
+	WORD $0x6e71fe0f // fdiv v15.2d, v16.2d, v17.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	WORD $0x0e6169f0 // fcvtn v16.2s, v15.2d
+	FMOVD (R2), F15
+	FMOVD 8(R2), F17
+	VAND V14.B8, V15.B8, V15.B8
+	VAND V14.B8, V17.B8, V17.B8
+	VORR V15.B8, V1.B8, V1.B8
+	VORR V17.B8, V16.B8, V15.B8
+	FMOVD F1, (R1)
+	FMOVD F15, 8(R1)
+	ADD $+16, R2
+	ADD $+16, R1
+	ADD $-4, R0
+	CMP $+4, R0
+	BLT l1
+	B l0
 l1:
+	MOVD $local-128(SP), R3
+	MOVD $+0, R6
+	MOVD $+0, R7
+	MOVD R0, R8
+	LSR $0x01, R8
+	CBZ R8, l3
+l6:
+l2:
+	FMOVD (R2), F1
+	VAND V2.B8, V1.B8, V1.B8
+	WORD $0x2ea0e42f // fcmgt v15.2s, v1.2s, v0.2s
+	VBSL V1.B8, V0.B8, V15.B8
+	WORD $0x0e6179e1 // fcvtl v1.2d, v15.2s
+	WORD $0x6e61dc61 // fmul v1.2d, v3.2d, v1.2d
+	WORD $0x6e64dc2f // fmul v15.2d, v1.2d, v4.2d
+	WORD $0x4e65d5ef // fadd v15.2d, v15.2d, v5.2d
+	WORD $0x4ee5d5f0 // fsub v16.2d, v15.2d, v5.2d
+	WORD $0x6e66de10 // fmul v16.2d, v16.2d, v6.2d
+	WORD $0x4ef0d421 // fsub v1.2d, v1.2d, v16.2d
+	VSHL $0x34, V15.D2, V15.D2
+	VADD V15.D2, V7.D2, V15.D2
+	WORD $0x6e61dc30 // fmul v16.2d, v1.2d, v1.2d
+	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
+	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
+	WORD $0x6e71de51 // fmul v17.2d, v18.2d, v17.2d
+	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e72de10 // fmul v16.2d, v16.2d, v18.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
+	WORD $0x6e61dde1 // fmul v1.2d, v15.2d, v1.2d
+	WORD $0x4ee7d5ef // fsub v15.2d, v15.2d, v7.2d
+	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e63d42f // fadd v15.2d, v1.2d, v3.2d
+	WORD $0x6e6ffc21 // fdiv v1.2d, v1.2d, v15.2d
+	WORD $0x0e616821 // fcvtn v1.2s, v1.2d
+	FMOVD (R2), F15
+	VAND V14.B8, V15.B8, V15.B8
+	VORR V15.B8, V1.B8, V1.B8
+	FMOVD F1, (R1)
+	ADD $+8, R2
+	ADD $+8, R1
+	SUB $+1, R8
+	CBNZ R8, l6
+l3:
+	CBZ R6, l4
+	// the tail is done
+	FMOVD (R3), F0
+	TBNZ $0x01, R6, part1
+	FMOVS F0, (R7)
+	B part2
+part1:
+	FMOVD F0, (R7)
+part2:
+	B l5
+l4:
+	AND $+1, R0
+	CBZ R0, l5
+	MOVD R0, R6
+	TBNZ $0x01, R0, part3
+	FMOVS (R2), F1
+	B part4
+part3:
+	FMOVD (R2), F1
+part4:
+	FMOVD F1, 8(R3)
+	MOVD R3, R2
+	ADD $+8, R2
+	MOVD R1, R7
+	MOVD R3, R1
+	MOVD $+1, R8
+	B l2
+l5:
 	RET
 
-// LeakyReLU does, for each of n elements of dst, x:
-//
-// 	dst = slope·x where 0 > x, else x
-//
 // func leakyReLUNEON(n int, dst *float32, x *float32, slope float32)
 TEXT ·leakyReLUNEON(SB), $128-28
 	VEOR V2.B16, V2.B16, V2.B16
@@ -575,10 +772,6 @@ part5:
 l1:
 	RET
 
-// ELU does, for each of n elements of dst, x:
-//
-// 	dst = x where x > 0, else alpha·(e^x - 1)
-//
 // func eluNEON(n int, dst *float32, x *float32, alpha float32)
 TEXT ·eluNEON(SB), $128-28
 	MOVD $0xc2d20000, R0
@@ -592,17 +785,17 @@ TEXT ·eluNEON(SB), $128-28
 	VDUP R0, V8.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V9.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V10.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V11.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V14.D2
+	VDUP R0, V12.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V15.D2
 	MOVD $0x80000000, R0
 	VDUP R0, V16.S2
@@ -634,19 +827,19 @@ l0:
 	VSHL $0x34, V17.D2, V17.D2
 	VADD V17.D2, V9.D2, V17.D2
 	WORD $0x6e65dcb2 // fmul v18.2d, v5.2d, v5.2d
-	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
-	WORD $0x6e6adcb4 // fmul v20.2d, v5.2d, v10.2d
-	WORD $0x4e6bd694 // fadd v20.2d, v20.2d, v11.2d
-	WORD $0x6e6cdcb5 // fmul v21.2d, v5.2d, v12.2d
-	WORD $0x4e6dd6b5 // fadd v21.2d, v21.2d, v13.2d
-	WORD $0x6e6edcb6 // fmul v22.2d, v5.2d, v14.2d
-	WORD $0x4e6fd6d6 // fadd v22.2d, v22.2d, v15.2d
+	WORD $0x6e6adcb3 // fmul v19.2d, v5.2d, v10.2d
+	WORD $0x4e6bd673 // fadd v19.2d, v19.2d, v11.2d
+	WORD $0x6e6cdcb4 // fmul v20.2d, v5.2d, v12.2d
+	WORD $0x4e6dd694 // fadd v20.2d, v20.2d, v13.2d
 	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
-	WORD $0x4e74d4a5 // fadd v5.2d, v5.2d, v20.2d
-	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
-	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
-	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
+	WORD $0x6e72de54 // fmul v20.2d, v18.2d, v18.2d
+	WORD $0x6e73de93 // fmul v19.2d, v20.2d, v19.2d
+	WORD $0x6e6edcb4 // fmul v20.2d, v5.2d, v14.2d
+	WORD $0x4e6fd694 // fadd v20.2d, v20.2d, v15.2d
+	WORD $0x6e74de52 // fmul v18.2d, v18.2d, v20.2d
 	WORD $0x4e72d4a5 // fadd v5.2d, v5.2d, v18.2d
+	WORD $0x4e73d4a5 // fadd v5.2d, v5.2d, v19.2d
 	WORD $0x6e65de25 // fmul v5.2d, v17.2d, v5.2d
 	WORD $0x4ee9d631 // fsub v17.2d, v17.2d, v9.2d
 	WORD $0x4e71d4a5 // fadd v5.2d, v5.2d, v17.2d
@@ -693,10 +886,6 @@ part4:
 l3:
 	RET
 
-// Softplus does, for each of n elements of dst, x:
-//
-// 	dst = (0 where 0 > x, else x) + ln(1 + e^-|x|)
-//
 // func softplusNEON(n int, dst *float32, x *float32)
 TEXT ·softplusNEON(SB), $128-24
 	MOVD $0xc2d20000, R0
@@ -711,17 +900,17 @@ TEXT ·softplusNEON(SB), $128-24
 	VDUP R0, V7.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V8.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V9.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V10.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V14.D2
 	MOVD $0x3fda827999fcef32, R0
 	VDUP R0, V15.D2
@@ -760,19 +949,19 @@ l0:
 	WORD $0x6e67ded6 // fmul v22.2d, v22.2d, v7.2d
 	WORD $0x4ef6d463 // fsub v3.2d, v3.2d, v22.2d
 	WORD $0x6e63dc76 // fmul v22.2d, v3.2d, v3.2d
-	WORD $0x6e76ded7 // fmul v23.2d, v22.2d, v22.2d
-	WORD $0x6e69dc78 // fmul v24.2d, v3.2d, v9.2d
-	WORD $0x4e6ad718 // fadd v24.2d, v24.2d, v10.2d
-	WORD $0x6e6bdc79 // fmul v25.2d, v3.2d, v11.2d
-	WORD $0x4e6cd739 // fadd v25.2d, v25.2d, v12.2d
-	WORD $0x6e6ddc7a // fmul v26.2d, v3.2d, v13.2d
-	WORD $0x4e6ed75a // fadd v26.2d, v26.2d, v14.2d
+	WORD $0x6e69dc77 // fmul v23.2d, v3.2d, v9.2d
+	WORD $0x4e6ad6f7 // fadd v23.2d, v23.2d, v10.2d
+	WORD $0x6e6bdc78 // fmul v24.2d, v3.2d, v11.2d
+	WORD $0x4e6cd718 // fadd v24.2d, v24.2d, v12.2d
 	WORD $0x6e78ded8 // fmul v24.2d, v22.2d, v24.2d
-	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
-	WORD $0x6e7aded6 // fmul v22.2d, v22.2d, v26.2d
-	WORD $0x4e76d736 // fadd v22.2d, v25.2d, v22.2d
-	WORD $0x6e76def6 // fmul v22.2d, v23.2d, v22.2d
+	WORD $0x4e78d6f7 // fadd v23.2d, v23.2d, v24.2d
+	WORD $0x6e76ded8 // fmul v24.2d, v22.2d, v22.2d
+	WORD $0x6e77df17 // fmul v23.2d, v24.2d, v23.2d
+	WORD $0x6e6ddc78 // fmul v24.2d, v3.2d, v13.2d
+	WORD $0x4e6ed718 // fadd v24.2d, v24.2d, v14.2d
+	WORD $0x6e78ded6 // fmul v22.2d, v22.2d, v24.2d
 	WORD $0x4e76d463 // fadd v3.2d, v3.2d, v22.2d
+	WORD $0x4e77d463 // fadd v3.2d, v3.2d, v23.2d
 	WORD $0x4e63d503 // fadd v3.2d, v8.2d, v3.2d
 	VSHL $0x34, V4.D2, V4.D2
 	VADD V4.D2, V3.D2, V3.D2
@@ -838,10 +1027,6 @@ part4:
 l3:
 	RET
 
-// GELU does, for each of n elements of dst, x:
-//
-// 	dst = x·Φ(x)
-//
 // func geluNEON(n int, dst *float32, x *float32)
 TEXT ·geluNEON(SB), $128-24
 	MOVD $0xc1700000, R0
@@ -940,31 +1125,31 @@ l0:
 	WORD $0x6e7bdf5a // fmul v26.2d, v26.2d, v27.2d
 	WORD $0x4efad718 // fsub v24.2d, v24.2d, v26.2d
 	WORD $0x6e78df1a // fmul v26.2d, v24.2d, v24.2d
-	WORD $0x6e7adf5b // fmul v27.2d, v26.2d, v26.2d
+	MOVD $0x3f8111270b2ef32a, R9
+	VDUP R9, V27.D2
+	WORD $0x6e7bdf1b // fmul v27.2d, v24.2d, v27.2d
+	MOVD $0x3fa55548dc49937b, R9
+	VDUP R9, V28.D2
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	MOVD $0x3f29f08962453604, R9
+	VDUP R9, V28.D2
+	WORD $0x6e7cdf1c // fmul v28.2d, v24.2d, v28.2d
+	MOVD $0x3f56d8d06d57f43f, R9
+	VDUP R9, V29.D2
+	WORD $0x4e7dd79c // fadd v28.2d, v28.2d, v29.2d
+	WORD $0x6e7cdf5c // fmul v28.2d, v26.2d, v28.2d
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	WORD $0x6e7adf5c // fmul v28.2d, v26.2d, v26.2d
+	WORD $0x6e7bdf9b // fmul v27.2d, v28.2d, v27.2d
 	MOVD $0x3fc555554433c3ec, R9
 	VDUP R9, V28.D2
 	WORD $0x6e7cdf1c // fmul v28.2d, v24.2d, v28.2d
 	MOVD $0x3fe0000003a23742, R9
 	VDUP R9, V29.D2
 	WORD $0x4e7dd79c // fadd v28.2d, v28.2d, v29.2d
-	MOVD $0x3f8111270b2ef32a, R9
-	VDUP R9, V29.D2
-	WORD $0x6e7ddf1d // fmul v29.2d, v24.2d, v29.2d
-	MOVD $0x3fa55548dc49937b, R9
-	VDUP R9, V30.D2
-	WORD $0x4e7ed7bd // fadd v29.2d, v29.2d, v30.2d
-	MOVD $0x3f29f08962453604, R9
-	VDUP R9, V30.D2
-	WORD $0x6e7edf1e // fmul v30.2d, v24.2d, v30.2d
-	MOVD $0x3f56d8d06d57f43f, R9
-	VDUP R9, V31.D2
-	WORD $0x4e7fd7de // fadd v30.2d, v30.2d, v31.2d
-	WORD $0x6e7cdf5c // fmul v28.2d, v26.2d, v28.2d
-	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	WORD $0x6e7edf5a // fmul v26.2d, v26.2d, v30.2d
-	WORD $0x4e7ad7ba // fadd v26.2d, v29.2d, v26.2d
-	WORD $0x6e7adf7a // fmul v26.2d, v27.2d, v26.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
 	WORD $0x4e78d4b8 // fadd v24.2d, v5.2d, v24.2d
 	VSHL $0x34, V25.D2, V25.D2
 	VADD V25.D2, V24.D2, V24.D2
@@ -1013,10 +1198,6 @@ part4:
 l3:
 	RET
 
-// GELUTanh does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-2u) with 2u = x·(a + b·x²)
-//
 // func geluTanhNEON(n int, dst *float32, x *float32)
 TEXT ·geluTanhNEON(SB), $128-24
 	MOVD $0xc1300000, R0
@@ -1036,17 +1217,17 @@ TEXT ·geluTanhNEON(SB), $128-24
 	VDUP R0, V9.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V10.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V11.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V12.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V14.D2
+	VDUP R0, V12.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V15.D2
+	VDUP R0, V13.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V15.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V16.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -1076,19 +1257,19 @@ l0:
 	WORD $0x6e69de52 // fmul v18.2d, v18.2d, v9.2d
 	WORD $0x4ef2d421 // fsub v1.2d, v1.2d, v18.2d
 	WORD $0x6e61dc32 // fmul v18.2d, v1.2d, v1.2d
-	WORD $0x6e72de53 // fmul v19.2d, v18.2d, v18.2d
-	WORD $0x6e6bdc34 // fmul v20.2d, v1.2d, v11.2d
-	WORD $0x4e6cd694 // fadd v20.2d, v20.2d, v12.2d
-	WORD $0x6e6ddc35 // fmul v21.2d, v1.2d, v13.2d
-	WORD $0x4e6ed6b5 // fadd v21.2d, v21.2d, v14.2d
-	WORD $0x6e6fdc36 // fmul v22.2d, v1.2d, v15.2d
-	WORD $0x4e70d6d6 // fadd v22.2d, v22.2d, v16.2d
+	WORD $0x6e6bdc33 // fmul v19.2d, v1.2d, v11.2d
+	WORD $0x4e6cd673 // fadd v19.2d, v19.2d, v12.2d
+	WORD $0x6e6ddc34 // fmul v20.2d, v1.2d, v13.2d
+	WORD $0x4e6ed694 // fadd v20.2d, v20.2d, v14.2d
 	WORD $0x6e74de54 // fmul v20.2d, v18.2d, v20.2d
-	WORD $0x4e74d421 // fadd v1.2d, v1.2d, v20.2d
-	WORD $0x6e76de52 // fmul v18.2d, v18.2d, v22.2d
-	WORD $0x4e72d6b2 // fadd v18.2d, v21.2d, v18.2d
-	WORD $0x6e72de72 // fmul v18.2d, v19.2d, v18.2d
+	WORD $0x4e74d673 // fadd v19.2d, v19.2d, v20.2d
+	WORD $0x6e72de54 // fmul v20.2d, v18.2d, v18.2d
+	WORD $0x6e73de93 // fmul v19.2d, v20.2d, v19.2d
+	WORD $0x6e6fdc34 // fmul v20.2d, v1.2d, v15.2d
+	WORD $0x4e70d694 // fadd v20.2d, v20.2d, v16.2d
+	WORD $0x6e74de52 // fmul v18.2d, v18.2d, v20.2d
 	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
+	WORD $0x4e73d421 // fadd v1.2d, v1.2d, v19.2d
 	WORD $0x4e61d541 // fadd v1.2d, v10.2d, v1.2d
 	VSHL $0x34, V17.D2, V17.D2
 	VADD V17.D2, V1.D2, V1.D2
@@ -1132,10 +1313,6 @@ part4:
 l3:
 	RET
 
-// SiLU does, for each of n elements of dst, x:
-//
-// 	dst = x/(1 + e^-x)
-//
 // func siLUNEON(n int, dst *float32, x *float32)
 TEXT ·siLUNEON(SB), $128-24
 	MOVD $0xc2dc0000, R0
@@ -1150,17 +1327,17 @@ TEXT ·siLUNEON(SB), $128-24
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -1186,19 +1363,19 @@ l0:
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd421 // fsub v1.2d, v1.2d, v15.2d
 	WORD $0x6e61dc2f // fmul v15.2d, v1.2d, v1.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cdc33 // fmul v19.2d, v1.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68dc30 // fmul v16.2d, v1.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cdc31 // fmul v17.2d, v1.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
 	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
 	VSHL $0x34, V14.D2, V14.D2
 	VADD V14.D2, V1.D2, V1.D2
@@ -1242,10 +1419,6 @@ part4:
 l3:
 	RET
 
-// DeriveReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else 0
-//
 // func deriveReLUNEON(n int, dst *float32, grad *float32, y *float32)
 TEXT ·deriveReLUNEON(SB), $128-32
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1302,10 +1475,6 @@ part8:
 l1:
 	RET
 
-// DeriveSigmoid does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(y·(1-y))
-//
 // func deriveSigmoidNEON(n int, dst *float32, grad *float32, y *float32)
 TEXT ·deriveSigmoidNEON(SB), $128-32
 	MOVD $0x3f800000, R0
@@ -1365,10 +1534,6 @@ part8:
 l1:
 	RET
 
-// DeriveTanh does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1-y·y)
-//
 // func deriveTanhNEON(n int, dst *float32, grad *float32, y *float32)
 TEXT ·deriveTanhNEON(SB), $128-32
 	MOVD $0x3f800000, R0
@@ -1428,10 +1593,6 @@ part8:
 l1:
 	RET
 
-// DeriveLeakyReLU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else slope·grad
-//
 // func deriveLeakyReLUNEON(n int, dst *float32, grad *float32, y *float32, slope float32)
 TEXT ·deriveLeakyReLUNEON(SB), $128-36
 	VEOR V3.B16, V3.B16, V3.B16
@@ -1492,10 +1653,6 @@ part8:
 l1:
 	RET
 
-// DeriveELU does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad where y > 0, else grad·(y + alpha)
-//
 // func deriveELUNEON(n int, dst *float32, grad *float32, y *float32, alpha float32)
 TEXT ·deriveELUNEON(SB), $128-36
 	VEOR V3.B16, V3.B16, V3.B16
@@ -1559,10 +1716,6 @@ part8:
 l1:
 	RET
 
-// DeriveSoftplus does, for each of n elements of dst, grad, y:
-//
-// 	dst = grad·(1 - e^-y)
-//
 // func deriveSoftplusNEON(n int, dst *float32, grad *float32, y *float32)
 TEXT ·deriveSoftplusNEON(SB), $128-32
 	MOVD $0x42d20000, R0
@@ -1579,17 +1732,17 @@ TEXT ·deriveSoftplusNEON(SB), $128-32
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	VEOR V14.B16, V14.B16, V14.B16
 	MOVD n+0(FP), R0
@@ -1619,19 +1772,19 @@ l0:
 	VSHL $0x34, V15.D2, V15.D2
 	VADD V15.D2, V7.D2, V15.D2
 	WORD $0x6e61dc30 // fmul v16.2d, v1.2d, v1.2d
-	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
-	WORD $0x6e68dc32 // fmul v18.2d, v1.2d, v8.2d
-	WORD $0x4e69d652 // fadd v18.2d, v18.2d, v9.2d
-	WORD $0x6e6adc33 // fmul v19.2d, v1.2d, v10.2d
-	WORD $0x4e6bd673 // fadd v19.2d, v19.2d, v11.2d
-	WORD $0x6e6cdc34 // fmul v20.2d, v1.2d, v12.2d
-	WORD $0x4e6dd694 // fadd v20.2d, v20.2d, v13.2d
+	WORD $0x6e68dc31 // fmul v17.2d, v1.2d, v8.2d
+	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
+	WORD $0x6e6adc32 // fmul v18.2d, v1.2d, v10.2d
+	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
 	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
-	WORD $0x4e72d421 // fadd v1.2d, v1.2d, v18.2d
-	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
-	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
-	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
+	WORD $0x6e71de51 // fmul v17.2d, v18.2d, v17.2d
+	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e72de10 // fmul v16.2d, v16.2d, v18.2d
 	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
+	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
 	WORD $0x6e61dde1 // fmul v1.2d, v15.2d, v1.2d
 	WORD $0x4ee7d5ef // fsub v15.2d, v15.2d, v7.2d
 	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
@@ -1685,10 +1838,6 @@ part6:
 l3:
 	RET
 
-// DeriveGELU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(Φ(x) + x·e^(-x²/2)/√(2π))
-//
 // func deriveGELUNEON(n int, dst *float32, grad *float32, x *float32)
 TEXT ·deriveGELUNEON(SB), $128-32
 	MOVD $0xc1700000, R0
@@ -1788,31 +1937,31 @@ l0:
 	WORD $0x6e7adf39 // fmul v25.2d, v25.2d, v26.2d
 	WORD $0x4ef9d6f7 // fsub v23.2d, v23.2d, v25.2d
 	WORD $0x6e77def9 // fmul v25.2d, v23.2d, v23.2d
-	WORD $0x6e79df3a // fmul v26.2d, v25.2d, v25.2d
+	MOVD $0x3f8111270b2ef32a, R10
+	VDUP R10, V26.D2
+	WORD $0x6e7adefa // fmul v26.2d, v23.2d, v26.2d
+	MOVD $0x3fa55548dc49937b, R10
+	VDUP R10, V27.D2
+	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	MOVD $0x3f29f08962453604, R10
+	VDUP R10, V27.D2
+	WORD $0x6e7bdefb // fmul v27.2d, v23.2d, v27.2d
+	MOVD $0x3f56d8d06d57f43f, R10
+	VDUP R10, V28.D2
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	WORD $0x6e7bdf3b // fmul v27.2d, v25.2d, v27.2d
+	WORD $0x4e7bd75a // fadd v26.2d, v26.2d, v27.2d
+	WORD $0x6e79df3b // fmul v27.2d, v25.2d, v25.2d
+	WORD $0x6e7adf7a // fmul v26.2d, v27.2d, v26.2d
 	MOVD $0x3fc555554433c3ec, R10
 	VDUP R10, V27.D2
 	WORD $0x6e7bdefb // fmul v27.2d, v23.2d, v27.2d
 	MOVD $0x3fe0000003a23742, R10
 	VDUP R10, V28.D2
 	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
-	MOVD $0x3f8111270b2ef32a, R10
-	VDUP R10, V28.D2
-	WORD $0x6e7cdefc // fmul v28.2d, v23.2d, v28.2d
-	MOVD $0x3fa55548dc49937b, R10
-	VDUP R10, V29.D2
-	WORD $0x4e7dd79c // fadd v28.2d, v28.2d, v29.2d
-	MOVD $0x3f29f08962453604, R10
-	VDUP R10, V29.D2
-	WORD $0x6e7ddefd // fmul v29.2d, v23.2d, v29.2d
-	MOVD $0x3f56d8d06d57f43f, R10
-	VDUP R10, V30.D2
-	WORD $0x4e7ed7bd // fadd v29.2d, v29.2d, v30.2d
-	WORD $0x6e7bdf3b // fmul v27.2d, v25.2d, v27.2d
-	WORD $0x4e7bd6f7 // fadd v23.2d, v23.2d, v27.2d
-	WORD $0x6e7ddf39 // fmul v25.2d, v25.2d, v29.2d
-	WORD $0x4e79d799 // fadd v25.2d, v28.2d, v25.2d
-	WORD $0x6e79df59 // fmul v25.2d, v26.2d, v25.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
 	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e7ad6f7 // fadd v23.2d, v23.2d, v26.2d
 	WORD $0x4e77d4b7 // fadd v23.2d, v5.2d, v23.2d
 	VSHL $0x34, V24.D2, V24.D2
 	VADD V24.D2, V23.D2, V23.D2
@@ -1876,10 +2025,6 @@ part6:
 l3:
 	RET
 
-// DeriveGELUTanh does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(a + 3·b·x²)·(1-s))) with s = 1/(1 + e^-2u)
-//
 // func deriveGELUTanhNEON(n int, dst *float32, grad *float32, x *float32)
 TEXT ·deriveGELUTanhNEON(SB), $128-32
 	MOVD $0xc1300000, R0
@@ -1899,17 +2044,17 @@ TEXT ·deriveGELUTanhNEON(SB), $128-32
 	VDUP R0, V9.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V10.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V11.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V12.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V14.D2
+	VDUP R0, V12.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V15.D2
+	VDUP R0, V13.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V15.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V16.D2
 	MOVD $0x4008000000000000, R0
 	VDUP R0, V17.D2
@@ -1942,19 +2087,19 @@ l0:
 	WORD $0x6e69de94 // fmul v20.2d, v20.2d, v9.2d
 	WORD $0x4ef4d652 // fsub v18.2d, v18.2d, v20.2d
 	WORD $0x6e72de54 // fmul v20.2d, v18.2d, v18.2d
-	WORD $0x6e74de95 // fmul v21.2d, v20.2d, v20.2d
-	WORD $0x6e6bde56 // fmul v22.2d, v18.2d, v11.2d
-	WORD $0x4e6cd6d6 // fadd v22.2d, v22.2d, v12.2d
-	WORD $0x6e6dde57 // fmul v23.2d, v18.2d, v13.2d
-	WORD $0x4e6ed6f7 // fadd v23.2d, v23.2d, v14.2d
-	WORD $0x6e6fde58 // fmul v24.2d, v18.2d, v15.2d
-	WORD $0x4e70d718 // fadd v24.2d, v24.2d, v16.2d
+	WORD $0x6e6bde55 // fmul v21.2d, v18.2d, v11.2d
+	WORD $0x4e6cd6b5 // fadd v21.2d, v21.2d, v12.2d
+	WORD $0x6e6dde56 // fmul v22.2d, v18.2d, v13.2d
+	WORD $0x4e6ed6d6 // fadd v22.2d, v22.2d, v14.2d
 	WORD $0x6e76de96 // fmul v22.2d, v20.2d, v22.2d
-	WORD $0x4e76d652 // fadd v18.2d, v18.2d, v22.2d
-	WORD $0x6e78de94 // fmul v20.2d, v20.2d, v24.2d
-	WORD $0x4e74d6f4 // fadd v20.2d, v23.2d, v20.2d
-	WORD $0x6e74deb4 // fmul v20.2d, v21.2d, v20.2d
+	WORD $0x4e76d6b5 // fadd v21.2d, v21.2d, v22.2d
+	WORD $0x6e74de96 // fmul v22.2d, v20.2d, v20.2d
+	WORD $0x6e75ded5 // fmul v21.2d, v22.2d, v21.2d
+	WORD $0x6e6fde56 // fmul v22.2d, v18.2d, v15.2d
+	WORD $0x4e70d6d6 // fadd v22.2d, v22.2d, v16.2d
+	WORD $0x6e76de94 // fmul v20.2d, v20.2d, v22.2d
 	WORD $0x4e74d652 // fadd v18.2d, v18.2d, v20.2d
+	WORD $0x4e75d652 // fadd v18.2d, v18.2d, v21.2d
 	WORD $0x4e72d552 // fadd v18.2d, v10.2d, v18.2d
 	VSHL $0x34, V19.D2, V19.D2
 	VADD V19.D2, V18.D2, V18.D2
@@ -2016,10 +2161,6 @@ part6:
 l3:
 	RET
 
-// DeriveSiLU does, for each of n elements of dst, grad, x:
-//
-// 	dst = grad·(s·(1 + x·(1-s))) with s = 1/(1 + e^-x)
-//
 // func deriveSiLUNEON(n int, dst *float32, grad *float32, x *float32)
 TEXT ·deriveSiLUNEON(SB), $128-32
 	MOVD $0xc2dc0000, R0
@@ -2035,17 +2176,17 @@ TEXT ·deriveSiLUNEON(SB), $128-32
 	VDUP R0, V7.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V8.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V9.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V10.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V14.D2
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R1
@@ -2072,19 +2213,19 @@ l0:
 	WORD $0x6e67de10 // fmul v16.2d, v16.2d, v7.2d
 	WORD $0x4ef0d463 // fsub v3.2d, v3.2d, v16.2d
 	WORD $0x6e63dc70 // fmul v16.2d, v3.2d, v3.2d
-	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
-	WORD $0x6e69dc72 // fmul v18.2d, v3.2d, v9.2d
-	WORD $0x4e6ad652 // fadd v18.2d, v18.2d, v10.2d
-	WORD $0x6e6bdc73 // fmul v19.2d, v3.2d, v11.2d
-	WORD $0x4e6cd673 // fadd v19.2d, v19.2d, v12.2d
-	WORD $0x6e6ddc74 // fmul v20.2d, v3.2d, v13.2d
-	WORD $0x4e6ed694 // fadd v20.2d, v20.2d, v14.2d
+	WORD $0x6e69dc71 // fmul v17.2d, v3.2d, v9.2d
+	WORD $0x4e6ad631 // fadd v17.2d, v17.2d, v10.2d
+	WORD $0x6e6bdc72 // fmul v18.2d, v3.2d, v11.2d
+	WORD $0x4e6cd652 // fadd v18.2d, v18.2d, v12.2d
 	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
-	WORD $0x4e72d463 // fadd v3.2d, v3.2d, v18.2d
-	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
-	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
-	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
+	WORD $0x6e71de51 // fmul v17.2d, v18.2d, v17.2d
+	WORD $0x6e6ddc72 // fmul v18.2d, v3.2d, v13.2d
+	WORD $0x4e6ed652 // fadd v18.2d, v18.2d, v14.2d
+	WORD $0x6e72de10 // fmul v16.2d, v16.2d, v18.2d
 	WORD $0x4e70d463 // fadd v3.2d, v3.2d, v16.2d
+	WORD $0x4e71d463 // fadd v3.2d, v3.2d, v17.2d
 	WORD $0x4e63d503 // fadd v3.2d, v8.2d, v3.2d
 	VSHL $0x34, V15.D2, V15.D2
 	VADD V15.D2, V3.D2, V3.D2
@@ -2143,10 +2284,6 @@ part6:
 l3:
 	RET
 
-// Lerp does, for each of n elements of dst, x:
-//
-// 	dst = dst + w·(x - dst)
-//
 // func lerpNEON(n int, dst *float32, x *float32, w float32)
 TEXT ·lerpNEON(SB), $128-28
 	MOVD n+0(FP), R0
@@ -2204,10 +2341,6 @@ part8:
 l1:
 	RET
 
-// Scale does, for each of n elements of dst, x:
-//
-// 	dst = s·x
-//
 // func scaleNEON(n int, dst *float32, x *float32, s float32)
 TEXT ·scaleNEON(SB), $128-28
 	MOVD n+0(FP), R0
@@ -2251,10 +2384,6 @@ part5:
 l1:
 	RET
 
-// Factored does, for each of n elements of dst, x, col:
-//
-// 	dst = x/√(floor if floor > row·col, else row·col)
-//
 // func factoredNEON(n int, dst *float32, x *float32, col *float32, row float32, floor float32)
 TEXT ·factoredNEON(SB), $128-40
 	MOVD n+0(FP), R0

@@ -4,11 +4,6 @@
 
 #include "textflag.h"
 
-// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
-// elements:
-//
-// 	sums = sums + x
-//
 // func columnSumsAVX2(rows int, cols int, sums *float64, x *float32, ldx int)
 // Requires: AVX
 TEXT ·columnSumsAVX2(SB), $128-40
@@ -107,11 +102,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
-// in elements:
-//
-// 	sums = sums + (x - mean)·(x - mean)
-//
 // func columnSquaresAVX2(rows int, cols int, sums *float64, mean *float64, x *float32, ldx int)
 // Requires: AVX
 TEXT ·columnSquaresAVX2(SB), $128-48
@@ -229,10 +219,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// InverseRoot does, for each of n elements of dst, x:
-//
-// 	dst = 1/√(x + eps)
-//
 // func inverseRootAVX2(n int, dst *float32, x *float32, eps float32)
 // Requires: AVX
 TEXT ·inverseRootAVX2(SB), $128-28
@@ -291,10 +277,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Normalize does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
 // func normalizeAVX2(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, bias *float32)
 // Requires: AVX
 TEXT ·normalizeAVX2(SB), $128-80
@@ -391,12 +373,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	a = a + dy·((x - mean)·inverse)
-// 	b = b + dy
-//
 // func normalizeSumsAVX2(rows int, cols int, a *float64, b *float64, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 // Requires: AVX
 TEXT ·normalizeSumsAVX2(SB), $128-80
@@ -553,10 +529,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
-//
 // func normalizeGradAVX2(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, a *float32, b *float32)
 // Requires: AVX
 TEXT ·normalizeGradAVX2(SB), $128-104
@@ -675,14 +647,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNorm does, for each of rows rows of cols elements, strides in elements:
-//
-// 	mean = (Σ x)/cols
-// 	inverse = 1/√((Σ (x - mean)²)/cols + eps)
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
-// count is cols. mean and inverse may both be nil.
-//
 // func layerNormAVX2(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, gain *float32, bias *float32, mean *float32, inverse *float32, eps float32, count float32)
 // Requires: AVX, AVX2
 TEXT ·layerNormAVX2(SB), $256-88
@@ -1013,13 +977,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
-// g = dy·gain and h = (x - mean)·inverse:
-//
-// 	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
-//
-// count is cols.
-//
 // func layerNormGradAVX2(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, count float32)
 // Requires: AVX, AVX2
 TEXT ·layerNormGradAVX2(SB), $256-92
@@ -1412,12 +1369,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	dgain = dgain + dy·((x - mean)·inverse)
-// 	dbias = dbias + dy
-//
 // func layerNormParamsAVX2(rows int, cols int, dgain *float32, dbias *float32, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 // Requires: AVX
 TEXT ·layerNormParamsAVX2(SB), $128-80

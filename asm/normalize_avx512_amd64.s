@@ -4,11 +4,6 @@
 
 #include "textflag.h"
 
-// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
-// elements:
-//
-// 	sums = sums + x
-//
 // func columnSumsAVX512(rows int, cols int, sums *float64, x *float32, ldx int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·columnSumsAVX512(SB), $128-40
@@ -74,11 +69,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
-// in elements:
-//
-// 	sums = sums + (x - mean)·(x - mean)
-//
 // func columnSquaresAVX512(rows int, cols int, sums *float64, mean *float64, x *float32, ldx int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·columnSquaresAVX512(SB), $128-48
@@ -156,10 +146,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// InverseRoot does, for each of n elements of dst, x:
-//
-// 	dst = 1/√(x + eps)
-//
 // func inverseRootAVX512(n int, dst *float32, x *float32, eps float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·inverseRootAVX512(SB), $128-28
@@ -202,10 +188,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// Normalize does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
 // func normalizeAVX512(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, bias *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·normalizeAVX512(SB), $128-80
@@ -279,12 +261,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	a = a + dy·((x - mean)·inverse)
-// 	b = b + dy
-//
 // func normalizeSumsAVX512(rows int, cols int, a *float64, b *float64, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·normalizeSumsAVX512(SB), $128-80
@@ -383,10 +359,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
-//
 // func normalizeGradAVX512(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, a *float32, b *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·normalizeGradAVX512(SB), $128-104
@@ -480,14 +452,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNorm does, for each of rows rows of cols elements, strides in elements:
-//
-// 	mean = (Σ x)/cols
-// 	inverse = 1/√((Σ (x - mean)²)/cols + eps)
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
-// count is cols. mean and inverse may both be nil.
-//
 // func layerNormAVX512(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, gain *float32, bias *float32, mean *float32, inverse *float32, eps float32, count float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·layerNormAVX512(SB), $256-88
@@ -753,13 +717,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
-// g = dy·gain and h = (x - mean)·inverse:
-//
-// 	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
-//
-// count is cols.
-//
 // func layerNormGradAVX512(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, count float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·layerNormGradAVX512(SB), $256-92
@@ -1074,12 +1031,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	dgain = dgain + dy·((x - mean)·inverse)
-// 	dbias = dbias + dy
-//
 // func layerNormParamsAVX512(rows int, cols int, dgain *float32, dbias *float32, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormParamsAVX512(SB), $128-80

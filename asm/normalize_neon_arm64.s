@@ -4,11 +4,6 @@
 
 #include "textflag.h"
 
-// ColumnSums does, for rows rows of cols elements, one after the other, the stride in
-// elements:
-//
-// 	sums = sums + x
-//
 // func columnSumsNEON(rows int, cols int, sums *float64, x *float32, ldx int)
 TEXT ·columnSumsNEON(SB), $128-40
 	MOVD sums+16(FP), R0
@@ -112,11 +107,6 @@ part6:
 l5:
 	RET
 
-// ColumnSquares does, for rows rows of cols elements, one after the other, the stride
-// in elements:
-//
-// 	sums = sums + (x - mean)·(x - mean)
-//
 // func columnSquaresNEON(rows int, cols int, sums *float64, mean *float64, x *float32, ldx int)
 TEXT ·columnSquaresNEON(SB), $128-48
 	MOVD sums+16(FP), R0
@@ -255,10 +245,6 @@ part8:
 l5:
 	RET
 
-// InverseRoot does, for each of n elements of dst, x:
-//
-// 	dst = 1/√(x + eps)
-//
 // func inverseRootNEON(n int, dst *float32, x *float32, eps float32)
 TEXT ·inverseRootNEON(SB), $128-28
 	MOVD $0x3ff0000000000000, R0
@@ -298,10 +284,6 @@ l0:
 l1:
 	RET
 
-// Normalize does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
 // func normalizeNEON(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, bias *float32)
 TEXT ·normalizeNEON(SB), $128-80
 	MOVD dst+16(FP), R0
@@ -415,12 +397,6 @@ l3:
 l0:
 	RET
 
-// NormalizeSums does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	a = a + dy·((x - mean)·inverse)
-// 	b = b + dy
-//
 // func normalizeSumsNEON(rows int, cols int, a *float64, b *float64, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 TEXT ·normalizeSumsNEON(SB), $128-80
 	MOVD a+16(FP), R0
@@ -597,10 +573,6 @@ part16:
 l5:
 	RET
 
-// NormalizeGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = (gain·inverse)·((dy - b) - ((x - mean)·inverse)·a)
-//
 // func normalizeGradNEON(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, a *float32, b *float32)
 TEXT ·normalizeGradNEON(SB), $128-104
 	MOVD dx+16(FP), R0
@@ -750,14 +722,6 @@ l3:
 l0:
 	RET
 
-// LayerNorm does, for each of rows rows of cols elements, strides in elements:
-//
-// 	mean = (Σ x)/cols
-// 	inverse = 1/√((Σ (x - mean)²)/cols + eps)
-// 	dst = ((x - mean)·inverse)·gain + bias
-//
-// count is cols. mean and inverse may both be nil.
-//
 // func layerNormNEON(rows int, cols int, dst *float32, ldd int, x *float32, ldx int, gain *float32, bias *float32, mean *float32, inverse *float32, eps float32, count float32)
 TEXT ·layerNormNEON(SB), $256-88
 	MOVD dst+16(FP), R0
@@ -1043,13 +1007,6 @@ l16:
 l0:
 	RET
 
-// LayerNormGrad does, for each of rows rows of cols elements, strides in elements, with
-// g = dy·gain and h = (x - mean)·inverse:
-//
-// 	dx = inverse·((g - (Σ g)/cols) - h·((Σ g·h)/cols))
-//
-// count is cols.
-//
 // func layerNormGradNEON(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32, gain *float32, count float32)
 TEXT ·layerNormGradNEON(SB), $256-92
 	MOVD dx+16(FP), R0
@@ -1393,12 +1350,6 @@ l15:
 l0:
 	RET
 
-// LayerNormParams does, for rows rows of cols elements, one after the other, strides in
-// elements:
-//
-// 	dgain = dgain + dy·((x - mean)·inverse)
-// 	dbias = dbias + dy
-//
 // func layerNormParamsNEON(rows int, cols int, dgain *float32, dbias *float32, dy *float32, ldg int, x *float32, ldx int, mean *float32, inverse *float32)
 TEXT ·layerNormParamsNEON(SB), $128-80
 	MOVD dgain+16(FP), R0

@@ -4,11 +4,6 @@
 
 #include "textflag.h"
 
-// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
-// many as a vector has lanes: element q of row p of dst is element p of row q of
-// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
-// the last row of src repeats it.
-//
 // func packTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
 // Requires: AVX
 TEXT ·packTransAVX2(SB), $128-48
@@ -419,8 +414,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// CopyTrans is PackTrans, but the rows of dst are rows elements long.
-//
 // func copyTransAVX2(dst *float32, step int, src *float32, stride int, rows int, k int)
 // Requires: AVX
 TEXT ·copyTransAVX2(SB), $128-48

@@ -4,11 +4,6 @@
 
 #include "textflag.h"
 
-// PackTrans transposes rows rows of k elements, stride bytes apart, in strips of as
-// many as a vector has lanes: element q of row p of dst is element p of row q of
-// src. The rows of dst are step bytes apart and whole vectors long; what is beyond
-// the last row of src repeats it.
-//
 // func packTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
 TEXT ·packTransNEON(SB), $128-48
 	MOVD rows+32(FP), R0
@@ -277,8 +272,6 @@ l13:
 l1:
 	RET
 
-// CopyTrans is PackTrans, but the rows of dst are rows elements long.
-//
 // func copyTransNEON(dst *float32, step int, src *float32, stride int, rows int, k int)
 TEXT ·copyTransNEON(SB), $128-48
 	MOVD rows+32(FP), R0

@@ -4,10 +4,6 @@
 
 #include "textflag.h"
 
-// Softmax does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = e^(x - max x) / Σ e^(x - max x)
-//
 // func softmaxAVX2(rows int, cols int, dst *float32, ldd int, x *float32, ldx int)
 // Requires: AVX, AVX2
 TEXT ·softmaxAVX2(SB), $256-48
@@ -83,19 +79,19 @@ l7:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -136,19 +132,19 @@ l5:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VSUBPD     Y2, Y0, Y0
 	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y3, Y4, Y3
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
@@ -257,10 +253,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// CrossEntropy does, for each of rows rows of cols elements, strides in elements:
-//
-// 	loss = ln Σ e^(x - max x) - (x[label] - max x)
-//
 // func crossEntropyAVX2(rows int, cols int, x *float32, ldx int, label *int32, loss *float64)
 // Requires: AVX, AVX2
 TEXT ·crossEntropyAVX2(SB), $256-48
@@ -341,19 +333,19 @@ l7:
 	VMULPD    c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VSUBPD    Y4, Y2, Y2
 	VMULPD    Y2, Y2, Y4
-	VMULPD    Y4, Y4, Y5
+	VMULPD    c256_3f8111270b2ef32a<>+0(SB), Y2, Y5
+	VADDPD    c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD    c256_3f29f08962453604<>+0(SB), Y2, Y6
+	VADDPD    c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD    Y6, Y4, Y6
+	VADDPD    Y6, Y5, Y5
+	VMULPD    Y4, Y4, Y6
+	VMULPD    Y5, Y6, Y5
 	VMULPD    c256_3fc555554433c3ec<>+0(SB), Y2, Y6
 	VADDPD    c256_3fe0000003a23742<>+0(SB), Y6, Y6
-	VMULPD    c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
-	VADDPD    c256_3fa55548dc49937b<>+0(SB), Y7, Y7
-	VMULPD    c256_3f29f08962453604<>+0(SB), Y2, Y8
-	VADDPD    c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
-	VMULPD    Y6, Y4, Y6
-	VADDPD    Y6, Y2, Y2
-	VMULPD    Y8, Y4, Y4
-	VADDPD    Y4, Y7, Y4
-	VMULPD    Y4, Y5, Y4
+	VMULPD    Y6, Y4, Y4
 	VADDPD    Y4, Y2, Y2
+	VADDPD    Y5, Y2, Y2
 	VADDPD    c256_3ff0000000000000<>+0(SB), Y2, Y2
 	VPSLLQ    $0x34, Y3, Y3
 	VPADDQ    Y3, Y2, Y2
@@ -391,19 +383,19 @@ l5:
 	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VSUBPD       Y4, Y2, Y2
 	VMULPD       Y2, Y2, Y4
-	VMULPD       Y4, Y4, Y5
+	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y2, Y5
+	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD       c256_3f29f08962453604<>+0(SB), Y2, Y6
+	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD       Y6, Y4, Y6
+	VADDPD       Y6, Y5, Y5
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y5, Y6, Y5
 	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y2, Y6
 	VADDPD       c256_3fe0000003a23742<>+0(SB), Y6, Y6
-	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
-	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y7, Y7
-	VMULPD       c256_3f29f08962453604<>+0(SB), Y2, Y8
-	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y4, Y6
-	VADDPD       Y6, Y2, Y2
-	VMULPD       Y8, Y4, Y4
-	VADDPD       Y4, Y7, Y4
-	VMULPD       Y4, Y5, Y4
+	VMULPD       Y6, Y4, Y4
 	VADDPD       Y4, Y2, Y2
+	VADDPD       Y5, Y2, Y2
 	VADDPD       c256_3ff0000000000000<>+0(SB), Y2, Y2
 	VPSLLQ       $0x34, Y3, Y3
 	VPADDQ       Y3, Y2, Y2
@@ -483,10 +475,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// CrossEntropyGrad is CrossEntropy and, with y the softmax of the row:
-//
-// 	grad = (y - (1 at the label, else 0))·scale
-//
 // func crossEntropyGradAVX2(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 // Requires: AVX, AVX2
 TEXT ·crossEntropyGradAVX2(SB), $1056-72
@@ -552,19 +540,19 @@ l5:
 	VMULPD       c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VSUBPD       Y2, Y0, Y0
 	VMULPD       Y0, Y0, Y2
-	VMULPD       Y2, Y2, Y3
+	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD       c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD       Y4, Y2, Y4
+	VADDPD       Y4, Y3, Y3
+	VMULPD       Y2, Y2, Y4
+	VMULPD       Y3, Y4, Y3
 	VMULPD       c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD       c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD       c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD       c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD       c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD       c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD       Y4, Y2, Y4
-	VADDPD       Y4, Y0, Y0
-	VMULPD       Y6, Y2, Y2
-	VADDPD       Y2, Y5, Y2
-	VMULPD       Y2, Y3, Y2
+	VMULPD       Y4, Y2, Y2
 	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y0, Y0
 	VADDPD       c256_3ff0000000000000<>+0(SB), Y0, Y0
 	VPSLLQ       $0x34, Y1, Y1
 	VPADDQ       Y1, Y0, Y0
@@ -746,19 +734,19 @@ l15:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VSUBPD     Y4, Y2, Y2
 	VMULPD     Y2, Y2, Y4
-	VMULPD     Y4, Y4, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y6
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD     Y6, Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y5, Y6, Y5
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y6
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y6, Y6
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y8
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
-	VMULPD     Y6, Y4, Y6
-	VADDPD     Y6, Y2, Y2
-	VMULPD     Y8, Y4, Y4
-	VADDPD     Y4, Y7, Y4
-	VMULPD     Y4, Y5, Y4
+	VMULPD     Y6, Y4, Y4
 	VADDPD     Y4, Y2, Y2
+	VADDPD     Y5, Y2, Y2
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
 	VPSLLQ     $0x34, Y3, Y3
 	VPADDQ     Y3, Y2, Y2
@@ -799,19 +787,19 @@ l13:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y4, Y4
 	VSUBPD     Y4, Y2, Y2
 	VMULPD     Y2, Y2, Y4
-	VMULPD     Y4, Y4, Y5
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y5
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y6
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
+	VMULPD     Y6, Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VMULPD     Y4, Y4, Y6
+	VMULPD     Y5, Y6, Y5
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y2, Y6
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y6, Y6
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y2, Y7
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y2, Y8
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
-	VMULPD     Y6, Y4, Y6
-	VADDPD     Y6, Y2, Y2
-	VMULPD     Y8, Y4, Y4
-	VADDPD     Y4, Y7, Y4
-	VMULPD     Y4, Y5, Y4
+	VMULPD     Y6, Y4, Y4
 	VADDPD     Y4, Y2, Y2
+	VADDPD     Y5, Y2, Y2
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y2, Y2
 	VPSLLQ     $0x34, Y3, Y3
 	VPADDQ     Y3, Y2, Y2
@@ -962,12 +950,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
-// y being the softmax of the row:
-//
-// 	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
-// 	grad = (y·Σ target - target)·scale
-//
 // func softCrossEntropyAVX2(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
 // Requires: AVX, AVX2
 TEXT ·softCrossEntropyAVX2(SB), $768-80
@@ -1074,19 +1056,19 @@ l7:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y3, Y3
 	VSUBPD     Y3, Y1, Y1
 	VMULPD     Y1, Y1, Y3
-	VMULPD     Y3, Y3, Y4
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y4
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y4, Y4
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y5
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y5, Y5
+	VMULPD     Y5, Y3, Y5
+	VADDPD     Y5, Y4, Y4
+	VMULPD     Y3, Y3, Y5
+	VMULPD     Y4, Y5, Y4
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y1, Y5
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y5, Y5
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y1, Y6
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y6, Y6
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y1, Y7
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y7, Y7
-	VMULPD     Y5, Y3, Y5
-	VADDPD     Y5, Y1, Y1
-	VMULPD     Y7, Y3, Y3
-	VADDPD     Y3, Y6, Y3
-	VMULPD     Y3, Y4, Y3
+	VMULPD     Y5, Y3, Y3
 	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y1, Y1
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y1, Y1
 	VPSLLQ     $0x34, Y2, Y2
 	VPADDQ     Y2, Y1, Y1
@@ -1165,19 +1147,19 @@ part4:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y2, Y2
 	VSUBPD     Y2, Y0, Y0
 	VMULPD     Y0, Y0, Y2
-	VMULPD     Y2, Y2, Y3
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y3
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y3, Y3
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y4
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y4, Y4
+	VMULPD     Y4, Y2, Y4
+	VADDPD     Y4, Y3, Y3
+	VMULPD     Y2, Y2, Y4
+	VMULPD     Y3, Y4, Y3
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y0, Y4
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y4, Y4
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y0, Y5
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y5, Y5
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y0, Y6
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y6, Y6
-	VMULPD     Y4, Y2, Y4
-	VADDPD     Y4, Y0, Y0
-	VMULPD     Y6, Y2, Y2
-	VADDPD     Y2, Y5, Y2
-	VMULPD     Y2, Y3, Y2
+	VMULPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
+	VADDPD     Y3, Y0, Y0
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y0, Y0
 	VPSLLQ     $0x34, Y1, Y1
 	VPADDQ     Y1, Y0, Y0
@@ -1370,10 +1352,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = y·(dy - Σ dy·y)
-//
 // func softmaxGradAVX2(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
 // Requires: AVX, AVX2
 TEXT ·softmaxGradAVX2(SB), $256-64
@@ -1579,8 +1557,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
-//
 // func squaredErrorAVX2(n int, y *float32, target *float32, acc *float64)
 // Requires: AVX
 TEXT ·squaredErrorAVX2(SB), $128-32
@@ -1649,8 +1625,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// SquaredErrorGrad is SquaredError and grad = d·scale.
-//
 // func squaredErrorGradAVX2(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX
 TEXT ·squaredErrorGradAVX2(SB), $128-48
@@ -1737,9 +1711,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
-// grad = sign(d)·scale.
-//
 // func absoluteErrorAVX2(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX
 TEXT ·absoluteErrorAVX2(SB), $128-48
@@ -1834,9 +1805,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
-// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
-//
 // func huberErrorAVX2(n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64)
 // Requires: AVX
 TEXT ·huberErrorAVX2(SB), $128-48
@@ -1939,10 +1907,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// LogisticError does, for each of n elements, with y the sigmoid of x,
-// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
-// grad = (y - target)·scale.
-//
 // func logisticErrorAVX2(n int, grad *float32, x *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX, AVX2
 TEXT ·logisticErrorAVX2(SB), $128-48
@@ -1975,19 +1939,19 @@ l2:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
 	VSUBPD     Y6, Y4, Y4
 	VMULPD     Y4, Y4, Y6
-	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y7
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y8
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     Y6, Y6, Y8
+	VMULPD     Y7, Y8, Y7
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
-	VMULPD     Y8, Y6, Y8
-	VADDPD     Y8, Y4, Y4
-	VMULPD     Y10, Y6, Y6
-	VADDPD     Y6, Y9, Y6
-	VMULPD     Y6, Y7, Y6
+	VMULPD     Y8, Y6, Y6
 	VADDPD     Y6, Y4, Y4
+	VADDPD     Y7, Y4, Y4
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
 	VPSLLQ     $0x34, Y5, Y5
 	VPADDQ     Y5, Y4, Y4
@@ -2074,19 +2038,19 @@ l0:
 	VMULPD     c256_3fe62e42fefa39ef<>+0(SB), Y6, Y6
 	VSUBPD     Y6, Y4, Y4
 	VMULPD     Y4, Y4, Y6
-	VMULPD     Y6, Y6, Y7
+	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y7
+	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y7, Y7
+	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y8
+	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y8, Y8
+	VMULPD     Y8, Y6, Y8
+	VADDPD     Y8, Y7, Y7
+	VMULPD     Y6, Y6, Y8
+	VMULPD     Y7, Y8, Y7
 	VMULPD     c256_3fc555554433c3ec<>+0(SB), Y4, Y8
 	VADDPD     c256_3fe0000003a23742<>+0(SB), Y8, Y8
-	VMULPD     c256_3f8111270b2ef32a<>+0(SB), Y4, Y9
-	VADDPD     c256_3fa55548dc49937b<>+0(SB), Y9, Y9
-	VMULPD     c256_3f29f08962453604<>+0(SB), Y4, Y10
-	VADDPD     c256_3f56d8d06d57f43f<>+0(SB), Y10, Y10
-	VMULPD     Y8, Y6, Y8
-	VADDPD     Y8, Y4, Y4
-	VMULPD     Y10, Y6, Y6
-	VADDPD     Y6, Y9, Y6
-	VMULPD     Y6, Y7, Y6
+	VMULPD     Y8, Y6, Y6
 	VADDPD     Y6, Y4, Y4
+	VADDPD     Y7, Y4, Y4
 	VADDPD     c256_3ff0000000000000<>+0(SB), Y4, Y4
 	VPSLLQ     $0x34, Y5, Y5
 	VPADDQ     Y5, Y4, Y4
@@ -2161,8 +2125,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
-//
 // func sumSquaresAVX2(n int, x *float32, acc *float64)
 // Requires: AVX
 TEXT ·sumSquaresAVX2(SB), $128-24
@@ -2282,8 +2244,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
-//
 // func sumAbsAVX2(n int, x *float32, acc *float64)
 // Requires: AVX
 TEXT ·sumAbsAVX2(SB), $128-24
@@ -2403,8 +2363,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// AddSquares does, for each of n elements, sums = sums + x·x.
-//
 // func addSquaresAVX2(n int, sums *float64, x *float32)
 // Requires: AVX
 TEXT ·addSquaresAVX2(SB), $128-24

@@ -4,10 +4,6 @@
 
 #include "textflag.h"
 
-// Softmax does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = e^(x - max x) / Σ e^(x - max x)
-//
 // func softmaxAVX512(rows int, cols int, dst *float32, ldd int, x *float32, ldx int)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2
 TEXT ·softmaxAVX512(SB), $256-48
@@ -88,19 +84,19 @@ l8:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z4, Z4
 	VSUBPD       Z4, Z1, Z1
 	VMULPD       Z1, Z1, Z4
-	VMULPD       Z4, Z4, Z5
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z5
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z6
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
+	VMULPD       Z6, Z4, Z6
+	VADDPD       Z6, Z5, Z5
+	VMULPD       Z4, Z4, Z6
+	VMULPD       Z5, Z6, Z5
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z6
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z7
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z8
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
-	VMULPD       Z6, Z4, Z6
-	VADDPD       Z6, Z1, Z1
-	VMULPD       Z8, Z4, Z4
-	VADDPD       Z4, Z7, Z4
-	VMULPD       Z4, Z5, Z4
+	VMULPD       Z6, Z4, Z4
 	VADDPD       Z4, Z1, Z1
+	VADDPD       Z5, Z1, Z1
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ       $0x34, Z3, Z3
 	VPADDQ       Z3, Z1, Z1
@@ -184,10 +180,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// CrossEntropy does, for each of rows rows of cols elements, strides in elements:
-//
-// 	loss = ln Σ e^(x - max x) - (x[label] - max x)
-//
 // func crossEntropyAVX512(rows int, cols int, x *float32, ldx int, label *int32, loss *float64)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·crossEntropyAVX512(SB), $256-48
@@ -273,19 +265,19 @@ l8:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z5, Z5
 	VSUBPD       Z5, Z3, Z3
 	VMULPD       Z3, Z3, Z5
-	VMULPD       Z5, Z5, Z6
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z6
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z7
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
+	VMULPD       Z7, Z5, Z7
+	VADDPD       Z7, Z6, Z6
+	VMULPD       Z5, Z5, Z7
+	VMULPD       Z6, Z7, Z6
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z3, Z7
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z8
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z9
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z9, Z9
-	VMULPD       Z7, Z5, Z7
-	VADDPD       Z7, Z3, Z3
-	VMULPD       Z9, Z5, Z5
-	VADDPD       Z5, Z8, Z5
-	VMULPD       Z5, Z6, Z5
+	VMULPD       Z7, Z5, Z5
 	VADDPD       Z5, Z3, Z3
+	VADDPD       Z6, Z3, Z3
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
 	VPSLLQ       $0x34, Z4, Z4
 	VPADDQ       Z4, Z3, Z3
@@ -362,10 +354,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// CrossEntropyGrad is CrossEntropy and, with y the softmax of the row:
-//
-// 	grad = (y - (1 at the label, else 0))·scale
-//
 // func crossEntropyGradAVX512(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·crossEntropyGradAVX512(SB), $1600-72
@@ -431,19 +419,19 @@ l5:
 	VMULPD.BCST   c64_3fe62e42fefa39ef<>+0(SB), Z2, Z2
 	VSUBPD        Z2, Z0, Z0
 	VMULPD        Z0, Z0, Z2
-	VMULPD        Z2, Z2, Z3
+	VMULPD.BCST   c64_3f8111270b2ef32a<>+0(SB), Z0, Z3
+	VADDPD.BCST   c64_3fa55548dc49937b<>+0(SB), Z3, Z3
+	VMULPD.BCST   c64_3f29f08962453604<>+0(SB), Z0, Z4
+	VADDPD.BCST   c64_3f56d8d06d57f43f<>+0(SB), Z4, Z4
+	VMULPD        Z4, Z2, Z4
+	VADDPD        Z4, Z3, Z3
+	VMULPD        Z2, Z2, Z4
+	VMULPD        Z3, Z4, Z3
 	VMULPD.BCST   c64_3fc555554433c3ec<>+0(SB), Z0, Z4
 	VADDPD.BCST   c64_3fe0000003a23742<>+0(SB), Z4, Z4
-	VMULPD.BCST   c64_3f8111270b2ef32a<>+0(SB), Z0, Z5
-	VADDPD.BCST   c64_3fa55548dc49937b<>+0(SB), Z5, Z5
-	VMULPD.BCST   c64_3f29f08962453604<>+0(SB), Z0, Z6
-	VADDPD.BCST   c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
-	VMULPD        Z4, Z2, Z4
-	VADDPD        Z4, Z0, Z0
-	VMULPD        Z6, Z2, Z2
-	VADDPD        Z2, Z5, Z2
-	VMULPD        Z2, Z3, Z2
+	VMULPD        Z4, Z2, Z2
 	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z0, Z0
 	VADDPD.BCST   c64_3ff0000000000000<>+0(SB), Z0, Z0
 	VPSLLQ        $0x34, Z1, Z1
 	VPADDQ        Z1, Z0, Z0
@@ -616,19 +604,19 @@ l16:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z5, Z5
 	VSUBPD       Z5, Z3, Z3
 	VMULPD       Z3, Z3, Z5
-	VMULPD       Z5, Z5, Z6
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z6
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z6, Z6
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z7
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z7, Z7
+	VMULPD       Z7, Z5, Z7
+	VADDPD       Z7, Z6, Z6
+	VMULPD       Z5, Z5, Z7
+	VMULPD       Z6, Z7, Z6
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z3, Z7
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z3, Z8
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z8, Z8
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z3, Z9
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z9, Z9
-	VMULPD       Z7, Z5, Z7
-	VADDPD       Z7, Z3, Z3
-	VMULPD       Z9, Z5, Z5
-	VADDPD       Z5, Z8, Z5
-	VMULPD       Z5, Z6, Z5
+	VMULPD       Z7, Z5, Z5
 	VADDPD       Z5, Z3, Z3
+	VADDPD       Z6, Z3, Z3
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z3, Z3
 	VPSLLQ       $0x34, Z4, Z4
 	VPADDQ       Z4, Z3, Z3
@@ -753,12 +741,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
-// y being the softmax of the row:
-//
-// 	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
-// 	grad = (y·Σ target - target)·scale
-//
 // func softCrossEntropyAVX512(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·softCrossEntropyAVX512(SB), $768-80
@@ -862,19 +844,19 @@ l8:
 	VMULPD.BCST  c64_3fe62e42fefa39ef<>+0(SB), Z4, Z4
 	VSUBPD       Z4, Z1, Z1
 	VMULPD       Z1, Z1, Z4
-	VMULPD       Z4, Z4, Z5
+	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z5
+	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z5, Z5
+	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z6
+	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z6, Z6
+	VMULPD       Z6, Z4, Z6
+	VADDPD       Z6, Z5, Z5
+	VMULPD       Z4, Z4, Z6
+	VMULPD       Z5, Z6, Z5
 	VMULPD.BCST  c64_3fc555554433c3ec<>+0(SB), Z1, Z6
 	VADDPD.BCST  c64_3fe0000003a23742<>+0(SB), Z6, Z6
-	VMULPD.BCST  c64_3f8111270b2ef32a<>+0(SB), Z1, Z7
-	VADDPD.BCST  c64_3fa55548dc49937b<>+0(SB), Z7, Z7
-	VMULPD.BCST  c64_3f29f08962453604<>+0(SB), Z1, Z8
-	VADDPD.BCST  c64_3f56d8d06d57f43f<>+0(SB), Z8, Z8
-	VMULPD       Z6, Z4, Z6
-	VADDPD       Z6, Z1, Z1
-	VMULPD       Z8, Z4, Z4
-	VADDPD       Z4, Z7, Z4
-	VMULPD       Z4, Z5, Z4
+	VMULPD       Z6, Z4, Z4
 	VADDPD       Z4, Z1, Z1
+	VADDPD       Z5, Z1, Z1
 	VADDPD.BCST  c64_3ff0000000000000<>+0(SB), Z1, Z1
 	VPSLLQ       $0x34, Z3, Z3
 	VPADDQ       Z3, Z1, Z1
@@ -1027,10 +1009,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = y·(dy - Σ dy·y)
-//
 // func softmaxGradAVX512(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·softmaxGradAVX512(SB), $256-64
@@ -1196,8 +1174,6 @@ l0:
 	VZEROUPPER
 	RET
 
-// SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
-//
 // func squaredErrorAVX512(n int, y *float32, target *float32, acc *float64)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·squaredErrorAVX512(SB), $128-32
@@ -1245,8 +1221,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// SquaredErrorGrad is SquaredError and grad = d·scale.
-//
 // func squaredErrorGradAVX512(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·squaredErrorGradAVX512(SB), $128-48
@@ -1299,9 +1273,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
-// grad = sign(d)·scale.
-//
 // func absoluteErrorAVX512(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·absoluteErrorAVX512(SB), $128-48
@@ -1358,9 +1329,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
-// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
-//
 // func huberErrorAVX512(n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·huberErrorAVX512(SB), $128-48
@@ -1422,10 +1390,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// LogisticError does, for each of n elements, with y the sigmoid of x,
-// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
-// grad = (y - target)·scale.
-//
 // func logisticErrorAVX512(n int, grad *float32, x *float32, target *float32, scale float32, acc *float64)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·logisticErrorAVX512(SB), $128-48
@@ -1463,19 +1427,19 @@ l2:
 	VMULPD.BCST    c64_3fe62e42fefa39ef<>+0(SB), Z10, Z10
 	VSUBPD         Z10, Z8, Z8
 	VMULPD         Z8, Z8, Z10
-	VMULPD         Z10, Z10, Z11
+	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z8, Z11
+	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z11, Z11
+	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z8, Z12
+	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z12, Z12
+	VMULPD         Z12, Z10, Z12
+	VADDPD         Z12, Z11, Z11
+	VMULPD         Z10, Z10, Z12
+	VMULPD         Z11, Z12, Z11
 	VMULPD.BCST    c64_3fc555554433c3ec<>+0(SB), Z8, Z12
 	VADDPD.BCST    c64_3fe0000003a23742<>+0(SB), Z12, Z12
-	VMULPD.BCST    c64_3f8111270b2ef32a<>+0(SB), Z8, Z13
-	VADDPD.BCST    c64_3fa55548dc49937b<>+0(SB), Z13, Z13
-	VMULPD.BCST    c64_3f29f08962453604<>+0(SB), Z8, Z14
-	VADDPD.BCST    c64_3f56d8d06d57f43f<>+0(SB), Z14, Z14
-	VMULPD         Z12, Z10, Z12
-	VADDPD         Z12, Z8, Z8
-	VMULPD         Z14, Z10, Z10
-	VADDPD         Z10, Z13, Z10
-	VMULPD         Z10, Z11, Z10
+	VMULPD         Z12, Z10, Z10
 	VADDPD         Z10, Z8, Z8
+	VADDPD         Z11, Z8, Z8
 	VADDPD.BCST    c64_3ff0000000000000<>+0(SB), Z8, Z8
 	VPSLLQ         $0x34, Z9, Z9
 	VPADDQ         Z9, Z8, Z8
@@ -1544,8 +1508,6 @@ l3:
 	VZEROUPPER
 	RET
 
-// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
-//
 // func sumSquaresAVX512(n int, x *float32, acc *float64)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·sumSquaresAVX512(SB), $128-24
@@ -1623,8 +1585,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
-//
 // func sumAbsAVX512(n int, x *float32, acc *float64)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·sumAbsAVX512(SB), $128-24
@@ -1702,8 +1662,6 @@ l5:
 	VZEROUPPER
 	RET
 
-// AddSquares does, for each of n elements, sums = sums + x·x.
-//
 // func addSquaresAVX512(n int, sums *float64, x *float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·addSquaresAVX512(SB), $128-24

@@ -4,10 +4,6 @@
 
 #include "textflag.h"
 
-// Softmax does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dst = e^(x - max x) / Σ e^(x - max x)
-//
 // func softmaxNEON(rows int, cols int, dst *float32, ldd int, x *float32, ldx int)
 TEXT ·softmaxNEON(SB), $256-48
 	MOVD $0xc05b800000000000, R0
@@ -20,17 +16,17 @@ TEXT ·softmaxNEON(SB), $256-48
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -108,19 +104,19 @@ l7:
 	WORD $0x6e66ddce // fmul v14.2d, v14.2d, v6.2d
 	WORD $0x4eeed442 // fsub v2.2d, v2.2d, v14.2d
 	WORD $0x6e62dc4e // fmul v14.2d, v2.2d, v2.2d
-	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e68dc50 // fmul v16.2d, v2.2d, v8.2d
-	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
-	WORD $0x6e6adc51 // fmul v17.2d, v2.2d, v10.2d
-	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
-	WORD $0x6e6cdc52 // fmul v18.2d, v2.2d, v12.2d
-	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
+	WORD $0x6e68dc4f // fmul v15.2d, v2.2d, v8.2d
+	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
+	WORD $0x6e6adc50 // fmul v16.2d, v2.2d, v10.2d
+	WORD $0x4e6bd610 // fadd v16.2d, v16.2d, v11.2d
 	WORD $0x6e70ddd0 // fmul v16.2d, v14.2d, v16.2d
-	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
-	WORD $0x6e72ddce // fmul v14.2d, v14.2d, v18.2d
-	WORD $0x4e6ed62e // fadd v14.2d, v17.2d, v14.2d
-	WORD $0x6e6eddee // fmul v14.2d, v15.2d, v14.2d
+	WORD $0x4e70d5ef // fadd v15.2d, v15.2d, v16.2d
+	WORD $0x6e6eddd0 // fmul v16.2d, v14.2d, v14.2d
+	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x6e6cdc50 // fmul v16.2d, v2.2d, v12.2d
+	WORD $0x4e6dd610 // fadd v16.2d, v16.2d, v13.2d
+	WORD $0x6e70ddce // fmul v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed442 // fadd v2.2d, v2.2d, v14.2d
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
 	WORD $0x4e62d4e2 // fadd v2.2d, v7.2d, v2.2d
 	VSHL $0x34, V1.D2, V1.D2
 	VADD V1.D2, V2.D2, V1.D2
@@ -151,19 +147,19 @@ l5:
 	WORD $0x6e66dc42 // fmul v2.2d, v2.2d, v6.2d
 	WORD $0x4ee2d421 // fsub v1.2d, v1.2d, v2.2d
 	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
-	WORD $0x6e62dc4e // fmul v14.2d, v2.2d, v2.2d
-	WORD $0x6e68dc2f // fmul v15.2d, v1.2d, v8.2d
-	WORD $0x4e69d5ef // fadd v15.2d, v15.2d, v9.2d
-	WORD $0x6e6adc30 // fmul v16.2d, v1.2d, v10.2d
-	WORD $0x4e6bd610 // fadd v16.2d, v16.2d, v11.2d
-	WORD $0x6e6cdc31 // fmul v17.2d, v1.2d, v12.2d
-	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e68dc2e // fmul v14.2d, v1.2d, v8.2d
+	WORD $0x4e69d5ce // fadd v14.2d, v14.2d, v9.2d
+	WORD $0x6e6adc2f // fmul v15.2d, v1.2d, v10.2d
+	WORD $0x4e6bd5ef // fadd v15.2d, v15.2d, v11.2d
 	WORD $0x6e6fdc4f // fmul v15.2d, v2.2d, v15.2d
-	WORD $0x4e6fd421 // fadd v1.2d, v1.2d, v15.2d
-	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
-	WORD $0x4e62d602 // fadd v2.2d, v16.2d, v2.2d
-	WORD $0x6e62ddc2 // fmul v2.2d, v14.2d, v2.2d
+	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
+	WORD $0x6e62dc4f // fmul v15.2d, v2.2d, v2.2d
+	WORD $0x6e6eddee // fmul v14.2d, v15.2d, v14.2d
+	WORD $0x6e6cdc2f // fmul v15.2d, v1.2d, v12.2d
+	WORD $0x4e6dd5ef // fadd v15.2d, v15.2d, v13.2d
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
 	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	WORD $0x4e6ed421 // fadd v1.2d, v1.2d, v14.2d
 	WORD $0x4e61d4e1 // fadd v1.2d, v7.2d, v1.2d
 	VSHL $0x34, V0.D2, V0.D2
 	VADD V0.D2, V1.D2, V0.D2
@@ -241,10 +237,6 @@ l9:
 l0:
 	RET
 
-// CrossEntropy does, for each of rows rows of cols elements, strides in elements:
-//
-// 	loss = ln Σ e^(x - max x) - (x[label] - max x)
-//
 // func crossEntropyNEON(rows int, cols int, x *float32, ldx int, label *int32, loss *float64)
 TEXT ·crossEntropyNEON(SB), $256-48
 	MOVD $0xc05b800000000000, R0
@@ -257,17 +249,17 @@ TEXT ·crossEntropyNEON(SB), $256-48
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -350,19 +342,19 @@ l7:
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
 	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68ddd0 // fmul v16.2d, v14.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6addd1 // fmul v17.2d, v14.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cddd1 // fmul v17.2d, v14.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
@@ -390,19 +382,19 @@ l5:
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
 	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68ddd0 // fmul v16.2d, v14.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6addd1 // fmul v17.2d, v14.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cddd1 // fmul v17.2d, v14.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
@@ -503,10 +495,6 @@ l6:
 l0:
 	RET
 
-// CrossEntropyGrad is CrossEntropy and, with y the softmax of the row:
-//
-// 	grad = (y - (1 at the label, else 0))·scale
-//
 // func crossEntropyGradNEON(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, label *int32, scale float32, loss *float64)
 TEXT ·crossEntropyGradNEON(SB), $256-72
 	MOVD $0xc05b800000000000, R0
@@ -519,17 +507,17 @@ TEXT ·crossEntropyGradNEON(SB), $256-72
 	VDUP R0, V6.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V7.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V8.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V9.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V10.D2
+	VDUP R0, V8.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V11.D2
+	VDUP R0, V9.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V11.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V12.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V13.D2
 	MOVD $local-256(SP), R0
 	MOVD rows+0(FP), R1
@@ -615,19 +603,19 @@ l7:
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
 	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68ddd0 // fmul v16.2d, v14.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6addd1 // fmul v17.2d, v14.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cddd1 // fmul v17.2d, v14.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
@@ -658,19 +646,19 @@ l5:
 	WORD $0x6e66ddef // fmul v15.2d, v15.2d, v6.2d
 	WORD $0x4eefd5ce // fsub v14.2d, v14.2d, v15.2d
 	WORD $0x6e6eddcf // fmul v15.2d, v14.2d, v14.2d
-	WORD $0x6e6fddf0 // fmul v16.2d, v15.2d, v15.2d
-	WORD $0x6e68ddd1 // fmul v17.2d, v14.2d, v8.2d
-	WORD $0x4e69d631 // fadd v17.2d, v17.2d, v9.2d
-	WORD $0x6e6addd2 // fmul v18.2d, v14.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cddd3 // fmul v19.2d, v14.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
+	WORD $0x6e68ddd0 // fmul v16.2d, v14.2d, v8.2d
+	WORD $0x4e69d610 // fadd v16.2d, v16.2d, v9.2d
+	WORD $0x6e6addd1 // fmul v17.2d, v14.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
 	WORD $0x6e71ddf1 // fmul v17.2d, v15.2d, v17.2d
-	WORD $0x4e71d5ce // fadd v14.2d, v14.2d, v17.2d
-	WORD $0x6e73ddef // fmul v15.2d, v15.2d, v19.2d
-	WORD $0x4e6fd64f // fadd v15.2d, v18.2d, v15.2d
-	WORD $0x6e6fde0f // fmul v15.2d, v16.2d, v15.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e6fddf1 // fmul v17.2d, v15.2d, v15.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6cddd1 // fmul v17.2d, v14.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
+	WORD $0x6e71ddef // fmul v15.2d, v15.2d, v17.2d
 	WORD $0x4e6fd5ce // fadd v14.2d, v14.2d, v15.2d
+	WORD $0x4e70d5ce // fadd v14.2d, v14.2d, v16.2d
 	WORD $0x4e6ed4ee // fadd v14.2d, v7.2d, v14.2d
 	VSHL $0x34, V2.D2, V2.D2
 	VADD V2.D2, V14.D2, V2.D2
@@ -815,12 +803,6 @@ l9:
 l0:
 	RET
 
-// SoftCrossEntropy does, for each of rows rows of cols elements, strides in elements,
-// y being the softmax of the row:
-//
-// 	loss = (Σ target)·ln Σ e^(x - max x) - Σ target·(x - max x)
-// 	grad = (y·Σ target - target)·scale
-//
 // func softCrossEntropyNEON(rows int, cols int, grad *float32, ldg int, x *float32, ldx int, target *float32, ldt int, scale float32, loss *float64)
 TEXT ·softCrossEntropyNEON(SB), $768-80
 	MOVD $0x7fffffffffffffff, R0
@@ -836,17 +818,17 @@ TEXT ·softCrossEntropyNEON(SB), $768-80
 	VDUP R0, V8.D2
 	MOVD $0x3ff0000000000000, R0
 	VDUP R0, V9.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V10.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V11.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V14.D2
+	VDUP R0, V12.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V15.D2
 	MOVD $local-768(SP), R0
 	MOVD rows+0(FP), R1
@@ -971,19 +953,19 @@ l7:
 	WORD $0x6e68de10 // fmul v16.2d, v16.2d, v8.2d
 	WORD $0x4ef0d442 // fsub v2.2d, v2.2d, v16.2d
 	WORD $0x6e62dc50 // fmul v16.2d, v2.2d, v2.2d
-	WORD $0x6e70de11 // fmul v17.2d, v16.2d, v16.2d
-	WORD $0x6e6adc52 // fmul v18.2d, v2.2d, v10.2d
-	WORD $0x4e6bd652 // fadd v18.2d, v18.2d, v11.2d
-	WORD $0x6e6cdc53 // fmul v19.2d, v2.2d, v12.2d
-	WORD $0x4e6dd673 // fadd v19.2d, v19.2d, v13.2d
-	WORD $0x6e6edc54 // fmul v20.2d, v2.2d, v14.2d
-	WORD $0x4e6fd694 // fadd v20.2d, v20.2d, v15.2d
+	WORD $0x6e6adc51 // fmul v17.2d, v2.2d, v10.2d
+	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
+	WORD $0x6e6cdc52 // fmul v18.2d, v2.2d, v12.2d
+	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
 	WORD $0x6e72de12 // fmul v18.2d, v16.2d, v18.2d
-	WORD $0x4e72d442 // fadd v2.2d, v2.2d, v18.2d
-	WORD $0x6e74de10 // fmul v16.2d, v16.2d, v20.2d
-	WORD $0x4e70d670 // fadd v16.2d, v19.2d, v16.2d
-	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x4e72d631 // fadd v17.2d, v17.2d, v18.2d
+	WORD $0x6e70de12 // fmul v18.2d, v16.2d, v16.2d
+	WORD $0x6e71de51 // fmul v17.2d, v18.2d, v17.2d
+	WORD $0x6e6edc52 // fmul v18.2d, v2.2d, v14.2d
+	WORD $0x4e6fd652 // fadd v18.2d, v18.2d, v15.2d
+	WORD $0x6e72de10 // fmul v16.2d, v16.2d, v18.2d
 	WORD $0x4e70d442 // fadd v2.2d, v2.2d, v16.2d
+	WORD $0x4e71d442 // fadd v2.2d, v2.2d, v17.2d
 	WORD $0x4e62d522 // fadd v2.2d, v9.2d, v2.2d
 	VSHL $0x34, V1.D2, V1.D2
 	VADD V1.D2, V2.D2, V1.D2
@@ -1027,19 +1009,19 @@ l5:
 	WORD $0x6e68dc42 // fmul v2.2d, v2.2d, v8.2d
 	WORD $0x4ee2d421 // fsub v1.2d, v1.2d, v2.2d
 	WORD $0x6e61dc22 // fmul v2.2d, v1.2d, v1.2d
-	WORD $0x6e62dc50 // fmul v16.2d, v2.2d, v2.2d
-	WORD $0x6e6adc31 // fmul v17.2d, v1.2d, v10.2d
-	WORD $0x4e6bd631 // fadd v17.2d, v17.2d, v11.2d
-	WORD $0x6e6cdc32 // fmul v18.2d, v1.2d, v12.2d
-	WORD $0x4e6dd652 // fadd v18.2d, v18.2d, v13.2d
-	WORD $0x6e6edc33 // fmul v19.2d, v1.2d, v14.2d
-	WORD $0x4e6fd673 // fadd v19.2d, v19.2d, v15.2d
+	WORD $0x6e6adc30 // fmul v16.2d, v1.2d, v10.2d
+	WORD $0x4e6bd610 // fadd v16.2d, v16.2d, v11.2d
+	WORD $0x6e6cdc31 // fmul v17.2d, v1.2d, v12.2d
+	WORD $0x4e6dd631 // fadd v17.2d, v17.2d, v13.2d
 	WORD $0x6e71dc51 // fmul v17.2d, v2.2d, v17.2d
-	WORD $0x4e71d421 // fadd v1.2d, v1.2d, v17.2d
-	WORD $0x6e73dc42 // fmul v2.2d, v2.2d, v19.2d
-	WORD $0x4e62d642 // fadd v2.2d, v18.2d, v2.2d
-	WORD $0x6e62de02 // fmul v2.2d, v16.2d, v2.2d
+	WORD $0x4e71d610 // fadd v16.2d, v16.2d, v17.2d
+	WORD $0x6e62dc51 // fmul v17.2d, v2.2d, v2.2d
+	WORD $0x6e70de30 // fmul v16.2d, v17.2d, v16.2d
+	WORD $0x6e6edc31 // fmul v17.2d, v1.2d, v14.2d
+	WORD $0x4e6fd631 // fadd v17.2d, v17.2d, v15.2d
+	WORD $0x6e71dc42 // fmul v2.2d, v2.2d, v17.2d
 	WORD $0x4e62d421 // fadd v1.2d, v1.2d, v2.2d
+	WORD $0x4e70d421 // fadd v1.2d, v1.2d, v16.2d
 	WORD $0x4e61d521 // fadd v1.2d, v9.2d, v1.2d
 	VSHL $0x34, V0.D2, V0.D2
 	VADD V0.D2, V1.D2, V0.D2
@@ -1247,10 +1229,6 @@ l9:
 l0:
 	RET
 
-// SoftmaxGrad does, for each of rows rows of cols elements, strides in elements:
-//
-// 	dx = y·(dy - Σ dy·y)
-//
 // func softmaxGradNEON(rows int, cols int, dx *float32, ldd int, dy *float32, ldg int, y *float32, ldy int)
 TEXT ·softmaxGradNEON(SB), $256-64
 	MOVD dx+16(FP), R0
@@ -1421,8 +1399,6 @@ l9:
 l0:
 	RET
 
-// SquaredError does, for each of n elements, d = y - target, acc[i mod 32] += d·d.
-//
 // func squaredErrorNEON(n int, y *float32, target *float32, acc *float64)
 TEXT ·squaredErrorNEON(SB), $128-32
 	MOVD n+0(FP), R0
@@ -1465,8 +1441,6 @@ l0:
 l1:
 	RET
 
-// SquaredErrorGrad is SquaredError and grad = d·scale.
-//
 // func squaredErrorGradNEON(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 TEXT ·squaredErrorGradNEON(SB), $128-48
 	MOVD n+0(FP), R0
@@ -1517,9 +1491,6 @@ l0:
 l1:
 	RET
 
-// AbsoluteError does, for each of n elements, d = y - target, acc[i mod 32] += |d|,
-// grad = sign(d)·scale.
-//
 // func absoluteErrorNEON(n int, grad *float32, y *float32, target *float32, scale float32, acc *float64)
 TEXT ·absoluteErrorNEON(SB), $128-48
 	MOVD $0x3f800000, R0
@@ -1587,9 +1558,6 @@ l0:
 l1:
 	RET
 
-// HuberError does, for each of n elements, d = y - target, g = d clamped to ±delta,
-// acc[i mod 32] += |g|·(|d| - |g|/2), grad = g·scale.
-//
 // func huberErrorNEON(n int, grad *float32, y *float32, target *float32, delta float32, scale float32, acc *float64)
 TEXT ·huberErrorNEON(SB), $128-48
 	MOVD $0x7fffffff, R0
@@ -1667,10 +1635,6 @@ l0:
 l1:
 	RET
 
-// LogisticError does, for each of n elements, with y the sigmoid of x,
-// acc[i mod 32] += x·((1 if x > 0, else 0) - target) + ln(1 + e^-|x|),
-// grad = (y - target)·scale.
-//
 // func logisticErrorNEON(n int, grad *float32, x *float32, target *float32, scale float32, acc *float64)
 TEXT ·logisticErrorNEON(SB), $128-48
 	MOVD $0x4085e00000000000, R0
@@ -1686,17 +1650,17 @@ TEXT ·logisticErrorNEON(SB), $128-48
 	VDUP R0, V8.D2
 	MOVD $0x3fe62e42fefa39ef, R0
 	VDUP R0, V9.D2
-	MOVD $0x3fc555554433c3ec, R0
-	VDUP R0, V10.D2
-	MOVD $0x3fe0000003a23742, R0
-	VDUP R0, V11.D2
 	MOVD $0x3f8111270b2ef32a, R0
-	VDUP R0, V12.D2
+	VDUP R0, V10.D2
 	MOVD $0x3fa55548dc49937b, R0
-	VDUP R0, V13.D2
+	VDUP R0, V11.D2
 	MOVD $0x3f29f08962453604, R0
-	VDUP R0, V14.D2
+	VDUP R0, V12.D2
 	MOVD $0x3f56d8d06d57f43f, R0
+	VDUP R0, V13.D2
+	MOVD $0x3fc555554433c3ec, R0
+	VDUP R0, V14.D2
+	MOVD $0x3fe0000003a23742, R0
 	VDUP R0, V15.D2
 	MOVD $0x3fda827999fcef32, R0
 	VDUP R0, V16.D2
@@ -1740,19 +1704,19 @@ l2:
 	WORD $0x6e69df5a // fmul v26.2d, v26.2d, v9.2d
 	WORD $0x4efad718 // fsub v24.2d, v24.2d, v26.2d
 	WORD $0x6e78df1a // fmul v26.2d, v24.2d, v24.2d
-	WORD $0x6e7adf5b // fmul v27.2d, v26.2d, v26.2d
-	WORD $0x6e6adf1c // fmul v28.2d, v24.2d, v10.2d
-	WORD $0x4e6bd79c // fadd v28.2d, v28.2d, v11.2d
-	WORD $0x6e6cdf1d // fmul v29.2d, v24.2d, v12.2d
-	WORD $0x4e6dd7bd // fadd v29.2d, v29.2d, v13.2d
-	WORD $0x6e6edf1e // fmul v30.2d, v24.2d, v14.2d
-	WORD $0x4e6fd7de // fadd v30.2d, v30.2d, v15.2d
+	WORD $0x6e6adf1b // fmul v27.2d, v24.2d, v10.2d
+	WORD $0x4e6bd77b // fadd v27.2d, v27.2d, v11.2d
+	WORD $0x6e6cdf1c // fmul v28.2d, v24.2d, v12.2d
+	WORD $0x4e6dd79c // fadd v28.2d, v28.2d, v13.2d
 	WORD $0x6e7cdf5c // fmul v28.2d, v26.2d, v28.2d
-	WORD $0x4e7cd718 // fadd v24.2d, v24.2d, v28.2d
-	WORD $0x6e7edf5a // fmul v26.2d, v26.2d, v30.2d
-	WORD $0x4e7ad7ba // fadd v26.2d, v29.2d, v26.2d
-	WORD $0x6e7adf7a // fmul v26.2d, v27.2d, v26.2d
+	WORD $0x4e7cd77b // fadd v27.2d, v27.2d, v28.2d
+	WORD $0x6e7adf5c // fmul v28.2d, v26.2d, v26.2d
+	WORD $0x6e7bdf9b // fmul v27.2d, v28.2d, v27.2d
+	WORD $0x6e6edf1c // fmul v28.2d, v24.2d, v14.2d
+	WORD $0x4e6fd79c // fadd v28.2d, v28.2d, v15.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
 	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd718 // fadd v24.2d, v24.2d, v27.2d
 	WORD $0x4e78d498 // fadd v24.2d, v4.2d, v24.2d
 	VSHL $0x34, V25.D2, V25.D2
 	VADD V25.D2, V24.D2, V24.D2
@@ -1827,18 +1791,18 @@ l0:
 	WORD $0x6e69dd08 // fmul v8.2d, v8.2d, v9.2d
 	WORD $0x4ee8d708 // fsub v8.2d, v24.2d, v8.2d
 	WORD $0x6e68dd18 // fmul v24.2d, v8.2d, v8.2d
-	WORD $0x6e78df19 // fmul v25.2d, v24.2d, v24.2d
 	WORD $0x6e6add0a // fmul v10.2d, v8.2d, v10.2d
 	WORD $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
 	WORD $0x6e6cdd0b // fmul v11.2d, v8.2d, v12.2d
 	WORD $0x4e6dd56b // fadd v11.2d, v11.2d, v13.2d
-	WORD $0x6e6edd0c // fmul v12.2d, v8.2d, v14.2d
-	WORD $0x4e6fd58c // fadd v12.2d, v12.2d, v15.2d
-	WORD $0x6e6adf0a // fmul v10.2d, v24.2d, v10.2d
-	WORD $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
-	WORD $0x6e6cdf0a // fmul v10.2d, v24.2d, v12.2d
-	WORD $0x4e6ad56a // fadd v10.2d, v11.2d, v10.2d
-	WORD $0x6e6adf2a // fmul v10.2d, v25.2d, v10.2d
+	WORD $0x6e6bdf0b // fmul v11.2d, v24.2d, v11.2d
+	WORD $0x4e6bd54a // fadd v10.2d, v10.2d, v11.2d
+	WORD $0x6e78df0b // fmul v11.2d, v24.2d, v24.2d
+	WORD $0x6e6add6a // fmul v10.2d, v11.2d, v10.2d
+	WORD $0x6e6edd0b // fmul v11.2d, v8.2d, v14.2d
+	WORD $0x4e6fd56b // fadd v11.2d, v11.2d, v15.2d
+	WORD $0x6e6bdf0b // fmul v11.2d, v24.2d, v11.2d
+	WORD $0x4e6bd508 // fadd v8.2d, v8.2d, v11.2d
 	WORD $0x4e6ad508 // fadd v8.2d, v8.2d, v10.2d
 	WORD $0x4e68d488 // fadd v8.2d, v4.2d, v8.2d
 	VSHL $0x34, V7.D2, V7.D2
@@ -1890,8 +1854,6 @@ l0:
 l1:
 	RET
 
-// SumSquares does, for each of n elements, acc[i mod 32] += x·x.
-//
 // func sumSquaresNEON(n int, x *float32, acc *float64)
 TEXT ·sumSquaresNEON(SB), $128-24
 	MOVD n+0(FP), R0
@@ -2033,8 +1995,6 @@ l2:
 l3:
 	RET
 
-// SumAbs does, for each of n elements, acc[i mod 32] += |x|.
-//
 // func sumAbsNEON(n int, x *float32, acc *float64)
 TEXT ·sumAbsNEON(SB), $128-24
 	MOVD $0x7fffffff, R0
@@ -2178,8 +2138,6 @@ l2:
 l3:
 	RET
 
-// AddSquares does, for each of n elements, sums = sums + x·x.
-//
 // func addSquaresNEON(n int, sums *float64, x *float32)
 TEXT ·addSquaresNEON(SB), $128-24
 	MOVD n+0(FP), R0

@@ -4,12 +4,6 @@
 
 #include "textflag.h"
 
-// SGD does, for each of n elements of p, grad:
-//
-// 	p = p - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func sgdAVX2(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·sgdAVX2(SB), $128-56
@@ -197,13 +191,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Momentum does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + v
-//
-// after the options; see kernels.GradCoef.
-//
 // func momentumAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·momentumAVX2(SB), $128-72
@@ -425,13 +412,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Nesterov does, for each of n elements of p, v, grad:
-//
-// 	p = p + (momentum2·v - lookAhead·grad)
-// 	v = momentum·v - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·nesterovAVX2(SB), $128-80
@@ -664,13 +644,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + (momentum2·v - lookAhead·grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovVelocityFirstAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
@@ -903,13 +876,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-// 	h = h + grad·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adaGradAVX2(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·adaGradAVX2(SB), $128-72
@@ -1140,13 +1106,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// RMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + oneMinusRho·(grad·grad)
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rmSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·rmSpropAVX2(SB), $128-80
@@ -1385,14 +1344,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Adam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = v + oneMinusBeta2·(grad·grad - v)
-// 	p = p - (lr·m)/(√v + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·adamAVX2(SB), $128-88
@@ -1667,15 +1618,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// AdamW does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func adamWAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, FMA3
 TEXT ·adamWAVX2(SB), $128-96
@@ -1974,13 +1916,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Lion does, for each of n elements of p, m, grad:
-//
-// 	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
-// 	m = beta2·m + oneMinusBeta2·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func lionAVX2(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·lionAVX2(SB), $128-80
@@ -2232,13 +2167,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// HeavyBall does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·heavyBallAVX2(SB), $128-72
@@ -2464,13 +2392,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// HeavyBallNesterov does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·(grad + momentum·v)
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallNesterovAVX2(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·heavyBallNesterovAVX2(SB), $128-72
@@ -2702,13 +2623,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// TorchRMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropAVX2(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·torchRMSpropAVX2(SB), $128-80
@@ -2947,14 +2861,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	p = p - (lr·grad)/(√(h - mean·mean) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredAVX2(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·torchRMSpropCenteredAVX2(SB), $128-88
@@ -3235,14 +3141,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	v = momentum·v + grad/(√h + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropMomentumAVX2(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·torchRMSpropMomentumAVX2(SB), $128-88
@@ -3515,15 +3413,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	v = momentum·v + grad/(√(h - mean·mean) + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredMomentumAVX2(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·torchRMSpropCenteredMomentumAVX2(SB), $128-96
@@ -3838,15 +3727,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Adadelta does, for each of n elements of p, h, d, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	u = (√(d + eps)/√(h + eps))·grad
-// 	d = rho·d + (oneMinusRho·u)·u
-// 	p = p - lr·u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adadeltaAVX2(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·adadeltaAVX2(SB), $128-88
@@ -4137,16 +4017,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// AMSGrad does, for each of n elements of p, m, v, top, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	top = top if top > v, else v
-// 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func amsGradAVX2(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, FMA3
 TEXT ·amsGradAVX2(SB), $128-104
@@ -4475,14 +4345,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Adamax does, for each of n elements of p, m, u, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
-// 	p = p - (stepSize·m)/u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamaxAVX2(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·adamaxAVX2(SB), $128-88
@@ -4751,14 +4613,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// NAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nAdamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·nAdamAVX2(SB), $128-96
@@ -5045,14 +4899,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// RAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rAdamAVX2(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·rAdamAVX2(SB), $128-96
@@ -5338,16 +5184,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// Rprop does, for each of n elements of p, prev, step, grad:
-//
-// 	s = grad·prev
-// 	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
-// 	step = minStep if minStep > step; then maxStep if step > maxStep
-// 	prev = 0 if 0 > s, else grad
-// 	p = p - step·sign(prev)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rpropAVX2(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·rpropAVX2(SB), $128-88
@@ -5640,13 +5476,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// ASGD does, for each of n elements of p, mean, grad:
-//
-// 	p = p - lr·grad
-// 	mean = oneMinusMu·mean + mu·p
-//
-// after the options; see kernels.GradCoef.
-//
 // func asgdAVX2(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX
 TEXT ·asgdAVX2(SB), $128-72
@@ -5872,15 +5701,6 @@ l12:
 	VZEROUPPER
 	RET
 
-// LAMB does, for each of n elements of p, m, v, dir, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func lambAVX2(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX, FMA3
 TEXT ·lambAVX2(SB), $128-104
@@ -6176,13 +5996,6 @@ l11:
 	VZEROUPPER
 	RET
 
-// Muon does, for each of n elements of p, m, dir, grad:
-//
-// 	m = m + oneMinusMomentum·(grad - m)
-// 	dir = grad + momentum·(m - grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func muonAVX2(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX
 TEXT ·muonAVX2(SB), $128-72
@@ -6405,12 +6218,6 @@ l11:
 	VZEROUPPER
 	RET
 
-// Adjust does, for each of n elements of p, dst, grad:
-//
-// 	dst = grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func adjustAVX2(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX
 TEXT ·adjustAVX2(SB), $128-56
@@ -6586,10 +6393,6 @@ l11:
 	VZEROUPPER
 	RET
 
-// Stream2 does, for each of n elements of p, grad:
-//
-// 	p = p + grad
-//
 // func stream2AVX2(n int, p *float32, grad *float32)
 // Requires: AVX
 TEXT ·stream2AVX2(SB), $128-24
@@ -6644,11 +6447,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream3 does, for each of n elements of p, m, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-//
 // func stream3AVX2(n int, p *float32, m *float32, grad *float32)
 // Requires: AVX
 TEXT ·stream3AVX2(SB), $128-32
@@ -6729,12 +6527,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream4 does, for each of n elements of p, m, v, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-//
 // func stream4AVX2(n int, p *float32, m *float32, v *float32, grad *float32)
 // Requires: AVX
 TEXT ·stream4AVX2(SB), $128-40
@@ -6841,13 +6633,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream5 does, for each of n elements of p, m, v, top, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-// 	top = top + grad
-//
 // func stream5AVX2(n int, p *float32, m *float32, v *float32, top *float32, grad *float32)
 // Requires: AVX
 TEXT ·stream5AVX2(SB), $128-48

@@ -4,12 +4,6 @@
 
 #include "textflag.h"
 
-// SGD does, for each of n elements of p, grad:
-//
-// 	p = p - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func sgdAVX512(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdAVX512(SB), $128-56
@@ -122,13 +116,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Momentum does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + v
-//
-// after the options; see kernels.GradCoef.
-//
 // func momentumAVX512(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·momentumAVX512(SB), $128-72
@@ -253,13 +240,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Nesterov does, for each of n elements of p, v, grad:
-//
-// 	p = p + (momentum2·v - lookAhead·grad)
-// 	v = momentum·v - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovAVX512(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·nesterovAVX512(SB), $128-80
@@ -392,13 +372,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + (momentum2·v - lookAhead·grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovVelocityFirstAVX512(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·nesterovVelocityFirstAVX512(SB), $128-80
@@ -531,13 +504,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-// 	h = h + grad·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adaGradAVX512(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adaGradAVX512(SB), $128-72
@@ -668,13 +634,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// RMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + oneMinusRho·(grad·grad)
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rmSpropAVX512(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rmSpropAVX512(SB), $128-80
@@ -811,14 +770,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Adam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = v + oneMinusBeta2·(grad·grad - v)
-// 	p = p - (lr·m)/(√v + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamAVX512(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adamAVX512(SB), $128-88
@@ -968,15 +919,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// AdamW does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func adamWAVX512(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adamWAVX512(SB), $128-96
@@ -1144,13 +1086,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Lion does, for each of n elements of p, m, grad:
-//
-// 	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
-// 	m = beta2·m + oneMinusBeta2·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func lionAVX512(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lionAVX512(SB), $128-80
@@ -1296,13 +1231,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// HeavyBall does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallAVX512(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·heavyBallAVX512(SB), $128-72
@@ -1430,13 +1358,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// HeavyBallNesterov does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·(grad + momentum·v)
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallNesterovAVX512(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·heavyBallNesterovAVX512(SB), $128-72
@@ -1568,13 +1489,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// TorchRMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropAVX512(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·torchRMSpropAVX512(SB), $128-80
@@ -1711,14 +1625,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	p = p - (lr·grad)/(√(h - mean·mean) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredAVX512(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·torchRMSpropCenteredAVX512(SB), $128-88
@@ -1872,14 +1778,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	v = momentum·v + grad/(√h + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropMomentumAVX512(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·torchRMSpropMomentumAVX512(SB), $128-88
@@ -2028,15 +1926,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	v = momentum·v + grad/(√(h - mean·mean) + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredMomentumAVX512(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·torchRMSpropCenteredMomentumAVX512(SB), $128-96
@@ -2202,15 +2091,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Adadelta does, for each of n elements of p, h, d, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	u = (√(d + eps)/√(h + eps))·grad
-// 	d = rho·d + (oneMinusRho·u)·u
-// 	p = p - lr·u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adadeltaAVX512(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adadeltaAVX512(SB), $128-88
@@ -2370,16 +2250,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// AMSGrad does, for each of n elements of p, m, v, top, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	top = top if top > v, else v
-// 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func amsGradAVX512(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·amsGradAVX512(SB), $128-104
@@ -2556,14 +2426,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Adamax does, for each of n elements of p, m, u, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
-// 	p = p - (stepSize·m)/u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamaxAVX512(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·adamaxAVX512(SB), $128-88
@@ -2709,14 +2571,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// NAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nAdamAVX512(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·nAdamAVX512(SB), $128-96
@@ -2875,14 +2729,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// RAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rAdamAVX512(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rAdamAVX512(SB), $128-96
@@ -3040,16 +2886,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Rprop does, for each of n elements of p, prev, step, grad:
-//
-// 	s = grad·prev
-// 	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
-// 	step = minStep if minStep > step; then maxStep if step > maxStep
-// 	prev = 0 if 0 > s, else grad
-// 	p = p - step·sign(prev)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rpropAVX512(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·rpropAVX512(SB), $128-88
@@ -3211,13 +3047,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// ASGD does, for each of n elements of p, mean, grad:
-//
-// 	p = p - lr·grad
-// 	mean = oneMinusMu·mean + mu·p
-//
-// after the options; see kernels.GradCoef.
-//
 // func asgdAVX512(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·asgdAVX512(SB), $128-72
@@ -3345,15 +3174,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// LAMB does, for each of n elements of p, m, v, dir, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func lambAVX512(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·lambAVX512(SB), $128-104
@@ -3522,13 +3342,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Muon does, for each of n elements of p, m, dir, grad:
-//
-// 	m = m + oneMinusMomentum·(grad - m)
-// 	dir = grad + momentum·(m - grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func muonAVX512(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·muonAVX512(SB), $128-72
@@ -3656,12 +3469,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Adjust does, for each of n elements of p, dst, grad:
-//
-// 	dst = grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func adjustAVX512(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adjustAVX512(SB), $128-56
@@ -3768,10 +3575,6 @@ l7:
 	VZEROUPPER
 	RET
 
-// Stream2 does, for each of n elements of p, grad:
-//
-// 	p = p + grad
-//
 // func stream2AVX512(n int, p *float32, grad *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·stream2AVX512(SB), $128-24
@@ -3806,11 +3609,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream3 does, for each of n elements of p, m, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-//
 // func stream3AVX512(n int, p *float32, m *float32, grad *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·stream3AVX512(SB), $128-32
@@ -3853,12 +3651,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream4 does, for each of n elements of p, m, v, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-//
 // func stream4AVX512(n int, p *float32, m *float32, v *float32, grad *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·stream4AVX512(SB), $128-40
@@ -3909,13 +3701,6 @@ l1:
 	VZEROUPPER
 	RET
 
-// Stream5 does, for each of n elements of p, m, v, top, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-// 	top = top + grad
-//
 // func stream5AVX512(n int, p *float32, m *float32, v *float32, top *float32, grad *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·stream5AVX512(SB), $128-48

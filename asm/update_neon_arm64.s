@@ -4,12 +4,6 @@
 
 #include "textflag.h"
 
-// SGD does, for each of n elements of p, grad:
-//
-// 	p = p - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func sgdNEON(n int, p *float32, grad *float32, lr float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·sgdNEON(SB), $128-56
 	VEOR V4.B16, V4.B16, V4.B16
@@ -181,13 +175,6 @@ l18:
 l12:
 	RET
 
-// Momentum does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + v
-//
-// after the options; see kernels.GradCoef.
-//
 // func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·momentumNEON(SB), $128-72
 	VEOR V5.B16, V5.B16, V5.B16
@@ -392,13 +379,6 @@ l18:
 l12:
 	RET
 
-// Nesterov does, for each of n elements of p, v, grad:
-//
-// 	p = p + (momentum2·v - lookAhead·grad)
-// 	v = momentum·v - lr·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nesterovNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
@@ -616,13 +596,6 @@ l18:
 l12:
 	RET
 
-// NesterovVelocityFirst does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v - lr·grad
-// 	p = p + (momentum2·v - lookAhead·grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
@@ -840,13 +813,6 @@ l18:
 l12:
 	RET
 
-// AdaGrad does, for each of n elements of p, h, grad:
-//
-// 	h = h + grad·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adaGradNEON(SB), $128-72
 	VEOR V5.B16, V5.B16, V5.B16
@@ -1060,13 +1026,6 @@ l18:
 l12:
 	RET
 
-// RMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + oneMinusRho·(grad·grad)
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rmSpropNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
@@ -1290,14 +1249,6 @@ l18:
 l12:
 	RET
 
-// Adam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = v + oneMinusBeta2·(grad·grad - v)
-// 	p = p - (lr·m)/(√v + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamNEON(SB), $128-88
 	VEOR V7.B16, V7.B16, V7.B16
@@ -1555,15 +1506,6 @@ l18:
 l12:
 	RET
 
-// AdamW does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamWNEON(SB), $128-96
 	VEOR V7.B16, V7.B16, V7.B16
@@ -1849,13 +1791,6 @@ l18:
 l12:
 	RET
 
-// Lion does, for each of n elements of p, m, grad:
-//
-// 	p = p - lr·sign(beta1·m + oneMinusBeta1·grad)
-// 	m = beta2·m + oneMinusBeta2·grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·lionNEON(SB), $128-80
 	VEOR V8.B16, V8.B16, V8.B16
@@ -2090,13 +2025,6 @@ l18:
 l12:
 	RET
 
-// HeavyBall does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·heavyBallNEON(SB), $128-72
 	VEOR V6.B16, V6.B16, V6.B16
@@ -2306,13 +2234,6 @@ l18:
 l12:
 	RET
 
-// HeavyBallNesterov does, for each of n elements of p, v, grad:
-//
-// 	v = momentum·v + oneMinusDampening·grad
-// 	p = p - lr·(grad + momentum·v)
-//
-// after the options; see kernels.GradCoef.
-//
 // func heavyBallNesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·heavyBallNesterovNEON(SB), $128-72
 	VEOR V6.B16, V6.B16, V6.B16
@@ -2528,13 +2449,6 @@ l18:
 l12:
 	RET
 
-// TorchRMSprop does, for each of n elements of p, h, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	p = p - (lr·grad)/(√h + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropNEON(SB), $128-80
 	VEOR V7.B16, V7.B16, V7.B16
@@ -2758,14 +2672,6 @@ l18:
 l12:
 	RET
 
-// TorchRMSpropCentered does, for each of n elements of p, h, mean, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	p = p - (lr·grad)/(√(h - mean·mean) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredNEON(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropCenteredNEON(SB), $128-88
 	VEOR V7.B16, V7.B16, V7.B16
@@ -3029,14 +2935,6 @@ l18:
 l12:
 	RET
 
-// TorchRMSpropMomentum does, for each of n elements of p, h, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	v = momentum·v + grad/(√h + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropMomentumNEON(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropMomentumNEON(SB), $128-88
 	VEOR V8.B16, V8.B16, V8.B16
@@ -3293,15 +3191,6 @@ l18:
 l12:
 	RET
 
-// TorchRMSpropCenteredMomentum does, for each of n elements of p, h, mean, v, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	mean = mean + oneMinusRho·(grad - mean)
-// 	v = momentum·v + grad/(√(h - mean·mean) + eps)
-// 	p = p - lr·v
-//
-// after the options; see kernels.GradCoef.
-//
 // func torchRMSpropCenteredMomentumNEON(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
 	VEOR V8.B16, V8.B16, V8.B16
@@ -3598,15 +3487,6 @@ l18:
 l12:
 	RET
 
-// Adadelta does, for each of n elements of p, h, d, grad:
-//
-// 	h = rho·h + (oneMinusRho·grad)·grad
-// 	u = (√(d + eps)/√(h + eps))·grad
-// 	d = rho·d + (oneMinusRho·u)·u
-// 	p = p - lr·u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adadeltaNEON(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adadeltaNEON(SB), $128-88
 	VEOR V7.B16, V7.B16, V7.B16
@@ -3887,16 +3767,6 @@ l18:
 l12:
 	RET
 
-// AMSGrad does, for each of n elements of p, m, v, top, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	top = top if top > v, else v
-// 	p = p - (stepSize·m)/(√top/rootCorrection + eps)
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func amsGradNEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·amsGradNEON(SB), $128-104
 	VEOR V7.B16, V7.B16, V7.B16
@@ -4213,14 +4083,6 @@ l18:
 l12:
 	RET
 
-// Adamax does, for each of n elements of p, m, u, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	u = beta2·u if beta2·u > |grad| + eps, else |grad| + eps
-// 	p = p - (stepSize·m)/u
-//
-// after the options; see kernels.GradCoef.
-//
 // func adamaxNEON(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·adamaxNEON(SB), $128-88
 	VEOR V7.B16, V7.B16, V7.B16
@@ -4477,14 +4339,6 @@ l18:
 l12:
 	RET
 
-// NAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (gradStep·grad + meanStep·m)/(√(v·inverseCorrection) + eps)
-//
-// after the options; see kernels.GradCoef.
-//
 // func nAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·nAdamNEON(SB), $128-96
 	VEOR V10.B16, V10.B16, V10.B16
@@ -4757,14 +4611,6 @@ l18:
 l12:
 	RET
 
-// RAdam does, for each of n elements of p, m, v, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	p = p - (stepSize·m)/(√v + eps if rectified > 0, else 1)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rAdamNEON(SB), $128-96
 	VEOR V9.B16, V9.B16, V9.B16
@@ -5034,16 +4880,6 @@ l18:
 l12:
 	RET
 
-// Rprop does, for each of n elements of p, prev, step, grad:
-//
-// 	s = grad·prev
-// 	step = step·etaPlus if s > 0, step·etaMinus if 0 > s, else step
-// 	step = minStep if minStep > step; then maxStep if step > maxStep
-// 	prev = 0 if 0 > s, else grad
-// 	p = p - step·sign(prev)
-//
-// after the options; see kernels.GradCoef.
-//
 // func rpropNEON(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·rpropNEON(SB), $128-88
 	VEOR V7.B16, V7.B16, V7.B16
@@ -5325,13 +5161,6 @@ l18:
 l12:
 	RET
 
-// ASGD does, for each of n elements of p, mean, grad:
-//
-// 	p = p - lr·grad
-// 	mean = oneMinusMu·mean + mu·p
-//
-// after the options; see kernels.GradCoef.
-//
 // func asgdNEON(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
 TEXT ·asgdNEON(SB), $128-72
 	VEOR V6.B16, V6.B16, V6.B16
@@ -5541,15 +5370,6 @@ l18:
 l12:
 	RET
 
-// LAMB does, for each of n elements of p, m, v, dir, grad:
-//
-// 	m = m + oneMinusBeta1·(grad - m)
-// 	v = beta2·v + (oneMinusBeta2·grad)·grad
-// 	dir = (meanScale·m)/(√v/rootCorrection + eps) + decay·p
-//
-// after the options; see kernels.GradCoef.
-// It wants rootCorrection from 2^-20 to 2^20, and eps not to be -0.
-//
 // func lambNEON(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·lambNEON(SB), $128-104
 	VEOR V8.B16, V8.B16, V8.B16
@@ -5833,13 +5653,6 @@ l16:
 l11:
 	RET
 
-// Muon does, for each of n elements of p, m, dir, grad:
-//
-// 	m = m + oneMinusMomentum·(grad - m)
-// 	dir = grad + momentum·(m - grad)
-//
-// after the options; see kernels.GradCoef.
-//
 // func muonNEON(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·muonNEON(SB), $128-72
 	VEOR V5.B16, V5.B16, V5.B16
@@ -6045,12 +5858,6 @@ l16:
 l11:
 	RET
 
-// Adjust does, for each of n elements of p, dst, grad:
-//
-// 	dst = grad
-//
-// after the options; see kernels.GradCoef.
-//
 // func adjustNEON(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
 TEXT ·adjustNEON(SB), $128-56
 	VEOR V3.B16, V3.B16, V3.B16
@@ -6209,10 +6016,6 @@ l16:
 l11:
 	RET
 
-// Stream2 does, for each of n elements of p, grad:
-//
-// 	p = p + grad
-//
 // func stream2NEON(n int, p *float32, grad *float32)
 TEXT ·stream2NEON(SB), $128-24
 	MOVD n+0(FP), R0
@@ -6264,11 +6067,6 @@ part8:
 l1:
 	RET
 
-// Stream3 does, for each of n elements of p, m, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-//
 // func stream3NEON(n int, p *float32, m *float32, grad *float32)
 TEXT ·stream3NEON(SB), $128-32
 	MOVD n+0(FP), R0
@@ -6344,12 +6142,6 @@ part14:
 l1:
 	RET
 
-// Stream4 does, for each of n elements of p, m, v, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-//
 // func stream4NEON(n int, p *float32, m *float32, v *float32, grad *float32)
 TEXT ·stream4NEON(SB), $128-40
 	MOVD n+0(FP), R0
@@ -6449,13 +6241,6 @@ part20:
 l1:
 	RET
 
-// Stream5 does, for each of n elements of p, m, v, top, grad:
-//
-// 	p = p + grad
-// 	m = m + grad
-// 	v = v + grad
-// 	top = top + grad
-//
 // func stream5NEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32)
 TEXT ·stream5NEON(SB), $128-48
 	MOVD n+0(FP), R0

@@ -114,6 +114,16 @@ func long(name, streams, scalars, doc string, body func(l lanes)) kernel {
 	return k
 }
 
+// inTurns is long for a kernel that is used so much that it does vectors in turns.
+func inTurns(name, streams, scalars, doc string, body func(l lanes)) kernel {
+	k := wide(elementwise(name, streams, scalars, doc, body))
+	k.body = func(p *vec.Program) {
+		l, n, list := startElementwise(p, streams, scalars)
+		p.EachInTurns(n, list[0], list[1:], func() { l.whole(body) })
+	}
+	return k
+}
+
 // wide describes an elementwise kernel that computes in float64 lanes.
 func wide(k kernel) kernel {
 	k.wide = true

@@ -31,7 +31,7 @@ type kernel struct {
 
 // program builds the kernel for a target.
 func (k kernel) program(t *vec.Target) *vec.Program {
-	p := vec.New(t, lowerFirst(k.name), k.wide, k.params, k.doc...)
+	p := vec.New(t, lowerFirst(k.name), k.wide, k.params)
 	if k.lanes > 0 {
 		p.Lanes = min(p.Lanes, k.lanes)
 	}

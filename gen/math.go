@@ -10,13 +10,13 @@ import (
 // maths are the elementwise functions. The wide ones compute in float64 lanes
 // and round once; kernels/math.go has the formulas and their errors.
 var maths = []kernel{
-	wide(elementwise("Exp", "dst x", "", `
+	inTurns("Exp", "dst x", "", `
 		dst = e^x`,
 		func(l lanes) {
 			x := l.Min(l.F32(89), l.Get("x"))
 			x = l.Max(l.F32(-105), x)
 			l.Put("dst", l.Narrow(exp(l.Program, l.Widen(x))))
-		})),
+		}),
 
 	wide(elementwise("Log", "dst x", "", `
 		dst = ln x`,
@@ -35,25 +35,23 @@ var maths = []kernel{
 			l.Put("dst", l.Max(l.F32(0), l.Get("x")))
 		}),
 
-	wide(elementwise("Sigmoid", "dst x", "", `
+	inTurns("Sigmoid", "dst x", "", `
 		dst = 1/(1 + e^-x)`,
 		func(l lanes) {
 			x := l.Min(l.F32(105), l.Xor(l.Get("x"), l.Bits(32, 1<<31)))
 			x = l.Max(l.F32(-105), x)
 			one := l.F64(1)
 			l.Put("dst", l.Narrow(l.Div(one, l.Add(one, exp(l.Program, l.Widen(x))))))
-		})),
+		}),
 
-	wide(elementwise("Tanh", "dst x", "", `
+	inTurns("Tanh", "dst x", "", `
 		dst = e/(e + 2) with e = e^(2|x|) - 1, and the sign of x`,
 		func(l lanes) {
-			x := l.Get("x")
-			sign := l.And(x, l.Bits(32, 1<<31))
-			a := l.Min(l.F32(10), l.Xor(x, sign))
+			a := l.Min(l.F32(10), l.And(l.Get("x"), l.Bits(32, 1<<31-1)))
 			e := expm1(l.Program, l.Mul(l.F64(2), l.Widen(a)))
 			y := l.Narrow(l.Div(e, l.Add(e, l.F64(2))))
-			l.Put("dst", l.Or(y, sign))
-		})),
+			l.Put("dst", l.Or(y, l.And(l.Get("x"), l.Bits(32, 1<<31)))) // read again: there is no register left
+		}),
 
 	elementwise("LeakyReLU", "dst x", "slope", `
 		dst = slope·x where 0 > x, else x`,
@@ -214,14 +212,13 @@ func reduce(p *vec.Program, x vec.V) (r, t vec.V) {
 	return p.Sub(x, p.Mul(n, p.F64(f32.Ln2))), t
 }
 
-// expm1r is e^r - 1 for a reduced r.
+// expm1r is e^r - 1 for a reduced r: the part of the high powers first, so that few
+// numbers are kept.
 func expm1r(p *vec.Program, r vec.V) vec.V {
 	r2 := p.Mul(r, r)
-	r4 := p.Mul(r2, r2)
-	low := linear(p, r, f32.Exp1, f32.Exp0)
-	mid := linear(p, r, f32.Exp3, f32.Exp2)
-	high := linear(p, r, f32.Exp5, f32.Exp4)
-	return p.Add(p.Add(r, p.Mul(r2, low)), p.Mul(r4, p.Add(mid, p.Mul(r2, high))))
+	high := p.Add(linear(p, r, f32.Exp3, f32.Exp2), p.Mul(r2, linear(p, r, f32.Exp5, f32.Exp4)))
+	high = p.Mul(p.Mul(r2, r2), high)
+	return p.Add(p.Add(r, p.Mul(r2, linear(p, r, f32.Exp1, f32.Exp0))), high)
 }
 
 // linear is a·x + b.

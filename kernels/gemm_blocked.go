@@ -313,10 +313,14 @@ func (g *gemm) finish() {
 	if !act && !deriv {
 		return
 	}
-	for i := range g.m {
-		row := g.c[i*g.ldc:][:g.n]
-		for j := 0; j < g.n; j += block {
-			part := row[j:min(j+block, g.n)]
+	m, n := g.m, g.n
+	if g.ldc == n && (act || g.ep.LdY == n) {
+		m, n = 1, m*n // a call for each row would take a hundred cycles longer
+	}
+	for i := range m {
+		row := g.c[i*g.ldc:][:n]
+		for j := 0; j < n; j += block {
+			part := row[j:min(j+block, n)]
 			if act {
 				activate(g.ep.Act, part, part)
 			} else {

@@ -77,7 +77,9 @@ func writeDoc(b *bytes.Buffer, p *Program) {
 	for _, line := range p.Doc {
 		b.WriteString(strings.TrimRight("// "+line, " ") + "\n")
 	}
-	b.WriteString("//\n")
+	if len(p.Doc) > 0 {
+		b.WriteString("//\n")
+	}
 }
 
 // passes are avo's: all that do not depend on amd64, and for amd64 the rest.
@@ -113,7 +115,7 @@ func pruneSelfCopies(fn *ir.Function) error {
 var copies = []string{"VMOVUPS", "MOVQ", "VMOV.B16", "MOVD"}
 
 // Stubs declares the functions of the programs for Go. What each does, the exported function
-// of its name says, and the assembly above its code.
+// of its name says, or the assembly above its code where there is none.
 func Stubs(programs []*Program) []byte {
 	var b bytes.Buffer
 	b.WriteString(Header + "\n//go:build !purego\n\npackage asm\n")

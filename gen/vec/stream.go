@@ -1,11 +1,15 @@
 package vec
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Stream walks along a vector in memory, Lanes elements at a time.
 type Stream struct {
-	p    R
-	bits int
+	p     R
+	bits  int
+	ahead int // bytes from p to where it stands, where vectors are done in turns
 
 	// An accumulator's place goes round in a circle of round elements from
 	// base on, by way of its offset.
@@ -23,7 +27,7 @@ func (p *Program) Circle(base R, n int) *Stream {
 }
 
 // At is where the stream stands.
-func (s *Stream) At() Mem { return s.p.At(0) }
+func (s *Stream) At() Mem { return s.p.At(s.ahead) }
 
 func (p *Program) advance(s *Stream) {
 	step := p.Lanes * s.bits / 8
@@ -95,6 +99,42 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 	p.MovI(vectors, 1)
 	p.Jump(again)
 	p.Here(end)
+}
+
+// EachInTurns is EachOnce for a body whose instructions wait for each other: while there
+// are some vectors left, it does one instruction for each of them before the next one.
+// Of one vector after the other, so many instructions wait in the processor's schedulers
+// that it does not see far enough ahead.
+func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
+	together := p.Target.inTurns
+	top, rest := p.NewLabel(), p.NewLabel()
+	p.JumpLess(n, together*p.Lanes, rest)
+	p.Here(top)
+	streams := append(from[:len(from):len(from)], dst)
+	start := len(p.code)
+	var each [][]inst
+	for i := range together {
+		for _, s := range streams {
+			s.ahead = i * p.Lanes * s.bits / 8
+		}
+		body()
+		each = append(each, slices.Clone(p.code[start:]))
+		p.code = p.code[:start]
+	}
+	for at := range each[0] {
+		for _, code := range each {
+			p.emit(code[at])
+		}
+	}
+	for _, s := range streams {
+		s.ahead = 0
+		p.AddI(s.p, together*p.Lanes*s.bits/8)
+	}
+	p.AddI(n, -together*p.Lanes)
+	p.JumpLess(n, together*p.Lanes, rest)
+	p.Jump(top)
+	p.Here(rest)
+	p.EachOnce(n, dst, from, body)
 }
 
 // EachMasked is Each where all loads and stores of body have a mask, for targets whose

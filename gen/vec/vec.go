@@ -27,21 +27,23 @@ type Target struct {
 	// Masks says that a tail is loaded and stored by one instruction, with a mask.
 	Masks bool
 
+	inTurns int // vectors that EachInTurns does together: as many as there are registers for
+
 	lower func(*Program) (*assembly, error)
 }
 
 // The targets, by the name of their files.
 var (
-	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, lower: lowerAVX2}
-	AVX512 = &Target{Name: "AVX512", GOARCH: "amd64", Bytes: 64, Masks: true, lower: lowerAVX512}
-	NEON   = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, lower: lowerNEON}
+	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, inTurns: 3, lower: lowerAVX2}
+	AVX512 = &Target{Name: "AVX512", GOARCH: "amd64", Bytes: 64, Masks: true, inTurns: 4, lower: lowerAVX512}
+	NEON   = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, inTurns: 2, lower: lowerNEON}
 )
 
 // Program is the body of one assembly function.
 type Program struct {
 	Target *Target
 	Name   string
-	Doc    []string // the formula, for the comment above the function
+	Doc    []string // for the comment above the function
 	Params []Param
 
 	// Lanes is the number of elements that a vector holds: of the widest type

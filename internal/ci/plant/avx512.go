@@ -166,6 +166,7 @@ var kindsAVX512 = map[string]edit{
 	"round too many":                 either(replace2(`^DECQ (\w+)\nJNE (\w+)$`, "DECQ $1\nJGE $2"), masked("-7")),
 	"step too short":                 either(add(-4, `^ADDQ \$\+(32|64),`), add(4, `^ADDQ \$(-8|-16),`)),
 	"stretch of k miscounted":        add(1, `^ADDQ \$(-16), `),
+	"turn miscounted":                add(8, `^ADDQ \$(-32), `),
 	"wrong circle":                   replace(`^ANDQ \$\+255,`, "ANDQ $$+127,"),
 	"wrong offset":                   add(4, `^V\w+(?:\.Z)? (\d+)\(\w+\), `),
 	"another row of A":               replace(`^(VBROADCASTSS|VFMADD231PS\.BCST)( \(\w+\)\(\w+)\*1\)`, "$1$2*2)"),
