@@ -1365,8 +1365,7 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 	}
 }
 
-// RowSteps is the number of steps of k that a call of GemmRow does if left are
-// left.
+// RowSteps is the number of steps of k that GemmRow does at a time if left are left.
 func RowSteps(isa cpu.ISA, left int) int {
 	switch isa {
 	case cpu.AVX2:
@@ -1395,8 +1394,8 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does a number of steps of k that RowSteps has named, for args.Cols
-// columns of one row of C.
+// GemmRow does args.K steps of k, some multiple of the number of steps at a time, for
+// args.Cols columns of one row of C.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 	case cpu.AVX2:

@@ -7576,555 +7576,674 @@ l13:
 	VZEROUPPER
 	RET
 
-// gemv8 does 8 steps of k for args.Cols columns of one row of C.
+// gemv8 does args.K steps of k, 8 at a time, for args.Cols columns of one row of C.
 //
 // func gemv8AVX2(args *Gemm)
 // Requires: AVX, FMA3
 TEXT ·gemv8AVX2(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Y0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y1
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y2
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y3
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y4
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y5
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y6
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y7
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         CX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	MOVQ         BX, SI
-	ADDQ         DX, SI
-	ADDQ         DX, SI
-	ADDQ         DX, SI
-	MOVQ         $+32, DI
-	MOVQ         24(AX), R8
-	MOVQ         24(AX), R9
-	MOVQ         40(AX), R10
-	MOVQ         128(AX), R11
-	CMPQ         R11, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), R9
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Y0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y1
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y2
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y3
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y7
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         DX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	MOVQ         SI, DI
+	ADDQ         BX, DI
+	ADDQ         BX, DI
+	ADDQ         BX, DI
+	MOVQ         $+32, R8
+	MOVQ         24(AX), R9
+	MOVQ         24(AX), R10
+	MOVQ         40(AX), R11
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R12
+	MOVQ 32(AX), R10
+l2:
+	MOVQ  $+0, R12
+	MOVQ  local-112(SP), R13
+	ADDQ  $-8, R13
+	MOVQ  R13, local-112(SP)
+	TESTQ R13, R13
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R12
+l4:
 	MOVQ  120(AX), R13
 	SHRQ  $0x03, R13
 	TESTQ R13, R13
-	JEQ   l2
-l4:
-	VXORPS  Y8, Y8, Y8
-	TESTQ   R11, R11
-	JEQ     l5
-	VMOVUPS (R9), Y8
-l5:
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     (CX)(DX*1), Y9
-	VFMADD231PS Y9, Y1, Y8
-	VMOVUPS     (CX)(DX*2), Y9
-	VFMADD231PS Y9, Y2, Y8
-	VMOVUPS     (BX), Y9
-	VFMADD231PS Y9, Y3, Y8
-	VMOVUPS     (BX)(DX*1), Y9
-	VFMADD231PS Y9, Y4, Y8
-	VMOVUPS     (BX)(DX*2), Y9
-	VFMADD231PS Y9, Y5, Y8
-	VMOVUPS     (SI), Y9
-	VFMADD231PS Y9, Y6, Y8
-	VMOVUPS     (SI)(DX*1), Y9
-	VFMADD231PS Y9, Y7, Y8
-	TESTQ       R12, R12
-	JEQ         l6
-	CMPQ        R12, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R10), Y9
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS      Y8, Y9, Y8
-	JMP         l6
+	JEQ   l5
 l7:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-l6:
-	VMOVUPS Y8, (R8)
-	ADDQ    DI, R8
-	ADDQ    DI, R9
-	ADDQ    DI, R10
-	ADDQ    DI, CX
-	ADDQ    DI, BX
-	ADDQ    DI, SI
-	DECQ    R13
-	JNE     l4
-l2:
-	MOVQ       120(AX), AX
-	ANDQ       $+7, AX
-	TESTQ      AX, AX
-	JEQ        l3
-	MOVQ       AX, R13
-	SHLQ       $0x02, R13
-	LEAQ       tailmask<>+32(SB), DI
-	SUBQ       R13, DI
-	VXORPS     Y8, Y8, Y8
-	TESTQ      R11, R11
-	JEQ        l8
-	VMOVUPS    (DI), Y8
-	VMASKMOVPS (R9), Y8, Y8
+	VXORPS  Y8, Y8, Y8
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R10), Y8
 l8:
-	VMOVUPS     (DI), Y9
-	VMASKMOVPS  (CX), Y9, Y9
+	VMOVUPS     (DX), Y9
 	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (CX)(DX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (CX)(DX*2), Y0, Y0
-	VFMADD231PS Y0, Y2, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (BX), Y0, Y0
-	VFMADD231PS Y0, Y3, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (BX)(DX*1), Y0, Y0
-	VFMADD231PS Y0, Y4, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (BX)(DX*2), Y0, Y0
-	VFMADD231PS Y0, Y5, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (SI), Y0, Y0
-	VFMADD231PS Y0, Y6, Y8
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (SI)(DX*1), Y0, Y0
-	VFMADD231PS Y0, Y7, Y8
+	VMOVUPS     (DX)(BX*1), Y9
+	VFMADD231PS Y9, Y1, Y8
+	VMOVUPS     (DX)(BX*2), Y9
+	VFMADD231PS Y9, Y2, Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y9, Y3, Y8
+	VMOVUPS     (SI)(BX*1), Y9
+	VFMADD231PS Y9, Y4, Y8
+	VMOVUPS     (SI)(BX*2), Y9
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     (DI), Y9
+	VFMADD231PS Y9, Y6, Y8
+	VMOVUPS     (DI)(BX*1), Y9
+	VFMADD231PS Y9, Y7, Y8
 	TESTQ       R12, R12
 	JEQ         l9
 	CMPQ        R12, $0x00000001
 	JEQ         l10
-	VMOVUPS     (DI), Y0
-	VMASKMOVPS  (R10), Y0, Y0
+	VMOVUPS     (R11), Y9
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
+	VANDPS      Y8, Y9, Y8
+	JMP         l9
+l10:
+	VMOVUPS c256_00000000<>+0(SB), Y9
+	VMAXPS  Y8, Y9, Y8
+l9:
+	VMOVUPS Y8, (R9)
+	ADDQ    R8, R9
+	ADDQ    R8, R10
+	ADDQ    R8, R11
+	ADDQ    R8, DX
+	ADDQ    R8, SI
+	ADDQ    R8, DI
+	DECQ    R13
+	JNE     l7
+l5:
+	MOVQ       120(AX), R8
+	ANDQ       $+7, R8
+	TESTQ      R8, R8
+	JEQ        l6
+	MOVQ       R8, R14
+	SHLQ       $0x02, R14
+	LEAQ       tailmask<>+32(SB), R13
+	SUBQ       R14, R13
+	VXORPS     Y8, Y8, Y8
+	TESTQ      CX, CX
+	JEQ        l11
+	VMOVUPS    (R13), Y8
+	VMASKMOVPS (R10), Y8, Y8
+l11:
+	VMOVUPS     (R13), Y9
+	VMASKMOVPS  (DX), Y9, Y9
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (DX)(BX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (DX)(BX*2), Y0, Y0
+	VFMADD231PS Y0, Y2, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (SI), Y0, Y0
+	VFMADD231PS Y0, Y3, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (SI)(BX*1), Y0, Y0
+	VFMADD231PS Y0, Y4, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (SI)(BX*2), Y0, Y0
+	VFMADD231PS Y0, Y5, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (DI), Y0, Y0
+	VFMADD231PS Y0, Y6, Y8
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (DI)(BX*1), Y0, Y0
+	VFMADD231PS Y0, Y7, Y8
+	TESTQ       R12, R12
+	JEQ         l12
+	CMPQ        R12, $0x00000001
+	JEQ         l13
+	VMOVUPS     (R13), Y0
+	VMASKMOVPS  (R11), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, Y8
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y8, Y0, Y0
 	VMOVUPS Y0, Y8
-l9:
-	CMPQ         AX, $0x00000008
+l12:
+	CMPQ         R8, $0x00000008
 	JEQ          part2
-	LEAQ         (R8), CX
+	LEAQ         (R9), CX
 	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, AX
+	TESTQ        $0x00000004, R8
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, AX
+	TESTQ     $0x00000002, R8
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, R8
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y8, (R8)
+	VMOVUPS Y8, (R9)
 part1:
-l3:
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+// gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.
 //
 // func gemv4AVX2(args *Gemm)
 // Requires: AVX, FMA3
 TEXT ·gemv4AVX2(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Y0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y1
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y2
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y3
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         CX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	MOVQ         $+32, SI
-	MOVQ         24(AX), DI
-	MOVQ         24(AX), R8
-	MOVQ         40(AX), R9
-	MOVQ         128(AX), R10
-	CMPQ         R10, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), R8
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Y0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y1
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y2
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y3
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         DX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	MOVQ         $+32, DI
+	MOVQ         24(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         40(AX), R10
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R11
+	MOVQ 32(AX), R9
+l2:
+	MOVQ  $+0, R11
+	MOVQ  local-112(SP), R12
+	ADDQ  $-4, R12
+	MOVQ  R12, local-112(SP)
+	TESTQ R12, R12
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R11
+l4:
 	MOVQ  120(AX), R12
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
-	JEQ   l2
-l4:
-	VXORPS  Y4, Y4, Y4
-	TESTQ   R10, R10
-	JEQ     l5
-	VMOVUPS (R8), Y4
-l5:
-	VMOVUPS     (CX), Y5
-	VFMADD231PS Y5, Y0, Y4
-	VMOVUPS     (CX)(DX*1), Y5
-	VFMADD231PS Y5, Y1, Y4
-	VMOVUPS     (CX)(DX*2), Y5
-	VFMADD231PS Y5, Y2, Y4
-	VMOVUPS     (BX), Y5
-	VFMADD231PS Y5, Y3, Y4
-	TESTQ       R11, R11
-	JEQ         l6
-	CMPQ        R11, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R9), Y5
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS      Y4, Y5, Y4
-	JMP         l6
+	JEQ   l5
 l7:
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y4, Y5, Y4
-l6:
-	VMOVUPS Y4, (DI)
-	ADDQ    SI, DI
-	ADDQ    SI, R8
-	ADDQ    SI, R9
-	ADDQ    SI, CX
-	ADDQ    SI, BX
-	DECQ    R12
-	JNE     l4
-l2:
-	MOVQ       120(AX), AX
-	ANDQ       $+7, AX
-	TESTQ      AX, AX
-	JEQ        l3
-	MOVQ       AX, R12
-	SHLQ       $0x02, R12
-	LEAQ       tailmask<>+32(SB), SI
-	SUBQ       R12, SI
-	VXORPS     Y4, Y4, Y4
-	TESTQ      R10, R10
-	JEQ        l8
-	VMOVUPS    (SI), Y4
-	VMASKMOVPS (R8), Y4, Y4
+	VXORPS  Y4, Y4, Y4
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R9), Y4
 l8:
-	VMOVUPS     (SI), Y5
-	VMASKMOVPS  (CX), Y5, Y5
+	VMOVUPS     (DX), Y5
 	VFMADD231PS Y5, Y0, Y4
-	VMOVUPS     (SI), Y0
-	VMASKMOVPS  (CX)(DX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y4
-	VMOVUPS     (SI), Y0
-	VMASKMOVPS  (CX)(DX*2), Y0, Y0
-	VFMADD231PS Y0, Y2, Y4
-	VMOVUPS     (SI), Y0
-	VMASKMOVPS  (BX), Y0, Y0
-	VFMADD231PS Y0, Y3, Y4
+	VMOVUPS     (DX)(BX*1), Y5
+	VFMADD231PS Y5, Y1, Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VFMADD231PS Y5, Y2, Y4
+	VMOVUPS     (SI), Y5
+	VFMADD231PS Y5, Y3, Y4
 	TESTQ       R11, R11
 	JEQ         l9
 	CMPQ        R11, $0x00000001
 	JEQ         l10
-	VMOVUPS     (SI), Y0
-	VMASKMOVPS  (R9), Y0, Y0
+	VMOVUPS     (R10), Y5
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
+	VANDPS      Y4, Y5, Y4
+	JMP         l9
+l10:
+	VMOVUPS c256_00000000<>+0(SB), Y5
+	VMAXPS  Y4, Y5, Y4
+l9:
+	VMOVUPS Y4, (R8)
+	ADDQ    DI, R8
+	ADDQ    DI, R9
+	ADDQ    DI, R10
+	ADDQ    DI, DX
+	ADDQ    DI, SI
+	DECQ    R12
+	JNE     l7
+l5:
+	MOVQ       120(AX), DI
+	ANDQ       $+7, DI
+	TESTQ      DI, DI
+	JEQ        l6
+	MOVQ       DI, R13
+	SHLQ       $0x02, R13
+	LEAQ       tailmask<>+32(SB), R12
+	SUBQ       R13, R12
+	VXORPS     Y4, Y4, Y4
+	TESTQ      CX, CX
+	JEQ        l11
+	VMOVUPS    (R12), Y4
+	VMASKMOVPS (R9), Y4, Y4
+l11:
+	VMOVUPS     (R12), Y5
+	VMASKMOVPS  (DX), Y5, Y5
+	VFMADD231PS Y5, Y0, Y4
+	VMOVUPS     (R12), Y0
+	VMASKMOVPS  (DX)(BX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y4
+	VMOVUPS     (R12), Y0
+	VMASKMOVPS  (DX)(BX*2), Y0, Y0
+	VFMADD231PS Y0, Y2, Y4
+	VMOVUPS     (R12), Y0
+	VMASKMOVPS  (SI), Y0, Y0
+	VFMADD231PS Y0, Y3, Y4
+	TESTQ       R11, R11
+	JEQ         l12
+	CMPQ        R11, $0x00000001
+	JEQ         l13
+	VMOVUPS     (R12), Y0
+	VMASKMOVPS  (R10), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y4, Y0, Y0
 	VMOVUPS     Y0, Y4
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y4, Y0, Y0
 	VMOVUPS Y0, Y4
-l9:
-	CMPQ         AX, $0x00000008
+l12:
+	CMPQ         DI, $0x00000008
 	JEQ          part2
-	LEAQ         (DI), CX
+	LEAQ         (R8), CX
 	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, AX
+	TESTQ        $0x00000004, DI
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, AX
+	TESTQ     $0x00000002, DI
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y4, (DI)
+	VMOVUPS Y4, (R8)
 part1:
-l3:
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+// gemv2 does args.K steps of k, 2 at a time, for args.Cols columns of one row of C.
 //
 // func gemv2AVX2(args *Gemm)
 // Requires: AVX, FMA3
 TEXT ·gemv2AVX2(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Y0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Y1
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         $+32, BX
-	MOVQ         24(AX), SI
-	MOVQ         24(AX), DI
-	MOVQ         40(AX), R8
-	MOVQ         128(AX), R9
-	CMPQ         R9, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), DI
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Y0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Y1
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         $+32, SI
+	MOVQ         24(AX), DI
+	MOVQ         24(AX), R8
+	MOVQ         40(AX), R9
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R10
+	MOVQ 32(AX), R8
+l2:
+	MOVQ  $+0, R10
+	MOVQ  local-112(SP), R11
+	ADDQ  $-2, R11
+	MOVQ  R11, local-112(SP)
+	TESTQ R11, R11
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R10
+l4:
 	MOVQ  120(AX), R11
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
-	JEQ   l2
-l4:
-	VXORPS  Y2, Y2, Y2
-	TESTQ   R9, R9
-	JEQ     l5
-	VMOVUPS (DI), Y2
-l5:
-	VMOVUPS     (CX), Y3
-	VFMADD231PS Y3, Y0, Y2
-	VMOVUPS     (CX)(DX*1), Y3
-	VFMADD231PS Y3, Y1, Y2
-	TESTQ       R10, R10
-	JEQ         l6
-	CMPQ        R10, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R8), Y3
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS      Y2, Y3, Y2
-	JMP         l6
+	JEQ   l5
 l7:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-l6:
-	VMOVUPS Y2, (SI)
-	ADDQ    BX, SI
-	ADDQ    BX, DI
-	ADDQ    BX, R8
-	ADDQ    BX, CX
-	DECQ    R11
-	JNE     l4
-l2:
-	MOVQ       120(AX), AX
-	ANDQ       $+7, AX
-	TESTQ      AX, AX
-	JEQ        l3
-	MOVQ       AX, R11
-	SHLQ       $0x02, R11
-	LEAQ       tailmask<>+32(SB), BX
-	SUBQ       R11, BX
-	VXORPS     Y2, Y2, Y2
-	TESTQ      R9, R9
-	JEQ        l8
-	VMOVUPS    (BX), Y2
-	VMASKMOVPS (DI), Y2, Y2
+	VXORPS  Y2, Y2, Y2
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R8), Y2
 l8:
-	VMOVUPS     (BX), Y3
-	VMASKMOVPS  (CX), Y3, Y3
+	VMOVUPS     (DX), Y3
 	VFMADD231PS Y3, Y0, Y2
-	VMOVUPS     (BX), Y0
-	VMASKMOVPS  (CX)(DX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	VFMADD231PS Y3, Y1, Y2
 	TESTQ       R10, R10
 	JEQ         l9
 	CMPQ        R10, $0x00000001
 	JEQ         l10
-	VMOVUPS     (BX), Y0
-	VMASKMOVPS  (R8), Y0, Y0
+	VMOVUPS     (R9), Y3
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
+	VANDPS      Y2, Y3, Y2
+	JMP         l9
+l10:
+	VMOVUPS c256_00000000<>+0(SB), Y3
+	VMAXPS  Y2, Y3, Y2
+l9:
+	VMOVUPS Y2, (DI)
+	ADDQ    SI, DI
+	ADDQ    SI, R8
+	ADDQ    SI, R9
+	ADDQ    SI, DX
+	DECQ    R11
+	JNE     l7
+l5:
+	MOVQ       120(AX), SI
+	ANDQ       $+7, SI
+	TESTQ      SI, SI
+	JEQ        l6
+	MOVQ       SI, R12
+	SHLQ       $0x02, R12
+	LEAQ       tailmask<>+32(SB), R11
+	SUBQ       R12, R11
+	VXORPS     Y2, Y2, Y2
+	TESTQ      CX, CX
+	JEQ        l11
+	VMOVUPS    (R11), Y2
+	VMASKMOVPS (R8), Y2, Y2
+l11:
+	VMOVUPS     (R11), Y3
+	VMASKMOVPS  (DX), Y3, Y3
+	VFMADD231PS Y3, Y0, Y2
+	VMOVUPS     (R11), Y0
+	VMASKMOVPS  (DX)(BX*1), Y0, Y0
+	VFMADD231PS Y0, Y1, Y2
+	TESTQ       R10, R10
+	JEQ         l12
+	CMPQ        R10, $0x00000001
+	JEQ         l13
+	VMOVUPS     (R11), Y0
+	VMASKMOVPS  (R9), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, Y2
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y2, Y0, Y0
 	VMOVUPS Y0, Y2
-l9:
-	CMPQ         AX, $0x00000008
+l12:
+	CMPQ         SI, $0x00000008
 	JEQ          part2
-	LEAQ         (SI), CX
+	LEAQ         (DI), CX
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, AX
+	TESTQ        $0x00000004, SI
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, AX
+	TESTQ     $0x00000002, SI
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y2, (SI)
+	VMOVUPS Y2, (DI)
 part1:
-l3:
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+// gemv1 does args.K steps of k, 1 at a time, for args.Cols columns of one row of C.
 //
 // func gemv1AVX2(args *Gemm)
 // Requires: AVX, FMA3
 TEXT ·gemv1AVX2(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Y0
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         $+32, DX
-	MOVQ         24(AX), BX
-	MOVQ         24(AX), SI
-	MOVQ         40(AX), DI
-	MOVQ         128(AX), R8
-	CMPQ         R8, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), SI
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Y0
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         $+32, BX
+	MOVQ         24(AX), SI
+	MOVQ         24(AX), DI
+	MOVQ         40(AX), R8
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R9
+	MOVQ 32(AX), DI
+l2:
+	MOVQ  $+0, R9
+	MOVQ  local-112(SP), R10
+	ADDQ  $-1, R10
+	MOVQ  R10, local-112(SP)
+	TESTQ R10, R10
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R9
+l4:
 	MOVQ  120(AX), R10
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
-	JEQ   l2
-l4:
-	VXORPS  Y1, Y1, Y1
-	TESTQ   R8, R8
-	JEQ     l5
-	VMOVUPS (SI), Y1
-l5:
-	VMOVUPS     (CX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	TESTQ       R9, R9
-	JEQ         l6
-	CMPQ        R9, $0x00000001
-	JEQ         l7
-	VMOVUPS     (DI), Y2
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS      Y1, Y2, Y1
-	JMP         l6
+	JEQ   l5
 l7:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-l6:
-	VMOVUPS Y1, (BX)
-	ADDQ    DX, BX
-	ADDQ    DX, SI
-	ADDQ    DX, DI
-	ADDQ    DX, CX
-	DECQ    R10
-	JNE     l4
-l2:
-	MOVQ       120(AX), AX
-	ANDQ       $+7, AX
-	TESTQ      AX, AX
-	JEQ        l3
-	MOVQ       AX, R10
-	SHLQ       $0x02, R10
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       R10, DX
-	VXORPS     Y1, Y1, Y1
-	TESTQ      R8, R8
-	JEQ        l8
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (SI), Y1, Y1
+	VXORPS  Y1, Y1, Y1
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (DI), Y1
 l8:
 	VMOVUPS     (DX), Y2
-	VMASKMOVPS  (CX), Y2, Y2
 	VFMADD231PS Y2, Y0, Y1
 	TESTQ       R9, R9
 	JEQ         l9
 	CMPQ        R9, $0x00000001
 	JEQ         l10
-	VMOVUPS     (DX), Y0
-	VMASKMOVPS  (DI), Y0, Y0
+	VMOVUPS     (R8), Y2
+	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
+	VANDPS      Y1, Y2, Y1
+	JMP         l9
+l10:
+	VMOVUPS c256_00000000<>+0(SB), Y2
+	VMAXPS  Y1, Y2, Y1
+l9:
+	VMOVUPS Y1, (SI)
+	ADDQ    BX, SI
+	ADDQ    BX, DI
+	ADDQ    BX, R8
+	ADDQ    BX, DX
+	DECQ    R10
+	JNE     l7
+l5:
+	MOVQ       120(AX), BX
+	ANDQ       $+7, BX
+	TESTQ      BX, BX
+	JEQ        l6
+	MOVQ       BX, R11
+	SHLQ       $0x02, R11
+	LEAQ       tailmask<>+32(SB), R10
+	SUBQ       R11, R10
+	VXORPS     Y1, Y1, Y1
+	TESTQ      CX, CX
+	JEQ        l11
+	VMOVUPS    (R10), Y1
+	VMASKMOVPS (DI), Y1, Y1
+l11:
+	VMOVUPS     (R10), Y2
+	VMASKMOVPS  (DX), Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	TESTQ       R9, R9
+	JEQ         l12
+	CMPQ        R9, $0x00000001
+	JEQ         l13
+	VMOVUPS     (R10), Y0
+	VMASKMOVPS  (R8), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y1, Y0, Y0
 	VMOVUPS     Y0, Y1
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y1, Y0, Y0
 	VMOVUPS Y0, Y1
-l9:
-	CMPQ         AX, $0x00000008
+l12:
+	CMPQ         BX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), CX
+	LEAQ         (SI), CX
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, AX
+	TESTQ        $0x00000004, BX
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, AX
+	TESTQ     $0x00000002, BX
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, BX
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y1, (BX)
+	VMOVUPS Y1, (SI)
 part1:
-l3:
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 

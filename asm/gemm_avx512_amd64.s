@@ -3588,440 +3588,559 @@ l15:
 	VZEROUPPER
 	RET
 
-// gemv8 does 8 steps of k for args.Cols columns of one row of C.
+// gemv8 does args.K steps of k, 8 at a time, for args.Cols columns of one row of C.
 //
 // func gemv8AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemv8AVX512(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Z0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z1
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z2
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z3
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z4
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z5
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z6
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z7
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         CX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	MOVQ         BX, SI
-	ADDQ         DX, SI
-	ADDQ         DX, SI
-	ADDQ         DX, SI
-	MOVQ         $+64, DI
-	MOVQ         24(AX), R8
-	MOVQ         24(AX), R9
-	MOVQ         40(AX), R10
-	MOVQ         128(AX), R11
-	CMPQ         R11, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), R9
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Z0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z1
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z2
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z3
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z4
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z5
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z6
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z7
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         DX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	MOVQ         SI, DI
+	ADDQ         BX, DI
+	ADDQ         BX, DI
+	ADDQ         BX, DI
+	MOVQ         $+64, R8
+	MOVQ         24(AX), R9
+	MOVQ         24(AX), R10
+	MOVQ         40(AX), R11
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R12
+	MOVQ 32(AX), R10
+l2:
+	MOVQ  $+0, R12
+	MOVQ  local-112(SP), R13
+	ADDQ  $-8, R13
+	MOVQ  R13, local-112(SP)
+	TESTQ R13, R13
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R12
+l4:
 	MOVQ  120(AX), R13
 	SHRQ  $0x04, R13
 	TESTQ R13, R13
-	JEQ   l2
-l4:
-	VPXORD  Z8, Z8, Z8
-	TESTQ   R11, R11
-	JEQ     l5
-	VMOVUPS (R9), Z8
-l5:
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z9, Z0, Z8
-	VMOVUPS     (CX)(DX*1), Z9
-	VFMADD231PS Z9, Z1, Z8
-	VMOVUPS     (CX)(DX*2), Z9
-	VFMADD231PS Z9, Z2, Z8
-	VMOVUPS     (BX), Z9
-	VFMADD231PS Z9, Z3, Z8
-	VMOVUPS     (BX)(DX*1), Z9
-	VFMADD231PS Z9, Z4, Z8
-	VMOVUPS     (BX)(DX*2), Z9
-	VFMADD231PS Z9, Z5, Z8
-	VMOVUPS     (SI), Z9
-	VFMADD231PS Z9, Z6, Z8
-	VMOVUPS     (SI)(DX*1), Z9
-	VFMADD231PS Z9, Z7, Z8
-	TESTQ       R12, R12
-	JEQ         l6
-	CMPQ        R12, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R10), Z9
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z9, K1
-	VMOVUPS.Z   Z8, K1, Z8
-	JMP         l6
+	JEQ   l5
 l7:
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMAXPS       Z8, Z9, Z8
-l6:
-	VMOVUPS Z8, (R8)
-	ADDQ    DI, R8
-	ADDQ    DI, R9
-	ADDQ    DI, R10
-	ADDQ    DI, CX
-	ADDQ    DI, BX
-	ADDQ    DI, SI
-	DECQ    R13
-	JNE     l4
-l2:
-	MOVQ      120(AX), AX
-	ANDQ      $+15, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      $-1, DI
-	BZHIQ     AX, DI, DI
-	KMOVW     DI, K2
-	VPXORD    Z10, Z10, Z10
-	TESTQ     R11, R11
-	JEQ       l8
-	VMOVUPS.Z (R9), K2, Z10
+	VPXORD  Z8, Z8, Z8
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R10), Z8
 l8:
-	VMOVUPS.Z   (CX), K2, Z8
-	VFMADD231PS Z8, Z0, Z10
-	VMOVUPS.Z   (CX)(DX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z10
-	VMOVUPS.Z   (CX)(DX*2), K2, Z0
-	VFMADD231PS Z0, Z2, Z10
-	VMOVUPS.Z   (BX), K2, Z0
-	VFMADD231PS Z0, Z3, Z10
-	VMOVUPS.Z   (BX)(DX*1), K2, Z0
-	VFMADD231PS Z0, Z4, Z10
-	VMOVUPS.Z   (BX)(DX*2), K2, Z0
-	VFMADD231PS Z0, Z5, Z10
-	VMOVUPS.Z   (SI), K2, Z0
-	VFMADD231PS Z0, Z6, Z10
-	VMOVUPS.Z   (SI)(DX*1), K2, Z0
-	VFMADD231PS Z0, Z7, Z10
+	VMOVUPS     (DX), Z9
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS     (DX)(BX*1), Z9
+	VFMADD231PS Z9, Z1, Z8
+	VMOVUPS     (DX)(BX*2), Z9
+	VFMADD231PS Z9, Z2, Z8
+	VMOVUPS     (SI), Z9
+	VFMADD231PS Z9, Z3, Z8
+	VMOVUPS     (SI)(BX*1), Z9
+	VFMADD231PS Z9, Z4, Z8
+	VMOVUPS     (SI)(BX*2), Z9
+	VFMADD231PS Z9, Z5, Z8
+	VMOVUPS     (DI), Z9
+	VFMADD231PS Z9, Z6, Z8
+	VMOVUPS     (DI)(BX*1), Z9
+	VFMADD231PS Z9, Z7, Z8
 	TESTQ       R12, R12
 	JEQ         l9
 	CMPQ        R12, $0x00000001
 	JEQ         l10
-	VMOVUPS.Z   (R10), K2, Z0
+	VMOVUPS     (R11), Z9
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z9, K1
+	VMOVUPS.Z   Z8, K1, Z8
+	JMP         l9
+l10:
+	VBROADCASTSS c32_00000000<>+0(SB), Z9
+	VMAXPS       Z8, Z9, Z8
+l9:
+	VMOVUPS Z8, (R9)
+	ADDQ    R8, R9
+	ADDQ    R8, R10
+	ADDQ    R8, R11
+	ADDQ    R8, DX
+	ADDQ    R8, SI
+	ADDQ    R8, DI
+	DECQ    R13
+	JNE     l7
+l5:
+	MOVQ      120(AX), R8
+	ANDQ      $+15, R8
+	TESTQ     R8, R8
+	JEQ       l6
+	MOVQ      $-1, R13
+	BZHIQ     R8, R13, R13
+	KMOVW     R13, K2
+	VPXORD    Z10, Z10, Z10
+	TESTQ     CX, CX
+	JEQ       l11
+	VMOVUPS.Z (R10), K2, Z10
+l11:
+	VMOVUPS.Z   (DX), K2, Z9
+	VFMADD231PS Z9, Z0, Z10
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VFMADD231PS Z0, Z1, Z10
+	VMOVUPS.Z   (DX)(BX*2), K2, Z0
+	VFMADD231PS Z0, Z2, Z10
+	VMOVUPS.Z   (SI), K2, Z0
+	VFMADD231PS Z0, Z3, Z10
+	VMOVUPS.Z   (SI)(BX*1), K2, Z0
+	VFMADD231PS Z0, Z4, Z10
+	VMOVUPS.Z   (SI)(BX*2), K2, Z0
+	VFMADD231PS Z0, Z5, Z10
+	VMOVUPS.Z   (DI), K2, Z0
+	VFMADD231PS Z0, Z6, Z10
+	VMOVUPS.Z   (DI)(BX*1), K2, Z0
+	VFMADD231PS Z0, Z7, Z10
+	TESTQ       R12, R12
+	JEQ         l12
+	CMPQ        R12, $0x00000001
+	JEQ         l13
+	VMOVUPS.Z   (R11), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z10, K1, Z0
 	VMOVUPS     Z0, Z10
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z10, Z0, Z0
 	VMOVUPS      Z0, Z10
-l9:
-	VMOVUPS Z10, K2, (R8)
-l3:
+l12:
+	VMOVUPS Z10, K2, (R9)
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+// gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.
 //
 // func gemv4AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemv4AVX512(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Z0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z1
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z2
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z3
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         CX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	ADDQ         DX, BX
-	MOVQ         $+64, SI
-	MOVQ         24(AX), DI
-	MOVQ         24(AX), R8
-	MOVQ         40(AX), R9
-	MOVQ         128(AX), R10
-	CMPQ         R10, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), R8
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Z0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z1
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z2
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z3
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         DX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	ADDQ         BX, SI
+	MOVQ         $+64, DI
+	MOVQ         24(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         40(AX), R10
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R11
+	MOVQ 32(AX), R9
+l2:
+	MOVQ  $+0, R11
+	MOVQ  local-112(SP), R12
+	ADDQ  $-4, R12
+	MOVQ  R12, local-112(SP)
+	TESTQ R12, R12
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R11
+l4:
 	MOVQ  120(AX), R12
 	SHRQ  $0x04, R12
 	TESTQ R12, R12
-	JEQ   l2
-l4:
-	VPXORD  Z4, Z4, Z4
-	TESTQ   R10, R10
-	JEQ     l5
-	VMOVUPS (R8), Z4
-l5:
-	VMOVUPS     (CX), Z5
-	VFMADD231PS Z5, Z0, Z4
-	VMOVUPS     (CX)(DX*1), Z5
-	VFMADD231PS Z5, Z1, Z4
-	VMOVUPS     (CX)(DX*2), Z5
-	VFMADD231PS Z5, Z2, Z4
-	VMOVUPS     (BX), Z5
-	VFMADD231PS Z5, Z3, Z4
-	TESTQ       R11, R11
-	JEQ         l6
-	CMPQ        R11, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R9), Z5
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z   Z4, K1, Z4
-	JMP         l6
+	JEQ   l5
 l7:
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMAXPS       Z4, Z5, Z4
-l6:
-	VMOVUPS Z4, (DI)
-	ADDQ    SI, DI
-	ADDQ    SI, R8
-	ADDQ    SI, R9
-	ADDQ    SI, CX
-	ADDQ    SI, BX
-	DECQ    R12
-	JNE     l4
-l2:
-	MOVQ      120(AX), AX
-	ANDQ      $+15, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      $-1, SI
-	BZHIQ     AX, SI, SI
-	KMOVW     SI, K2
-	VPXORD    Z6, Z6, Z6
-	TESTQ     R10, R10
-	JEQ       l8
-	VMOVUPS.Z (R8), K2, Z6
+	VPXORD  Z4, Z4, Z4
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R9), Z4
 l8:
-	VMOVUPS.Z   (CX), K2, Z4
-	VFMADD231PS Z4, Z0, Z6
-	VMOVUPS.Z   (CX)(DX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z6
-	VMOVUPS.Z   (CX)(DX*2), K2, Z0
-	VFMADD231PS Z0, Z2, Z6
-	VMOVUPS.Z   (BX), K2, Z0
-	VFMADD231PS Z0, Z3, Z6
+	VMOVUPS     (DX), Z5
+	VFMADD231PS Z5, Z0, Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VFMADD231PS Z5, Z1, Z4
+	VMOVUPS     (DX)(BX*2), Z5
+	VFMADD231PS Z5, Z2, Z4
+	VMOVUPS     (SI), Z5
+	VFMADD231PS Z5, Z3, Z4
 	TESTQ       R11, R11
 	JEQ         l9
 	CMPQ        R11, $0x00000001
 	JEQ         l10
-	VMOVUPS.Z   (R9), K2, Z0
+	VMOVUPS     (R10), Z5
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z5, K1
+	VMOVUPS.Z   Z4, K1, Z4
+	JMP         l9
+l10:
+	VBROADCASTSS c32_00000000<>+0(SB), Z5
+	VMAXPS       Z4, Z5, Z4
+l9:
+	VMOVUPS Z4, (R8)
+	ADDQ    DI, R8
+	ADDQ    DI, R9
+	ADDQ    DI, R10
+	ADDQ    DI, DX
+	ADDQ    DI, SI
+	DECQ    R12
+	JNE     l7
+l5:
+	MOVQ      120(AX), DI
+	ANDQ      $+15, DI
+	TESTQ     DI, DI
+	JEQ       l6
+	MOVQ      $-1, R12
+	BZHIQ     DI, R12, R12
+	KMOVW     R12, K2
+	VPXORD    Z6, Z6, Z6
+	TESTQ     CX, CX
+	JEQ       l11
+	VMOVUPS.Z (R9), K2, Z6
+l11:
+	VMOVUPS.Z   (DX), K2, Z5
+	VFMADD231PS Z5, Z0, Z6
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VFMADD231PS Z0, Z1, Z6
+	VMOVUPS.Z   (DX)(BX*2), K2, Z0
+	VFMADD231PS Z0, Z2, Z6
+	VMOVUPS.Z   (SI), K2, Z0
+	VFMADD231PS Z0, Z3, Z6
+	TESTQ       R11, R11
+	JEQ         l12
+	CMPQ        R11, $0x00000001
+	JEQ         l13
+	VMOVUPS.Z   (R10), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z6, K1, Z0
 	VMOVUPS     Z0, Z6
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z6, Z0, Z0
 	VMOVUPS      Z0, Z6
-l9:
-	VMOVUPS Z6, K2, (DI)
-l3:
+l12:
+	VMOVUPS Z6, K2, (R8)
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+// gemv2 does args.K steps of k, 2 at a time, for args.Cols columns of one row of C.
 //
 // func gemv2AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemv2AVX512(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Z0
-	ADDQ         DX, CX
-	VBROADCASTSS (CX), Z1
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         $+64, BX
-	MOVQ         24(AX), SI
-	MOVQ         24(AX), DI
-	MOVQ         40(AX), R8
-	MOVQ         128(AX), R9
-	CMPQ         R9, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), DI
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Z0
+	ADDQ         BX, DX
+	VBROADCASTSS (DX), Z1
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         $+64, SI
+	MOVQ         24(AX), DI
+	MOVQ         24(AX), R8
+	MOVQ         40(AX), R9
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R10
+	MOVQ 32(AX), R8
+l2:
+	MOVQ  $+0, R10
+	MOVQ  local-112(SP), R11
+	ADDQ  $-2, R11
+	MOVQ  R11, local-112(SP)
+	TESTQ R11, R11
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R10
+l4:
 	MOVQ  120(AX), R11
 	SHRQ  $0x04, R11
 	TESTQ R11, R11
-	JEQ   l2
-l4:
-	VPXORD  Z2, Z2, Z2
-	TESTQ   R9, R9
-	JEQ     l5
-	VMOVUPS (DI), Z2
-l5:
-	VMOVUPS     (CX), Z3
-	VFMADD231PS Z3, Z0, Z2
-	VMOVUPS     (CX)(DX*1), Z3
-	VFMADD231PS Z3, Z1, Z2
-	TESTQ       R10, R10
-	JEQ         l6
-	CMPQ        R10, $0x00000001
-	JEQ         l7
-	VMOVUPS     (R8), Z3
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
-	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l6
+	JEQ   l5
 l7:
-	VBROADCASTSS c32_00000000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-l6:
-	VMOVUPS Z2, (SI)
-	ADDQ    BX, SI
-	ADDQ    BX, DI
-	ADDQ    BX, R8
-	ADDQ    BX, CX
-	DECQ    R11
-	JNE     l4
-l2:
-	MOVQ      120(AX), AX
-	ANDQ      $+15, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      $-1, BX
-	BZHIQ     AX, BX, BX
-	KMOVW     BX, K2
-	VPXORD    Z4, Z4, Z4
-	TESTQ     R9, R9
-	JEQ       l8
-	VMOVUPS.Z (DI), K2, Z4
+	VPXORD  Z2, Z2, Z2
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (R8), Z2
 l8:
-	VMOVUPS.Z   (CX), K2, Z2
-	VFMADD231PS Z2, Z0, Z4
-	VMOVUPS.Z   (CX)(DX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z4
+	VMOVUPS     (DX), Z3
+	VFMADD231PS Z3, Z0, Z2
+	VMOVUPS     (DX)(BX*1), Z3
+	VFMADD231PS Z3, Z1, Z2
 	TESTQ       R10, R10
 	JEQ         l9
 	CMPQ        R10, $0x00000001
 	JEQ         l10
-	VMOVUPS.Z   (R8), K2, Z0
+	VMOVUPS     (R9), Z3
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
+	VMOVUPS.Z   Z2, K1, Z2
+	JMP         l9
+l10:
+	VBROADCASTSS c32_00000000<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+l9:
+	VMOVUPS Z2, (DI)
+	ADDQ    SI, DI
+	ADDQ    SI, R8
+	ADDQ    SI, R9
+	ADDQ    SI, DX
+	DECQ    R11
+	JNE     l7
+l5:
+	MOVQ      120(AX), SI
+	ANDQ      $+15, SI
+	TESTQ     SI, SI
+	JEQ       l6
+	MOVQ      $-1, R11
+	BZHIQ     SI, R11, R11
+	KMOVW     R11, K2
+	VPXORD    Z4, Z4, Z4
+	TESTQ     CX, CX
+	JEQ       l11
+	VMOVUPS.Z (R8), K2, Z4
+l11:
+	VMOVUPS.Z   (DX), K2, Z3
+	VFMADD231PS Z3, Z0, Z4
+	VMOVUPS.Z   (DX)(BX*1), K2, Z0
+	VFMADD231PS Z0, Z1, Z4
+	TESTQ       R10, R10
+	JEQ         l12
+	CMPQ        R10, $0x00000001
+	JEQ         l13
+	VMOVUPS.Z   (R9), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z4, K1, Z0
 	VMOVUPS     Z0, Z4
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z4, Z0, Z0
 	VMOVUPS      Z0, Z4
-l9:
-	VMOVUPS Z4, K2, (SI)
-l3:
+l12:
+	VMOVUPS Z4, K2, (DI)
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 
-// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+// gemv1 does args.K steps of k, 1 at a time, for args.Cols columns of one row of C.
 //
 // func gemv1AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemv1AVX512(SB), $128-8
-	MOVQ         args+0(FP), AX
-	MOVQ         (AX), CX
-	MOVQ         64(AX), DX
-	VBROADCASTSS (CX), Z0
-	ADDQ         DX, CX
-	MOVQ         8(AX), CX
-	MOVQ         72(AX), DX
-	MOVQ         $+64, DX
-	MOVQ         24(AX), BX
-	MOVQ         24(AX), SI
-	MOVQ         40(AX), DI
-	MOVQ         128(AX), R8
-	CMPQ         R8, $0x00000002
-	JEQ          l0
-	JMP          l1
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 8(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 104(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 128(AX), CX
 l0:
-	MOVQ 32(AX), SI
+	MOVQ         local-128(SP), DX
+	MOVQ         64(AX), BX
+	VBROADCASTSS (DX), Z0
+	ADDQ         BX, DX
+	MOVQ         DX, local-128(SP)
+	MOVQ         local-120(SP), DX
+	MOVQ         72(AX), BX
+	MOVQ         $+64, BX
+	MOVQ         24(AX), SI
+	MOVQ         24(AX), DI
+	MOVQ         40(AX), R8
+	CMPQ         CX, $0x00000002
+	JEQ          l1
+	JMP          l2
 l1:
-	MOVQ  136(AX), R9
+	MOVQ 32(AX), DI
+l2:
+	MOVQ  $+0, R9
+	MOVQ  local-112(SP), R10
+	ADDQ  $-1, R10
+	MOVQ  R10, local-112(SP)
+	TESTQ R10, R10
+	JEQ   l3
+	JMP   l4
+l3:
+	MOVQ 136(AX), R9
+l4:
 	MOVQ  120(AX), R10
 	SHRQ  $0x04, R10
 	TESTQ R10, R10
-	JEQ   l2
-l4:
-	VPXORD  Z1, Z1, Z1
-	TESTQ   R8, R8
-	JEQ     l5
-	VMOVUPS (SI), Z1
-l5:
-	VMOVUPS     (CX), Z2
-	VFMADD231PS Z2, Z0, Z1
-	TESTQ       R9, R9
-	JEQ         l6
-	CMPQ        R9, $0x00000001
-	JEQ         l7
-	VMOVUPS     (DI), Z2
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
-	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l6
+	JEQ   l5
 l7:
-	VBROADCASTSS c32_00000000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-l6:
-	VMOVUPS Z1, (BX)
-	ADDQ    DX, BX
-	ADDQ    DX, SI
-	ADDQ    DX, DI
-	ADDQ    DX, CX
-	DECQ    R10
-	JNE     l4
-l2:
-	MOVQ      120(AX), AX
-	ANDQ      $+15, AX
-	TESTQ     AX, AX
-	JEQ       l3
-	MOVQ      $-1, DX
-	BZHIQ     AX, DX, DX
-	KMOVW     DX, K2
-	VPXORD    Z3, Z3, Z3
-	TESTQ     R8, R8
-	JEQ       l8
-	VMOVUPS.Z (SI), K2, Z3
+	VPXORD  Z1, Z1, Z1
+	TESTQ   CX, CX
+	JEQ     l8
+	VMOVUPS (DI), Z1
 l8:
-	VMOVUPS.Z   (CX), K2, Z1
-	VFMADD231PS Z1, Z0, Z3
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z0, Z1
 	TESTQ       R9, R9
 	JEQ         l9
 	CMPQ        R9, $0x00000001
 	JEQ         l10
-	VMOVUPS.Z   (DI), K2, Z0
+	VMOVUPS     (R8), Z2
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
+	VMOVUPS.Z   Z1, K1, Z1
+	JMP         l9
+l10:
+	VBROADCASTSS c32_00000000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z1
+l9:
+	VMOVUPS Z1, (SI)
+	ADDQ    BX, SI
+	ADDQ    BX, DI
+	ADDQ    BX, R8
+	ADDQ    BX, DX
+	DECQ    R10
+	JNE     l7
+l5:
+	MOVQ      120(AX), BX
+	ANDQ      $+15, BX
+	TESTQ     BX, BX
+	JEQ       l6
+	MOVQ      $-1, R10
+	BZHIQ     BX, R10, R10
+	KMOVW     R10, K2
+	VPXORD    Z3, Z3, Z3
+	TESTQ     CX, CX
+	JEQ       l11
+	VMOVUPS.Z (DI), K2, Z3
+l11:
+	VMOVUPS.Z   (DX), K2, Z2
+	VFMADD231PS Z2, Z0, Z3
+	TESTQ       R9, R9
+	JEQ         l12
+	CMPQ        R9, $0x00000001
+	JEQ         l13
+	VMOVUPS.Z   (R8), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z3, K1, Z0
 	VMOVUPS     Z0, Z3
-	JMP         l9
-l10:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z3, Z0, Z0
 	VMOVUPS      Z0, Z3
-l9:
-	VMOVUPS Z3, K2, (BX)
-l3:
+l12:
+	VMOVUPS Z3, K2, (SI)
+l6:
+	MOVQ  local-112(SP), CX
+	TESTQ CX, CX
+	JEQ   l14
+	MOVQ  local-120(SP), CX
+	MOVQ  72(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  $+1, CX
+	JMP   l0
+l14:
 	VZEROUPPER
 	RET
 

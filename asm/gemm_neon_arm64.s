@@ -5056,470 +5056,549 @@ l15:
 l16:
 	RET
 
-// gemv4 does 4 steps of k for args.Cols columns of one row of C.
+// gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.
 //
 // func gemv4NEON(args *Gemm)
 TEXT ·gemv4NEON(SB), $128-8
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 64(R0), R2
-	VLD1R (R1), [V0.S4]
-	ADD R2, R1
-	VLD1R (R1), [V1.S4]
-	ADD R2, R1
-	VLD1R (R1), [V2.S4]
-	ADD R2, R1
-	VLD1R (R1), [V3.S4]
-	ADD R2, R1
+	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
-	MOVD 72(R0), R2
-	MOVD R1, R3
-	ADD R2, R3
-	MOVD R3, R6
-	ADD R2, R6
-	MOVD R6, R7
-	ADD R2, R7
-	MOVD $+16, R2
-	MOVD 24(R0), R8
-	MOVD 24(R0), R9
-	MOVD 40(R0), R10
-	MOVD 128(R0), R11
-	CMP $+2, R11
-	BEQ l0
-	B l1
+	MOVD R1, local-120(SP)
+	MOVD 104(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 128(R0), R1
 l0:
-	MOVD 32(R0), R9
+	MOVD local-128(SP), R2
+	MOVD 64(R0), R3
+	VLD1R (R2), [V0.S4]
+	ADD R3, R2
+	VLD1R (R2), [V1.S4]
+	ADD R3, R2
+	VLD1R (R2), [V2.S4]
+	ADD R3, R2
+	VLD1R (R2), [V3.S4]
+	ADD R3, R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
+	MOVD 72(R0), R3
+	MOVD R2, R6
+	ADD R3, R6
+	MOVD R6, R7
+	ADD R3, R7
+	MOVD R7, R8
+	ADD R3, R8
+	MOVD $+16, R3
+	MOVD 24(R0), R9
+	MOVD 24(R0), R10
+	MOVD 40(R0), R11
+	CMP $+2, R1
+	BEQ l1
+	B l2
 l1:
+	MOVD 32(R0), R10
+l2:
+	MOVD $+0, R12
+	MOVD local-112(SP), R13
+	ADD $-4, R13
+	MOVD R13, local-112(SP)
+	CBZ R13, l3
+	B l4
+l3:
 	MOVD 136(R0), R12
+l4:
 	MOVD 120(R0), R13
 	LSR $0x02, R13
-	CBZ R13, l2
-l4:
-	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R11, l5
-	FMOVQ (R9), F4
-l5:
-	FMOVQ (R1), F5
-	VFMLA V5.S4, V0.S4, V4.S4
-	FMOVQ (R3), F5
-	VFMLA V5.S4, V1.S4, V4.S4
-	FMOVQ (R6), F5
-	VFMLA V5.S4, V2.S4, V4.S4
-	FMOVQ (R7), F5
-	VFMLA V5.S4, V3.S4, V4.S4
-	CBZ R12, l6
-	CMP $+1, R12
-	BEQ l7
-	FMOVQ (R10), F5
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V4.B16, V5.B16, V4.B16
-	B l6
+	CBZ R13, l5
 l7:
-	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
-	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
-	VMOV V5.B16, V4.B16
-l6:
-	FMOVQ F4, (R8)
-	ADD R2, R8
-	ADD R2, R9
-	ADD R2, R10
-	ADD R2, R1
-	ADD R2, R3
-	ADD R2, R6
-	ADD R2, R7
-	SUB $+1, R13
-	CBNZ R13, l4
-l2:
-	MOVD 120(R0), R0
-	AND $+3, R0
-	CBZ R0, l3
 	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R11, l8
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R9), F4
-	B part2
-part3:
-	FMOVD (R9), F4
-	TBZ $0x00, R0, part2
-	ADD $+8, R9, R2
-	VLD1 (R2), V4.S[2]
-	B part2
-part1:
-	FMOVQ (R9), F4
-part2:
+	CBZ R1, l8
+	FMOVQ (R10), F4
 l8:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R1), F5
-	B part5
-part6:
-	FMOVD (R1), F5
-	TBZ $0x00, R0, part5
-	ADD $+8, R1, R1
-	VLD1 (R1), V5.S[2]
-	B part5
-part4:
-	FMOVQ (R1), F5
-part5:
+	FMOVQ (R2), F5
 	VFMLA V5.S4, V0.S4, V4.S4
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS (R3), F0
-	B part8
-part9:
-	FMOVD (R3), F0
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R1
-	VLD1 (R1), V0.S[2]
-	B part8
-part7:
-	FMOVQ (R3), F0
-part8:
-	VFMLA V0.S4, V1.S4, V4.S4
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS (R6), F0
-	B part11
-part12:
-	FMOVD (R6), F0
-	TBZ $0x00, R0, part11
-	ADD $+8, R6, R1
-	VLD1 (R1), V0.S[2]
-	B part11
-part10:
-	FMOVQ (R6), F0
-part11:
-	VFMLA V0.S4, V2.S4, V4.S4
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS (R7), F0
-	B part14
-part15:
-	FMOVD (R7), F0
-	TBZ $0x00, R0, part14
-	ADD $+8, R7, R1
-	VLD1 (R1), V0.S[2]
-	B part14
-part13:
-	FMOVQ (R7), F0
-part14:
-	VFMLA V0.S4, V3.S4, V4.S4
+	FMOVQ (R6), F5
+	VFMLA V5.S4, V1.S4, V4.S4
+	FMOVQ (R7), F5
+	VFMLA V5.S4, V2.S4, V4.S4
+	FMOVQ (R8), F5
+	VFMLA V5.S4, V3.S4, V4.S4
 	CBZ R12, l9
 	CMP $+1, R12
 	BEQ l10
-	TBNZ $0x02, R0, part16
-	TBNZ $0x01, R0, part18
-	FMOVS (R10), F0
+	FMOVQ (R11), F5
+	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
+	VAND V4.B16, V5.B16, V4.B16
+	B l9
+l10:
+	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
+	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
+	VMOV V5.B16, V4.B16
+l9:
+	FMOVQ F4, (R9)
+	ADD R3, R9
+	ADD R3, R10
+	ADD R3, R11
+	ADD R3, R2
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUB $+1, R13
+	CBNZ R13, l7
+l5:
+	MOVD 120(R0), R3
+	AND $+3, R3
+	CBZ R3, l6
+	VEOR V4.B16, V4.B16, V4.B16
+	CBZ R1, l11
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS (R10), F4
+	B part2
+part3:
+	FMOVD (R10), F4
+	TBZ $0x00, R3, part2
+	ADD $+8, R10, R1
+	VLD1 (R1), V4.S[2]
+	B part2
+part1:
+	FMOVQ (R10), F4
+part2:
+l11:
+	TBNZ $0x02, R3, part4
+	TBNZ $0x01, R3, part6
+	FMOVS (R2), F5
+	B part5
+part6:
+	FMOVD (R2), F5
+	TBZ $0x00, R3, part5
+	ADD $+8, R2, R1
+	VLD1 (R1), V5.S[2]
+	B part5
+part4:
+	FMOVQ (R2), F5
+part5:
+	VFMLA V5.S4, V0.S4, V4.S4
+	TBNZ $0x02, R3, part7
+	TBNZ $0x01, R3, part9
+	FMOVS (R6), F0
+	B part8
+part9:
+	FMOVD (R6), F0
+	TBZ $0x00, R3, part8
+	ADD $+8, R6, R1
+	VLD1 (R1), V0.S[2]
+	B part8
+part7:
+	FMOVQ (R6), F0
+part8:
+	VFMLA V0.S4, V1.S4, V4.S4
+	TBNZ $0x02, R3, part10
+	TBNZ $0x01, R3, part12
+	FMOVS (R7), F0
+	B part11
+part12:
+	FMOVD (R7), F0
+	TBZ $0x00, R3, part11
+	ADD $+8, R7, R1
+	VLD1 (R1), V0.S[2]
+	B part11
+part10:
+	FMOVQ (R7), F0
+part11:
+	VFMLA V0.S4, V2.S4, V4.S4
+	TBNZ $0x02, R3, part13
+	TBNZ $0x01, R3, part15
+	FMOVS (R8), F0
+	B part14
+part15:
+	FMOVD (R8), F0
+	TBZ $0x00, R3, part14
+	ADD $+8, R8, R1
+	VLD1 (R1), V0.S[2]
+	B part14
+part13:
+	FMOVQ (R8), F0
+part14:
+	VFMLA V0.S4, V3.S4, V4.S4
+	CBZ R12, l12
+	CMP $+1, R12
+	BEQ l13
+	TBNZ $0x02, R3, part16
+	TBNZ $0x01, R3, part18
+	FMOVS (R11), F0
 	B part17
 part18:
-	FMOVD (R10), F0
-	TBZ $0x00, R0, part17
-	ADD $+8, R10, R1
+	FMOVD (R11), F0
+	TBZ $0x00, R3, part17
+	ADD $+8, R11, R1
 	VLD1 (R1), V0.S[2]
 	B part17
 part16:
-	FMOVQ (R10), F0
+	FMOVQ (R11), F0
 part17:
 	WORD $0x6ea6e400 // fcmgt v0.4s, v0.4s, v6.4s
 	VAND V4.B16, V0.B16, V0.B16
 	VMOV V0.B16, V4.B16
-	B l9
-l10:
+	B l12
+l13:
 	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
 	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
 	VMOV V0.B16, V4.B16
-l9:
-	TBNZ $0x02, R0, part19
-	TBNZ $0x01, R0, part21
-	FMOVS F4, (R8)
+l12:
+	TBNZ $0x02, R3, part19
+	TBNZ $0x01, R3, part21
+	FMOVS F4, (R9)
 	B part20
 part21:
-	FMOVD F4, (R8)
-	TBZ $0x00, R0, part20
-	ADD $+8, R8, R0
-	VST1 V4.S[2], (R0)
+	FMOVD F4, (R9)
+	TBZ $0x00, R3, part20
+	ADD $+8, R9, R1
+	VST1 V4.S[2], (R1)
 	B part20
 part19:
-	FMOVQ F4, (R8)
+	FMOVQ F4, (R9)
 part20:
-l3:
+l6:
+	MOVD local-112(SP), R1
+	CBZ R1, l14
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	ADD R2, R1
+	ADD R2, R1
+	ADD R2, R1
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD $+1, R1
+	B l0
+l14:
 	RET
 
-// gemv2 does 2 steps of k for args.Cols columns of one row of C.
+// gemv2 does args.K steps of k, 2 at a time, for args.Cols columns of one row of C.
 //
 // func gemv2NEON(args *Gemm)
 TEXT ·gemv2NEON(SB), $128-8
 	VEOR V4.B16, V4.B16, V4.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 64(R0), R2
-	VLD1R (R1), [V0.S4]
-	ADD R2, R1
-	VLD1R (R1), [V1.S4]
-	ADD R2, R1
+	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
-	MOVD 72(R0), R2
-	MOVD R1, R3
-	ADD R2, R3
-	MOVD $+16, R2
-	MOVD 24(R0), R6
-	MOVD 24(R0), R7
-	MOVD 40(R0), R8
-	MOVD 128(R0), R9
-	CMP $+2, R9
-	BEQ l0
-	B l1
+	MOVD R1, local-120(SP)
+	MOVD 104(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 128(R0), R1
 l0:
-	MOVD 32(R0), R7
+	MOVD local-128(SP), R2
+	MOVD 64(R0), R3
+	VLD1R (R2), [V0.S4]
+	ADD R3, R2
+	VLD1R (R2), [V1.S4]
+	ADD R3, R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
+	MOVD 72(R0), R3
+	MOVD R2, R6
+	ADD R3, R6
+	MOVD $+16, R3
+	MOVD 24(R0), R7
+	MOVD 24(R0), R8
+	MOVD 40(R0), R9
+	CMP $+2, R1
+	BEQ l1
+	B l2
 l1:
+	MOVD 32(R0), R8
+l2:
+	MOVD $+0, R10
+	MOVD local-112(SP), R11
+	ADD $-2, R11
+	MOVD R11, local-112(SP)
+	CBZ R11, l3
+	B l4
+l3:
 	MOVD 136(R0), R10
+l4:
 	MOVD 120(R0), R11
 	LSR $0x02, R11
-	CBZ R11, l2
-l4:
-	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R9, l5
-	FMOVQ (R7), F2
-l5:
-	FMOVQ (R1), F3
-	VFMLA V3.S4, V0.S4, V2.S4
-	FMOVQ (R3), F3
-	VFMLA V3.S4, V1.S4, V2.S4
-	CBZ R10, l6
-	CMP $+1, R10
-	BEQ l7
-	FMOVQ (R8), F3
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l6
+	CBZ R11, l5
 l7:
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
-	VMOV V3.B16, V2.B16
-l6:
-	FMOVQ F2, (R6)
-	ADD R2, R6
-	ADD R2, R7
-	ADD R2, R8
-	ADD R2, R1
-	ADD R2, R3
-	SUB $+1, R11
-	CBNZ R11, l4
-l2:
-	MOVD 120(R0), R0
-	AND $+3, R0
-	CBZ R0, l3
 	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R9, l8
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R7), F2
-	B part2
-part3:
-	FMOVD (R7), F2
-	TBZ $0x00, R0, part2
-	ADD $+8, R7, R2
-	VLD1 (R2), V2.S[2]
-	B part2
-part1:
-	FMOVQ (R7), F2
-part2:
+	CBZ R1, l8
+	FMOVQ (R8), F2
 l8:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R1), F3
-	B part5
-part6:
-	FMOVD (R1), F3
-	TBZ $0x00, R0, part5
-	ADD $+8, R1, R1
-	VLD1 (R1), V3.S[2]
-	B part5
-part4:
-	FMOVQ (R1), F3
-part5:
+	FMOVQ (R2), F3
 	VFMLA V3.S4, V0.S4, V2.S4
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS (R3), F0
-	B part8
-part9:
-	FMOVD (R3), F0
-	TBZ $0x00, R0, part8
-	ADD $+8, R3, R1
-	VLD1 (R1), V0.S[2]
-	B part8
-part7:
-	FMOVQ (R3), F0
-part8:
-	VFMLA V0.S4, V1.S4, V2.S4
+	FMOVQ (R6), F3
+	VFMLA V3.S4, V1.S4, V2.S4
 	CBZ R10, l9
 	CMP $+1, R10
 	BEQ l10
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS (R8), F0
+	FMOVQ (R9), F3
+	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
+	VAND V2.B16, V3.B16, V2.B16
+	B l9
+l10:
+	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
+	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
+	VMOV V3.B16, V2.B16
+l9:
+	FMOVQ F2, (R7)
+	ADD R3, R7
+	ADD R3, R8
+	ADD R3, R9
+	ADD R3, R2
+	ADD R3, R6
+	SUB $+1, R11
+	CBNZ R11, l7
+l5:
+	MOVD 120(R0), R3
+	AND $+3, R3
+	CBZ R3, l6
+	VEOR V2.B16, V2.B16, V2.B16
+	CBZ R1, l11
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS (R8), F2
+	B part2
+part3:
+	FMOVD (R8), F2
+	TBZ $0x00, R3, part2
+	ADD $+8, R8, R1
+	VLD1 (R1), V2.S[2]
+	B part2
+part1:
+	FMOVQ (R8), F2
+part2:
+l11:
+	TBNZ $0x02, R3, part4
+	TBNZ $0x01, R3, part6
+	FMOVS (R2), F3
+	B part5
+part6:
+	FMOVD (R2), F3
+	TBZ $0x00, R3, part5
+	ADD $+8, R2, R1
+	VLD1 (R1), V3.S[2]
+	B part5
+part4:
+	FMOVQ (R2), F3
+part5:
+	VFMLA V3.S4, V0.S4, V2.S4
+	TBNZ $0x02, R3, part7
+	TBNZ $0x01, R3, part9
+	FMOVS (R6), F0
+	B part8
+part9:
+	FMOVD (R6), F0
+	TBZ $0x00, R3, part8
+	ADD $+8, R6, R1
+	VLD1 (R1), V0.S[2]
+	B part8
+part7:
+	FMOVQ (R6), F0
+part8:
+	VFMLA V0.S4, V1.S4, V2.S4
+	CBZ R10, l12
+	CMP $+1, R10
+	BEQ l13
+	TBNZ $0x02, R3, part10
+	TBNZ $0x01, R3, part12
+	FMOVS (R9), F0
 	B part11
 part12:
-	FMOVD (R8), F0
-	TBZ $0x00, R0, part11
-	ADD $+8, R8, R1
+	FMOVD (R9), F0
+	TBZ $0x00, R3, part11
+	ADD $+8, R9, R1
 	VLD1 (R1), V0.S[2]
 	B part11
 part10:
-	FMOVQ (R8), F0
+	FMOVQ (R9), F0
 part11:
 	WORD $0x6ea4e400 // fcmgt v0.4s, v0.4s, v4.4s
 	VAND V2.B16, V0.B16, V0.B16
 	VMOV V0.B16, V2.B16
-	B l9
-l10:
+	B l12
+l13:
 	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
 	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
 	VMOV V0.B16, V2.B16
-l9:
-	TBNZ $0x02, R0, part13
-	TBNZ $0x01, R0, part15
-	FMOVS F2, (R6)
+l12:
+	TBNZ $0x02, R3, part13
+	TBNZ $0x01, R3, part15
+	FMOVS F2, (R7)
 	B part14
 part15:
-	FMOVD F2, (R6)
-	TBZ $0x00, R0, part14
-	ADD $+8, R6, R0
-	VST1 V2.S[2], (R0)
+	FMOVD F2, (R7)
+	TBZ $0x00, R3, part14
+	ADD $+8, R7, R1
+	VST1 V2.S[2], (R1)
 	B part14
 part13:
-	FMOVQ F2, (R6)
+	FMOVQ F2, (R7)
 part14:
-l3:
+l6:
+	MOVD local-112(SP), R1
+	CBZ R1, l14
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	ADD R2, R1
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD $+1, R1
+	B l0
+l14:
 	RET
 
-// gemv1 does 1 steps of k for args.Cols columns of one row of C.
+// gemv1 does args.K steps of k, 1 at a time, for args.Cols columns of one row of C.
 //
 // func gemv1NEON(args *Gemm)
 TEXT ·gemv1NEON(SB), $128-8
 	VEOR V3.B16, V3.B16, V3.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
-	MOVD 64(R0), R2
-	VLD1R (R1), [V0.S4]
-	ADD R2, R1
+	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
-	MOVD 72(R0), R2
-	MOVD $+16, R2
-	MOVD 24(R0), R3
-	MOVD 24(R0), R6
-	MOVD 40(R0), R7
-	MOVD 128(R0), R8
-	CMP $+2, R8
-	BEQ l0
-	B l1
+	MOVD R1, local-120(SP)
+	MOVD 104(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 128(R0), R1
 l0:
-	MOVD 32(R0), R6
+	MOVD local-128(SP), R2
+	MOVD 64(R0), R3
+	VLD1R (R2), [V0.S4]
+	ADD R3, R2
+	MOVD R2, local-128(SP)
+	MOVD local-120(SP), R2
+	MOVD 72(R0), R3
+	MOVD $+16, R3
+	MOVD 24(R0), R6
+	MOVD 24(R0), R7
+	MOVD 40(R0), R8
+	CMP $+2, R1
+	BEQ l1
+	B l2
 l1:
+	MOVD 32(R0), R7
+l2:
+	MOVD $+0, R9
+	MOVD local-112(SP), R10
+	ADD $-1, R10
+	MOVD R10, local-112(SP)
+	CBZ R10, l3
+	B l4
+l3:
 	MOVD 136(R0), R9
+l4:
 	MOVD 120(R0), R10
 	LSR $0x02, R10
-	CBZ R10, l2
-l4:
-	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R8, l5
-	FMOVQ (R6), F1
-l5:
-	FMOVQ (R1), F2
-	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l6
-	CMP $+1, R9
-	BEQ l7
-	FMOVQ (R7), F2
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l6
+	CBZ R10, l5
 l7:
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-l6:
-	FMOVQ F1, (R3)
-	ADD R2, R3
-	ADD R2, R6
-	ADD R2, R7
-	ADD R2, R1
-	SUB $+1, R10
-	CBNZ R10, l4
-l2:
-	MOVD 120(R0), R0
-	AND $+3, R0
-	CBZ R0, l3
 	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R8, l8
-	TBNZ $0x02, R0, part1
-	TBNZ $0x01, R0, part3
-	FMOVS (R6), F1
-	B part2
-part3:
-	FMOVD (R6), F1
-	TBZ $0x00, R0, part2
-	ADD $+8, R6, R2
-	VLD1 (R2), V1.S[2]
-	B part2
-part1:
-	FMOVQ (R6), F1
-part2:
+	CBZ R1, l8
+	FMOVQ (R7), F1
 l8:
-	TBNZ $0x02, R0, part4
-	TBNZ $0x01, R0, part6
-	FMOVS (R1), F2
-	B part5
-part6:
-	FMOVD (R1), F2
-	TBZ $0x00, R0, part5
-	ADD $+8, R1, R1
-	VLD1 (R1), V2.S[2]
-	B part5
-part4:
-	FMOVQ (R1), F2
-part5:
+	FMOVQ (R2), F2
 	VFMLA V2.S4, V0.S4, V1.S4
 	CBZ R9, l9
 	CMP $+1, R9
 	BEQ l10
-	TBNZ $0x02, R0, part7
-	TBNZ $0x01, R0, part9
-	FMOVS (R7), F0
+	FMOVQ (R8), F2
+	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
+	VAND V1.B16, V2.B16, V1.B16
+	B l9
+l10:
+	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
+	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
+	VMOV V2.B16, V1.B16
+l9:
+	FMOVQ F1, (R6)
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	ADD R3, R2
+	SUB $+1, R10
+	CBNZ R10, l7
+l5:
+	MOVD 120(R0), R3
+	AND $+3, R3
+	CBZ R3, l6
+	VEOR V1.B16, V1.B16, V1.B16
+	CBZ R1, l11
+	TBNZ $0x02, R3, part1
+	TBNZ $0x01, R3, part3
+	FMOVS (R7), F1
+	B part2
+part3:
+	FMOVD (R7), F1
+	TBZ $0x00, R3, part2
+	ADD $+8, R7, R1
+	VLD1 (R1), V1.S[2]
+	B part2
+part1:
+	FMOVQ (R7), F1
+part2:
+l11:
+	TBNZ $0x02, R3, part4
+	TBNZ $0x01, R3, part6
+	FMOVS (R2), F2
+	B part5
+part6:
+	FMOVD (R2), F2
+	TBZ $0x00, R3, part5
+	ADD $+8, R2, R1
+	VLD1 (R1), V2.S[2]
+	B part5
+part4:
+	FMOVQ (R2), F2
+part5:
+	VFMLA V2.S4, V0.S4, V1.S4
+	CBZ R9, l12
+	CMP $+1, R9
+	BEQ l13
+	TBNZ $0x02, R3, part7
+	TBNZ $0x01, R3, part9
+	FMOVS (R8), F0
 	B part8
 part9:
-	FMOVD (R7), F0
-	TBZ $0x00, R0, part8
-	ADD $+8, R7, R1
+	FMOVD (R8), F0
+	TBZ $0x00, R3, part8
+	ADD $+8, R8, R1
 	VLD1 (R1), V0.S[2]
 	B part8
 part7:
-	FMOVQ (R7), F0
+	FMOVQ (R8), F0
 part8:
 	WORD $0x6ea3e400 // fcmgt v0.4s, v0.4s, v3.4s
 	VAND V1.B16, V0.B16, V0.B16
 	VMOV V0.B16, V1.B16
-	B l9
-l10:
+	B l12
+l13:
 	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
 	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV V0.B16, V1.B16
-l9:
-	TBNZ $0x02, R0, part10
-	TBNZ $0x01, R0, part12
-	FMOVS F1, (R3)
+l12:
+	TBNZ $0x02, R3, part10
+	TBNZ $0x01, R3, part12
+	FMOVS F1, (R6)
 	B part11
 part12:
-	FMOVD F1, (R3)
-	TBZ $0x00, R0, part11
-	ADD $+8, R3, R0
-	VST1 V1.S[2], (R0)
+	FMOVD F1, (R6)
+	TBZ $0x00, R3, part11
+	ADD $+8, R6, R1
+	VST1 V1.S[2], (R1)
 	B part11
 part10:
-	FMOVQ F1, (R3)
+	FMOVQ F1, (R6)
 part11:
-l3:
+l6:
+	MOVD local-112(SP), R1
+	CBZ R1, l14
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD $+1, R1
+	B l0
+l14:
 	RET

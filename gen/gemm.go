@@ -360,33 +360,50 @@ var gemvSteps = map[*vec.Target][]int{
 // element once.
 //
 //	c = 0, C or the bias
-//	c = fma(A[p], B[p,j], c)  for p = 0 … steps-1
+//	c = fma(A[p], B[p,j], c)  for p = 0 … K-1
 //	C = c, through ReLU or times its derivative
 //
-// for Cols columns, at least 1.
+// for Cols columns, at least 1, and a K that is a multiple of steps and not 0.
 func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p := vec.New(target, fmt.Sprintf("gemv%d", steps), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
-		fmt.Sprintf("gemv%d does %d steps of k for args.Cols columns of one row of C.", steps, steps))
+		fmt.Sprintf("gemv%d does args.K steps of k, %d at a time, for args.Cols columns of one row of C.", steps, steps))
 	g := p.Param("args")
 	field := func(name string) vec.Mem { return gemmField(g, name) }
-	at, aStep := p.LoadR(field("A")), p.LoadR(field("AStep"))
+	local := func(i int) vec.Mem { return p.Frame(128, 8*i) }
+	const atA, atB, left = 0, 1, 2
+	for i, name := range []string{atA: "A", atB: "B", left: "K"} {
+		p.StoreR(local(i), p.LoadR(field(name)))
+	}
+	start := p.LoadR(field("Start"))
+
+	next := p.NewLabel()
+	p.Here(next)
+	at, aStep := p.LoadR(local(atA)), p.LoadR(field("AStep"))
 	a := make([]vec.V, steps)
 	for i := range a {
 		a[i] = p.LoadSplat(32, at.At(0))
 		p.AddR(at, aStep)
 	}
-	rows := p.NewRows(p.LoadR(field("B")), p.LoadR(field("BStep")), steps)
+	p.StoreR(local(atA), at)
+	rows := p.NewRows(p.LoadR(local(atB)), p.LoadR(field("BStep")), steps)
 	width := p.RegI(4 * p.Lanes)
 	c, from, y := p.LoadR(field("C")), p.LoadR(field("C")), p.LoadR(field("Y"))
 	biased := p.NewLabel()
-	start := p.LoadR(field("Start"))
 	notBias := p.NewLabel()
 	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), biased)
 	p.Jump(notBias)
 	p.Here(biased)
 	p.LoadRTo(from, field("Bias"))
 	p.Here(notBias)
-	end := p.LoadR(field("End"))
+	end, last, ends := p.RegI(indexOf(gemmEnds, "EndNone")), p.NewLabel(), p.NewLabel()
+	k := p.LoadR(local(left))
+	p.AddI(k, -steps)
+	p.StoreR(local(left), k)
+	p.JumpZero(k, last)
+	p.Jump(ends)
+	p.Here(last)
+	p.LoadRTo(end, field("End"))
+	p.Here(ends)
 
 	body := func() {
 		acc := p.Vec(32)
@@ -426,6 +443,16 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p.JumpZero(cols, done)
 	p.InTail(p.NewTail(cols), body)
 	p.Here(done)
+	finished := p.NewLabel()
+	p.JumpZero(p.LoadR(local(left)), finished)
+	b, bStep := p.LoadR(local(atB)), p.LoadR(field("BStep"))
+	for range steps {
+		p.AddR(b, bStep)
+	}
+	p.StoreR(local(atB), b)
+	p.MovI(start, indexOf(gemmStarts, "StartC"))
+	p.Jump(next)
+	p.Here(finished)
 	p.Return()
 	return p
 }
@@ -591,8 +618,7 @@ func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {
 	b.WriteString(`}
 }
 
-// RowSteps is the number of steps of k that a call of GemmRow does if left are
-// left.
+// RowSteps is the number of steps of k that GemmRow does at a time if left are left.
 func RowSteps(isa cpu.ISA, left int) int {
 	switch isa {
 `)
@@ -610,8 +636,8 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does a number of steps of k that RowSteps has named, for args.Cols
-// columns of one row of C.
+// GemmRow does args.K steps of k, some multiple of the number of steps at a time, for
+// args.Cols columns of one row of C.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 `)

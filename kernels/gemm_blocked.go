@@ -38,10 +38,12 @@ const (
 
 // gemmCall is the greatest number of multiply-adds in a call of a micro-kernel:
 // some 50 µs, since it is not pre-empted. Fewer columns than gemmCallCols count as so
-// many: the kernel may have to wait for A's rows from memory.
+// many: the kernel may have to wait for A's rows from memory. A product of one row waits
+// for all of B: 2^17 elements take some 20 µs from there.
 const (
 	gemmCall     = 1 << 21
 	gemmCallCols = 32
+	gemmCallRow  = 1 << 17
 )
 
 // gemmTask is a product cut into blocks of C, rows by columns. Of strips of rows, every
@@ -362,12 +364,14 @@ func (g *gemm) row(isa cpu.ISA) {
 		for p := 0; p < g.k; {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
-			if p+steps == g.k {
+			args.K = (g.k - p) / steps * steps
+			args.K = min(args.K, max(steps, gemmCallRow/args.Cols/steps*steps))
+			p += args.K
+			if p == g.k {
 				g.end(args, 0, j)
 			}
 			asm.GemmRow(isa, steps, args)
 			args.Start = asm.StartC
-			p += steps
 		}
 	}
 	g.finish()

@@ -282,12 +282,12 @@ func TestGemmBlocks(t *testing.T) {
 }
 
 // TestGemmRow ends single rows in all ways, after all numbers of steps of k that are
-// done at a time.
+// done at a time, several of them, and several calls.
 func TestGemmRow(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 13))
 		normal := kindNamed("normal")
-		for _, k := range []int{1, 2, 4, 8, 12} {
+		for _, k := range []int{1, 2, 4, 8, 12, 24, 2*gemmCallRow/41 + 3} {
 			for _, ep := range []Epilogue{{}, {Act: ActReLU}, {Deriv: ActReLU}} {
 				for range 4 {
 					g := newProduct(r, normal, NoTrans, NoTrans, 1, 41, k)
