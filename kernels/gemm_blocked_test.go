@@ -80,8 +80,12 @@ func TestThin(t *testing.T) {
 		{"such, and whole vectors", gemm{tA: true, m: 32, n: 8, k: 100, alpha: 1}, false, false},
 		{"such, and more than two", gemm{tA: true, m: 32, n: 17, k: 200, alpha: 1}, false, false},
 		{"rows together", gemm{m: 32, n: 15, k: 90, alpha: 1}, true, true},
+		{"a narrow tile", gemm{tA: true, m: 64, n: 10, k: 1024, alpha: 1}, false, false},
+		{"such, with an idle lane", gemm{tA: true, m: 64, n: 9, k: 1024, alpha: 1}, false, true},
+		{"such, and few rows", gemm{tA: true, m: 63, n: 10, k: 1024, alpha: 1}, false, true},
+		{"such, and too large an A", gemm{tA: true, m: 64, n: 10, k: 1025, alpha: 1}, false, true},
 	} {
-		if got := c.g.thin(&asm.GemmShape{Lanes: 8, Together: c.together}); got != c.want {
+		if got := c.g.thin(&asm.GemmShape{Lanes: 8, Narrow: 8, Together: c.together}); got != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
 		}
 	}
