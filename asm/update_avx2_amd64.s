@@ -12,42 +12,32 @@ TEXT ·sgdAVX2(SB), $128-56
 	MOVQ         grad+16(FP), DX
 	VBROADCASTSS lr+24(FP), Y0
 	MOVQ         options+48(FP), BX
-	MOVQ         BX, SI
-	ANDQ         $+1, SI
-	MOVQ         BX, DI
-	ANDQ         $+2, DI
-	MOVQ         BX, R8
-	ANDQ         $+4, R8
-	MOVQ         BX, R9
-	ANDQ         $+8, R9
-	MOVQ         BX, R10
-	ANDQ         $+16, R10
-	MOVQ         BX, R11
-	ANDQ         $+32, R11
 	TESTQ        BX, BX
 	JEQ          l0
-	MOVQ         AX, BX
-	SHRQ         $0x03, BX
-	TESTQ        BX, BX
+	MOVQ         AX, SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y1
 	VMOVUPS      (DX), Y2
-	TESTQ        SI, SI
+	TESTQ        $0x0000000f, BX
 	JEQ          l4
+	TESTQ        $0x00000001, BX
+	JEQ          l5
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-l4:
-	TESTQ        DI, DI
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, BX
+	JEQ          l6
 	VBROADCASTSS clip+32(FP), Y3
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-l5:
-	TESTQ        R8, R8
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, BX
+	JEQ          l7
 	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -56,38 +46,39 @@ l5:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-l6:
-	TESTQ        R9, R9
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, BX
+	JEQ          l8
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-l7:
-	TESTQ        R10, R10
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, BX
+	JEQ          l9
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-l8:
+l9:
 	VMULPS  Y2, Y0, Y2
 	VSUBPS  Y2, Y1, Y1
 	VMOVUPS Y1, (CX)
-	TESTQ   R11, R11
-	JEQ     l9
+	TESTQ   $0x00000020, BX
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMOVUPS Y1, (DX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
-	DECQ BX
+	DECQ SI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, BX
-	SHRQ  $0x03, BX
-	TESTQ BX, BX
-	JEQ   l10
-l11:
+	MOVQ  AX, SI
+	SHRQ  $0x03, SI
+	TESTQ SI, SI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y0, Y2
@@ -95,36 +86,38 @@ l11:
 	VMOVUPS Y1, (CX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
-	DECQ    BX
-	JNE     l11
-l10:
+	DECQ    SI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), BX
-	SUBQ         R12, BX
-	VMOVUPS      (BX), Y1
-	VMASKMOVPS   (CX), Y1, Y1
-	VMOVUPS      (BX), Y2
-	VMASKMOVPS   (DX), Y2, Y2
-	TESTQ        SI, SI
 	JEQ          l13
+	MOVQ         AX, DI
+	SHLQ         $0x02, DI
+	LEAQ         tailmask<>+32(SB), SI
+	SUBQ         DI, SI
+	VMOVUPS      (SI), Y1
+	VMASKMOVPS   (CX), Y1, Y1
+	VMOVUPS      (SI), Y2
+	VMASKMOVPS   (DX), Y2, Y2
+	TESTQ        $0x0000000f, BX
+	JEQ          l14
+	TESTQ        $0x00000001, BX
+	JEQ          l15
 	VBROADCASTSS scale+28(FP), Y3
 	VMULPS       Y2, Y3, Y2
-l13:
-	TESTQ        DI, DI
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, BX
+	JEQ          l16
 	VBROADCASTSS clip+32(FP), Y3
 	VMOVUPS      c256_00000000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VMINPS       Y2, Y3, Y2
 	VMAXPS       Y2, Y4, Y2
-l14:
-	TESTQ        R8, R8
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, BX
+	JEQ          l17
 	VBROADCASTSS l1+36(FP), Y3
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y4
 	VANDPS       Y3, Y4, Y4
@@ -133,18 +126,19 @@ l14:
 	VANDPS       Y3, Y5, Y3
 	VSUBPS       Y3, Y4, Y3
 	VADDPS       Y3, Y2, Y2
-l15:
-	TESTQ        R9, R9
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, BX
+	JEQ          l18
 	VBROADCASTSS l2+40(FP), Y3
 	VMULPS       Y1, Y3, Y3
 	VADDPS       Y3, Y2, Y2
-l16:
-	TESTQ        R10, R10
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, BX
+	JEQ          l19
 	VBROADCASTSS keep+44(FP), Y3
 	VMULPS       Y1, Y3, Y1
-l17:
+l19:
 	VMULPS       Y2, Y0, Y0
 	VSUBPS       Y0, Y1, Y0
 	LEAQ         (CX), CX
@@ -165,8 +159,8 @@ part4:
 	JEQ    part1
 	VMOVSS X1, (CX)
 part1:
-	TESTQ        R11, R11
-	JEQ          l18
+	TESTQ        $0x00000020, BX
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (DX), CX
 	VMOVAPS      X0, X1
@@ -186,8 +180,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -201,42 +195,32 @@ TEXT ·momentumAVX2(SB), $128-72
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS momentum+36(FP), Y1
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (BX), Y3
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -245,18 +229,19 @@ l5:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l8:
+l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y4, Y1, Y4
 	VMULPS  Y3, Y0, Y3
@@ -264,24 +249,24 @@ l8:
 	VADDPS  Y3, Y2, Y2
 	VMOVUPS Y3, (DX)
 	VMOVUPS Y2, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMOVUPS Y2, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
 	VMOVUPS (DX), Y4
@@ -294,36 +279,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -332,19 +319,20 @@ l14:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l17:
-	VMOVUPS      (SI), Y4
+l19:
+	VMOVUPS      (DI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y4, Y1, Y1
 	VMULPS       Y3, Y0, Y0
@@ -386,8 +374,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -407,8 +395,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -424,42 +412,32 @@ TEXT ·nesterovAVX2(SB), $128-80
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (BX), Y5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -468,18 +446,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y2, Y7
 	VMULPS  Y5, Y3, Y8
@@ -490,24 +469,24 @@ l8:
 	VSUBPS  Y5, Y6, Y5
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, (DX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -523,36 +502,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -561,19 +542,20 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (SI), Y6
+l19:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y5, Y3, Y3
@@ -618,8 +600,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -639,8 +621,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -656,42 +638,32 @@ TEXT ·nesterovVelocityFirstAVX2(SB), $128-80
 	VBROADCASTSS momentum2+40(FP), Y2
 	VBROADCASTSS lookAhead+44(FP), Y3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (BX), Y5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -700,18 +672,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y0, Y7
@@ -722,24 +695,24 @@ l8:
 	VADDPS  Y5, Y4, Y4
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -755,36 +728,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -793,19 +768,20 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (SI), Y6
+l19:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y0, Y0
@@ -850,8 +826,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -871,8 +847,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -886,42 +862,32 @@ TEXT ·adaGradAVX2(SB), $128-72
 	VBROADCASTSS lr+32(FP), Y0
 	VBROADCASTSS eps+36(FP), Y1
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (BX), Y3
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -930,18 +896,19 @@ l5:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l8:
+l9:
 	VMOVUPS (DX), Y4
 	VMULPS  Y3, Y3, Y5
 	VADDPS  Y5, Y4, Y4
@@ -952,24 +919,24 @@ l8:
 	VSUBPS  Y3, Y2, Y2
 	VMOVUPS Y4, (DX)
 	VMOVUPS Y2, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMOVUPS Y2, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y2
 	VMOVUPS (BX), Y3
 	VMOVUPS (DX), Y4
@@ -985,36 +952,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (BX), Y3, Y3
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (BX), Y3, Y3
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+40(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+44(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+48(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -1023,19 +992,20 @@ l14:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+52(FP), Y4
 	VMULPS       Y2, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+56(FP), Y4
 	VMULPS       Y2, Y4, Y2
-l17:
-	VMOVUPS      (SI), Y4
+l19:
+	VMOVUPS      (DI), Y4
 	VMASKMOVPS   (DX), Y4, Y4
 	VMULPS       Y3, Y3, Y5
 	VADDPS       Y5, Y4, Y4
@@ -1080,8 +1050,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -1101,8 +1071,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -1118,42 +1088,32 @@ TEXT ·rmSpropAVX2(SB), $128-80
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (BX), Y5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1162,18 +1122,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y5, Y7
@@ -1186,24 +1147,24 @@ l8:
 	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -1221,36 +1182,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1259,19 +1222,20 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (SI), Y6
+l19:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y5, Y6
@@ -1318,8 +1282,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -1339,8 +1303,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -1357,42 +1321,32 @@ TEXT ·adamAVX2(SB), $128-88
 	VBROADCASTSS oneMinusBeta2+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (SI), Y5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1401,18 +1355,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMOVUPS (BX), Y7
 	VSUBPS  Y6, Y5, Y8
@@ -1430,25 +1385,25 @@ l8:
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
 	VMOVUPS (DX), Y6
@@ -1472,36 +1427,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -1510,21 +1467,22 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (DI), Y6
+l19:
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DX), Y6, Y6
-	VMOVUPS      (DI), Y7
+	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VSUBPS       Y6, Y5, Y8
 	VMULPS       Y8, Y1, Y1
@@ -1592,8 +1550,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -1613,8 +1571,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -1637,42 +1595,32 @@ TEXT ·adamWAVX2(SB), $128-96
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y4, Y7, Y4
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y7
 	VMOVUPS      (SI), Y8
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+68(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+72(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -1681,18 +1629,19 @@ l5:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+76(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+80(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l8:
+l9:
 	VMOVUPS     (DX), Y9
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
@@ -1716,25 +1665,25 @@ l8:
 	VMOVUPS     Y9, (DX)
 	VMOVUPS     Y8, (BX)
 	VMOVUPS     Y7, (CX)
-	TESTQ       R13, R13
-	JEQ         l9
+	TESTQ       $0x00000020, DI
+	JEQ         l10
 	VMOVUPS     c256_00000000<>+0(SB), Y7
 	VMOVUPS     Y7, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS     (CX), Y7
 	VMOVUPS     (SI), Y8
 	VMOVUPS     (DX), Y9
@@ -1764,36 +1713,38 @@ l11:
 	ADDQ        $+32, DX
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
-	DECQ        DI
-	JNE         l11
-l10:
+	DECQ        R8
+	JNE         l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (CX), Y7, Y7
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (SI), Y8, Y8
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+64(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+68(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+72(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -1802,24 +1753,25 @@ l14:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+76(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+80(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l17:
-	VMOVUPS      (DI), Y9
+l19:
+	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y1, Y1
 	VADDPS       Y1, Y9, Y1
-	VMOVUPS      (DI), Y9
+	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (BX), Y9, Y9
 	VMULPS       Y9, Y2, Y2
 	VMULPS       Y8, Y3, Y3
@@ -1890,8 +1842,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -1911,8 +1863,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -1929,42 +1881,32 @@ TEXT ·lionAVX2(SB), $128-80
 	VBROADCASTSS beta2+44(FP), Y3
 	VBROADCASTSS oneMinusBeta2+48(FP), Y4
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y5
 	VMOVUPS      (BX), Y6
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+56(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -1973,18 +1915,19 @@ l5:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l8:
+l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y8
 	VMULPS  Y6, Y2, Y9
@@ -2001,24 +1944,24 @@ l8:
 	VADDPS  Y6, Y7, Y6
 	VMOVUPS Y5, (CX)
 	VMOVUPS Y6, (DX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y5
 	VMOVUPS (BX), Y6
 	VMOVUPS (DX), Y7
@@ -2040,36 +1983,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (SI), Y6
-	VMASKMOVPS   (BX), Y6, Y6
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (DI), Y6
+	VMASKMOVPS   (BX), Y6, Y6
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+52(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+56(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+60(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -2078,19 +2023,20 @@ l14:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+64(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+68(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l17:
-	VMOVUPS      (SI), Y7
+l19:
+	VMOVUPS      (DI), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
@@ -2141,8 +2087,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -2162,8 +2108,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -2178,42 +2124,32 @@ TEXT ·heavyBallAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS oneMinusDampening+40(FP), Y2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (BX), Y4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2222,18 +2158,19 @@ l5:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l8:
+l9:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y4
@@ -2242,24 +2179,24 @@ l8:
 	VSUBPS  Y5, Y3, Y3
 	VMOVUPS Y4, (DX)
 	VMOVUPS Y3, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
 	VMOVUPS (DX), Y5
@@ -2273,36 +2210,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (CX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2311,19 +2250,20 @@ l14:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l17:
-	VMOVUPS      (SI), Y5
+l19:
+	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
 	VMULPS       Y5, Y1, Y1
 	VMULPS       Y4, Y2, Y2
@@ -2366,8 +2306,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -2387,8 +2327,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -2403,42 +2343,32 @@ TEXT ·heavyBallNesterovAVX2(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Y1
 	VBROADCASTSS oneMinusDampening+40(FP), Y2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (BX), Y4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2447,18 +2377,19 @@ l5:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l8:
+l9:
 	VMOVUPS (DX), Y5
 	VMULPS  Y5, Y1, Y5
 	VMULPS  Y4, Y2, Y6
@@ -2469,24 +2400,24 @@ l8:
 	VSUBPS  Y4, Y3, Y3
 	VMOVUPS Y5, (DX)
 	VMOVUPS Y3, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
 	VMOVUPS (DX), Y5
@@ -2502,36 +2433,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (CX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -2540,19 +2473,20 @@ l14:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l17:
-	VMOVUPS      (SI), Y5
+l19:
+	VMOVUPS      (DI), Y5
 	VMASKMOVPS   (DX), Y5, Y5
 	VMULPS       Y5, Y1, Y5
 	VMULPS       Y4, Y2, Y2
@@ -2597,8 +2531,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -2618,8 +2552,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -2635,42 +2569,32 @@ TEXT ·torchRMSpropAVX2(SB), $128-80
 	VBROADCASTSS oneMinusRho+40(FP), Y2
 	VBROADCASTSS eps+44(FP), Y3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (BX), Y5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2679,18 +2603,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
@@ -2703,24 +2628,24 @@ l8:
 	VSUBPS  Y5, Y4, Y4
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (BX), Y5
 	VMOVUPS (DX), Y6
@@ -2738,36 +2663,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (SI), Y5
-	VMASKMOVPS   (BX), Y5, Y5
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   (BX), Y5, Y5
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+48(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+52(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+56(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2776,19 +2703,20 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+60(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+64(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (SI), Y6
+l19:
+	VMOVUPS      (DI), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y2, Y2
@@ -2835,8 +2763,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -2856,8 +2784,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -2874,42 +2802,32 @@ TEXT ·torchRMSpropCenteredAVX2(SB), $128-88
 	VBROADCASTSS oneMinusRho+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (SI), Y5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -2918,18 +2836,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
@@ -2949,25 +2868,25 @@ l8:
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
 	VMOVUPS (DX), Y6
@@ -2993,36 +2912,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3031,25 +2952,26 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (DI), Y6
+l19:
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y1
 	VMULPS       Y5, Y2, Y6
 	VMULPS       Y5, Y6, Y6
 	VADDPS       Y6, Y1, Y1
-	VMOVUPS      (DI), Y6
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (BX), Y6, Y6
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y2, Y2
@@ -3115,8 +3037,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -3136,8 +3058,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -3155,42 +3077,32 @@ TEXT ·torchRMSpropMomentumAVX2(SB), $128-88
 	VBROADCASTSS eps+52(FP), Y3
 	VBROADCASTSS momentum+56(FP), Y4
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y5
 	VMOVUPS      (SI), Y6
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+64(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+68(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3199,18 +3111,19 @@ l5:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l8:
+l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
 	VMULPS  Y6, Y2, Y8
@@ -3227,25 +3140,25 @@ l8:
 	VMOVUPS Y7, (DX)
 	VMOVUPS Y6, (BX)
 	VMOVUPS Y5, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y5
 	VMOVUPS (SI), Y6
 	VMOVUPS (DX), Y7
@@ -3268,36 +3181,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (SI), Y6, Y6
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (R8), Y6
+	VMASKMOVPS   (SI), Y6, Y6
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+60(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+64(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+68(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3306,25 +3221,26 @@ l14:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+72(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+76(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l17:
-	VMOVUPS      (DI), Y7
+l19:
+	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	VMOVUPS      (DI), Y2
+	VMOVUPS      (R8), Y2
 	VMASKMOVPS   (BX), Y2, Y2
 	VMULPS       Y2, Y4, Y2
 	VSQRTPS      Y1, Y4
@@ -3387,8 +3303,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -3408,8 +3324,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -3428,42 +3344,32 @@ TEXT ·torchRMSpropCenteredMomentumAVX2(SB), $128-96
 	VBROADCASTSS eps+60(FP), Y3
 	VBROADCASTSS momentum+64(FP), Y4
 	MOVQ         options+88(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R14
-	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x03, R8
-	TESTQ        R8, R8
+	MOVQ         AX, R9
+	SHRQ         $0x03, R9
+	TESTQ        R9, R9
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y5
 	VMOVUPS      (DI), Y6
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l4
+	TESTQ        $0x00000001, R8
+	JEQ          l5
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l4:
-	TESTQ        R10, R10
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, R8
+	JEQ          l6
 	VBROADCASTSS clip+72(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l5:
-	TESTQ        R11, R11
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, R8
+	JEQ          l7
 	VBROADCASTSS l1+76(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3472,18 +3378,19 @@ l5:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l6:
-	TESTQ        R12, R12
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, R8
+	JEQ          l8
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l7:
-	TESTQ        R13, R13
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, R8
+	JEQ          l9
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l8:
+l9:
 	VMOVUPS (DX), Y7
 	VMULPS  Y7, Y1, Y7
 	VMULPS  Y6, Y2, Y8
@@ -3507,26 +3414,26 @@ l8:
 	VMOVUPS Y8, (BX)
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y5, (CX)
-	TESTQ   R14, R14
-	JEQ     l9
+	TESTQ   $0x00000020, R8
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMOVUPS Y5, (DI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
 	ADDQ $+32, DI
-	DECQ R8
+	DECQ R9
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l10
-l11:
+	MOVQ  AX, R9
+	SHRQ  $0x03, R9
+	TESTQ R9, R9
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y5
 	VMOVUPS (DI), Y6
 	VMOVUPS (DX), Y7
@@ -3557,36 +3464,38 @@ l11:
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
 	ADDQ    $+32, DI
-	DECQ    R8
-	JNE     l11
-l10:
+	DECQ    R9
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R15
-	SHLQ         $0x02, R15
-	LEAQ         tailmask<>+32(SB), R8
-	SUBQ         R15, R8
-	VMOVUPS      (R8), Y5
-	VMASKMOVPS   (CX), Y5, Y5
-	VMOVUPS      (R8), Y6
-	VMASKMOVPS   (DI), Y6, Y6
-	TESTQ        R9, R9
 	JEQ          l13
+	MOVQ         AX, R10
+	SHLQ         $0x02, R10
+	LEAQ         tailmask<>+32(SB), R9
+	SUBQ         R10, R9
+	VMOVUPS      (R9), Y5
+	VMASKMOVPS   (CX), Y5, Y5
+	VMOVUPS      (R9), Y6
+	VMASKMOVPS   (DI), Y6, Y6
+	TESTQ        $0x0000000f, R8
+	JEQ          l14
+	TESTQ        $0x00000001, R8
+	JEQ          l15
 	VBROADCASTSS scale+68(FP), Y7
 	VMULPS       Y6, Y7, Y6
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, R8
+	JEQ          l16
 	VBROADCASTSS clip+72(FP), Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y8
 	VMINPS       Y6, Y7, Y6
 	VMAXPS       Y6, Y8, Y6
-l14:
-	TESTQ        R11, R11
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, R8
+	JEQ          l17
 	VBROADCASTSS l1+76(FP), Y7
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y5, Y8
 	VANDPS       Y7, Y8, Y8
@@ -3595,32 +3504,33 @@ l14:
 	VANDPS       Y7, Y9, Y7
 	VSUBPS       Y7, Y8, Y7
 	VADDPS       Y7, Y6, Y6
-l15:
-	TESTQ        R12, R12
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, R8
+	JEQ          l18
 	VBROADCASTSS l2+80(FP), Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-l16:
-	TESTQ        R13, R13
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, R8
+	JEQ          l19
 	VBROADCASTSS keep+84(FP), Y7
 	VMULPS       Y5, Y7, Y5
-l17:
-	VMOVUPS      (R8), Y7
+l19:
+	VMOVUPS      (R9), Y7
 	VMASKMOVPS   (DX), Y7, Y7
 	VMULPS       Y7, Y1, Y1
 	VMULPS       Y6, Y2, Y7
 	VMULPS       Y6, Y7, Y7
 	VADDPS       Y7, Y1, Y1
-	VMOVUPS      (R8), Y7
+	VMOVUPS      (R9), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VSUBPS       Y7, Y6, Y8
 	VMULPS       Y8, Y2, Y2
 	VADDPS       Y2, Y7, Y2
 	VMULPS       Y2, Y2, Y7
 	VSUBPS       Y7, Y1, Y7
-	VMOVUPS      (R8), Y8
+	VMOVUPS      (R9), Y8
 	VMASKMOVPS   (SI), Y8, Y8
 	VMULPS       Y8, Y4, Y4
 	VSQRTPS      Y7, Y7
@@ -3701,8 +3611,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-	TESTQ        R14, R14
-	JEQ          l18
+	TESTQ        $0x00000020, R8
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
@@ -3722,8 +3632,8 @@ part20:
 	JEQ    part17
 	VMOVSS X1, (CX)
 part17:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -3740,42 +3650,32 @@ TEXT ·adadeltaAVX2(SB), $128-88
 	VBROADCASTSS oneMinusRho+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (SI), Y5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3784,18 +3684,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VMULPS  Y6, Y1, Y6
 	VMULPS  Y5, Y2, Y7
@@ -3818,25 +3719,25 @@ l8:
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y7, (BX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
 	VMOVUPS (DX), Y6
@@ -3865,36 +3766,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -3903,25 +3806,26 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (DI), Y6
+l19:
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y1, Y6
 	VMULPS       Y5, Y2, Y7
 	VMULPS       Y5, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	VMOVUPS      (DI), Y7
+	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VADDPS       Y3, Y7, Y7
 	VSQRTPS      Y7, Y7
@@ -3929,7 +3833,7 @@ l17:
 	VSQRTPS      Y3, Y3
 	VDIVPS       Y3, Y7, Y3
 	VMULPS       Y5, Y3, Y3
-	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y5
 	VMASKMOVPS   (BX), Y5, Y5
 	VMULPS       Y5, Y1, Y1
 	VMULPS       Y3, Y2, Y2
@@ -3991,8 +3895,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -4012,8 +3916,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -4037,42 +3941,32 @@ TEXT ·amsGradAVX2(SB), $128-104
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y4, Y7, Y4
 	MOVQ         options+96(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R14
-	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x03, R8
-	TESTQ        R8, R8
+	MOVQ         AX, R9
+	SHRQ         $0x03, R9
+	TESTQ        R9, R9
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y7
 	VMOVUPS      (DI), Y8
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l4
+	TESTQ        $0x00000001, R8
+	JEQ          l5
 	VBROADCASTSS scale+72(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l4:
-	TESTQ        R10, R10
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, R8
+	JEQ          l6
 	VBROADCASTSS clip+76(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l5:
-	TESTQ        R11, R11
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, R8
+	JEQ          l7
 	VBROADCASTSS l1+80(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4081,18 +3975,19 @@ l5:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l6:
-	TESTQ        R12, R12
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, R8
+	JEQ          l8
 	VBROADCASTSS l2+84(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
-	TESTQ        R13, R13
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, R8
+	JEQ          l9
 	VBROADCASTSS keep+88(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l8:
+l9:
 	VMOVUPS     (DX), Y9
 	VSUBPS      Y9, Y8, Y10
 	VMULPS      Y10, Y1, Y10
@@ -4119,26 +4014,26 @@ l8:
 	VMOVUPS     Y8, (BX)
 	VMOVUPS     Y10, (SI)
 	VMOVUPS     Y7, (CX)
-	TESTQ       R14, R14
-	JEQ         l9
+	TESTQ       $0x00000020, R8
+	JEQ         l10
 	VMOVUPS     c256_00000000<>+0(SB), Y7
 	VMOVUPS     Y7, (DI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
 	ADDQ $+32, DI
-	DECQ R8
+	DECQ R9
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l10
-l11:
+	MOVQ  AX, R9
+	SHRQ  $0x03, R9
+	TESTQ R9, R9
+	JEQ   l11
+l12:
 	VMOVUPS     (CX), Y7
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (DX), Y9
@@ -4172,36 +4067,38 @@ l11:
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
-	DECQ        R8
-	JNE         l11
-l10:
+	DECQ        R9
+	JNE         l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R15
-	SHLQ         $0x02, R15
-	LEAQ         tailmask<>+32(SB), R8
-	SUBQ         R15, R8
-	VMOVUPS      (R8), Y7
-	VMASKMOVPS   (CX), Y7, Y7
-	VMOVUPS      (R8), Y8
-	VMASKMOVPS   (DI), Y8, Y8
-	TESTQ        R9, R9
 	JEQ          l13
+	MOVQ         AX, R10
+	SHLQ         $0x02, R10
+	LEAQ         tailmask<>+32(SB), R9
+	SUBQ         R10, R9
+	VMOVUPS      (R9), Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (R9), Y8
+	VMASKMOVPS   (DI), Y8, Y8
+	TESTQ        $0x0000000f, R8
+	JEQ          l14
+	TESTQ        $0x00000001, R8
+	JEQ          l15
 	VBROADCASTSS scale+72(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, R8
+	JEQ          l16
 	VBROADCASTSS clip+76(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l14:
-	TESTQ        R11, R11
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, R8
+	JEQ          l17
 	VBROADCASTSS l1+80(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4210,26 +4107,27 @@ l14:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l15:
-	TESTQ        R12, R12
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, R8
+	JEQ          l18
 	VBROADCASTSS l2+84(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
-	TESTQ        R13, R13
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, R8
+	JEQ          l19
 	VBROADCASTSS keep+88(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l17:
-	VMOVUPS      (R8), Y9
+l19:
+	VMOVUPS      (R9), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y1, Y1
 	VADDPS       Y1, Y9, Y1
-	VMOVUPS      (R8), Y9
+	VMOVUPS      (R9), Y9
 	VMASKMOVPS   (SI), Y9, Y9
-	VMOVUPS      (R8), Y10
+	VMOVUPS      (R9), Y10
 	VMASKMOVPS   (BX), Y10, Y10
 	VMULPS       Y10, Y2, Y2
 	VMULPS       Y8, Y3, Y3
@@ -4319,8 +4217,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-	TESTQ        R14, R14
-	JEQ          l18
+	TESTQ        $0x00000020, R8
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
@@ -4340,8 +4238,8 @@ part20:
 	JEQ    part17
 	VMOVSS X1, (CX)
 part17:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -4358,42 +4256,32 @@ TEXT ·adamaxAVX2(SB), $128-88
 	VBROADCASTSS beta2+48(FP), Y2
 	VBROADCASTSS eps+52(FP), Y3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (SI), Y5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -4402,18 +4290,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS (DX), Y6
 	VSUBPS  Y6, Y5, Y7
 	VMULPS  Y7, Y1, Y7
@@ -4429,25 +4318,25 @@ l8:
 	VMOVUPS Y6, (DX)
 	VMOVUPS Y5, (BX)
 	VMOVUPS Y4, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMOVUPS Y4, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y4
 	VMOVUPS (SI), Y5
 	VMOVUPS (DX), Y6
@@ -4469,36 +4358,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -4507,26 +4398,27 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (DI), Y6
+l19:
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VSUBPS       Y6, Y5, Y7
 	VMULPS       Y7, Y1, Y1
 	VADDPS       Y1, Y6, Y1
 	VANDPS       c256_7fffffff<>+0(SB), Y5, Y5
 	VADDPS       Y3, Y5, Y3
-	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y5
 	VMASKMOVPS   (BX), Y5, Y5
 	VMULPS       Y5, Y2, Y2
 	VMAXPS       Y3, Y2, Y2
@@ -4587,8 +4479,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -4608,8 +4500,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -4629,42 +4521,32 @@ TEXT ·nAdamAVX2(SB), $128-96
 	VBROADCASTSS inverseCorrection+60(FP), Y5
 	VBROADCASTSS eps+64(FP), Y6
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y7
 	VMOVUPS      (SI), Y8
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+72(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+76(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4673,18 +4555,19 @@ l5:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l8:
+l9:
 	VMOVUPS (DX), Y9
 	VSUBPS  Y9, Y8, Y10
 	VMULPS  Y10, Y2, Y10
@@ -4705,25 +4588,25 @@ l8:
 	VMOVUPS Y9, (DX)
 	VMOVUPS Y10, (BX)
 	VMOVUPS Y7, (CX)
-	TESTQ   R13, R13
-	JEQ     l9
+	TESTQ   $0x00000020, DI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y7
 	VMOVUPS Y7, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y7
 	VMOVUPS (SI), Y8
 	VMOVUPS (DX), Y9
@@ -4750,36 +4633,38 @@ l11:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l11
-l10:
+	DECQ    R8
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (CX), Y7, Y7
-	VMOVUPS      (DI), Y8
-	VMASKMOVPS   (SI), Y8, Y8
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (CX), Y7, Y7
+	VMOVUPS      (R8), Y8
+	VMASKMOVPS   (SI), Y8, Y8
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+68(FP), Y9
 	VMULPS       Y8, Y9, Y8
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+72(FP), Y9
 	VMOVUPS      c256_00000000<>+0(SB), Y10
 	VSUBPS       Y9, Y10, Y10
 	VMINPS       Y8, Y9, Y8
 	VMAXPS       Y8, Y10, Y8
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+76(FP), Y9
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y7, Y10
 	VANDPS       Y9, Y10, Y10
@@ -4788,24 +4673,25 @@ l14:
 	VANDPS       Y9, Y11, Y9
 	VSUBPS       Y9, Y10, Y9
 	VADDPS       Y9, Y8, Y8
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+80(FP), Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+84(FP), Y9
 	VMULPS       Y7, Y9, Y7
-l17:
-	VMOVUPS      (DI), Y9
+l19:
+	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (DX), Y9, Y9
 	VSUBPS       Y9, Y8, Y10
 	VMULPS       Y10, Y2, Y2
 	VADDPS       Y2, Y9, Y2
-	VMOVUPS      (DI), Y9
+	VMOVUPS      (R8), Y9
 	VMASKMOVPS   (BX), Y9, Y9
 	VMULPS       Y9, Y3, Y3
 	VMULPS       Y8, Y4, Y4
@@ -4873,8 +4759,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -4894,8 +4780,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -4914,42 +4800,32 @@ TEXT ·rAdamAVX2(SB), $128-96
 	VBROADCASTSS eps+56(FP), Y4
 	VBROADCASTSS rectified+60(FP), Y5
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y6
 	VMOVUPS      (SI), Y7
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+68(FP), Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -4958,18 +4834,19 @@ l5:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-l8:
+l9:
 	VMOVUPS   (DX), Y8
 	VSUBPS    Y8, Y7, Y9
 	VMULPS    Y9, Y1, Y9
@@ -4990,25 +4867,25 @@ l8:
 	VMOVUPS   Y8, (DX)
 	VMOVUPS   Y7, (BX)
 	VMOVUPS   Y6, (CX)
-	TESTQ     R13, R13
-	JEQ       l9
+	TESTQ     $0x00000020, DI
+	JEQ       l10
 	VMOVUPS   c256_00000000<>+0(SB), Y6
 	VMOVUPS   Y6, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS   (CX), Y6
 	VMOVUPS   (SI), Y7
 	VMOVUPS   (DX), Y8
@@ -5035,36 +4912,38 @@ l11:
 	ADDQ      $+32, DX
 	ADDQ      $+32, BX
 	ADDQ      $+32, SI
-	DECQ      DI
-	JNE       l11
-l10:
+	DECQ      R8
+	JNE       l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y6
-	VMASKMOVPS   (CX), Y6, Y6
-	VMOVUPS      (DI), Y7
-	VMASKMOVPS   (SI), Y7, Y7
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y6
+	VMASKMOVPS   (CX), Y6, Y6
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   (SI), Y7, Y7
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+64(FP), Y8
 	VMULPS       Y7, Y8, Y7
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+68(FP), Y8
 	VMOVUPS      c256_00000000<>+0(SB), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMINPS       Y7, Y8, Y7
 	VMAXPS       Y7, Y9, Y7
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+72(FP), Y8
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y6, Y9
 	VANDPS       Y8, Y9, Y9
@@ -5073,24 +4952,25 @@ l14:
 	VANDPS       Y8, Y10, Y8
 	VSUBPS       Y8, Y9, Y8
 	VADDPS       Y8, Y7, Y7
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+76(FP), Y8
 	VMULPS       Y6, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+80(FP), Y8
 	VMULPS       Y6, Y8, Y6
-l17:
-	VMOVUPS      (DI), Y8
+l19:
+	VMOVUPS      (R8), Y8
 	VMASKMOVPS   (DX), Y8, Y8
 	VSUBPS       Y8, Y7, Y9
 	VMULPS       Y9, Y1, Y1
 	VADDPS       Y1, Y8, Y1
-	VMOVUPS      (DI), Y8
+	VMOVUPS      (R8), Y8
 	VMASKMOVPS   (BX), Y8, Y8
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y7, Y3, Y3
@@ -5158,8 +5038,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -5179,8 +5059,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -5197,42 +5077,32 @@ TEXT ·rpropAVX2(SB), $128-88
 	VBROADCASTSS minStep+48(FP), Y2
 	VBROADCASTSS maxStep+52(FP), Y3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y4
 	VMOVUPS      (SI), Y5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -5241,18 +5111,19 @@ l5:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l7:
-	TESTQ        R12, R12
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, DI
+	JEQ          l9
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l8:
+l9:
 	VMOVUPS   (DX), Y6
 	VMULPS    Y6, Y5, Y6
 	VMOVUPS   (BX), Y7
@@ -5276,25 +5147,25 @@ l8:
 	VMOVUPS   Y6, (BX)
 	VMOVUPS   Y5, (DX)
 	VMOVUPS   Y4, (CX)
-	TESTQ     R13, R13
-	JEQ       l9
+	TESTQ     $0x00000020, DI
+	JEQ       l10
 	VMOVUPS   c256_00000000<>+0(SB), Y4
 	VMOVUPS   Y4, (SI)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l10
-l11:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l11
+l12:
 	VMOVUPS   (CX), Y4
 	VMOVUPS   (SI), Y5
 	VMOVUPS   (DX), Y6
@@ -5324,36 +5195,38 @@ l11:
 	ADDQ      $+32, DX
 	ADDQ      $+32, BX
 	ADDQ      $+32, SI
-	DECQ      DI
-	JNE       l11
-l10:
+	DECQ      R8
+	JNE       l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R14, DI
-	VMOVUPS      (DI), Y4
-	VMASKMOVPS   (CX), Y4, Y4
-	VMOVUPS      (DI), Y5
-	VMASKMOVPS   (SI), Y5, Y5
-	TESTQ        R8, R8
 	JEQ          l13
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y4
+	VMASKMOVPS   (CX), Y4, Y4
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   (SI), Y5, Y5
+	TESTQ        $0x0000000f, DI
+	JEQ          l14
+	TESTQ        $0x00000001, DI
+	JEQ          l15
 	VBROADCASTSS scale+56(FP), Y6
 	VMULPS       Y5, Y6, Y5
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, DI
+	JEQ          l16
 	VBROADCASTSS clip+60(FP), Y6
 	VMOVUPS      c256_00000000<>+0(SB), Y7
 	VSUBPS       Y6, Y7, Y7
 	VMINPS       Y5, Y6, Y5
 	VMAXPS       Y5, Y7, Y5
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, DI
+	JEQ          l17
 	VBROADCASTSS l1+64(FP), Y6
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y4, Y7
 	VANDPS       Y6, Y7, Y7
@@ -5362,22 +5235,23 @@ l14:
 	VANDPS       Y6, Y8, Y6
 	VSUBPS       Y6, Y7, Y6
 	VADDPS       Y6, Y5, Y5
-l15:
-	TESTQ        R11, R11
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, DI
+	JEQ          l18
 	VBROADCASTSS l2+68(FP), Y6
 	VMULPS       Y4, Y6, Y6
 	VADDPS       Y6, Y5, Y5
-l16:
-	TESTQ        R12, R12
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, DI
+	JEQ          l19
 	VBROADCASTSS keep+72(FP), Y6
 	VMULPS       Y4, Y6, Y4
-l17:
-	VMOVUPS      (DI), Y6
+l19:
+	VMOVUPS      (R8), Y6
 	VMASKMOVPS   (DX), Y6, Y6
 	VMULPS       Y6, Y5, Y6
-	VMOVUPS      (DI), Y7
+	VMOVUPS      (R8), Y7
 	VMASKMOVPS   (BX), Y7, Y7
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VCMPPS       $0x1e, Y6, Y8, Y8
@@ -5450,8 +5324,8 @@ part12:
 	JEQ    part9
 	VMOVSS X0, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l18
+	TESTQ        $0x00000020, DI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -5471,8 +5345,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -5487,42 +5361,32 @@ TEXT ·asgdAVX2(SB), $128-72
 	VBROADCASTSS mu+36(FP), Y1
 	VBROADCASTSS oneMinusMu+40(FP), Y2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
-	MOVQ         AX, SI
-	SHRQ         $0x03, SI
-	TESTQ        SI, SI
+	MOVQ         AX, DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (BX), Y4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -5531,18 +5395,19 @@ l5:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l7:
-	TESTQ        R11, R11
-	JEQ          l8
+l8:
+l4:
+	TESTQ        $0x00000010, SI
+	JEQ          l9
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l8:
+l9:
 	VMULPS  Y4, Y0, Y4
 	VSUBPS  Y4, Y3, Y3
 	VMOVUPS (DX), Y4
@@ -5551,24 +5416,24 @@ l8:
 	VADDPS  Y5, Y4, Y4
 	VMOVUPS Y3, (CX)
 	VMOVUPS Y4, (DX)
-	TESTQ   R12, R12
-	JEQ     l9
+	TESTQ   $0x00000020, SI
+	JEQ     l10
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMOVUPS Y3, (BX)
-l9:
+l10:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l10
-l11:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l11
+l12:
 	VMOVUPS (CX), Y3
 	VMOVUPS (BX), Y4
 	VMULPS  Y4, Y0, Y4
@@ -5582,36 +5447,38 @@ l11:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l11
-l10:
+	DECQ    DI
+	JNE     l12
+l11:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l12
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R13, SI
-	VMOVUPS      (SI), Y3
-	VMASKMOVPS   (CX), Y3, Y3
-	VMOVUPS      (SI), Y4
-	VMASKMOVPS   (BX), Y4, Y4
-	TESTQ        DI, DI
 	JEQ          l13
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y3
+	VMASKMOVPS   (CX), Y3, Y3
+	VMOVUPS      (DI), Y4
+	VMASKMOVPS   (BX), Y4, Y4
+	TESTQ        $0x0000000f, SI
+	JEQ          l14
+	TESTQ        $0x00000001, SI
+	JEQ          l15
 	VBROADCASTSS scale+44(FP), Y5
 	VMULPS       Y4, Y5, Y4
-l13:
-	TESTQ        R8, R8
-	JEQ          l14
+l15:
+	TESTQ        $0x00000002, SI
+	JEQ          l16
 	VBROADCASTSS clip+48(FP), Y5
 	VMOVUPS      c256_00000000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y6
 	VMINPS       Y4, Y5, Y4
 	VMAXPS       Y4, Y6, Y4
-l14:
-	TESTQ        R9, R9
-	JEQ          l15
+l16:
+	TESTQ        $0x00000004, SI
+	JEQ          l17
 	VBROADCASTSS l1+52(FP), Y5
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y3, Y6
 	VANDPS       Y5, Y6, Y6
@@ -5620,21 +5487,22 @@ l14:
 	VANDPS       Y5, Y7, Y5
 	VSUBPS       Y5, Y6, Y5
 	VADDPS       Y5, Y4, Y4
-l15:
-	TESTQ        R10, R10
-	JEQ          l16
+l17:
+	TESTQ        $0x00000008, SI
+	JEQ          l18
 	VBROADCASTSS l2+56(FP), Y5
 	VMULPS       Y3, Y5, Y5
 	VADDPS       Y5, Y4, Y4
-l16:
-	TESTQ        R11, R11
-	JEQ          l17
+l18:
+l14:
+	TESTQ        $0x00000010, SI
+	JEQ          l19
 	VBROADCASTSS keep+60(FP), Y5
 	VMULPS       Y3, Y5, Y3
-l17:
+l19:
 	VMULPS       Y4, Y0, Y0
 	VSUBPS       Y0, Y3, Y0
-	VMOVUPS      (SI), Y3
+	VMOVUPS      (DI), Y3
 	VMASKMOVPS   (DX), Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y0, Y1, Y1
@@ -5675,8 +5543,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l18
+	TESTQ        $0x00000020, SI
+	JEQ          l20
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -5696,8 +5564,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l18:
-l12:
+l20:
+l13:
 	VZEROUPPER
 	RET
 
@@ -5722,42 +5590,32 @@ TEXT ·lambAVX2(SB), $128-104
 	VMOVUPS      c256_00000000<>+0(SB), Y8
 	VSUBPS       Y4, Y8, Y4
 	MOVQ         options+96(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R13
-	ANDQ         $+32, R13
 	TESTQ        R8, R8
 	JEQ          l0
-	MOVQ         AX, R8
-	SHRQ         $0x03, R8
-	TESTQ        R8, R8
+	MOVQ         AX, R9
+	SHRQ         $0x03, R9
+	TESTQ        R9, R9
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y8
 	VMOVUPS      (DI), Y9
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l4
+	TESTQ        $0x00000001, R8
+	JEQ          l5
 	VBROADCASTSS scale+76(FP), Y10
 	VMULPS       Y9, Y10, Y9
-l4:
-	TESTQ        R10, R10
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, R8
+	JEQ          l6
 	VBROADCASTSS clip+80(FP), Y10
 	VMOVUPS      c256_00000000<>+0(SB), Y11
 	VSUBPS       Y10, Y11, Y11
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y9, Y11, Y9
-l5:
-	TESTQ        R11, R11
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, R8
+	JEQ          l7
 	VBROADCASTSS l1+84(FP), Y10
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
 	VANDPS       Y10, Y11, Y11
@@ -5766,13 +5624,14 @@ l5:
 	VANDPS       Y10, Y12, Y10
 	VSUBPS       Y10, Y11, Y10
 	VADDPS       Y10, Y9, Y9
-l6:
-	TESTQ        R12, R12
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, R8
+	JEQ          l8
 	VBROADCASTSS l2+88(FP), Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-l7:
+l8:
+l4:
 	VMOVUPS     (DX), Y10
 	VSUBPS      Y10, Y9, Y11
 	VMULPS      Y11, Y1, Y11
@@ -5797,26 +5656,26 @@ l7:
 	VMOVUPS     Y10, (DX)
 	VMOVUPS     Y9, (BX)
 	VMOVUPS     Y8, (SI)
-	TESTQ       R13, R13
-	JEQ         l8
+	TESTQ       $0x00000020, R8
+	JEQ         l9
 	VMOVUPS     c256_00000000<>+0(SB), Y8
 	VMOVUPS     Y8, (DI)
-l8:
+l9:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
 	ADDQ $+32, DI
-	DECQ R8
+	DECQ R9
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x03, R8
-	TESTQ R8, R8
-	JEQ   l9
-l10:
+	MOVQ  AX, R9
+	SHRQ  $0x03, R9
+	TESTQ R9, R9
+	JEQ   l10
+l11:
 	VMOVUPS     (CX), Y8
 	VMOVUPS     (DI), Y9
 	VMOVUPS     (DX), Y10
@@ -5848,36 +5707,38 @@ l10:
 	ADDQ        $+32, BX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
-	DECQ        R8
-	JNE         l10
-l9:
+	DECQ        R9
+	JNE         l11
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R14
-	SHLQ         $0x02, R14
-	LEAQ         tailmask<>+32(SB), R8
-	SUBQ         R14, R8
-	VMOVUPS      (R8), Y8
-	VMASKMOVPS   (CX), Y8, Y8
-	VMOVUPS      (R8), Y9
-	VMASKMOVPS   (DI), Y9, Y9
-	TESTQ        R9, R9
 	JEQ          l12
+	MOVQ         AX, R10
+	SHLQ         $0x02, R10
+	LEAQ         tailmask<>+32(SB), R9
+	SUBQ         R10, R9
+	VMOVUPS      (R9), Y8
+	VMASKMOVPS   (CX), Y8, Y8
+	VMOVUPS      (R9), Y9
+	VMASKMOVPS   (DI), Y9, Y9
+	TESTQ        $0x0000000f, R8
+	JEQ          l13
+	TESTQ        $0x00000001, R8
+	JEQ          l14
 	VBROADCASTSS scale+76(FP), Y10
 	VMULPS       Y9, Y10, Y9
-l12:
-	TESTQ        R10, R10
-	JEQ          l13
+l14:
+	TESTQ        $0x00000002, R8
+	JEQ          l15
 	VBROADCASTSS clip+80(FP), Y10
 	VMOVUPS      c256_00000000<>+0(SB), Y11
 	VSUBPS       Y10, Y11, Y11
 	VMINPS       Y9, Y10, Y9
 	VMAXPS       Y9, Y11, Y9
-l13:
-	TESTQ        R11, R11
-	JEQ          l14
+l15:
+	TESTQ        $0x00000004, R8
+	JEQ          l16
 	VBROADCASTSS l1+84(FP), Y10
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y8, Y11
 	VANDPS       Y10, Y11, Y11
@@ -5886,19 +5747,20 @@ l13:
 	VANDPS       Y10, Y12, Y10
 	VSUBPS       Y10, Y11, Y10
 	VADDPS       Y10, Y9, Y9
-l14:
-	TESTQ        R12, R12
-	JEQ          l15
+l16:
+	TESTQ        $0x00000008, R8
+	JEQ          l17
 	VBROADCASTSS l2+88(FP), Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-l15:
-	VMOVUPS      (R8), Y10
+l17:
+l13:
+	VMOVUPS      (R9), Y10
 	VMASKMOVPS   (DX), Y10, Y10
 	VSUBPS       Y10, Y9, Y11
 	VMULPS       Y11, Y1, Y1
 	VADDPS       Y1, Y10, Y1
-	VMOVUPS      (R8), Y10
+	VMOVUPS      (R9), Y10
 	VMASKMOVPS   (BX), Y10, Y10
 	VMULPS       Y10, Y2, Y2
 	VMULPS       Y9, Y3, Y3
@@ -5970,8 +5832,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-	TESTQ        R13, R13
-	JEQ          l16
+	TESTQ        $0x00000020, R8
+	JEQ          l18
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (DI), CX
 	VMOVAPS      X0, X1
@@ -5991,8 +5853,8 @@ part16:
 	JEQ    part13
 	VMOVSS X1, (CX)
 part13:
-l16:
-l11:
+l18:
+l12:
 	VZEROUPPER
 	RET
 
@@ -6007,42 +5869,32 @@ TEXT ·muonAVX2(SB), $128-72
 	VBROADCASTSS momentum+40(FP), Y0
 	VBROADCASTSS oneMinusMomentum+44(FP), Y1
 	MOVQ         options+64(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R12
-	ANDQ         $+32, R12
 	TESTQ        DI, DI
 	JEQ          l0
-	MOVQ         AX, DI
-	SHRQ         $0x03, DI
-	TESTQ        DI, DI
+	MOVQ         AX, R8
+	SHRQ         $0x03, R8
+	TESTQ        R8, R8
 	JEQ          l2
 l3:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (SI), Y3
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l4
+	TESTQ        $0x00000001, DI
+	JEQ          l5
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l4:
-	TESTQ        R9, R9
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, DI
+	JEQ          l6
 	VBROADCASTSS clip+52(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l5:
-	TESTQ        R10, R10
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, DI
+	JEQ          l7
 	VBROADCASTSS l1+56(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -6051,14 +5903,15 @@ l5:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l6:
-	TESTQ        R11, R11
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, DI
+	JEQ          l8
 	VBROADCASTSS l2+60(FP), Y4
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-l7:
+l8:
+l4:
 	VMOVUPS (DX), Y2
 	VSUBPS  Y2, Y3, Y4
 	VMULPS  Y4, Y1, Y4
@@ -6068,25 +5921,25 @@ l7:
 	VADDPS  Y4, Y3, Y3
 	VMOVUPS Y2, (DX)
 	VMOVUPS Y3, (BX)
-	TESTQ   R12, R12
-	JEQ     l8
+	TESTQ   $0x00000020, DI
+	JEQ     l9
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMOVUPS Y2, (SI)
-l8:
+l9:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
 	ADDQ $+32, SI
-	DECQ DI
+	DECQ R8
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x03, DI
-	TESTQ DI, DI
-	JEQ   l9
-l10:
+	MOVQ  AX, R8
+	SHRQ  $0x03, R8
+	TESTQ R8, R8
+	JEQ   l10
+l11:
 	VMOVUPS (CX), Y2
 	VMOVUPS (SI), Y2
 	VMOVUPS (DX), Y3
@@ -6102,36 +5955,38 @@ l10:
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
 	ADDQ    $+32, SI
-	DECQ    DI
-	JNE     l10
-l9:
+	DECQ    R8
+	JNE     l11
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R13
-	SHLQ         $0x02, R13
-	LEAQ         tailmask<>+32(SB), DI
-	SUBQ         R13, DI
-	VMOVUPS      (DI), Y2
-	VMASKMOVPS   (CX), Y2, Y2
-	VMOVUPS      (DI), Y3
-	VMASKMOVPS   (SI), Y3, Y3
-	TESTQ        R8, R8
 	JEQ          l12
+	MOVQ         AX, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y2
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   (SI), Y3, Y3
+	TESTQ        $0x0000000f, DI
+	JEQ          l13
+	TESTQ        $0x00000001, DI
+	JEQ          l14
 	VBROADCASTSS scale+48(FP), Y4
 	VMULPS       Y3, Y4, Y3
-l12:
-	TESTQ        R9, R9
-	JEQ          l13
+l14:
+	TESTQ        $0x00000002, DI
+	JEQ          l15
 	VBROADCASTSS clip+52(FP), Y4
 	VMOVUPS      c256_00000000<>+0(SB), Y5
 	VSUBPS       Y4, Y5, Y5
 	VMINPS       Y3, Y4, Y3
 	VMAXPS       Y3, Y5, Y3
-l13:
-	TESTQ        R10, R10
-	JEQ          l14
+l15:
+	TESTQ        $0x00000004, DI
+	JEQ          l16
 	VBROADCASTSS l1+56(FP), Y4
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y2, Y5
 	VANDPS       Y4, Y5, Y5
@@ -6140,15 +5995,16 @@ l13:
 	VANDPS       Y4, Y6, Y4
 	VSUBPS       Y4, Y5, Y4
 	VADDPS       Y4, Y3, Y3
-l14:
-	TESTQ        R11, R11
-	JEQ          l15
+l16:
+	TESTQ        $0x00000008, DI
+	JEQ          l17
 	VBROADCASTSS l2+60(FP), Y4
 	VMULPS       Y2, Y4, Y2
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y3
-l15:
-	VMOVUPS      (DI), Y2
+l17:
+l13:
+	VMOVUPS      (R8), Y2
 	VMASKMOVPS   (DX), Y2, Y2
 	VSUBPS       Y2, Y3, Y4
 	VMULPS       Y4, Y1, Y1
@@ -6192,8 +6048,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-	TESTQ        R12, R12
-	JEQ          l16
+	TESTQ        $0x00000020, DI
+	JEQ          l18
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (SI), CX
 	VMOVAPS      X0, X1
@@ -6213,8 +6069,8 @@ part12:
 	JEQ    part9
 	VMOVSS X1, (CX)
 part9:
-l16:
-l11:
+l18:
+l12:
 	VZEROUPPER
 	RET
 
@@ -6226,42 +6082,32 @@ TEXT ·adjustAVX2(SB), $128-56
 	MOVQ  dst+16(FP), DX
 	MOVQ  grad+24(FP), BX
 	MOVQ  options+48(FP), SI
-	MOVQ  SI, DI
-	ANDQ  $+1, DI
-	MOVQ  SI, R8
-	ANDQ  $+2, R8
-	MOVQ  SI, R9
-	ANDQ  $+4, R9
-	MOVQ  SI, R10
-	ANDQ  $+8, R10
-	MOVQ  SI, R11
-	ANDQ  $+16, R11
-	MOVQ  SI, R11
-	ANDQ  $+32, R11
 	TESTQ SI, SI
 	JEQ   l0
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (BX), Y1
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l4
+	TESTQ        $0x00000001, SI
+	JEQ          l5
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-l4:
-	TESTQ        R8, R8
-	JEQ          l5
+l5:
+	TESTQ        $0x00000002, SI
+	JEQ          l6
 	VBROADCASTSS clip+36(FP), Y2
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-l5:
-	TESTQ        R9, R9
-	JEQ          l6
+l6:
+	TESTQ        $0x00000004, SI
+	JEQ          l7
 	VBROADCASTSS l1+40(FP), Y2
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
 	VANDPS       Y2, Y3, Y3
@@ -6270,69 +6116,72 @@ l5:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-l6:
-	TESTQ        R10, R10
-	JEQ          l7
+l7:
+	TESTQ        $0x00000008, SI
+	JEQ          l8
 	VBROADCASTSS l2+44(FP), Y2
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-l7:
+l8:
+l4:
 	VMOVUPS Y1, (DX)
-	TESTQ   R11, R11
-	JEQ     l8
+	TESTQ   $0x00000020, SI
+	JEQ     l9
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMOVUPS Y0, (BX)
-l8:
+l9:
 	ADDQ $+32, CX
 	ADDQ $+32, DX
 	ADDQ $+32, BX
-	DECQ SI
+	DECQ DI
 	JNE  l3
 l2:
 	JMP l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x03, SI
-	TESTQ SI, SI
-	JEQ   l9
-l10:
+	MOVQ  AX, DI
+	SHRQ  $0x03, DI
+	TESTQ DI, DI
+	JEQ   l10
+l11:
 	VMOVUPS (CX), Y0
 	VMOVUPS (BX), Y0
 	VMOVUPS Y0, (DX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	ADDQ    $+32, BX
-	DECQ    SI
-	JNE     l10
-l9:
+	DECQ    DI
+	JNE     l11
+l10:
 l1:
 	ANDQ         $+7, AX
 	TESTQ        AX, AX
-	JEQ          l11
-	MOVQ         AX, R12
-	SHLQ         $0x02, R12
-	LEAQ         tailmask<>+32(SB), SI
-	SUBQ         R12, SI
-	VMOVUPS      (SI), Y0
-	VMASKMOVPS   (CX), Y0, Y0
-	VMOVUPS      (SI), Y1
-	VMASKMOVPS   (BX), Y1, Y1
-	TESTQ        DI, DI
 	JEQ          l12
+	MOVQ         AX, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y0
+	VMASKMOVPS   (CX), Y0, Y0
+	VMOVUPS      (DI), Y1
+	VMASKMOVPS   (BX), Y1, Y1
+	TESTQ        $0x0000000f, SI
+	JEQ          l13
+	TESTQ        $0x00000001, SI
+	JEQ          l14
 	VBROADCASTSS scale+32(FP), Y2
 	VMULPS       Y1, Y2, Y1
-l12:
-	TESTQ        R8, R8
-	JEQ          l13
+l14:
+	TESTQ        $0x00000002, SI
+	JEQ          l15
 	VBROADCASTSS clip+36(FP), Y2
 	VMOVUPS      c256_00000000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VMINPS       Y1, Y2, Y1
 	VMAXPS       Y1, Y3, Y1
-l13:
-	TESTQ        R9, R9
-	JEQ          l14
+l15:
+	TESTQ        $0x00000004, SI
+	JEQ          l16
 	VBROADCASTSS l1+40(FP), Y2
 	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y0, Y3
 	VANDPS       Y2, Y3, Y3
@@ -6341,14 +6190,15 @@ l13:
 	VANDPS       Y2, Y4, Y2
 	VSUBPS       Y2, Y3, Y2
 	VADDPS       Y2, Y1, Y1
-l14:
-	TESTQ        R10, R10
-	JEQ          l15
+l16:
+	TESTQ        $0x00000008, SI
+	JEQ          l17
 	VBROADCASTSS l2+44(FP), Y2
 	VMULPS       Y0, Y2, Y0
 	VADDPS       Y0, Y1, Y0
 	VMOVUPS      Y0, Y1
-l15:
+l17:
+l13:
 	LEAQ         (DX), CX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, AX
@@ -6367,8 +6217,8 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	TESTQ        R11, R11
-	JEQ          l16
+	TESTQ        $0x00000020, SI
+	JEQ          l18
 	VMOVUPS      c256_00000000<>+0(SB), Y0
 	LEAQ         (BX), CX
 	VMOVAPS      X0, X1
@@ -6388,8 +6238,8 @@ part8:
 	JEQ    part5
 	VMOVSS X1, (CX)
 part5:
-l16:
-l11:
+l18:
+l12:
 	VZEROUPPER
 	RET
 

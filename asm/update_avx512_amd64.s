@@ -12,25 +12,13 @@ TEXT ·sgdAVX512(SB), $128-56
 	MOVQ         grad+16(FP), DX
 	VBROADCASTSS lr+24(FP), Z0
 	MOVQ         options+48(FP), BX
-	MOVQ         BX, SI
-	ANDQ         $+1, SI
-	MOVQ         BX, DI
-	ANDQ         $+2, DI
-	MOVQ         BX, R8
-	ANDQ         $+4, R8
-	MOVQ         BX, R9
-	ANDQ         $+8, R9
-	MOVQ         BX, R10
-	ANDQ         $+16, R10
-	MOVQ         BX, R11
-	ANDQ         $+32, R11
 	TESTQ        BX, BX
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, BX
-	SHRQ  $0x04, BX
-	TESTQ BX, BX
+	MOVQ  AX, SI
+	SHRQ  $0x04, SI
+	TESTQ SI, SI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z1
@@ -40,15 +28,15 @@ l3:
 	VMOVUPS Z1, (CX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
-	DECQ    BX
+	DECQ    SI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, BX
-	MOVQ  $-1, R12
-	BZHIQ BX, R12, R12
-	KMOVW R12, K2
+	MOVQ  $+16, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -57,21 +45,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z1
 	VMOVUPS.Z    (DX), K2, Z2
-	TESTQ        SI, SI
+	TESTQ        $0x0000000f, BX
 	JEQ          l8
+	TESTQ        $0x00000001, BX
+	JEQ          l9
 	VBROADCASTSS scale+28(FP), Z3
 	VMULPS       Z2, Z3, Z2
-l8:
-	TESTQ        DI, DI
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, BX
+	JEQ          l10
 	VBROADCASTSS clip+32(FP), Z3
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VSUBPS       Z3, Z4, Z4
 	VMINPS       Z2, Z3, Z2
 	VMAXPS       Z2, Z4, Z2
-l9:
-	TESTQ        R8, R8
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, BX
+	JEQ          l11
 	VBROADCASTSS l1+36(FP), Z3
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z    Z3, K1, Z4
@@ -80,26 +70,27 @@ l9:
 	VMOVUPS.Z    Z3, K1, Z3
 	VSUBPS       Z3, Z4, Z3
 	VADDPS       Z3, Z2, Z2
-l10:
-	TESTQ        R9, R9
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, BX
+	JEQ          l12
 	VBROADCASTSS l2+40(FP), Z3
 	VMULPS       Z1, Z3, Z3
 	VADDPS       Z3, Z2, Z2
-l11:
-	TESTQ        R10, R10
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, BX
+	JEQ          l13
 	VBROADCASTSS keep+44(FP), Z3
 	VMULPS       Z1, Z3, Z1
-l12:
+l13:
 	VMULPS       Z2, Z0, Z2
 	VSUBPS       Z2, Z1, Z1
 	VMOVUPS      Z1, K2, (CX)
-	TESTQ        R11, R11
-	JEQ          l13
+	TESTQ        $0x00000020, BX
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMOVUPS      Z1, K2, (DX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $-16, AX
@@ -107,10 +98,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, BX
-	MOVQ  $-1, R12
-	BZHIQ BX, R12, R12
-	KMOVW R12, K2
+	MOVQ  AX, SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -126,25 +117,13 @@ TEXT ·momentumAVX512(SB), $128-72
 	VBROADCASTSS lr+32(FP), Z0
 	VBROADCASTSS momentum+36(FP), Z1
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z2
@@ -159,15 +138,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -176,21 +155,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -199,18 +180,19 @@ l9:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z4
 	VMULPS       Z4, Z1, Z4
 	VMULPS       Z3, Z0, Z3
@@ -218,11 +200,11 @@ l12:
 	VADDPS       Z3, Z2, Z2
 	VMOVUPS      Z3, K2, (DX)
 	VMOVUPS      Z2, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMOVUPS      Z2, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -231,10 +213,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -252,25 +234,13 @@ TEXT ·nesterovAVX512(SB), $128-80
 	VBROADCASTSS momentum2+40(FP), Z2
 	VBROADCASTSS lookAhead+44(FP), Z3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -288,15 +258,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -305,21 +275,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -328,18 +300,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z2, Z7
 	VMULPS       Z5, Z3, Z8
@@ -350,11 +323,11 @@ l12:
 	VSUBPS       Z5, Z6, Z5
 	VMOVUPS      Z4, K2, (CX)
 	VMOVUPS      Z5, K2, (DX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -363,10 +336,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -384,25 +357,13 @@ TEXT ·nesterovVelocityFirstAVX512(SB), $128-80
 	VBROADCASTSS momentum2+40(FP), Z2
 	VBROADCASTSS lookAhead+44(FP), Z3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -420,15 +381,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -437,21 +398,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -460,18 +423,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z1, Z6
 	VMULPS       Z5, Z0, Z7
@@ -482,11 +446,11 @@ l12:
 	VADDPS       Z5, Z4, Z4
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -495,10 +459,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -514,25 +478,13 @@ TEXT ·adaGradAVX512(SB), $128-72
 	VBROADCASTSS lr+32(FP), Z0
 	VBROADCASTSS eps+36(FP), Z1
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z2
@@ -550,15 +502,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -567,21 +519,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (BX), K2, Z3
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+40(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+44(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+48(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -590,18 +544,19 @@ l9:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+52(FP), Z4
 	VMULPS       Z2, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+56(FP), Z4
 	VMULPS       Z2, Z4, Z2
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z4
 	VMULPS       Z3, Z3, Z5
 	VADDPS       Z5, Z4, Z4
@@ -612,11 +567,11 @@ l12:
 	VSUBPS       Z3, Z2, Z2
 	VMOVUPS      Z4, K2, (DX)
 	VMOVUPS      Z2, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMOVUPS      Z2, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -625,10 +580,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -646,25 +601,13 @@ TEXT ·rmSpropAVX512(SB), $128-80
 	VBROADCASTSS oneMinusRho+40(FP), Z2
 	VBROADCASTSS eps+44(FP), Z3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -684,15 +627,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -701,21 +644,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -724,18 +669,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z1, Z6
 	VMULPS       Z5, Z5, Z7
@@ -748,11 +694,11 @@ l12:
 	VSUBPS       Z5, Z4, Z4
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -761,10 +707,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -783,25 +729,13 @@ TEXT ·adamAVX512(SB), $128-88
 	VBROADCASTSS oneMinusBeta2+48(FP), Z2
 	VBROADCASTSS eps+52(FP), Z3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -827,15 +761,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -844,21 +778,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -867,18 +803,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMOVUPS.Z    (BX), K2, Z7
 	VSUBPS       Z6, Z5, Z8
@@ -896,11 +833,11 @@ l12:
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z5, K2, (BX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -910,10 +847,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -938,25 +875,13 @@ TEXT ·adamWAVX512(SB), $128-96
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z4, Z9, Z4
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS     (CX), Z9
@@ -988,15 +913,15 @@ l3:
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	DECQ        DI
+	DECQ        R8
 	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1005,21 +930,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (SI), K2, Z9
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+64(FP), Z10
 	VMULPS       Z9, Z10, Z9
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+68(FP), Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z11
 	VSUBPS       Z10, Z11, Z11
 	VMINPS       Z9, Z10, Z9
 	VMAXPS       Z9, Z11, Z9
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+72(FP), Z10
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z10, K1, Z11
@@ -1028,18 +955,19 @@ l9:
 	VMOVUPS.Z    Z10, K1, Z10
 	VSUBPS       Z10, Z11, Z10
 	VADDPS       Z10, Z9, Z9
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+76(FP), Z10
 	VMULPS       Z7, Z10, Z10
 	VADDPS       Z10, Z9, Z9
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+80(FP), Z10
 	VMULPS       Z7, Z10, Z7
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z10
 	VSUBPS       Z10, Z9, Z11
 	VMULPS       Z11, Z1, Z11
@@ -1063,11 +991,11 @@ l12:
 	VMOVUPS      Z10, K2, (DX)
 	VMOVUPS      Z9, K2, (BX)
 	VMOVUPS      Z7, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VMOVUPS      Z7, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1077,10 +1005,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1099,25 +1027,13 @@ TEXT ·lionAVX512(SB), $128-80
 	VBROADCASTSS beta2+44(FP), Z3
 	VBROADCASTSS oneMinusBeta2+48(FP), Z4
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS      (CX), Z5
@@ -1141,15 +1057,15 @@ l3:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
-	DECQ         SI
+	DECQ         DI
 	JNE          l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1158,21 +1074,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (BX), K2, Z6
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+52(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+56(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+60(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -1181,18 +1099,19 @@ l9:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+64(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+68(FP), Z7
 	VMULPS       Z5, Z7, Z5
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z7
 	VMULPS       Z7, Z1, Z8
 	VMULPS       Z6, Z2, Z9
@@ -1209,11 +1128,11 @@ l12:
 	VADDPS       Z6, Z7, Z6
 	VMOVUPS      Z5, K2, (CX)
 	VMOVUPS      Z6, K2, (DX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1222,10 +1141,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1242,25 +1161,13 @@ TEXT ·heavyBallAVX512(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Z1
 	VBROADCASTSS oneMinusDampening+40(FP), Z2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z3
@@ -1276,15 +1183,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1293,21 +1200,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -1316,18 +1225,19 @@ l9:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z5
 	VMULPS       Z5, Z1, Z5
 	VMULPS       Z4, Z2, Z4
@@ -1336,11 +1246,11 @@ l12:
 	VSUBPS       Z5, Z3, Z3
 	VMOVUPS      Z4, K2, (DX)
 	VMOVUPS      Z3, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMOVUPS      Z3, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1349,10 +1259,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1369,25 +1279,13 @@ TEXT ·heavyBallNesterovAVX512(SB), $128-72
 	VBROADCASTSS momentum+36(FP), Z1
 	VBROADCASTSS oneMinusDampening+40(FP), Z2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z3
@@ -1405,15 +1303,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1422,21 +1320,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -1445,18 +1345,19 @@ l9:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z5
 	VMULPS       Z5, Z1, Z5
 	VMULPS       Z4, Z2, Z6
@@ -1467,11 +1368,11 @@ l12:
 	VSUBPS       Z4, Z3, Z3
 	VMOVUPS      Z5, K2, (DX)
 	VMOVUPS      Z3, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMOVUPS      Z3, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1480,10 +1381,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1501,25 +1402,13 @@ TEXT ·torchRMSpropAVX512(SB), $128-80
 	VBROADCASTSS oneMinusRho+40(FP), Z2
 	VBROADCASTSS eps+44(FP), Z3
 	MOVQ         options+72(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -1539,15 +1428,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1556,21 +1445,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (BX), K2, Z5
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1579,18 +1470,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+64(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z1, Z6
 	VMULPS       Z5, Z2, Z7
@@ -1603,11 +1495,11 @@ l12:
 	VSUBPS       Z5, Z4, Z4
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1616,10 +1508,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1638,25 +1530,13 @@ TEXT ·torchRMSpropCenteredAVX512(SB), $128-88
 	VBROADCASTSS oneMinusRho+48(FP), Z2
 	VBROADCASTSS eps+52(FP), Z3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -1684,15 +1564,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1701,21 +1581,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -1724,18 +1606,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z1, Z6
 	VMULPS       Z5, Z2, Z7
@@ -1755,11 +1638,11 @@ l12:
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z7, K2, (BX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1769,10 +1652,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1792,25 +1675,13 @@ TEXT ·torchRMSpropMomentumAVX512(SB), $128-88
 	VBROADCASTSS eps+52(FP), Z3
 	VBROADCASTSS momentum+56(FP), Z4
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z5
@@ -1835,15 +1706,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -1852,21 +1723,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (SI), K2, Z6
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+60(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+64(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+68(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -1875,18 +1748,19 @@ l9:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+72(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+76(FP), Z7
 	VMULPS       Z5, Z7, Z5
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z7
 	VMULPS       Z7, Z1, Z7
 	VMULPS       Z6, Z2, Z8
@@ -1903,11 +1777,11 @@ l12:
 	VMOVUPS      Z7, K2, (DX)
 	VMOVUPS      Z6, K2, (BX)
 	VMOVUPS      Z5, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -1917,10 +1791,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -1941,25 +1815,13 @@ TEXT ·torchRMSpropCenteredMomentumAVX512(SB), $128-96
 	VBROADCASTSS eps+60(FP), Z3
 	VBROADCASTSS momentum+64(FP), Z4
 	MOVQ         options+88(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R14
-	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x04, R8
-	TESTQ R8, R8
+	MOVQ  AX, R9
+	SHRQ  $0x04, R9
+	TESTQ R9, R9
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z5
@@ -1992,15 +1854,15 @@ l3:
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
 	ADDQ    $+64, DI
-	DECQ    R8
+	DECQ    R9
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, R8
-	MOVQ  $-1, R15
-	BZHIQ R8, R15, R15
-	KMOVW R15, K2
+	MOVQ  $+16, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2009,21 +1871,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z5
 	VMOVUPS.Z    (DI), K2, Z6
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l8
+	TESTQ        $0x00000001, R8
+	JEQ          l9
 	VBROADCASTSS scale+68(FP), Z7
 	VMULPS       Z6, Z7, Z6
-l8:
-	TESTQ        R10, R10
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, R8
+	JEQ          l10
 	VBROADCASTSS clip+72(FP), Z7
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VSUBPS       Z7, Z8, Z8
 	VMINPS       Z6, Z7, Z6
 	VMAXPS       Z6, Z8, Z6
-l9:
-	TESTQ        R11, R11
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, R8
+	JEQ          l11
 	VBROADCASTSS l1+76(FP), Z7
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z    Z7, K1, Z8
@@ -2032,18 +1896,19 @@ l9:
 	VMOVUPS.Z    Z7, K1, Z7
 	VSUBPS       Z7, Z8, Z7
 	VADDPS       Z7, Z6, Z6
-l10:
-	TESTQ        R12, R12
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, R8
+	JEQ          l12
 	VBROADCASTSS l2+80(FP), Z7
 	VMULPS       Z5, Z7, Z7
 	VADDPS       Z7, Z6, Z6
-l11:
-	TESTQ        R13, R13
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, R8
+	JEQ          l13
 	VBROADCASTSS keep+84(FP), Z7
 	VMULPS       Z5, Z7, Z5
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z7
 	VMULPS       Z7, Z1, Z7
 	VMULPS       Z6, Z2, Z8
@@ -2067,11 +1932,11 @@ l12:
 	VMOVUPS      Z8, K2, (BX)
 	VMOVUPS      Z6, K2, (SI)
 	VMOVUPS      Z5, K2, (CX)
-	TESTQ        R14, R14
-	JEQ          l13
+	TESTQ        $0x00000020, R8
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMOVUPS      Z5, K2, (DI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2082,10 +1947,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, R8
-	MOVQ  $-1, R15
-	BZHIQ R8, R15, R15
-	KMOVW R15, K2
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2104,25 +1969,13 @@ TEXT ·adadeltaAVX512(SB), $128-88
 	VBROADCASTSS oneMinusRho+48(FP), Z2
 	VBROADCASTSS eps+52(FP), Z3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z4
@@ -2153,15 +2006,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2170,21 +2023,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2193,18 +2048,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VMULPS       Z6, Z1, Z6
 	VMULPS       Z5, Z2, Z7
@@ -2227,11 +2083,11 @@ l12:
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z7, K2, (BX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2241,10 +2097,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2270,25 +2126,13 @@ TEXT ·amsGradAVX512(SB), $128-104
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z4, Z9, Z4
 	MOVQ         options+96(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R14
-	ANDQ         $+32, R14
 	TESTQ        R8, R8
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x04, R8
-	TESTQ R8, R8
+	MOVQ  AX, R9
+	SHRQ  $0x04, R9
+	TESTQ R9, R9
 	JEQ   l2
 l3:
 	VMOVUPS     (CX), Z9
@@ -2324,15 +2168,15 @@ l3:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
-	DECQ        R8
+	DECQ        R9
 	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, R8
-	MOVQ  $-1, R15
-	BZHIQ R8, R15, R15
-	KMOVW R15, K2
+	MOVQ  $+16, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2341,21 +2185,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (DI), K2, Z9
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l8
+	TESTQ        $0x00000001, R8
+	JEQ          l9
 	VBROADCASTSS scale+72(FP), Z10
 	VMULPS       Z9, Z10, Z9
-l8:
-	TESTQ        R10, R10
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, R8
+	JEQ          l10
 	VBROADCASTSS clip+76(FP), Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z11
 	VSUBPS       Z10, Z11, Z11
 	VMINPS       Z9, Z10, Z9
 	VMAXPS       Z9, Z11, Z9
-l9:
-	TESTQ        R11, R11
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, R8
+	JEQ          l11
 	VBROADCASTSS l1+80(FP), Z10
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z10, K1, Z11
@@ -2364,18 +2210,19 @@ l9:
 	VMOVUPS.Z    Z10, K1, Z10
 	VSUBPS       Z10, Z11, Z10
 	VADDPS       Z10, Z9, Z9
-l10:
-	TESTQ        R12, R12
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, R8
+	JEQ          l12
 	VBROADCASTSS l2+84(FP), Z10
 	VMULPS       Z7, Z10, Z10
 	VADDPS       Z10, Z9, Z9
-l11:
-	TESTQ        R13, R13
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, R8
+	JEQ          l13
 	VBROADCASTSS keep+88(FP), Z10
 	VMULPS       Z7, Z10, Z7
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z10
 	VSUBPS       Z10, Z9, Z11
 	VMULPS       Z11, Z1, Z11
@@ -2402,11 +2249,11 @@ l12:
 	VMOVUPS      Z9, K2, (BX)
 	VMOVUPS      Z11, K2, (SI)
 	VMOVUPS      Z7, K2, (CX)
-	TESTQ        R14, R14
-	JEQ          l13
+	TESTQ        $0x00000020, R8
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VMOVUPS      Z7, K2, (DI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2417,10 +2264,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, R8
-	MOVQ  $-1, R15
-	BZHIQ R8, R15, R15
-	KMOVW R15, K2
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2439,25 +2286,13 @@ TEXT ·adamaxAVX512(SB), $128-88
 	VBROADCASTSS beta2+48(FP), Z2
 	VBROADCASTSS eps+52(FP), Z3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS     (CX), Z4
@@ -2481,15 +2316,15 @@ l3:
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
-	DECQ        DI
+	DECQ        R8
 	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2498,21 +2333,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2521,18 +2358,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z6
 	VSUBPS       Z6, Z5, Z7
 	VMULPS       Z7, Z1, Z7
@@ -2548,11 +2386,11 @@ l12:
 	VMOVUPS      Z6, K2, (DX)
 	VMOVUPS      Z5, K2, (BX)
 	VMOVUPS      Z4, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMOVUPS      Z4, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2562,10 +2400,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2587,25 +2425,13 @@ TEXT ·nAdamAVX512(SB), $128-96
 	VBROADCASTSS inverseCorrection+60(FP), Z5
 	VBROADCASTSS eps+64(FP), Z6
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z7
@@ -2634,15 +2460,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2651,21 +2477,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z7
 	VMOVUPS.Z    (SI), K2, Z8
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+68(FP), Z9
 	VMULPS       Z8, Z9, Z8
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+72(FP), Z9
 	VBROADCASTSS c32_00000000<>+0(SB), Z10
 	VSUBPS       Z9, Z10, Z10
 	VMINPS       Z8, Z9, Z8
 	VMAXPS       Z8, Z10, Z8
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+76(FP), Z9
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z7, K1
 	VMOVUPS.Z    Z9, K1, Z10
@@ -2674,18 +2502,19 @@ l9:
 	VMOVUPS.Z    Z9, K1, Z9
 	VSUBPS       Z9, Z10, Z9
 	VADDPS       Z9, Z8, Z8
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+80(FP), Z9
 	VMULPS       Z7, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+84(FP), Z9
 	VMULPS       Z7, Z9, Z7
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z9
 	VSUBPS       Z9, Z8, Z10
 	VMULPS       Z10, Z2, Z10
@@ -2706,11 +2535,11 @@ l12:
 	VMOVUPS      Z9, K2, (DX)
 	VMOVUPS      Z10, K2, (BX)
 	VMOVUPS      Z7, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VMOVUPS      Z7, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2720,10 +2549,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2744,25 +2573,13 @@ TEXT ·rAdamAVX512(SB), $128-96
 	VBROADCASTSS eps+56(FP), Z4
 	VBROADCASTSS rectified+60(FP), Z5
 	MOVQ         options+88(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS      (CX), Z6
@@ -2791,15 +2608,15 @@ l3:
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	ADDQ         $+64, SI
-	DECQ         DI
+	DECQ         R8
 	JNE          l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2808,21 +2625,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z6
 	VMOVUPS.Z    (SI), K2, Z7
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+64(FP), Z8
 	VMULPS       Z7, Z8, Z7
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+68(FP), Z8
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VSUBPS       Z8, Z9, Z9
 	VMINPS       Z7, Z8, Z7
 	VMAXPS       Z7, Z9, Z7
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+72(FP), Z8
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z    Z8, K1, Z9
@@ -2831,18 +2650,19 @@ l9:
 	VMOVUPS.Z    Z8, K1, Z8
 	VSUBPS       Z8, Z9, Z8
 	VADDPS       Z8, Z7, Z7
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+76(FP), Z8
 	VMULPS       Z6, Z8, Z8
 	VADDPS       Z8, Z7, Z7
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+80(FP), Z8
 	VMULPS       Z6, Z8, Z6
-l12:
+l13:
 	VMOVUPS.Z    (DX), K2, Z8
 	VSUBPS       Z8, Z7, Z9
 	VMULPS       Z9, Z1, Z9
@@ -2863,11 +2683,11 @@ l12:
 	VMOVUPS      Z8, K2, (DX)
 	VMOVUPS      Z7, K2, (BX)
 	VMOVUPS      Z6, K2, (CX)
-	TESTQ        R13, R13
-	JEQ          l13
+	TESTQ        $0x00000020, DI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMOVUPS      Z6, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -2877,10 +2697,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -2899,25 +2719,13 @@ TEXT ·rpropAVX512(SB), $128-88
 	VBROADCASTSS minStep+48(FP), Z2
 	VBROADCASTSS maxStep+52(FP), Z3
 	MOVQ         options+80(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R13
-	ANDQ         $+32, R13
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS        (CX), Z4
@@ -2949,15 +2757,15 @@ l3:
 	ADDQ           $+64, DX
 	ADDQ           $+64, BX
 	ADDQ           $+64, SI
-	DECQ           DI
+	DECQ           R8
 	JNE            l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -2966,21 +2774,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z4
 	VMOVUPS.Z    (SI), K2, Z5
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+56(FP), Z6
 	VMULPS       Z5, Z6, Z5
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+60(FP), Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
 	VMINPS       Z5, Z6, Z5
 	VMAXPS       Z5, Z7, Z5
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+64(FP), Z6
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z    Z6, K1, Z7
@@ -2989,18 +2799,19 @@ l9:
 	VMOVUPS.Z    Z6, K1, Z6
 	VSUBPS       Z6, Z7, Z6
 	VADDPS       Z6, Z5, Z5
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+68(FP), Z6
 	VMULPS       Z4, Z6, Z6
 	VADDPS       Z6, Z5, Z5
-l11:
-	TESTQ        R12, R12
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, DI
+	JEQ          l13
 	VBROADCASTSS keep+72(FP), Z6
 	VMULPS       Z4, Z6, Z4
-l12:
+l13:
 	VMOVUPS.Z      (DX), K2, Z6
 	VMULPS         Z6, Z5, Z6
 	VMOVUPS.Z      (BX), K2, Z7
@@ -3024,11 +2835,11 @@ l12:
 	VMOVUPS        Z6, K2, (BX)
 	VMOVUPS        Z12, K2, (DX)
 	VMOVUPS        Z4, K2, (CX)
-	TESTQ          R13, R13
-	JEQ            l13
+	TESTQ          $0x00000020, DI
+	JEQ            l14
 	VBROADCASTSS   c32_00000000<>+0(SB), Z4
 	VMOVUPS        Z4, K2, (SI)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -3038,10 +2849,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R14
-	BZHIQ DI, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -3058,25 +2869,13 @@ TEXT ·asgdAVX512(SB), $128-72
 	VBROADCASTSS mu+36(FP), Z1
 	VBROADCASTSS oneMinusMu+40(FP), Z2
 	MOVQ         options+64(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $+1, DI
-	MOVQ         SI, R8
-	ANDQ         $+2, R8
-	MOVQ         SI, R9
-	ANDQ         $+4, R9
-	MOVQ         SI, R10
-	ANDQ         $+8, R10
-	MOVQ         SI, R11
-	ANDQ         $+16, R11
-	MOVQ         SI, R12
-	ANDQ         $+32, R12
 	TESTQ        SI, SI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z3
@@ -3092,15 +2891,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -3109,21 +2908,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z3
 	VMOVUPS.Z    (BX), K2, Z4
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+44(FP), Z5
 	VMULPS       Z4, Z5, Z4
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+48(FP), Z5
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VSUBPS       Z5, Z6, Z6
 	VMINPS       Z4, Z5, Z4
 	VMAXPS       Z4, Z6, Z4
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+52(FP), Z5
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z    Z5, K1, Z6
@@ -3132,18 +2933,19 @@ l9:
 	VMOVUPS.Z    Z5, K1, Z5
 	VSUBPS       Z5, Z6, Z5
 	VADDPS       Z5, Z4, Z4
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+56(FP), Z5
 	VMULPS       Z3, Z5, Z5
 	VADDPS       Z5, Z4, Z4
-l11:
-	TESTQ        R11, R11
-	JEQ          l12
+l12:
+l8:
+	TESTQ        $0x00000010, SI
+	JEQ          l13
 	VBROADCASTSS keep+60(FP), Z5
 	VMULPS       Z3, Z5, Z3
-l12:
+l13:
 	VMULPS       Z4, Z0, Z4
 	VSUBPS       Z4, Z3, Z3
 	VMOVUPS.Z    (DX), K2, Z4
@@ -3152,11 +2954,11 @@ l12:
 	VADDPS       Z5, Z4, Z4
 	VMOVUPS      Z3, K2, (CX)
 	VMOVUPS      Z4, K2, (DX)
-	TESTQ        R12, R12
-	JEQ          l13
+	TESTQ        $0x00000020, SI
+	JEQ          l14
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMOVUPS      Z3, K2, (BX)
-l13:
+l14:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -3165,10 +2967,10 @@ l13:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R13
-	BZHIQ SI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -3195,25 +2997,13 @@ TEXT ·lambAVX512(SB), $128-104
 	VBROADCASTSS c32_00000000<>+0(SB), Z10
 	VSUBPS       Z4, Z10, Z4
 	MOVQ         options+96(FP), R8
-	MOVQ         R8, R9
-	ANDQ         $+1, R9
-	MOVQ         R8, R10
-	ANDQ         $+2, R10
-	MOVQ         R8, R11
-	ANDQ         $+4, R11
-	MOVQ         R8, R12
-	ANDQ         $+8, R12
-	MOVQ         R8, R13
-	ANDQ         $+16, R13
-	MOVQ         R8, R13
-	ANDQ         $+32, R13
 	TESTQ        R8, R8
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, R8
-	SHRQ  $0x04, R8
-	TESTQ R8, R8
+	MOVQ  AX, R9
+	SHRQ  $0x04, R9
+	TESTQ R9, R9
 	JEQ   l2
 l3:
 	VMOVUPS     (CX), Z10
@@ -3247,15 +3037,15 @@ l3:
 	ADDQ        $+64, BX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
-	DECQ        R8
+	DECQ        R9
 	JNE         l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, R8
-	MOVQ  $-1, R14
-	BZHIQ R8, R14, R14
-	KMOVW R14, K2
+	MOVQ  $+16, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -3264,21 +3054,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z8
 	VMOVUPS.Z    (DI), K2, Z10
-	TESTQ        R9, R9
+	TESTQ        $0x0000000f, R8
 	JEQ          l8
+	TESTQ        $0x00000001, R8
+	JEQ          l9
 	VBROADCASTSS scale+76(FP), Z11
 	VMULPS       Z10, Z11, Z10
-l8:
-	TESTQ        R10, R10
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, R8
+	JEQ          l10
 	VBROADCASTSS clip+80(FP), Z11
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VSUBPS       Z11, Z12, Z12
 	VMINPS       Z10, Z11, Z10
 	VMAXPS       Z10, Z12, Z10
-l9:
-	TESTQ        R11, R11
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, R8
+	JEQ          l11
 	VBROADCASTSS l1+84(FP), Z11
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z    Z11, K1, Z12
@@ -3287,13 +3079,14 @@ l9:
 	VMOVUPS.Z    Z11, K1, Z11
 	VSUBPS       Z11, Z12, Z11
 	VADDPS       Z11, Z10, Z10
-l10:
-	TESTQ        R12, R12
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, R8
+	JEQ          l12
 	VBROADCASTSS l2+88(FP), Z11
 	VMULPS       Z8, Z11, Z11
 	VADDPS       Z11, Z10, Z10
-l11:
+l12:
+l8:
 	VMOVUPS.Z    (DX), K2, Z11
 	VSUBPS       Z11, Z10, Z12
 	VMULPS       Z12, Z1, Z12
@@ -3318,11 +3111,11 @@ l11:
 	VMOVUPS      Z11, K2, (DX)
 	VMOVUPS      Z10, K2, (BX)
 	VMOVUPS      Z8, K2, (SI)
-	TESTQ        R13, R13
-	JEQ          l12
+	TESTQ        $0x00000020, R8
+	JEQ          l13
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMOVUPS      Z8, K2, (DI)
-l12:
+l13:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -3333,10 +3126,10 @@ l12:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, R8
-	MOVQ  $-1, R14
-	BZHIQ R8, R14, R14
-	KMOVW R14, K2
+	MOVQ  AX, R9
+	MOVQ  $-1, R10
+	BZHIQ R9, R10, R10
+	KMOVW R10, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -3353,25 +3146,13 @@ TEXT ·muonAVX512(SB), $128-72
 	VBROADCASTSS momentum+40(FP), Z0
 	VBROADCASTSS oneMinusMomentum+44(FP), Z1
 	MOVQ         options+64(FP), DI
-	MOVQ         DI, R8
-	ANDQ         $+1, R8
-	MOVQ         DI, R9
-	ANDQ         $+2, R9
-	MOVQ         DI, R10
-	ANDQ         $+4, R10
-	MOVQ         DI, R11
-	ANDQ         $+8, R11
-	MOVQ         DI, R12
-	ANDQ         $+16, R12
-	MOVQ         DI, R12
-	ANDQ         $+32, R12
 	TESTQ        DI, DI
 	JEQ          l0
 	JMP          l1
 l0:
-	MOVQ  AX, DI
-	SHRQ  $0x04, DI
-	TESTQ DI, DI
+	MOVQ  AX, R8
+	SHRQ  $0x04, R8
+	TESTQ R8, R8
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z2
@@ -3389,15 +3170,15 @@ l3:
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
 	ADDQ    $+64, SI
-	DECQ    DI
+	DECQ    R8
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, DI
-	MOVQ  $-1, R13
-	BZHIQ DI, R13, R13
-	KMOVW R13, K2
+	MOVQ  $+16, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -3406,21 +3187,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z2
 	VMOVUPS.Z    (SI), K2, Z3
-	TESTQ        R8, R8
+	TESTQ        $0x0000000f, DI
 	JEQ          l8
+	TESTQ        $0x00000001, DI
+	JEQ          l9
 	VBROADCASTSS scale+48(FP), Z4
 	VMULPS       Z3, Z4, Z3
-l8:
-	TESTQ        R9, R9
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, DI
+	JEQ          l10
 	VBROADCASTSS clip+52(FP), Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VSUBPS       Z4, Z5, Z5
 	VMINPS       Z3, Z4, Z3
 	VMAXPS       Z3, Z5, Z3
-l9:
-	TESTQ        R10, R10
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, DI
+	JEQ          l11
 	VBROADCASTSS l1+56(FP), Z4
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z    Z4, K1, Z5
@@ -3429,14 +3212,15 @@ l9:
 	VMOVUPS.Z    Z4, K1, Z4
 	VSUBPS       Z4, Z5, Z4
 	VADDPS       Z4, Z3, Z3
-l10:
-	TESTQ        R11, R11
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, DI
+	JEQ          l12
 	VBROADCASTSS l2+60(FP), Z4
 	VMULPS       Z2, Z4, Z2
 	VADDPS       Z2, Z3, Z2
 	VMOVUPS      Z2, Z3
-l11:
+l12:
+l8:
 	VMOVUPS.Z    (DX), K2, Z2
 	VSUBPS       Z2, Z3, Z4
 	VMULPS       Z4, Z1, Z4
@@ -3446,11 +3230,11 @@ l11:
 	VADDPS       Z4, Z3, Z3
 	VMOVUPS      Z2, K2, (DX)
 	VMOVUPS      Z3, K2, (BX)
-	TESTQ        R12, R12
-	JEQ          l12
+	TESTQ        $0x00000020, DI
+	JEQ          l13
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMOVUPS      Z2, K2, (SI)
-l12:
+l13:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -3460,10 +3244,10 @@ l12:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, DI
-	MOVQ  $-1, R13
-	BZHIQ DI, R13, R13
-	KMOVW R13, K2
+	MOVQ  AX, R8
+	MOVQ  $-1, R9
+	BZHIQ R8, R9, R9
+	KMOVW R9, K2
 	JMP   l6
 l7:
 	VZEROUPPER
@@ -3477,25 +3261,13 @@ TEXT ·adjustAVX512(SB), $128-56
 	MOVQ  dst+16(FP), DX
 	MOVQ  grad+24(FP), BX
 	MOVQ  options+48(FP), SI
-	MOVQ  SI, DI
-	ANDQ  $+1, DI
-	MOVQ  SI, R8
-	ANDQ  $+2, R8
-	MOVQ  SI, R9
-	ANDQ  $+4, R9
-	MOVQ  SI, R10
-	ANDQ  $+8, R10
-	MOVQ  SI, R11
-	ANDQ  $+16, R11
-	MOVQ  SI, R11
-	ANDQ  $+32, R11
 	TESTQ SI, SI
 	JEQ   l0
 	JMP   l1
 l0:
-	MOVQ  AX, SI
-	SHRQ  $0x04, SI
-	TESTQ SI, SI
+	MOVQ  AX, DI
+	SHRQ  $0x04, DI
+	TESTQ DI, DI
 	JEQ   l2
 l3:
 	VMOVUPS (CX), Z0
@@ -3504,15 +3276,15 @@ l3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	ADDQ    $+64, BX
-	DECQ    SI
+	DECQ    DI
 	JNE     l3
 l2:
 	ANDQ $+15, AX
 l1:
-	MOVQ  $+16, SI
-	MOVQ  $-1, R12
-	BZHIQ SI, R12, R12
-	KMOVW R12, K2
+	MOVQ  $+16, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	TESTQ AX, AX
 	JEQ   l7
 l4:
@@ -3521,21 +3293,23 @@ l4:
 l6:
 	VMOVUPS.Z    (CX), K2, Z0
 	VMOVUPS.Z    (BX), K2, Z1
-	TESTQ        DI, DI
+	TESTQ        $0x0000000f, SI
 	JEQ          l8
+	TESTQ        $0x00000001, SI
+	JEQ          l9
 	VBROADCASTSS scale+32(FP), Z2
 	VMULPS       Z1, Z2, Z1
-l8:
-	TESTQ        R8, R8
-	JEQ          l9
+l9:
+	TESTQ        $0x00000002, SI
+	JEQ          l10
 	VBROADCASTSS clip+36(FP), Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VSUBPS       Z2, Z3, Z3
 	VMINPS       Z1, Z2, Z1
 	VMAXPS       Z1, Z3, Z1
-l9:
-	TESTQ        R9, R9
-	JEQ          l10
+l10:
+	TESTQ        $0x00000004, SI
+	JEQ          l11
 	VBROADCASTSS l1+40(FP), Z2
 	VCMPPS.BCST  $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z    Z2, K1, Z3
@@ -3544,20 +3318,21 @@ l9:
 	VMOVUPS.Z    Z2, K1, Z2
 	VSUBPS       Z2, Z3, Z2
 	VADDPS       Z2, Z1, Z1
-l10:
-	TESTQ        R10, R10
-	JEQ          l11
+l11:
+	TESTQ        $0x00000008, SI
+	JEQ          l12
 	VBROADCASTSS l2+44(FP), Z2
 	VMULPS       Z0, Z2, Z0
 	VADDPS       Z0, Z1, Z0
 	VMOVUPS      Z0, Z1
-l11:
+l12:
+l8:
 	VMOVUPS      Z1, K2, (DX)
-	TESTQ        R11, R11
-	JEQ          l12
+	TESTQ        $0x00000020, SI
+	JEQ          l13
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMOVUPS      Z0, K2, (BX)
-l12:
+l13:
 	ADDQ $+64, CX
 	ADDQ $+64, DX
 	ADDQ $+64, BX
@@ -3566,10 +3341,10 @@ l12:
 	JLT  l7
 	JMP  l4
 l5:
-	MOVQ  AX, SI
-	MOVQ  $-1, R12
-	BZHIQ SI, R12, R12
-	KMOVW R12, K2
+	MOVQ  AX, DI
+	MOVQ  $-1, R8
+	BZHIQ DI, R8, R8
+	KMOVW R8, K2
 	JMP   l6
 l7:
 	VZEROUPPER

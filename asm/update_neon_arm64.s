@@ -13,77 +13,74 @@ TEXT ·sgdNEON(SB), $128-56
 	MOVWU lr+24(FP), R3
 	VDUP R3, V0.S4
 	MOVD options+48(FP), R3
-	MOVD R3, R6
-	AND $+1, R6
-	MOVD R3, R7
-	AND $+2, R7
-	MOVD R3, R8
-	AND $+4, R8
-	MOVD R3, R9
-	AND $+8, R9
-	MOVD R3, R10
-	AND $+16, R10
-	MOVD R3, R11
-	AND $+32, R11
 	CBZ R3, l0
-	MOVD R0, R3
-	LSR $0x02, R3
-	CBZ R3, l2
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l2
 l3:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
-	CBZ R6, l4
-	MOVWU scale+28(FP), R12
-	VDUP R12, V3.S4
+	TST $+15, R3
+	BEQ l4
+	TST $+1, R3
+	BEQ l5
+	MOVWU scale+28(FP), R7
+	VDUP R7, V3.S4
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
-l4:
-	CBZ R7, l5
-	MOVWU clip+32(FP), R12
-	VDUP R12, V3.S4
+l5:
+	TST $+2, R3
+	BEQ l6
+	MOVWU clip+32(FP), R7
+	VDUP R7, V3.S4
 	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
 	WORD $0x6ea3e446 // fcmgt v6.4s, v2.4s, v3.4s
 	VBSL V2.B16, V3.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-l5:
-	CBZ R8, l6
-	MOVWU l1+36(FP), R12
-	VDUP R12, V3.S4
+l6:
+	TST $+4, R3
+	BEQ l7
+	MOVWU l1+36(FP), R7
+	VDUP R7, V3.S4
 	WORD $0x6ea4e425 // fcmgt v5.4s, v1.4s, v4.4s
 	VAND V3.B16, V5.B16, V5.B16
 	WORD $0x6ea1e486 // fcmgt v6.4s, v4.4s, v1.4s
 	VAND V3.B16, V6.B16, V3.B16
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l6:
-	CBZ R9, l7
-	MOVWU l2+40(FP), R12
-	VDUP R12, V3.S4
+l7:
+	TST $+8, R3
+	BEQ l8
+	MOVWU l2+40(FP), R7
+	VDUP R7, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l7:
-	CBZ R10, l8
-	MOVWU keep+44(FP), R12
-	VDUP R12, V3.S4
-	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
 l8:
+l4:
+	TST $+16, R3
+	BEQ l9
+	MOVWU keep+44(FP), R7
+	VDUP R7, V3.S4
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+l9:
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
 	WORD $0x4ea2d421 // fsub v1.4s, v1.4s, v2.4s
 	FMOVQ F1, (R1)
-	CBZ R11, l9
+	TST $+32, R3
+	BEQ l10
 	FMOVQ F4, (R2)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
-	SUB $+1, R3
-	CBNZ R3, l3
+	SUB $+1, R6
+	CBNZ R6, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R3
-	LSR $0x02, R3
-	CBZ R3, l10
-l11:
+	MOVD R0, R6
+	LSR $0x02, R6
+	CBZ R6, l11
+l12:
 	FMOVQ (R1), F1
 	FMOVQ (R2), F2
 	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
@@ -91,20 +88,20 @@ l11:
 	FMOVQ F1, (R1)
 	ADD $+16, R1
 	ADD $+16, R2
-	SUB $+1, R3
-	CBNZ R3, l11
-l10:
+	SUB $+1, R6
+	CBNZ R6, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F1
 	B part2
 part3:
 	FMOVD (R1), F1
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R3
-	VLD1 (R3), V1.S[2]
+	ADD $+8, R1, R6
+	VLD1 (R6), V1.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R2), F2
@@ -112,44 +109,52 @@ part2:
 part6:
 	FMOVD (R2), F2
 	TBZ $0x00, R0, part5
-	ADD $+8, R2, R3
-	VLD1 (R3), V2.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V2.S[2]
 part5:
-	CBZ R6, l13
-	MOVWU scale+28(FP), R3
-	VDUP R3, V3.S4
+	TST $+15, R3
+	BEQ l14
+	TST $+1, R3
+	BEQ l15
+	MOVWU scale+28(FP), R6
+	VDUP R6, V3.S4
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
-l13:
-	CBZ R7, l14
-	MOVWU clip+32(FP), R3
-	VDUP R3, V3.S4
+l15:
+	TST $+2, R3
+	BEQ l16
+	MOVWU clip+32(FP), R6
+	VDUP R6, V3.S4
 	WORD $0x4ea3d485 // fsub v5.4s, v4.4s, v3.4s
 	WORD $0x6ea3e446 // fcmgt v6.4s, v2.4s, v3.4s
 	VBSL V2.B16, V3.B16, V6.B16
 	WORD $0x6ea6e4a2 // fcmgt v2.4s, v5.4s, v6.4s
 	VBSL V6.B16, V5.B16, V2.B16
-l14:
-	CBZ R8, l15
-	MOVWU l1+36(FP), R3
-	VDUP R3, V3.S4
+l16:
+	TST $+4, R3
+	BEQ l17
+	MOVWU l1+36(FP), R6
+	VDUP R6, V3.S4
 	WORD $0x6ea4e425 // fcmgt v5.4s, v1.4s, v4.4s
 	VAND V3.B16, V5.B16, V5.B16
 	WORD $0x6ea1e486 // fcmgt v6.4s, v4.4s, v1.4s
 	VAND V3.B16, V6.B16, V3.B16
 	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l15:
-	CBZ R9, l16
-	MOVWU l2+40(FP), R3
-	VDUP R3, V3.S4
+l17:
+	TST $+8, R3
+	BEQ l18
+	MOVWU l2+40(FP), R6
+	VDUP R6, V3.S4
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-l16:
-	CBZ R10, l17
-	MOVWU keep+44(FP), R3
-	VDUP R3, V3.S4
+l18:
+l14:
+	TST $+16, R3
+	BEQ l19
+	MOVWU keep+44(FP), R6
+	VDUP R6, V3.S4
 	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
-l17:
+l19:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x4ea0d420 // fsub v0.4s, v1.4s, v0.4s
 	TBNZ $0x01, R0, part9
@@ -161,7 +166,8 @@ part9:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part8:
-	CBZ R11, l18
+	TST $+32, R3
+	BEQ l20
 	TBNZ $0x01, R0, part12
 	FMOVS F4, (R2)
 	B part11
@@ -171,8 +177,8 @@ part12:
 	ADD $+8, R2, R0
 	VST1 V4.S[2], (R0)
 part11:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func momentumNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -187,60 +193,56 @@ TEXT ·momentumNEON(SB), $128-72
 	MOVWU momentum+36(FP), R6
 	VDUP R6, V1.S4
 	MOVD options+64(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R7, l4
-	MOVWU scale+40(FP), R13
-	VDUP R13, V4.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+40(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+44(FP), R13
-	VDUP R13, V4.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+44(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+48(FP), R13
-	VDUP R13, V4.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+48(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
 	VAND V4.B16, V6.B16, V6.B16
 	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+52(FP), R13
-	VDUP R13, V4.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+52(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+56(FP), R13
-	VDUP R13, V4.S4
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+56(FP), R8
+	VDUP R8, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+l9:
 	FMOVQ (R2), F4
 	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
 	WORD $0x6e23dc03 // fmul v3.4s, v0.4s, v3.4s
@@ -248,21 +250,22 @@ l8:
 	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
 	FMOVQ F3, (R2)
 	FMOVQ F2, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F5, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	FMOVQ (R2), F4
@@ -275,20 +278,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V2.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
@@ -296,52 +299,60 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V3.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+40(FP), R6
-	VDUP R6, V4.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+40(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+44(FP), R6
-	VDUP R6, V4.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+44(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+48(FP), R6
-	VDUP R6, V4.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+48(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
 	VAND V4.B16, V6.B16, V6.B16
 	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+52(FP), R6
-	VDUP R6, V4.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+52(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+56(FP), R6
-	VDUP R6, V4.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+56(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F4
 	B part8
 part9:
 	FMOVD (R2), F4
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V4.S[2]
 part8:
 	WORD $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
 	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
@@ -365,7 +376,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F5, (R3)
 	B part17
@@ -375,8 +387,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V5.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func nesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -395,60 +407,56 @@ TEXT ·nesterovNEON(SB), $128-80
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+72(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R7, l4
-	MOVWU scale+48(FP), R13
-	VDUP R13, V6.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+48(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+52(FP), R13
-	VDUP R13, V6.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+52(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+56(FP), R13
-	VDUP R13, V6.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+60(FP), R13
-	VDUP R13, V6.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+64(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+64(FP), R8
+	VDUP R8, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc48 // fmul v8.4s, v2.4s, v6.4s
 	WORD $0x6e25dc69 // fmul v9.4s, v3.4s, v5.4s
@@ -459,21 +467,22 @@ l8:
 	WORD $0x4ea5d4c5 // fsub v5.4s, v6.4s, v5.4s
 	FMOVQ F4, (R1)
 	FMOVQ F5, (R2)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F7, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F6
@@ -489,20 +498,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
@@ -510,52 +519,60 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+48(FP), R6
-	VDUP R6, V6.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+48(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+52(FP), R6
-	VDUP R6, V6.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+52(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+56(FP), R6
-	VDUP R6, V6.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+56(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+60(FP), R6
-	VDUP R6, V6.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+60(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+64(FP), R6
-	VDUP R6, V6.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+64(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
 part8:
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
@@ -582,7 +599,8 @@ part15:
 	ADD $+8, R2, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F7, (R3)
 	B part17
@@ -592,8 +610,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V7.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func nesterovVelocityFirstNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, momentum2 float32, lookAhead float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -612,60 +630,56 @@ TEXT ·nesterovVelocityFirstNEON(SB), $128-80
 	MOVWU lookAhead+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+72(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R7, l4
-	MOVWU scale+48(FP), R13
-	VDUP R13, V6.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+48(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+52(FP), R13
-	VDUP R13, V6.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+52(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+56(FP), R13
-	VDUP R13, V6.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+60(FP), R13
-	VDUP R13, V6.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+64(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+64(FP), R8
+	VDUP R8, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc08 // fmul v8.4s, v0.4s, v5.4s
@@ -676,21 +690,22 @@ l8:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F7, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F6
@@ -706,20 +721,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
@@ -727,52 +742,60 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+48(FP), R6
-	VDUP R6, V6.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+48(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+52(FP), R6
-	VDUP R6, V6.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+52(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+56(FP), R6
-	VDUP R6, V6.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+56(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+60(FP), R6
-	VDUP R6, V6.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+60(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+64(FP), R6
-	VDUP R6, V6.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+64(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
 part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc00 // fmul v0.4s, v0.4s, v5.4s
@@ -799,7 +822,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F7, (R3)
 	B part17
@@ -809,8 +833,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V7.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func adaGradNEON(n int, p *float32, h *float32, grad *float32, lr float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -825,60 +849,56 @@ TEXT ·adaGradNEON(SB), $128-72
 	MOVWU eps+36(FP), R6
 	VDUP R6, V1.S4
 	MOVD options+64(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
-	CBZ R7, l4
-	MOVWU scale+40(FP), R13
-	VDUP R13, V4.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+40(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+44(FP), R13
-	VDUP R13, V4.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+44(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+48(FP), R13
-	VDUP R13, V4.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+48(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
 	VAND V4.B16, V6.B16, V6.B16
 	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+52(FP), R13
-	VDUP R13, V4.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+52(FP), R8
+	VDUP R8, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+56(FP), R13
-	VDUP R13, V4.S4
-	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+56(FP), R8
+	VDUP R8, V4.S4
+	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
+l9:
 	FMOVQ (R2), F4
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
@@ -889,21 +909,22 @@ l8:
 	WORD $0x4ea3d442 // fsub v2.4s, v2.4s, v3.4s
 	FMOVQ F4, (R2)
 	FMOVQ F2, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F5, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F2
 	FMOVQ (R3), F3
 	FMOVQ (R2), F4
@@ -919,20 +940,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
 part3:
 	FMOVD (R1), F2
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V2.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V2.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F3
@@ -940,52 +961,60 @@ part2:
 part6:
 	FMOVD (R3), F3
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V3.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+40(FP), R6
-	VDUP R6, V4.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+40(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+44(FP), R6
-	VDUP R6, V4.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+44(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+48(FP), R6
-	VDUP R6, V4.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+48(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
 	VAND V4.B16, V6.B16, V6.B16
 	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+52(FP), R6
-	VDUP R6, V4.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+52(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+56(FP), R6
-	VDUP R6, V4.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+56(FP), R7
+	VDUP R7, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F4
 	B part8
 part9:
 	FMOVD (R2), F4
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V4.S[2]
 part8:
 	WORD $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
 	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
@@ -1012,7 +1041,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F5, (R3)
 	B part17
@@ -1022,8 +1052,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V5.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func rmSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -1042,60 +1072,56 @@ TEXT ·rmSpropNEON(SB), $128-80
 	MOVWU eps+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+72(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R7, l4
-	MOVWU scale+48(FP), R13
-	VDUP R13, V6.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+48(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+52(FP), R13
-	VDUP R13, V6.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+52(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+56(FP), R13
-	VDUP R13, V6.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+60(FP), R13
-	VDUP R13, V6.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+64(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+64(FP), R8
+	VDUP R8, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dca8 // fmul v8.4s, v5.4s, v5.4s
@@ -1108,21 +1134,22 @@ l8:
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F7, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F6
@@ -1140,20 +1167,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
@@ -1161,52 +1188,60 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+48(FP), R6
-	VDUP R6, V6.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+48(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+52(FP), R6
-	VDUP R6, V6.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+52(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+56(FP), R6
-	VDUP R6, V6.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+56(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+60(FP), R6
-	VDUP R6, V6.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+60(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+64(FP), R6
-	VDUP R6, V6.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+64(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
 part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
@@ -1235,7 +1270,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F7, (R3)
 	B part17
@@ -1245,8 +1281,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V7.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func adamNEON(n int, p *float32, m *float32, v *float32, grad *float32, lr float32, oneMinusBeta1 float32, oneMinusBeta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -1266,60 +1302,56 @@ TEXT ·adamNEON(SB), $128-88
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R8, l4
-	MOVWU scale+56(FP), R14
-	VDUP R14, V6.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+56(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+60(FP), R14
-	VDUP R14, V6.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+60(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+64(FP), R14
-	VDUP R14, V6.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+64(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+68(FP), R14
-	VDUP R14, V6.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+68(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+72(FP), R14
-	VDUP R14, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+72(FP), R9
+	VDUP R9, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	FMOVQ (R3), F8
 	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
@@ -1337,22 +1369,23 @@ l8:
 	FMOVQ F6, (R2)
 	FMOVQ F5, (R3)
 	FMOVQ F4, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F6
@@ -1376,20 +1409,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
@@ -1397,52 +1430,60 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V5.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+56(FP), R7
-	VDUP R7, V6.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+60(FP), R7
-	VDUP R7, V6.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+64(FP), R7
-	VDUP R7, V6.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+64(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+68(FP), R7
-	VDUP R7, V6.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+68(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+72(FP), R7
-	VDUP R7, V6.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+72(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V6.S[2]
 part8:
 	TBNZ $0x01, R0, part12
 	FMOVS (R3), F8
@@ -1450,8 +1491,8 @@ part8:
 part12:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V8.S[2]
 part11:
 	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
@@ -1492,7 +1533,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F7, (R6)
 	B part23
@@ -1502,8 +1544,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func adamWNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -1533,60 +1575,56 @@ TEXT ·adamWNEON(SB), $128-96
 	WORD $0x6e24fcc6 // fdiv v6.4s, v6.4s, v4.4s
 	WORD $0x4ea4d4e4 // fsub v4.4s, v7.4s, v4.4s
 	MOVD options+88(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F9
 	FMOVQ (R6), F10
-	CBZ R8, l4
-	MOVWU scale+64(FP), R14
-	VDUP R14, V11.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+64(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+68(FP), R14
-	VDUP R14, V11.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+68(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+72(FP), R14
-	VDUP R14, V11.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+72(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
 	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+76(FP), R14
-	VDUP R14, V11.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+76(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+80(FP), R14
-	VDUP R14, V11.S4
-	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+80(FP), R9
+	VDUP R9, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
+l9:
 	FMOVQ (R2), F11
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
@@ -1610,22 +1648,23 @@ l8:
 	FMOVQ F11, (R2)
 	FMOVQ F10, (R3)
 	FMOVQ F9, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F9
 	FMOVQ (R6), F10
 	FMOVQ (R2), F11
@@ -1655,20 +1694,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F9
 	B part2
 part3:
 	FMOVD (R1), F9
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V9.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V9.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F10
@@ -1676,52 +1715,60 @@ part2:
 part6:
 	FMOVD (R6), F10
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V10.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V10.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+64(FP), R7
-	VDUP R7, V11.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+64(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+68(FP), R7
-	VDUP R7, V11.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+68(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+72(FP), R7
-	VDUP R7, V11.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+72(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
 	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+76(FP), R7
-	VDUP R7, V11.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+76(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+80(FP), R7
-	VDUP R7, V11.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+80(FP), R8
+	VDUP R8, V11.S4
 	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F11
 	B part8
 part9:
 	FMOVD (R2), F11
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V11.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V11.S[2]
 part8:
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
@@ -1732,8 +1779,8 @@ part8:
 part12:
 	FMOVD (R3), F11
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V11.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V11.S[2]
 part11:
 	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
 	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
@@ -1777,7 +1824,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F7, (R6)
 	B part23
@@ -1787,8 +1835,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func lionNEON(n int, p *float32, m *float32, grad *float32, lr float32, beta1 float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -1809,60 +1857,56 @@ TEXT ·lionNEON(SB), $128-80
 	MOVWU oneMinusBeta2+48(FP), R6
 	VDUP R6, V4.S4
 	MOVD options+72(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
-	CBZ R7, l4
-	MOVWU scale+52(FP), R13
-	VDUP R13, V7.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+52(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+56(FP), R13
-	VDUP R13, V7.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+56(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+60(FP), R13
-	VDUP R13, V7.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+60(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+64(FP), R13
-	VDUP R13, V7.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+64(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+68(FP), R13
-	VDUP R13, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+68(FP), R8
+	VDUP R8, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc29 // fmul v9.4s, v1.4s, v7.4s
 	WORD $0x6e26dc4a // fmul v10.4s, v2.4s, v6.4s
@@ -1878,21 +1922,22 @@ l8:
 	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
 	FMOVQ F5, (R1)
 	FMOVQ F6, (R2)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F8, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F5
 	FMOVQ (R3), F6
 	FMOVQ (R2), F7
@@ -1913,20 +1958,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V5.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F6
@@ -1934,52 +1979,60 @@ part2:
 part6:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V6.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+52(FP), R6
-	VDUP R6, V7.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+52(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+56(FP), R6
-	VDUP R6, V7.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+56(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+60(FP), R6
-	VDUP R6, V7.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+60(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+64(FP), R6
-	VDUP R6, V7.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+64(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+68(FP), R6
-	VDUP R6, V7.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+68(FP), R7
+	VDUP R7, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F7
 	B part8
 part9:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V7.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V7.S[2]
 part8:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
@@ -2011,7 +2064,8 @@ part15:
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F8, (R3)
 	B part17
@@ -2021,8 +2075,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V8.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func heavyBallNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -2039,60 +2093,56 @@ TEXT ·heavyBallNEON(SB), $128-72
 	MOVWU oneMinusDampening+40(FP), R6
 	VDUP R6, V2.S4
 	MOVD options+64(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R7, l4
-	MOVWU scale+44(FP), R13
-	VDUP R13, V5.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+44(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+48(FP), R13
-	VDUP R13, V5.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+48(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+52(FP), R13
-	VDUP R13, V5.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+52(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+56(FP), R13
-	VDUP R13, V5.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+56(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+60(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+60(FP), R8
+	VDUP R8, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l9:
 	FMOVQ (R2), F5
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
@@ -2101,21 +2151,22 @@ l8:
 	WORD $0x4ea5d463 // fsub v3.4s, v3.4s, v5.4s
 	FMOVQ F4, (R2)
 	FMOVQ F3, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F6, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	FMOVQ (R2), F5
@@ -2129,20 +2180,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V3.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
@@ -2150,52 +2201,60 @@ part2:
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V4.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+44(FP), R6
-	VDUP R6, V5.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+44(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+48(FP), R6
-	VDUP R6, V5.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+48(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+52(FP), R6
-	VDUP R6, V5.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+52(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+56(FP), R6
-	VDUP R6, V5.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+56(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+60(FP), R6
-	VDUP R6, V5.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+60(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F5
 	B part8
 part9:
 	FMOVD (R2), F5
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V5.S[2]
 part8:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
@@ -2220,7 +2279,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F6, (R3)
 	B part17
@@ -2230,8 +2290,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V6.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func heavyBallNesterovNEON(n int, p *float32, v *float32, grad *float32, lr float32, momentum float32, oneMinusDampening float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -2248,60 +2308,56 @@ TEXT ·heavyBallNesterovNEON(SB), $128-72
 	MOVWU oneMinusDampening+40(FP), R6
 	VDUP R6, V2.S4
 	MOVD options+64(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R7, l4
-	MOVWU scale+44(FP), R13
-	VDUP R13, V5.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+44(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+48(FP), R13
-	VDUP R13, V5.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+48(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+52(FP), R13
-	VDUP R13, V5.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+52(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+56(FP), R13
-	VDUP R13, V5.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+56(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+60(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+60(FP), R8
+	VDUP R8, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l9:
 	FMOVQ (R2), F5
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc47 // fmul v7.4s, v2.4s, v4.4s
@@ -2312,21 +2368,22 @@ l8:
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ F5, (R2)
 	FMOVQ F3, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F6, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	FMOVQ (R2), F5
@@ -2342,20 +2399,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V3.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
@@ -2363,52 +2420,60 @@ part2:
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V4.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+44(FP), R6
-	VDUP R6, V5.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+44(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+48(FP), R6
-	VDUP R6, V5.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+48(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+52(FP), R6
-	VDUP R6, V5.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+52(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+56(FP), R6
-	VDUP R6, V5.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+56(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+60(FP), R6
-	VDUP R6, V5.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+60(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F5
 	B part8
 part9:
 	FMOVD (R2), F5
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V5.S[2]
 part8:
 	WORD $0x6e25dc25 // fmul v5.4s, v1.4s, v5.4s
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
@@ -2435,7 +2500,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F6, (R3)
 	B part17
@@ -2445,8 +2511,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V6.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func torchRMSpropNEON(n int, p *float32, h *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -2465,60 +2531,56 @@ TEXT ·torchRMSpropNEON(SB), $128-80
 	MOVWU eps+44(FP), R6
 	VDUP R6, V3.S4
 	MOVD options+72(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
-	CBZ R7, l4
-	MOVWU scale+48(FP), R13
-	VDUP R13, V6.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+48(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+52(FP), R13
-	VDUP R13, V6.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+52(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+56(FP), R13
-	VDUP R13, V6.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+60(FP), R13
-	VDUP R13, V6.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+64(FP), R13
-	VDUP R13, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+64(FP), R8
+	VDUP R8, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
@@ -2531,21 +2593,22 @@ l8:
 	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
 	FMOVQ F6, (R2)
 	FMOVQ F4, (R1)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F7, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R3), F5
 	FMOVQ (R2), F6
@@ -2563,20 +2626,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F5
@@ -2584,52 +2647,60 @@ part2:
 part6:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V5.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+48(FP), R6
-	VDUP R6, V6.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+48(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+52(FP), R6
-	VDUP R6, V6.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+52(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+56(FP), R6
-	VDUP R6, V6.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+56(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+60(FP), R6
-	VDUP R6, V6.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+60(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+64(FP), R6
-	VDUP R6, V6.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+64(FP), R7
+	VDUP R7, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V6.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V6.S[2]
 part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
@@ -2658,7 +2729,8 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F7, (R3)
 	B part17
@@ -2668,8 +2740,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V7.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func torchRMSpropCenteredNEON(n int, p *float32, h *float32, mean *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -2689,60 +2761,56 @@ TEXT ·torchRMSpropCenteredNEON(SB), $128-88
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R8, l4
-	MOVWU scale+56(FP), R14
-	VDUP R14, V6.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+56(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+60(FP), R14
-	VDUP R14, V6.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+60(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+64(FP), R14
-	VDUP R14, V6.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+64(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+68(FP), R14
-	VDUP R14, V6.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+68(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+72(FP), R14
-	VDUP R14, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+72(FP), R9
+	VDUP R9, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
@@ -2762,22 +2830,23 @@ l8:
 	FMOVQ F6, (R2)
 	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F6
@@ -2803,20 +2872,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
@@ -2824,52 +2893,60 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V5.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+56(FP), R7
-	VDUP R7, V6.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+60(FP), R7
-	VDUP R7, V6.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+64(FP), R7
-	VDUP R7, V6.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+64(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+68(FP), R7
-	VDUP R7, V6.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+68(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+72(FP), R7
-	VDUP R7, V6.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+72(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V6.S[2]
 part8:
 	WORD $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
 	WORD $0x6e25dc46 // fmul v6.4s, v2.4s, v5.4s
@@ -2881,8 +2958,8 @@ part8:
 part12:
 	FMOVD (R3), F6
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V6.S[2]
 part11:
 	WORD $0x4ea6d4a8 // fsub v8.4s, v5.4s, v6.4s
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
@@ -2921,7 +2998,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F7, (R6)
 	B part23
@@ -2931,8 +3009,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func torchRMSpropMomentumNEON(n int, p *float32, h *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -2954,60 +3032,56 @@ TEXT ·torchRMSpropMomentumNEON(SB), $128-88
 	MOVWU momentum+56(FP), R7
 	VDUP R7, V4.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
-	CBZ R8, l4
-	MOVWU scale+60(FP), R14
-	VDUP R14, V7.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+60(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+64(FP), R14
-	VDUP R14, V7.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+64(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+68(FP), R14
-	VDUP R14, V7.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+68(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+72(FP), R14
-	VDUP R14, V7.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+72(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+76(FP), R14
-	VDUP R14, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+76(FP), R9
+	VDUP R9, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
@@ -3024,22 +3098,23 @@ l8:
 	FMOVQ F7, (R2)
 	FMOVQ F6, (R3)
 	FMOVQ F5, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F8, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F5
 	FMOVQ (R6), F6
 	FMOVQ (R2), F7
@@ -3062,20 +3137,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V5.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F6
@@ -3083,52 +3158,60 @@ part2:
 part6:
 	FMOVD (R6), F6
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V6.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+60(FP), R7
-	VDUP R7, V7.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+60(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+64(FP), R7
-	VDUP R7, V7.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+64(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+68(FP), R7
-	VDUP R7, V7.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+68(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+72(FP), R7
-	VDUP R7, V7.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+72(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+76(FP), R7
-	VDUP R7, V7.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+76(FP), R8
+	VDUP R8, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F7
 	B part8
 part9:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V7.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V7.S[2]
 part8:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc42 // fmul v2.4s, v2.4s, v6.4s
@@ -3140,8 +3223,8 @@ part8:
 part12:
 	FMOVD (R3), F2
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V2.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V2.S[2]
 part11:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x6ea1f824 // fsqrt v4.4s, v1.4s
@@ -3177,7 +3260,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F8, (R6)
 	B part23
@@ -3187,8 +3271,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V8.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func torchRMSpropCenteredMomentumNEON(n int, p *float32, h *float32, mean *float32, v *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, momentum float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -3211,60 +3295,56 @@ TEXT ·torchRMSpropCenteredMomentumNEON(SB), $128-96
 	MOVWU momentum+64(FP), R8
 	VDUP R8, V4.S4
 	MOVD options+88(FP), R8
-	MOVD R8, R9
-	AND $+1, R9
-	MOVD R8, R10
-	AND $+2, R10
-	MOVD R8, R11
-	AND $+4, R11
-	MOVD R8, R12
-	AND $+8, R12
-	MOVD R8, R13
-	AND $+16, R13
-	MOVD R8, R14
-	AND $+32, R14
 	CBZ R8, l0
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l2
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l2
 l3:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
-	CBZ R9, l4
-	MOVWU scale+68(FP), R15
-	VDUP R15, V7.S4
+	TST $+15, R8
+	BEQ l4
+	TST $+1, R8
+	BEQ l5
+	MOVWU scale+68(FP), R10
+	VDUP R10, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l4:
-	CBZ R10, l5
-	MOVWU clip+72(FP), R15
-	VDUP R15, V7.S4
+l5:
+	TST $+2, R8
+	BEQ l6
+	MOVWU clip+72(FP), R10
+	VDUP R10, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l5:
-	CBZ R11, l6
-	MOVWU l1+76(FP), R15
-	VDUP R15, V7.S4
+l6:
+	TST $+4, R8
+	BEQ l7
+	MOVWU l1+76(FP), R10
+	VDUP R10, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l6:
-	CBZ R12, l7
-	MOVWU l2+80(FP), R15
-	VDUP R15, V7.S4
+l7:
+	TST $+8, R8
+	BEQ l8
+	MOVWU l2+80(FP), R10
+	VDUP R10, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l7:
-	CBZ R13, l8
-	MOVWU keep+84(FP), R15
-	VDUP R15, V7.S4
-	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
 l8:
+l4:
+	TST $+16, R8
+	BEQ l9
+	MOVWU keep+84(FP), R10
+	VDUP R10, V7.S4
+	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
+l9:
 	FMOVQ (R2), F7
 	WORD $0x6e27dc27 // fmul v7.4s, v1.4s, v7.4s
 	WORD $0x6e26dc49 // fmul v9.4s, v2.4s, v6.4s
@@ -3288,23 +3368,24 @@ l8:
 	FMOVQ F9, (R3)
 	FMOVQ F6, (R6)
 	FMOVQ F5, (R1)
-	CBZ R14, l9
+	TST $+32, R8
+	BEQ l10
 	FMOVQ F8, (R7)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l3
+	SUB $+1, R9
+	CBNZ R9, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l10
-l11:
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l11
+l12:
 	FMOVQ (R1), F5
 	FMOVQ (R7), F6
 	FMOVQ (R2), F7
@@ -3335,20 +3416,20 @@ l11:
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l11
-l10:
+	SUB $+1, R9
+	CBNZ R9, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F5
 	B part2
 part3:
 	FMOVD (R1), F5
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R8
-	VLD1 (R8), V5.S[2]
+	ADD $+8, R1, R9
+	VLD1 (R9), V5.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F6
@@ -3356,52 +3437,60 @@ part2:
 part6:
 	FMOVD (R7), F6
 	TBZ $0x00, R0, part5
-	ADD $+8, R7, R8
-	VLD1 (R8), V6.S[2]
+	ADD $+8, R7, R9
+	VLD1 (R9), V6.S[2]
 part5:
-	CBZ R9, l13
-	MOVWU scale+68(FP), R8
-	VDUP R8, V7.S4
+	TST $+15, R8
+	BEQ l14
+	TST $+1, R8
+	BEQ l15
+	MOVWU scale+68(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6e26dce6 // fmul v6.4s, v7.4s, v6.4s
-l13:
-	CBZ R10, l14
-	MOVWU clip+72(FP), R8
-	VDUP R8, V7.S4
+l15:
+	TST $+2, R8
+	BEQ l16
+	MOVWU clip+72(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x4ea7d509 // fsub v9.4s, v8.4s, v7.4s
 	WORD $0x6ea7e4ca // fcmgt v10.4s, v6.4s, v7.4s
 	VBSL V6.B16, V7.B16, V10.B16
 	WORD $0x6eaae526 // fcmgt v6.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V6.B16
-l14:
-	CBZ R11, l15
-	MOVWU l1+76(FP), R8
-	VDUP R8, V7.S4
+l16:
+	TST $+4, R8
+	BEQ l17
+	MOVWU l1+76(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6ea8e4a9 // fcmgt v9.4s, v5.4s, v8.4s
 	VAND V7.B16, V9.B16, V9.B16
 	WORD $0x6ea5e50a // fcmgt v10.4s, v8.4s, v5.4s
 	VAND V7.B16, V10.B16, V7.B16
 	WORD $0x4ea7d527 // fsub v7.4s, v9.4s, v7.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l15:
-	CBZ R12, l16
-	MOVWU l2+80(FP), R8
-	VDUP R8, V7.S4
+l17:
+	TST $+8, R8
+	BEQ l18
+	MOVWU l2+80(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
 	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-l16:
-	CBZ R13, l17
-	MOVWU keep+84(FP), R8
-	VDUP R8, V7.S4
+l18:
+l14:
+	TST $+16, R8
+	BEQ l19
+	MOVWU keep+84(FP), R9
+	VDUP R9, V7.S4
 	WORD $0x6e25dce5 // fmul v5.4s, v7.4s, v5.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F7
 	B part8
 part9:
 	FMOVD (R2), F7
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R8
-	VLD1 (R8), V7.S[2]
+	ADD $+8, R2, R9
+	VLD1 (R9), V7.S[2]
 part8:
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
 	WORD $0x6e26dc47 // fmul v7.4s, v2.4s, v6.4s
@@ -3413,8 +3502,8 @@ part8:
 part12:
 	FMOVD (R3), F7
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R8
-	VLD1 (R8), V7.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V7.S[2]
 part11:
 	WORD $0x4ea7d4c9 // fsub v9.4s, v6.4s, v7.4s
 	WORD $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
@@ -3427,8 +3516,8 @@ part11:
 part15:
 	FMOVD (R6), F9
 	TBZ $0x00, R0, part14
-	ADD $+8, R6, R8
-	VLD1 (R8), V9.S[2]
+	ADD $+8, R6, R9
+	VLD1 (R9), V9.S[2]
 part14:
 	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
 	WORD $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
@@ -3473,7 +3562,8 @@ part27:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part26:
-	CBZ R14, l18
+	TST $+32, R8
+	BEQ l20
 	TBNZ $0x01, R0, part30
 	FMOVS F8, (R7)
 	B part29
@@ -3483,8 +3573,8 @@ part30:
 	ADD $+8, R7, R0
 	VST1 V8.S[2], (R0)
 part29:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func adadeltaNEON(n int, p *float32, h *float32, d *float32, grad *float32, lr float32, rho float32, oneMinusRho float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -3504,60 +3594,56 @@ TEXT ·adadeltaNEON(SB), $128-88
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R8, l4
-	MOVWU scale+56(FP), R14
-	VDUP R14, V6.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+56(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+60(FP), R14
-	VDUP R14, V6.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+60(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+64(FP), R14
-	VDUP R14, V6.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+64(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+68(FP), R14
-	VDUP R14, V6.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+68(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+72(FP), R14
-	VDUP R14, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+72(FP), R9
+	VDUP R9, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
@@ -3580,22 +3666,23 @@ l8:
 	FMOVQ F6, (R2)
 	FMOVQ F8, (R3)
 	FMOVQ F4, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F6
@@ -3624,20 +3711,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
@@ -3645,52 +3732,60 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V5.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+56(FP), R7
-	VDUP R7, V6.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+60(FP), R7
-	VDUP R7, V6.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+64(FP), R7
-	VDUP R7, V6.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+64(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+68(FP), R7
-	VDUP R7, V6.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+68(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+72(FP), R7
-	VDUP R7, V6.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+72(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V6.S[2]
 part8:
 	WORD $0x6e26dc26 // fmul v6.4s, v1.4s, v6.4s
 	WORD $0x6e25dc48 // fmul v8.4s, v2.4s, v5.4s
@@ -3702,8 +3797,8 @@ part8:
 part12:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V8.S[2]
 part11:
 	WORD $0x4e23d508 // fadd v8.4s, v8.4s, v3.4s
 	WORD $0x6ea1f908 // fsqrt v8.4s, v8.4s
@@ -3717,8 +3812,8 @@ part11:
 part15:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part14
-	ADD $+8, R3, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V5.S[2]
 part14:
 	WORD $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
@@ -3753,7 +3848,8 @@ part24:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part23:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part27
 	FMOVS F7, (R6)
 	B part26
@@ -3763,8 +3859,8 @@ part27:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part26:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func amsGradNEON(n int, p *float32, m *float32, v *float32, top *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -3795,60 +3891,56 @@ TEXT ·amsGradNEON(SB), $128-104
 	WORD $0x6e24fcc6 // fdiv v6.4s, v6.4s, v4.4s
 	WORD $0x4ea4d4e4 // fsub v4.4s, v7.4s, v4.4s
 	MOVD options+96(FP), R8
-	MOVD R8, R9
-	AND $+1, R9
-	MOVD R8, R10
-	AND $+2, R10
-	MOVD R8, R11
-	AND $+4, R11
-	MOVD R8, R12
-	AND $+8, R12
-	MOVD R8, R13
-	AND $+16, R13
-	MOVD R8, R14
-	AND $+32, R14
 	CBZ R8, l0
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l2
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l2
 l3:
 	FMOVQ (R1), F9
 	FMOVQ (R7), F10
-	CBZ R9, l4
-	MOVWU scale+72(FP), R15
-	VDUP R15, V11.S4
+	TST $+15, R8
+	BEQ l4
+	TST $+1, R8
+	BEQ l5
+	MOVWU scale+72(FP), R10
+	VDUP R10, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l4:
-	CBZ R10, l5
-	MOVWU clip+76(FP), R15
-	VDUP R15, V11.S4
+l5:
+	TST $+2, R8
+	BEQ l6
+	MOVWU clip+76(FP), R10
+	VDUP R10, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l5:
-	CBZ R11, l6
-	MOVWU l1+80(FP), R15
-	VDUP R15, V11.S4
+l6:
+	TST $+4, R8
+	BEQ l7
+	MOVWU l1+80(FP), R10
+	VDUP R10, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
 	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l6:
-	CBZ R12, l7
-	MOVWU l2+84(FP), R15
-	VDUP R15, V11.S4
+l7:
+	TST $+8, R8
+	BEQ l8
+	MOVWU l2+84(FP), R10
+	VDUP R10, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l7:
-	CBZ R13, l8
-	MOVWU keep+88(FP), R15
-	VDUP R15, V11.S4
-	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
 l8:
+l4:
+	TST $+16, R8
+	BEQ l9
+	MOVWU keep+88(FP), R10
+	VDUP R10, V11.S4
+	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
+l9:
 	FMOVQ (R2), F11
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc2c // fmul v12.4s, v1.4s, v12.4s
@@ -3876,23 +3968,24 @@ l8:
 	FMOVQ F10, (R3)
 	FMOVQ F13, (R6)
 	FMOVQ F9, (R1)
-	CBZ R14, l9
+	TST $+32, R8
+	BEQ l10
 	FMOVQ F7, (R7)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l3
+	SUB $+1, R9
+	CBNZ R9, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l10
-l11:
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l11
+l12:
 	FMOVQ (R1), F9
 	FMOVQ (R7), F10
 	FMOVQ (R2), F11
@@ -3927,20 +4020,20 @@ l11:
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l11
-l10:
+	SUB $+1, R9
+	CBNZ R9, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F9
 	B part2
 part3:
 	FMOVD (R1), F9
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R8
-	VLD1 (R8), V9.S[2]
+	ADD $+8, R1, R9
+	VLD1 (R9), V9.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R7), F10
@@ -3948,52 +4041,60 @@ part2:
 part6:
 	FMOVD (R7), F10
 	TBZ $0x00, R0, part5
-	ADD $+8, R7, R8
-	VLD1 (R8), V10.S[2]
+	ADD $+8, R7, R9
+	VLD1 (R9), V10.S[2]
 part5:
-	CBZ R9, l13
-	MOVWU scale+72(FP), R8
-	VDUP R8, V11.S4
+	TST $+15, R8
+	BEQ l14
+	TST $+1, R8
+	BEQ l15
+	MOVWU scale+72(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6e2add6a // fmul v10.4s, v11.4s, v10.4s
-l13:
-	CBZ R10, l14
-	MOVWU clip+76(FP), R8
-	VDUP R8, V11.S4
+l15:
+	TST $+2, R8
+	BEQ l16
+	MOVWU clip+76(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x4eabd4ec // fsub v12.4s, v7.4s, v11.4s
 	WORD $0x6eabe54d // fcmgt v13.4s, v10.4s, v11.4s
 	VBSL V10.B16, V11.B16, V13.B16
 	WORD $0x6eade58a // fcmgt v10.4s, v12.4s, v13.4s
 	VBSL V13.B16, V12.B16, V10.B16
-l14:
-	CBZ R11, l15
-	MOVWU l1+80(FP), R8
-	VDUP R8, V11.S4
+l16:
+	TST $+4, R8
+	BEQ l17
+	MOVWU l1+80(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6ea7e52c // fcmgt v12.4s, v9.4s, v7.4s
 	VAND V11.B16, V12.B16, V12.B16
 	WORD $0x6ea9e4ed // fcmgt v13.4s, v7.4s, v9.4s
 	VAND V11.B16, V13.B16, V11.B16
 	WORD $0x4eabd58b // fsub v11.4s, v12.4s, v11.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l15:
-	CBZ R12, l16
-	MOVWU l2+84(FP), R8
-	VDUP R8, V11.S4
+l17:
+	TST $+8, R8
+	BEQ l18
+	MOVWU l2+84(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6e29dd6b // fmul v11.4s, v11.4s, v9.4s
 	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
-l16:
-	CBZ R13, l17
-	MOVWU keep+88(FP), R8
-	VDUP R8, V11.S4
+l18:
+l14:
+	TST $+16, R8
+	BEQ l19
+	MOVWU keep+88(FP), R9
+	VDUP R9, V11.S4
 	WORD $0x6e29dd69 // fmul v9.4s, v11.4s, v9.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F11
 	B part8
 part9:
 	FMOVD (R2), F11
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R8
-	VLD1 (R8), V11.S[2]
+	ADD $+8, R2, R9
+	VLD1 (R9), V11.S[2]
 part8:
 	WORD $0x4eabd54c // fsub v12.4s, v10.4s, v11.4s
 	WORD $0x6e2cdc21 // fmul v1.4s, v1.4s, v12.4s
@@ -4004,8 +4105,8 @@ part8:
 part12:
 	FMOVD (R6), F11
 	TBZ $0x00, R0, part11
-	ADD $+8, R6, R8
-	VLD1 (R8), V11.S[2]
+	ADD $+8, R6, R9
+	VLD1 (R9), V11.S[2]
 part11:
 	TBNZ $0x01, R0, part15
 	FMOVS (R3), F12
@@ -4013,8 +4114,8 @@ part11:
 part15:
 	FMOVD (R3), F12
 	TBZ $0x00, R0, part14
-	ADD $+8, R3, R8
-	VLD1 (R8), V12.S[2]
+	ADD $+8, R3, R9
+	VLD1 (R9), V12.S[2]
 part14:
 	WORD $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
 	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
@@ -4069,7 +4170,8 @@ part27:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part26:
-	CBZ R14, l18
+	TST $+32, R8
+	BEQ l20
 	TBNZ $0x01, R0, part30
 	FMOVS F7, (R7)
 	B part29
@@ -4079,8 +4181,8 @@ part30:
 	ADD $+8, R7, R0
 	VST1 V7.S[2], (R0)
 part29:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func adamaxNEON(n int, p *float32, m *float32, u *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -4102,60 +4204,56 @@ TEXT ·adamaxNEON(SB), $128-88
 	MOVWU eps+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R8, l4
-	MOVWU scale+56(FP), R14
-	VDUP R14, V6.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+56(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+60(FP), R14
-	VDUP R14, V6.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+60(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x4ea6d4e9 // fsub v9.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4aa // fcmgt v10.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+64(FP), R14
-	VDUP R14, V6.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+64(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6ea7e489 // fcmgt v9.4s, v4.4s, v7.4s
 	VAND V6.B16, V9.B16, V9.B16
 	WORD $0x6ea4e4ea // fcmgt v10.4s, v7.4s, v4.4s
 	VAND V6.B16, V10.B16, V6.B16
 	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+68(FP), R14
-	VDUP R14, V6.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+68(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+72(FP), R14
-	VDUP R14, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+72(FP), R9
+	VDUP R9, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc29 // fmul v9.4s, v1.4s, v9.4s
@@ -4172,22 +4270,23 @@ l8:
 	FMOVQ F6, (R2)
 	FMOVQ F10, (R3)
 	FMOVQ F4, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F6
@@ -4210,20 +4309,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
@@ -4231,52 +4330,60 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V5.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+56(FP), R7
-	VDUP R7, V6.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+60(FP), R7
-	VDUP R7, V6.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e9 // fsub v9.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4aa // fcmgt v10.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V10.B16
 	WORD $0x6eaae525 // fcmgt v5.4s, v9.4s, v10.4s
 	VBSL V10.B16, V9.B16, V5.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+64(FP), R7
-	VDUP R7, V6.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+64(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e489 // fcmgt v9.4s, v4.4s, v7.4s
 	VAND V6.B16, V9.B16, V9.B16
 	WORD $0x6ea4e4ea // fcmgt v10.4s, v7.4s, v4.4s
 	VAND V6.B16, V10.B16, V6.B16
 	WORD $0x4ea6d526 // fsub v6.4s, v9.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+68(FP), R7
-	VDUP R7, V6.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+68(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+72(FP), R7
-	VDUP R7, V6.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+72(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V6.S[2]
 part8:
 	WORD $0x4ea6d4a9 // fsub v9.4s, v5.4s, v6.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
@@ -4289,8 +4396,8 @@ part8:
 part12:
 	FMOVD (R3), F5
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V5.S[2]
 part11:
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x6ea3e445 // fcmgt v5.4s, v2.4s, v3.4s
@@ -4325,7 +4432,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F7, (R6)
 	B part23
@@ -4335,8 +4443,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func nAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, gradStep float32, meanStep float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, inverseCorrection float32, eps float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -4362,60 +4470,56 @@ TEXT ·nAdamNEON(SB), $128-96
 	MOVWU eps+64(FP), R7
 	VDUP R7, V6.S4
 	MOVD options+88(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
-	CBZ R8, l4
-	MOVWU scale+68(FP), R14
-	VDUP R14, V9.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+68(FP), R9
+	VDUP R9, V9.S4
 	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+72(FP), R14
-	VDUP R14, V9.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+72(FP), R9
+	VDUP R9, V9.S4
 	WORD $0x4ea9d54b // fsub v11.4s, v10.4s, v9.4s
 	WORD $0x6ea9e50c // fcmgt v12.4s, v8.4s, v9.4s
 	VBSL V8.B16, V9.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+76(FP), R14
-	VDUP R14, V9.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+76(FP), R9
+	VDUP R9, V9.S4
 	WORD $0x6eaae4eb // fcmgt v11.4s, v7.4s, v10.4s
 	VAND V9.B16, V11.B16, V11.B16
 	WORD $0x6ea7e54c // fcmgt v12.4s, v10.4s, v7.4s
 	VAND V9.B16, V12.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+80(FP), R14
-	VDUP R14, V9.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+80(FP), R9
+	VDUP R9, V9.S4
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+84(FP), R14
-	VDUP R14, V9.S4
-	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+84(FP), R9
+	VDUP R9, V9.S4
+	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
+l9:
 	FMOVQ (R2), F9
 	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
 	WORD $0x6e2bdc4b // fmul v11.4s, v2.4s, v11.4s
@@ -4436,22 +4540,23 @@ l8:
 	FMOVQ F9, (R2)
 	FMOVQ F11, (R3)
 	FMOVQ F7, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F10, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F7
 	FMOVQ (R6), F8
 	FMOVQ (R2), F9
@@ -4478,20 +4583,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F7
 	B part2
 part3:
 	FMOVD (R1), F7
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V7.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V7.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F8
@@ -4499,52 +4604,60 @@ part2:
 part6:
 	FMOVD (R6), F8
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V8.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+68(FP), R7
-	VDUP R7, V9.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+68(FP), R8
+	VDUP R8, V9.S4
 	WORD $0x6e28dd28 // fmul v8.4s, v9.4s, v8.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+72(FP), R7
-	VDUP R7, V9.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+72(FP), R8
+	VDUP R8, V9.S4
 	WORD $0x4ea9d54b // fsub v11.4s, v10.4s, v9.4s
 	WORD $0x6ea9e50c // fcmgt v12.4s, v8.4s, v9.4s
 	VBSL V8.B16, V9.B16, V12.B16
 	WORD $0x6eace568 // fcmgt v8.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V8.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+76(FP), R7
-	VDUP R7, V9.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+76(FP), R8
+	VDUP R8, V9.S4
 	WORD $0x6eaae4eb // fcmgt v11.4s, v7.4s, v10.4s
 	VAND V9.B16, V11.B16, V11.B16
 	WORD $0x6ea7e54c // fcmgt v12.4s, v10.4s, v7.4s
 	VAND V9.B16, V12.B16, V9.B16
 	WORD $0x4ea9d569 // fsub v9.4s, v11.4s, v9.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+80(FP), R7
-	VDUP R7, V9.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+80(FP), R8
+	VDUP R8, V9.S4
 	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
 	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+84(FP), R7
-	VDUP R7, V9.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+84(FP), R8
+	VDUP R8, V9.S4
 	WORD $0x6e27dd27 // fmul v7.4s, v9.4s, v7.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F9
 	B part8
 part9:
 	FMOVD (R2), F9
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V9.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V9.S[2]
 part8:
 	WORD $0x4ea9d50b // fsub v11.4s, v8.4s, v9.4s
 	WORD $0x6e2bdc42 // fmul v2.4s, v2.4s, v11.4s
@@ -4555,8 +4668,8 @@ part8:
 part12:
 	FMOVD (R3), F9
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V9.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V9.S[2]
 part11:
 	WORD $0x6e29dc63 // fmul v3.4s, v3.4s, v9.4s
 	WORD $0x6e28dc84 // fmul v4.4s, v4.4s, v8.4s
@@ -4597,7 +4710,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F10, (R6)
 	B part23
@@ -4607,8 +4721,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V10.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func rAdamNEON(n int, p *float32, m *float32, v *float32, grad *float32, stepSize float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, eps float32, rectified float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -4634,60 +4748,56 @@ TEXT ·rAdamNEON(SB), $128-96
 	MOVWU rectified+60(FP), R7
 	VDUP R7, V5.S4
 	MOVD options+88(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
-	CBZ R8, l4
-	MOVWU scale+64(FP), R14
-	VDUP R14, V8.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+64(FP), R9
+	VDUP R9, V8.S4
 	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+68(FP), R14
-	VDUP R14, V8.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+68(FP), R9
+	VDUP R9, V8.S4
 	WORD $0x4ea8d52b // fsub v11.4s, v9.4s, v8.4s
 	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
 	VBSL V7.B16, V8.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+72(FP), R14
-	VDUP R14, V8.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+72(FP), R9
+	VDUP R9, V8.S4
 	WORD $0x6ea9e4cb // fcmgt v11.4s, v6.4s, v9.4s
 	VAND V8.B16, V11.B16, V11.B16
 	WORD $0x6ea6e52c // fcmgt v12.4s, v9.4s, v6.4s
 	VAND V8.B16, V12.B16, V8.B16
 	WORD $0x4ea8d568 // fsub v8.4s, v11.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+76(FP), R14
-	VDUP R14, V8.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+76(FP), R9
+	VDUP R9, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+80(FP), R14
-	VDUP R14, V8.S4
-	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+80(FP), R9
+	VDUP R9, V8.S4
+	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
+l9:
 	FMOVQ (R2), F8
 	WORD $0x4ea8d4eb // fsub v11.4s, v7.4s, v8.4s
 	WORD $0x6e2bdc2b // fmul v11.4s, v1.4s, v11.4s
@@ -4707,22 +4817,23 @@ l8:
 	FMOVQ F8, (R2)
 	FMOVQ F7, (R3)
 	FMOVQ F6, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F9, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F6
 	FMOVQ (R6), F7
 	FMOVQ (R2), F8
@@ -4748,20 +4859,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F6
 	B part2
 part3:
 	FMOVD (R1), F6
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V6.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F7
@@ -4769,52 +4880,60 @@ part2:
 part6:
 	FMOVD (R6), F7
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V7.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V7.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+64(FP), R7
-	VDUP R7, V8.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+64(FP), R8
+	VDUP R8, V8.S4
 	WORD $0x6e27dd07 // fmul v7.4s, v8.4s, v7.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+68(FP), R7
-	VDUP R7, V8.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+68(FP), R8
+	VDUP R8, V8.S4
 	WORD $0x4ea8d52b // fsub v11.4s, v9.4s, v8.4s
 	WORD $0x6ea8e4ec // fcmgt v12.4s, v7.4s, v8.4s
 	VBSL V7.B16, V8.B16, V12.B16
 	WORD $0x6eace567 // fcmgt v7.4s, v11.4s, v12.4s
 	VBSL V12.B16, V11.B16, V7.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+72(FP), R7
-	VDUP R7, V8.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+72(FP), R8
+	VDUP R8, V8.S4
 	WORD $0x6ea9e4cb // fcmgt v11.4s, v6.4s, v9.4s
 	VAND V8.B16, V11.B16, V11.B16
 	WORD $0x6ea6e52c // fcmgt v12.4s, v9.4s, v6.4s
 	VAND V8.B16, V12.B16, V8.B16
 	WORD $0x4ea8d568 // fsub v8.4s, v11.4s, v8.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+76(FP), R7
-	VDUP R7, V8.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+76(FP), R8
+	VDUP R8, V8.S4
 	WORD $0x6e26dd08 // fmul v8.4s, v8.4s, v6.4s
 	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+80(FP), R7
-	VDUP R7, V8.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+80(FP), R8
+	VDUP R8, V8.S4
 	WORD $0x6e26dd06 // fmul v6.4s, v8.4s, v6.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F8
 	B part8
 part9:
 	FMOVD (R2), F8
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V8.S[2]
 part8:
 	WORD $0x4ea8d4eb // fsub v11.4s, v7.4s, v8.4s
 	WORD $0x6e2bdc21 // fmul v1.4s, v1.4s, v11.4s
@@ -4825,8 +4944,8 @@ part8:
 part12:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V8.S[2]
 part11:
 	WORD $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
@@ -4866,7 +4985,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F9, (R6)
 	B part23
@@ -4876,8 +4996,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V9.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func rpropNEON(n int, p *float32, prev *float32, step *float32, grad *float32, etaMinus float32, etaPlus float32, minStep float32, maxStep float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -4897,60 +5017,56 @@ TEXT ·rpropNEON(SB), $128-88
 	MOVWU maxStep+52(FP), R7
 	VDUP R7, V3.S4
 	MOVD options+80(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R13
-	AND $+32, R13
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
-	CBZ R8, l4
-	MOVWU scale+56(FP), R14
-	VDUP R14, V6.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+56(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+60(FP), R14
-	VDUP R14, V6.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+60(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+64(FP), R14
-	VDUP R14, V6.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+64(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+68(FP), R14
-	VDUP R14, V6.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+68(FP), R9
+	VDUP R9, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l7:
-	CBZ R12, l8
-	MOVWU keep+72(FP), R14
-	VDUP R14, V6.S4
-	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
 l8:
+l4:
+	TST $+16, R7
+	BEQ l9
+	MOVWU keep+72(FP), R9
+	VDUP R9, V6.S4
+	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
+l9:
 	FMOVQ (R2), F6
 	WORD $0x6e26dca6 // fmul v6.4s, v5.4s, v6.4s
 	FMOVQ (R3), F8
@@ -4976,22 +5092,23 @@ l8:
 	FMOVQ F6, (R3)
 	FMOVQ F8, (R2)
 	FMOVQ F4, (R1)
-	CBZ R13, l9
+	TST $+32, R7
+	BEQ l10
 	FMOVQ F7, (R6)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l10
-l11:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l11
+l12:
 	FMOVQ (R1), F4
 	FMOVQ (R6), F5
 	FMOVQ (R2), F6
@@ -5023,20 +5140,20 @@ l11:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l11
-l10:
+	SUB $+1, R8
+	CBNZ R8, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F4
 	B part2
 part3:
 	FMOVD (R1), F4
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R7
-	VLD1 (R7), V4.S[2]
+	ADD $+8, R1, R8
+	VLD1 (R8), V4.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R6), F5
@@ -5044,52 +5161,60 @@ part2:
 part6:
 	FMOVD (R6), F5
 	TBZ $0x00, R0, part5
-	ADD $+8, R6, R7
-	VLD1 (R7), V5.S[2]
+	ADD $+8, R6, R8
+	VLD1 (R8), V5.S[2]
 part5:
-	CBZ R8, l13
-	MOVWU scale+56(FP), R7
-	VDUP R7, V6.S4
+	TST $+15, R7
+	BEQ l14
+	TST $+1, R7
+	BEQ l15
+	MOVWU scale+56(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e25dcc5 // fmul v5.4s, v6.4s, v5.4s
-l13:
-	CBZ R9, l14
-	MOVWU clip+60(FP), R7
-	VDUP R7, V6.S4
+l15:
+	TST $+2, R7
+	BEQ l16
+	MOVWU clip+60(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x4ea6d4e8 // fsub v8.4s, v7.4s, v6.4s
 	WORD $0x6ea6e4a9 // fcmgt v9.4s, v5.4s, v6.4s
 	VBSL V5.B16, V6.B16, V9.B16
 	WORD $0x6ea9e505 // fcmgt v5.4s, v8.4s, v9.4s
 	VBSL V9.B16, V8.B16, V5.B16
-l14:
-	CBZ R10, l15
-	MOVWU l1+64(FP), R7
-	VDUP R7, V6.S4
+l16:
+	TST $+4, R7
+	BEQ l17
+	MOVWU l1+64(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6ea7e488 // fcmgt v8.4s, v4.4s, v7.4s
 	VAND V6.B16, V8.B16, V8.B16
 	WORD $0x6ea4e4e9 // fcmgt v9.4s, v7.4s, v4.4s
 	VAND V6.B16, V9.B16, V6.B16
 	WORD $0x4ea6d506 // fsub v6.4s, v8.4s, v6.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l15:
-	CBZ R11, l16
-	MOVWU l2+68(FP), R7
-	VDUP R7, V6.S4
+l17:
+	TST $+8, R7
+	BEQ l18
+	MOVWU l2+68(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc6 // fmul v6.4s, v6.4s, v4.4s
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
-l16:
-	CBZ R12, l17
-	MOVWU keep+72(FP), R7
-	VDUP R7, V6.S4
+l18:
+l14:
+	TST $+16, R7
+	BEQ l19
+	MOVWU keep+72(FP), R8
+	VDUP R8, V6.S4
 	WORD $0x6e24dcc4 // fmul v4.4s, v6.4s, v4.4s
-l17:
+l19:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F6
 	B part8
 part9:
 	FMOVD (R2), F6
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R7
-	VLD1 (R7), V6.S[2]
+	ADD $+8, R2, R8
+	VLD1 (R8), V6.S[2]
 part8:
 	WORD $0x6e26dca6 // fmul v6.4s, v5.4s, v6.4s
 	TBNZ $0x01, R0, part12
@@ -5098,8 +5223,8 @@ part8:
 part12:
 	FMOVD (R3), F8
 	TBZ $0x00, R0, part11
-	ADD $+8, R3, R7
-	VLD1 (R7), V8.S[2]
+	ADD $+8, R3, R8
+	VLD1 (R8), V8.S[2]
 part11:
 	WORD $0x6ea6e4e9 // fcmgt v9.4s, v7.4s, v6.4s
 	WORD $0x6e20dd00 // fmul v0.4s, v8.4s, v0.4s
@@ -5147,7 +5272,8 @@ part21:
 	ADD $+8, R1, R1
 	VST1 V2.S[2], (R1)
 part20:
-	CBZ R13, l18
+	TST $+32, R7
+	BEQ l20
 	TBNZ $0x01, R0, part24
 	FMOVS F7, (R6)
 	B part23
@@ -5157,8 +5283,8 @@ part24:
 	ADD $+8, R6, R0
 	VST1 V7.S[2], (R0)
 part23:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func asgdNEON(n int, p *float32, mean *float32, grad *float32, lr float32, mu float32, oneMinusMu float32, scale float32, clip float32, l1 float32, l2 float32, keep float32, options int)
@@ -5175,60 +5301,56 @@ TEXT ·asgdNEON(SB), $128-72
 	MOVWU oneMinusMu+40(FP), R6
 	VDUP R6, V2.S4
 	MOVD options+64(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R12
-	AND $+32, R12
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
-	CBZ R7, l4
-	MOVWU scale+44(FP), R13
-	VDUP R13, V5.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+44(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+48(FP), R13
-	VDUP R13, V5.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+48(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+52(FP), R13
-	VDUP R13, V5.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+52(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+56(FP), R13
-	VDUP R13, V5.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+56(FP), R8
+	VDUP R8, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l7:
-	CBZ R11, l8
-	MOVWU keep+60(FP), R13
-	VDUP R13, V5.S4
-	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
 l8:
+l4:
+	TST $+16, R6
+	BEQ l9
+	MOVWU keep+60(FP), R8
+	VDUP R8, V5.S4
+	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
+l9:
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
 	WORD $0x4ea4d463 // fsub v3.4s, v3.4s, v4.4s
 	FMOVQ (R2), F4
@@ -5237,21 +5359,22 @@ l8:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ F3, (R1)
 	FMOVQ F4, (R2)
-	CBZ R12, l9
+	TST $+32, R6
+	BEQ l10
 	FMOVQ F6, (R3)
-l9:
+l10:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l10
-l11:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l11
+l12:
 	FMOVQ (R1), F3
 	FMOVQ (R3), F4
 	WORD $0x6e24dc04 // fmul v4.4s, v0.4s, v4.4s
@@ -5265,20 +5388,20 @@ l11:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l11
-l10:
+	SUB $+1, R7
+	CBNZ R7, l12
+l11:
 l1:
 	AND $+3, R0
-	CBZ R0, l12
+	CBZ R0, l13
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F3
 	B part2
 part3:
 	FMOVD (R1), F3
 	TBZ $0x00, R0, part2
-	ADD $+8, R1, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R1, R7
+	VLD1 (R7), V3.S[2]
 part2:
 	TBNZ $0x01, R0, part6
 	FMOVS (R3), F4
@@ -5286,44 +5409,52 @@ part2:
 part6:
 	FMOVD (R3), F4
 	TBZ $0x00, R0, part5
-	ADD $+8, R3, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R3, R7
+	VLD1 (R7), V4.S[2]
 part5:
-	CBZ R7, l13
-	MOVWU scale+44(FP), R6
-	VDUP R6, V5.S4
+	TST $+15, R6
+	BEQ l14
+	TST $+1, R6
+	BEQ l15
+	MOVWU scale+44(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e24dca4 // fmul v4.4s, v5.4s, v4.4s
-l13:
-	CBZ R8, l14
-	MOVWU clip+48(FP), R6
-	VDUP R6, V5.S4
+l15:
+	TST $+2, R6
+	BEQ l16
+	MOVWU clip+48(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x4ea5d4c7 // fsub v7.4s, v6.4s, v5.4s
 	WORD $0x6ea5e488 // fcmgt v8.4s, v4.4s, v5.4s
 	VBSL V4.B16, V5.B16, V8.B16
 	WORD $0x6ea8e4e4 // fcmgt v4.4s, v7.4s, v8.4s
 	VBSL V8.B16, V7.B16, V4.B16
-l14:
-	CBZ R9, l15
-	MOVWU l1+52(FP), R6
-	VDUP R6, V5.S4
+l16:
+	TST $+4, R6
+	BEQ l17
+	MOVWU l1+52(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6ea6e467 // fcmgt v7.4s, v3.4s, v6.4s
 	VAND V5.B16, V7.B16, V7.B16
 	WORD $0x6ea3e4c8 // fcmgt v8.4s, v6.4s, v3.4s
 	VAND V5.B16, V8.B16, V5.B16
 	WORD $0x4ea5d4e5 // fsub v5.4s, v7.4s, v5.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l15:
-	CBZ R10, l16
-	MOVWU l2+56(FP), R6
-	VDUP R6, V5.S4
+l17:
+	TST $+8, R6
+	BEQ l18
+	MOVWU l2+56(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-l16:
-	CBZ R11, l17
-	MOVWU keep+60(FP), R6
-	VDUP R6, V5.S4
+l18:
+l14:
+	TST $+16, R6
+	BEQ l19
+	MOVWU keep+60(FP), R7
+	VDUP R7, V5.S4
 	WORD $0x6e23dca3 // fmul v3.4s, v5.4s, v3.4s
-l17:
+l19:
 	WORD $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
 	WORD $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
 	TBNZ $0x01, R0, part9
@@ -5332,8 +5463,8 @@ l17:
 part9:
 	FMOVD (R2), F3
 	TBZ $0x00, R0, part8
-	ADD $+8, R2, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R2, R7
+	VLD1 (R7), V3.S[2]
 part8:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
@@ -5356,7 +5487,8 @@ part15:
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
 part14:
-	CBZ R12, l18
+	TST $+32, R6
+	BEQ l20
 	TBNZ $0x01, R0, part18
 	FMOVS F6, (R3)
 	B part17
@@ -5366,8 +5498,8 @@ part18:
 	ADD $+8, R3, R0
 	VST1 V6.S[2], (R0)
 part17:
-l18:
-l12:
+l20:
+l13:
 	RET
 
 // func lambNEON(n int, p *float32, m *float32, v *float32, dir *float32, grad *float32, meanScale float32, oneMinusBeta1 float32, beta2 float32, oneMinusBeta2 float32, rootCorrection float32, eps float32, decay float32, scale float32, clip float32, l1 float32, l2 float32, options int)
@@ -5400,55 +5532,50 @@ TEXT ·lambNEON(SB), $128-104
 	WORD $0x6e24fce7 // fdiv v7.4s, v7.4s, v4.4s
 	WORD $0x4ea4d504 // fsub v4.4s, v8.4s, v4.4s
 	MOVD options+96(FP), R8
-	MOVD R8, R9
-	AND $+1, R9
-	MOVD R8, R10
-	AND $+2, R10
-	MOVD R8, R11
-	AND $+4, R11
-	MOVD R8, R12
-	AND $+8, R12
-	MOVD R8, R13
-	AND $+16, R13
-	MOVD R8, R13
-	AND $+32, R13
 	CBZ R8, l0
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l2
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l2
 l3:
 	FMOVQ (R1), F10
 	FMOVQ (R7), F11
-	CBZ R9, l4
-	MOVWU scale+76(FP), R14
-	VDUP R14, V12.S4
+	TST $+15, R8
+	BEQ l4
+	TST $+1, R8
+	BEQ l5
+	MOVWU scale+76(FP), R10
+	VDUP R10, V12.S4
 	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
-l4:
-	CBZ R10, l5
-	MOVWU clip+80(FP), R14
-	VDUP R14, V12.S4
+l5:
+	TST $+2, R8
+	BEQ l6
+	MOVWU clip+80(FP), R10
+	VDUP R10, V12.S4
 	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
 	WORD $0x6eace56e // fcmgt v14.4s, v11.4s, v12.4s
 	VBSL V11.B16, V12.B16, V14.B16
 	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
 	VBSL V14.B16, V13.B16, V11.B16
-l5:
-	CBZ R11, l6
-	MOVWU l1+84(FP), R14
-	VDUP R14, V12.S4
+l6:
+	TST $+4, R8
+	BEQ l7
+	MOVWU l1+84(FP), R10
+	VDUP R10, V12.S4
 	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
 	VAND V12.B16, V13.B16, V13.B16
 	WORD $0x6eaae50e // fcmgt v14.4s, v8.4s, v10.4s
 	VAND V12.B16, V14.B16, V12.B16
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l6:
-	CBZ R12, l7
-	MOVWU l2+88(FP), R14
-	VDUP R14, V12.S4
+l7:
+	TST $+8, R8
+	BEQ l8
+	MOVWU l2+88(FP), R10
+	VDUP R10, V12.S4
 	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l7:
+l8:
+l4:
 	FMOVQ (R2), F12
 	WORD $0x4eacd56d // fsub v13.4s, v11.4s, v12.4s
 	WORD $0x6e2ddc2d // fmul v13.4s, v1.4s, v13.4s
@@ -5473,23 +5600,24 @@ l7:
 	FMOVQ F12, (R2)
 	FMOVQ F11, (R3)
 	FMOVQ F10, (R6)
-	CBZ R13, l8
+	TST $+32, R8
+	BEQ l9
 	FMOVQ F8, (R7)
-l8:
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l3
+	SUB $+1, R9
+	CBNZ R9, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R8
-	LSR $0x02, R8
-	CBZ R8, l9
-l10:
+	MOVD R0, R9
+	LSR $0x02, R9
+	CBZ R9, l10
+l11:
 	FMOVQ (R1), F10
 	FMOVQ (R7), F11
 	FMOVQ (R2), F12
@@ -5521,12 +5649,12 @@ l10:
 	ADD $+16, R3
 	ADD $+16, R6
 	ADD $+16, R7
-	SUB $+1, R8
-	CBNZ R8, l10
-l9:
+	SUB $+1, R9
+	CBNZ R9, l11
+l10:
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F10
 	B part2
@@ -5545,12 +5673,16 @@ part6:
 	ADD $+8, R7, R1
 	VLD1 (R1), V11.S[2]
 part5:
-	CBZ R9, l12
+	TST $+15, R8
+	BEQ l13
+	TST $+1, R8
+	BEQ l14
 	MOVWU scale+76(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
-l12:
-	CBZ R10, l13
+l14:
+	TST $+2, R8
+	BEQ l15
 	MOVWU clip+80(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x4eacd50d // fsub v13.4s, v8.4s, v12.4s
@@ -5558,8 +5690,9 @@ l12:
 	VBSL V11.B16, V12.B16, V14.B16
 	WORD $0x6eaee5ab // fcmgt v11.4s, v13.4s, v14.4s
 	VBSL V14.B16, V13.B16, V11.B16
-l13:
-	CBZ R11, l14
+l15:
+	TST $+4, R8
+	BEQ l16
 	MOVWU l1+84(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x6ea8e54d // fcmgt v13.4s, v10.4s, v8.4s
@@ -5568,13 +5701,15 @@ l13:
 	VAND V12.B16, V14.B16, V12.B16
 	WORD $0x4eacd5ac // fsub v12.4s, v13.4s, v12.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l14:
-	CBZ R12, l15
+l16:
+	TST $+8, R8
+	BEQ l17
 	MOVWU l2+88(FP), R1
 	VDUP R1, V12.S4
 	WORD $0x6e2add8c // fmul v12.4s, v12.4s, v10.4s
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
-l15:
+l17:
+l13:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F12
 	B part8
@@ -5639,7 +5774,8 @@ part21:
 	ADD $+8, R6, R1
 	VST1 V0.S[2], (R1)
 part20:
-	CBZ R13, l16
+	TST $+32, R8
+	BEQ l18
 	TBNZ $0x01, R0, part24
 	FMOVS F8, (R7)
 	B part23
@@ -5649,8 +5785,8 @@ part24:
 	ADD $+8, R7, R0
 	VST1 V8.S[2], (R0)
 part23:
-l16:
-l11:
+l18:
+l12:
 	RET
 
 // func muonNEON(n int, p *float32, m *float32, dir *float32, grad *float32, momentum float32, oneMinusMomentum float32, scale float32, clip float32, l1 float32, l2 float32, options int)
@@ -5666,56 +5802,51 @@ TEXT ·muonNEON(SB), $128-72
 	MOVWU oneMinusMomentum+44(FP), R7
 	VDUP R7, V1.S4
 	MOVD options+64(FP), R7
-	MOVD R7, R8
-	AND $+1, R8
-	MOVD R7, R9
-	AND $+2, R9
-	MOVD R7, R10
-	AND $+4, R10
-	MOVD R7, R11
-	AND $+8, R11
-	MOVD R7, R12
-	AND $+16, R12
-	MOVD R7, R12
-	AND $+32, R12
 	CBZ R7, l0
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l2
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l2
 l3:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F3
-	CBZ R8, l4
-	MOVWU scale+48(FP), R13
-	VDUP R13, V4.S4
+	TST $+15, R7
+	BEQ l4
+	TST $+1, R7
+	BEQ l5
+	MOVWU scale+48(FP), R9
+	VDUP R9, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l4:
-	CBZ R9, l5
-	MOVWU clip+52(FP), R13
-	VDUP R13, V4.S4
+l5:
+	TST $+2, R7
+	BEQ l6
+	MOVWU clip+52(FP), R9
+	VDUP R9, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
 	WORD $0x6ea4e467 // fcmgt v7.4s, v3.4s, v4.4s
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l5:
-	CBZ R10, l6
-	MOVWU l1+56(FP), R13
-	VDUP R13, V4.S4
+l6:
+	TST $+4, R7
+	BEQ l7
+	MOVWU l1+56(FP), R9
+	VDUP R9, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
 	VAND V4.B16, V6.B16, V6.B16
 	WORD $0x6ea2e4a7 // fcmgt v7.4s, v5.4s, v2.4s
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l6:
-	CBZ R11, l7
-	MOVWU l2+60(FP), R13
-	VDUP R13, V4.S4
+l7:
+	TST $+8, R7
+	BEQ l8
+	MOVWU l2+60(FP), R9
+	VDUP R9, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-l7:
+l8:
+l4:
 	FMOVQ (R2), F2
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
 	WORD $0x6e24dc24 // fmul v4.4s, v1.4s, v4.4s
@@ -5725,22 +5856,23 @@ l7:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	FMOVQ F2, (R2)
 	FMOVQ F3, (R3)
-	CBZ R12, l8
+	TST $+32, R7
+	BEQ l9
 	FMOVQ F5, (R6)
-l8:
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l3
+	SUB $+1, R8
+	CBNZ R8, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R7
-	LSR $0x02, R7
-	CBZ R7, l9
-l10:
+	MOVD R0, R8
+	LSR $0x02, R8
+	CBZ R8, l10
+l11:
 	FMOVQ (R1), F2
 	FMOVQ (R6), F2
 	FMOVQ (R2), F3
@@ -5756,12 +5888,12 @@ l10:
 	ADD $+16, R2
 	ADD $+16, R3
 	ADD $+16, R6
-	SUB $+1, R7
-	CBNZ R7, l10
-l9:
+	SUB $+1, R8
+	CBNZ R8, l11
+l10:
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F2
 	B part2
@@ -5780,12 +5912,16 @@ part6:
 	ADD $+8, R6, R1
 	VLD1 (R1), V3.S[2]
 part5:
-	CBZ R8, l12
+	TST $+15, R7
+	BEQ l13
+	TST $+1, R7
+	BEQ l14
 	MOVWU scale+48(FP), R1
 	VDUP R1, V4.S4
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-l12:
-	CBZ R9, l13
+l14:
+	TST $+2, R7
+	BEQ l15
 	MOVWU clip+52(FP), R1
 	VDUP R1, V4.S4
 	WORD $0x4ea4d4a6 // fsub v6.4s, v5.4s, v4.4s
@@ -5793,8 +5929,9 @@ l12:
 	VBSL V3.B16, V4.B16, V7.B16
 	WORD $0x6ea7e4c3 // fcmgt v3.4s, v6.4s, v7.4s
 	VBSL V7.B16, V6.B16, V3.B16
-l13:
-	CBZ R10, l14
+l15:
+	TST $+4, R7
+	BEQ l16
 	MOVWU l1+56(FP), R1
 	VDUP R1, V4.S4
 	WORD $0x6ea5e446 // fcmgt v6.4s, v2.4s, v5.4s
@@ -5803,14 +5940,16 @@ l13:
 	VAND V4.B16, V7.B16, V4.B16
 	WORD $0x4ea4d4c4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
-l14:
-	CBZ R11, l15
+l16:
+	TST $+8, R7
+	BEQ l17
 	MOVWU l2+60(FP), R1
 	VDUP R1, V4.S4
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d462 // fadd v2.4s, v3.4s, v2.4s
 	VMOV V2.B16, V3.B16
-l15:
+l17:
+l13:
 	TBNZ $0x01, R0, part9
 	FMOVS (R2), F2
 	B part8
@@ -5844,7 +5983,8 @@ part15:
 	ADD $+8, R3, R1
 	VST1 V0.S[2], (R1)
 part14:
-	CBZ R12, l16
+	TST $+32, R7
+	BEQ l18
 	TBNZ $0x01, R0, part18
 	FMOVS F5, (R6)
 	B part17
@@ -5854,8 +5994,8 @@ part18:
 	ADD $+8, R6, R0
 	VST1 V5.S[2], (R0)
 part17:
-l16:
-l11:
+l18:
+l12:
 	RET
 
 // func adjustNEON(n int, p *float32, dst *float32, grad *float32, scale float32, clip float32, l1 float32, l2 float32, options int)
@@ -5866,84 +6006,80 @@ TEXT ·adjustNEON(SB), $128-56
 	MOVD dst+16(FP), R2
 	MOVD grad+24(FP), R3
 	MOVD options+48(FP), R6
-	MOVD R6, R7
-	AND $+1, R7
-	MOVD R6, R8
-	AND $+2, R8
-	MOVD R6, R9
-	AND $+4, R9
-	MOVD R6, R10
-	AND $+8, R10
-	MOVD R6, R11
-	AND $+16, R11
-	MOVD R6, R11
-	AND $+32, R11
 	CBZ R6, l0
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l2
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l2
 l3:
 	FMOVQ (R1), F0
 	FMOVQ (R3), F1
-	CBZ R7, l4
-	MOVWU scale+32(FP), R12
-	VDUP R12, V2.S4
+	TST $+15, R6
+	BEQ l4
+	TST $+1, R6
+	BEQ l5
+	MOVWU scale+32(FP), R8
+	VDUP R8, V2.S4
 	WORD $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-l4:
-	CBZ R8, l5
-	MOVWU clip+36(FP), R12
-	VDUP R12, V2.S4
+l5:
+	TST $+2, R6
+	BEQ l6
+	MOVWU clip+36(FP), R8
+	VDUP R8, V2.S4
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
 	WORD $0x6ea2e425 // fcmgt v5.4s, v1.4s, v2.4s
 	VBSL V1.B16, V2.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-l5:
-	CBZ R9, l6
-	MOVWU l1+40(FP), R12
-	VDUP R12, V2.S4
+l6:
+	TST $+4, R6
+	BEQ l7
+	MOVWU l1+40(FP), R8
+	VDUP R8, V2.S4
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
 	VAND V2.B16, V4.B16, V4.B16
 	WORD $0x6ea0e465 // fcmgt v5.4s, v3.4s, v0.4s
 	VAND V2.B16, V5.B16, V2.B16
 	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-l6:
-	CBZ R10, l7
-	MOVWU l2+44(FP), R12
-	VDUP R12, V2.S4
+l7:
+	TST $+8, R6
+	BEQ l8
+	MOVWU l2+44(FP), R8
+	VDUP R8, V2.S4
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-l7:
-	FMOVQ F1, (R2)
-	CBZ R11, l8
-	FMOVQ F3, (R3)
 l8:
+l4:
+	FMOVQ F1, (R2)
+	TST $+32, R6
+	BEQ l9
+	FMOVQ F3, (R3)
+l9:
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l3
+	SUB $+1, R7
+	CBNZ R7, l3
 l2:
 	B l1
 l0:
-	MOVD R0, R6
-	LSR $0x02, R6
-	CBZ R6, l9
-l10:
+	MOVD R0, R7
+	LSR $0x02, R7
+	CBZ R7, l10
+l11:
 	FMOVQ (R1), F0
 	FMOVQ (R3), F0
 	FMOVQ F0, (R2)
 	ADD $+16, R1
 	ADD $+16, R2
 	ADD $+16, R3
-	SUB $+1, R6
-	CBNZ R6, l10
-l9:
+	SUB $+1, R7
+	CBNZ R7, l11
+l10:
 l1:
 	AND $+3, R0
-	CBZ R0, l11
+	CBZ R0, l12
 	TBNZ $0x01, R0, part3
 	FMOVS (R1), F0
 	B part2
@@ -5962,12 +6098,16 @@ part6:
 	ADD $+8, R3, R1
 	VLD1 (R1), V1.S[2]
 part5:
-	CBZ R7, l12
+	TST $+15, R6
+	BEQ l13
+	TST $+1, R6
+	BEQ l14
 	MOVWU scale+32(FP), R1
 	VDUP R1, V2.S4
 	WORD $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-l12:
-	CBZ R8, l13
+l14:
+	TST $+2, R6
+	BEQ l15
 	MOVWU clip+36(FP), R1
 	VDUP R1, V2.S4
 	WORD $0x4ea2d464 // fsub v4.4s, v3.4s, v2.4s
@@ -5975,8 +6115,9 @@ l12:
 	VBSL V1.B16, V2.B16, V5.B16
 	WORD $0x6ea5e481 // fcmgt v1.4s, v4.4s, v5.4s
 	VBSL V5.B16, V4.B16, V1.B16
-l13:
-	CBZ R9, l14
+l15:
+	TST $+4, R6
+	BEQ l16
 	MOVWU l1+40(FP), R1
 	VDUP R1, V2.S4
 	WORD $0x6ea3e404 // fcmgt v4.4s, v0.4s, v3.4s
@@ -5985,14 +6126,16 @@ l13:
 	VAND V2.B16, V5.B16, V2.B16
 	WORD $0x4ea2d482 // fsub v2.4s, v4.4s, v2.4s
 	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
-l14:
-	CBZ R10, l15
+l16:
+	TST $+8, R6
+	BEQ l17
 	MOVWU l2+44(FP), R1
 	VDUP R1, V2.S4
 	WORD $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	VMOV V0.B16, V1.B16
-l15:
+l17:
+l13:
 	TBNZ $0x01, R0, part9
 	FMOVS F1, (R2)
 	B part8
@@ -6002,7 +6145,8 @@ part9:
 	ADD $+8, R2, R1
 	VST1 V1.S[2], (R1)
 part8:
-	CBZ R11, l16
+	TST $+32, R6
+	BEQ l18
 	TBNZ $0x01, R0, part12
 	FMOVS F3, (R3)
 	B part11
@@ -6012,8 +6156,8 @@ part12:
 	ADD $+8, R3, R0
 	VST1 V3.S[2], (R0)
 part11:
-l16:
-l11:
+l18:
+l12:
 	RET
 
 // func stream2NEON(n int, p *float32, grad *float32)

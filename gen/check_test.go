@@ -169,7 +169,7 @@ var avx512 = rules{
 var neon = rules{
 	suffix: "_neon_arm64.s", goarch: "arm64",
 	instructions: `
-		ADD AND B BEQ BLT CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU PRFM RET SUB TBNZ TBZ
+		ADD AND B BEQ BLT CBNZ CBZ CMP LSL LSR MOVD MOVW MOVWU PRFM RET SUB TBNZ TBZ TST
 		FMOVD FMOVQ FMOVS VADD VAND VBSL VDUP VEOR VFMLA VLD1 VLD1R VMOV VORR VREV64
 		VSHL VST1 VSUB VTRN1 VTRN2 VUSHR WORD`,
 	// Not R16 to R18 and R26 to R30, which belong to the linker, the system and Go.

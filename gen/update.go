@@ -386,10 +386,11 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			l.correction = l.divisor(c)
 		}
 		asked := p.Param("options")
-		flags := map[string]vec.R{}
+		onGradient := 0 // the options that change it
 		for i, name := range options {
-			flags[name] = p.Copy(asked)
-			p.AndI(flags[name], 1<<i)
+			if name != "OptionKeep" && name != "OptionZero" {
+				onGradient |= 1 << i
+			}
 		}
 		withOptions := func() {
 			x, g := p.Vec(32), p.Vec(32)
@@ -397,10 +398,12 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			p.Set(g, l.Get("grad"))
 			option := func(name string, do func()) {
 				skip := p.NewLabel()
-				p.JumpZero(flags[name], skip)
+				p.JumpNone(asked, 1<<indexOf(options, name), skip)
 				do()
 				p.Here(skip)
 			}
+			done := p.NewLabel()
+			p.JumpNone(asked, onGradient, done) // weight decay alone is common, and each test takes time
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
 			option("OptionClip", func() {
 				clip := p.Splat("clip")
@@ -408,6 +411,7 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			})
 			option("OptionL1", func() { p.Set(g, p.Add(g, signed(p, x, p.Splat("l1")))) })
 			option("OptionL2", func() { p.Set(g, p.Add(g, p.Mul(p.Splat("l2"), x))) })
+			p.Here(done)
 			if keep {
 				option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
 			}

@@ -158,6 +158,9 @@ func (l *amd64) general(i inst) {
 	case opJZ:
 		l.do(x86.TESTQ(s, s))
 		l.do(x86.JEQ(label(i.label)))
+	case opJNone:
+		l.do(x86.TESTQ(operand.U32(i.imm), s))
+		l.do(x86.JEQ(label(i.label)))
 	case opJEq:
 		l.do(x86.CMPQ(s, operand.U32(i.imm)))
 		l.do(x86.JEQ(label(i.label)))

@@ -524,6 +524,10 @@ func (m *machine) general(i inst) {
 		if s == 0 {
 			m.jump(i.label)
 		}
+	case opJNone:
+		if s&i.imm == 0 {
+			m.jump(i.label)
+		}
 	case opJEq:
 		if s == i.imm {
 			m.jump(i.label)

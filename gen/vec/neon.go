@@ -355,6 +355,9 @@ func (l *neon) general(i inst) {
 		l.branch("B", label(i.label))
 	case opJZ:
 		l.branch("CBZ", label(i.label), s)
+	case opJNone:
+		l.add("TST", []operand.Op{operand.I32(i.imm), s}, []operand.Op{s}, nil)
+		l.branch("BEQ", label(i.label))
 	case opJEq:
 		l.add("CMP", []operand.Op{operand.I32(i.imm), s}, []operand.Op{s}, nil)
 		l.branch("BEQ", label(i.label))

@@ -166,6 +166,7 @@ const (
 	opLabel
 	opJump
 	opJZ
+	opJNone
 	opJEq
 	opJLt
 	opLoop
@@ -180,7 +181,7 @@ var opNames = map[op]string{
 	opLoad: "load", opLoadSome: "loadsome", opLoadElse: "loadelse", opLoadColumns: "loadcolumns", opStore: "store", opLoadSplat: "loadsplat", opLoadRepeat: "loadrepeat", opStoreLane: "storelane", opPrefetch: "prefetch", opParamSplat: "paramsplat", opIntSplat: "intsplat",
 	opParam: "param", opMov: "mov", opMovI: "movi", opAddR: "addr", opSubR: "subr", opAddI: "addi", opAndI: "andi", opShlI: "shli", opShrI: "shri",
 	opLoadR: "loadr", opLoadR32: "loadr32", opStoreR: "storer", opLocal: "local", opTail: "tail",
-	opLabel: "label", opJump: "jump", opJZ: "jz", opJEq: "jeq", opJLt: "jlt", opLoop: "loop", opReturn: "return", opComment: "comment",
+	opLabel: "label", opJump: "jump", opJZ: "jz", opJNone: "jnone", opJEq: "jeq", opJLt: "jlt", opLoop: "loop", opReturn: "return", opComment: "comment",
 }
 
 func (o op) String() string { return opNames[o] }
@@ -655,6 +656,11 @@ func (p *Program) Jump(l Label)          { p.emit(inst{op: opJump, label: l.id})
 func (p *Program) JumpZero(r R, l Label) { p.emit(inst{op: opJZ, args: []int{r.id}, label: l.id}) }
 func (p *Program) JumpEqual(r R, x int, l Label) {
 	p.emit(inst{op: opJEq, args: []int{r.id}, imm: x, label: l.id})
+}
+
+// JumpNone goes to l if r has none of the bits of mask.
+func (p *Program) JumpNone(r R, mask int, l Label) {
+	p.emit(inst{op: opJNone, args: []int{r.id}, imm: mask, label: l.id})
 }
 
 // JumpLess goes to l if r is less than a number.

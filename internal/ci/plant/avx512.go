@@ -150,7 +150,8 @@ var kindsAVX512 = map[string]edit{
 	"multiply-add split":          splitAVX512,
 	"order of products":           productsAVX512,
 
-	"option forced":              replace2(`^(TESTQ (\w+), \w+)\nJEQ \w+$`, "$1"),
+	"option forced":              replace2(`^(TESTQ \$\w+, \w+)\nJEQ l\d+$`, "$1"),
+	"option overlooked":          replace(`^TESTQ \$0x0000000f,`, "TESTQ $$0x0000000e,"),
 	"tail dropped":               either(replace(`^ANDQ \$\+(?:15|31), (\w+)$`, "XORQ $1, $1"), masked("8")),
 	"tail one element short":     either(add(-1, `^ANDQ \$\+(15|31),`), masked("2")),
 	"tail's mask one lane short": replace(`^(BZHIQ .*, (\w+))$`, "$1\nSHRQ $$1, $2"),
