@@ -670,8 +670,7 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does args.K steps of k, some multiple of the number of steps at a time, for
-// args.Cols columns of one row of C.
+// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 	}

@@ -11,17 +11,17 @@ type Gemm struct {
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for EndDeriveReLU: the results of the activation
 	Ahead     uintptr  // what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k
-	AStride   int      // from one row of A to the next, in bytes
+	AStride   int      // from one row of A to the next, in bytes; less than 0 where the rows go up
 	AStep     int      // from one k to the next in A, in bytes
 	BStep     int      // from one k to the next in B, in bytes
 	CStride   int      // from one row of C to the next, in bytes
 	YStride   int      // from one row of Y to the next, in bytes
 	AheadStep int      // from one row at Ahead to the next, in bytes
-	K         int
-	Tiles     int // how many tiles to do, one below the other; at least 1
-	Cols      int // columns of the last vector, 1 to a whole one
-	Start     int // where the accumulators start
-	End       int // what is done to them at the end
+	K         int      // of GemmRow, a multiple of its steps and not 0
+	Tiles     int      // how many tiles to do, of the rows after each other; at least 1
+	Cols      int      // columns of the last vector, 1 to a whole one
+	Start     int      // where the accumulators start
+	End       int      // what is done to them at the end
 }
 
 // GemmShape tells what micro-kernels an instruction set has; without any it is zero.

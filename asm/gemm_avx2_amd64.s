@@ -7629,26 +7629,24 @@ l0:
 l1:
 	MOVQ 32(AX), R10
 l2:
-	MOVQ  $+0, R12
+	MOVQ  136(AX), R12
 	MOVQ  local-112(SP), R13
 	ADDQ  $-8, R13
 	MOVQ  R13, local-112(SP)
 	TESTQ R13, R13
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R12
 l3:
-	MOVQ 136(AX), R12
-l4:
 	MOVQ  120(AX), R13
 	SHRQ  $0x03, R13
 	TESTQ R13, R13
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VXORPS  Y8, Y8, Y8
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R10), Y8
-l8:
+l7:
 	VMOVUPS     (DX), Y9
 	VFMADD231PS Y9, Y0, Y8
 	VMOVUPS     (DX)(BX*1), Y9
@@ -7666,17 +7664,17 @@ l8:
 	VMOVUPS     (DI)(BX*1), Y9
 	VFMADD231PS Y9, Y7, Y8
 	TESTQ       R12, R12
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R12, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R11), Y9
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS      Y8, Y9, Y8
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
-l9:
+l8:
 	VMOVUPS Y8, (R9)
 	ADDQ    R8, R9
 	ADDQ    R8, R10
@@ -7685,22 +7683,22 @@ l9:
 	ADDQ    R8, SI
 	ADDQ    R8, DI
 	DECQ    R13
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ       120(AX), R8
 	ANDQ       $+7, R8
 	TESTQ      R8, R8
-	JEQ        l6
+	JEQ        l5
 	MOVQ       R8, R14
 	SHLQ       $0x02, R14
 	LEAQ       tailmask<>+32(SB), R13
 	SUBQ       R14, R13
 	VXORPS     Y8, Y8, Y8
 	TESTQ      CX, CX
-	JEQ        l11
+	JEQ        l10
 	VMOVUPS    (R13), Y8
 	VMASKMOVPS (R10), Y8, Y8
-l11:
+l10:
 	VMOVUPS     (R13), Y9
 	VMASKMOVPS  (DX), Y9, Y9
 	VFMADD231PS Y9, Y0, Y8
@@ -7726,20 +7724,20 @@ l11:
 	VMASKMOVPS  (DI)(BX*1), Y0, Y0
 	VFMADD231PS Y0, Y7, Y8
 	TESTQ       R12, R12
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R12, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS     (R13), Y0
 	VMASKMOVPS  (R11), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, Y8
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y8, Y0, Y0
 	VMOVUPS Y0, Y8
-l12:
+l11:
 	CMPQ         R8, $0x00000008
 	JEQ          part2
 	LEAQ         (R9), CX
@@ -7763,10 +7761,10 @@ part4:
 part2:
 	VMOVUPS Y8, (R9)
 part1:
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -7780,7 +7778,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -7825,26 +7823,24 @@ l0:
 l1:
 	MOVQ 32(AX), R9
 l2:
-	MOVQ  $+0, R11
+	MOVQ  136(AX), R11
 	MOVQ  local-112(SP), R12
 	ADDQ  $-4, R12
 	MOVQ  R12, local-112(SP)
 	TESTQ R12, R12
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R11
 l3:
-	MOVQ 136(AX), R11
-l4:
 	MOVQ  120(AX), R12
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VXORPS  Y4, Y4, Y4
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R9), Y4
-l8:
+l7:
 	VMOVUPS     (DX), Y5
 	VFMADD231PS Y5, Y0, Y4
 	VMOVUPS     (DX)(BX*1), Y5
@@ -7854,17 +7850,17 @@ l8:
 	VMOVUPS     (SI), Y5
 	VFMADD231PS Y5, Y3, Y4
 	TESTQ       R11, R11
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R11, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R10), Y5
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
 	VANDPS      Y4, Y5, Y4
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-l9:
+l8:
 	VMOVUPS Y4, (R8)
 	ADDQ    DI, R8
 	ADDQ    DI, R9
@@ -7872,22 +7868,22 @@ l9:
 	ADDQ    DI, DX
 	ADDQ    DI, SI
 	DECQ    R12
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ       120(AX), DI
 	ANDQ       $+7, DI
 	TESTQ      DI, DI
-	JEQ        l6
+	JEQ        l5
 	MOVQ       DI, R13
 	SHLQ       $0x02, R13
 	LEAQ       tailmask<>+32(SB), R12
 	SUBQ       R13, R12
 	VXORPS     Y4, Y4, Y4
 	TESTQ      CX, CX
-	JEQ        l11
+	JEQ        l10
 	VMOVUPS    (R12), Y4
 	VMASKMOVPS (R9), Y4, Y4
-l11:
+l10:
 	VMOVUPS     (R12), Y5
 	VMASKMOVPS  (DX), Y5, Y5
 	VFMADD231PS Y5, Y0, Y4
@@ -7901,20 +7897,20 @@ l11:
 	VMASKMOVPS  (SI), Y0, Y0
 	VFMADD231PS Y0, Y3, Y4
 	TESTQ       R11, R11
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R11, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS     (R12), Y0
 	VMASKMOVPS  (R10), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y4, Y0, Y0
 	VMOVUPS     Y0, Y4
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y4, Y0, Y0
 	VMOVUPS Y0, Y4
-l12:
+l11:
 	CMPQ         DI, $0x00000008
 	JEQ          part2
 	LEAQ         (R8), CX
@@ -7938,10 +7934,10 @@ part4:
 part2:
 	VMOVUPS Y4, (R8)
 part1:
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -7951,7 +7947,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -7988,64 +7984,62 @@ l0:
 l1:
 	MOVQ 32(AX), R8
 l2:
-	MOVQ  $+0, R10
+	MOVQ  136(AX), R10
 	MOVQ  local-112(SP), R11
 	ADDQ  $-2, R11
 	MOVQ  R11, local-112(SP)
 	TESTQ R11, R11
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R10
 l3:
-	MOVQ 136(AX), R10
-l4:
 	MOVQ  120(AX), R11
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VXORPS  Y2, Y2, Y2
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R8), Y2
-l8:
+l7:
 	VMOVUPS     (DX), Y3
 	VFMADD231PS Y3, Y0, Y2
 	VMOVUPS     (DX)(BX*1), Y3
 	VFMADD231PS Y3, Y1, Y2
 	TESTQ       R10, R10
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R10, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R9), Y3
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS      Y2, Y3, Y2
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l9:
+l8:
 	VMOVUPS Y2, (DI)
 	ADDQ    SI, DI
 	ADDQ    SI, R8
 	ADDQ    SI, R9
 	ADDQ    SI, DX
 	DECQ    R11
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ       120(AX), SI
 	ANDQ       $+7, SI
 	TESTQ      SI, SI
-	JEQ        l6
+	JEQ        l5
 	MOVQ       SI, R12
 	SHLQ       $0x02, R12
 	LEAQ       tailmask<>+32(SB), R11
 	SUBQ       R12, R11
 	VXORPS     Y2, Y2, Y2
 	TESTQ      CX, CX
-	JEQ        l11
+	JEQ        l10
 	VMOVUPS    (R11), Y2
 	VMASKMOVPS (R8), Y2, Y2
-l11:
+l10:
 	VMOVUPS     (R11), Y3
 	VMASKMOVPS  (DX), Y3, Y3
 	VFMADD231PS Y3, Y0, Y2
@@ -8053,20 +8047,20 @@ l11:
 	VMASKMOVPS  (DX)(BX*1), Y0, Y0
 	VFMADD231PS Y0, Y1, Y2
 	TESTQ       R10, R10
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R10, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS     (R11), Y0
 	VMASKMOVPS  (R9), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, Y2
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y2, Y0, Y0
 	VMOVUPS Y0, Y2
-l12:
+l11:
 	CMPQ         SI, $0x00000008
 	JEQ          part2
 	LEAQ         (DI), CX
@@ -8090,10 +8084,10 @@ part4:
 part2:
 	VMOVUPS Y2, (DI)
 part1:
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -8101,7 +8095,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -8136,80 +8130,78 @@ l0:
 l1:
 	MOVQ 32(AX), DI
 l2:
-	MOVQ  $+0, R9
+	MOVQ  136(AX), R9
 	MOVQ  local-112(SP), R10
 	ADDQ  $-1, R10
 	MOVQ  R10, local-112(SP)
 	TESTQ R10, R10
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R9
 l3:
-	MOVQ 136(AX), R9
-l4:
 	MOVQ  120(AX), R10
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VXORPS  Y1, Y1, Y1
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (DI), Y1
-l8:
+l7:
 	VMOVUPS     (DX), Y2
 	VFMADD231PS Y2, Y0, Y1
 	TESTQ       R9, R9
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R9, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R8), Y2
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS      Y1, Y2, Y1
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l9:
+l8:
 	VMOVUPS Y1, (SI)
 	ADDQ    BX, SI
 	ADDQ    BX, DI
 	ADDQ    BX, R8
 	ADDQ    BX, DX
 	DECQ    R10
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ       120(AX), BX
 	ANDQ       $+7, BX
 	TESTQ      BX, BX
-	JEQ        l6
+	JEQ        l5
 	MOVQ       BX, R11
 	SHLQ       $0x02, R11
 	LEAQ       tailmask<>+32(SB), R10
 	SUBQ       R11, R10
 	VXORPS     Y1, Y1, Y1
 	TESTQ      CX, CX
-	JEQ        l11
+	JEQ        l10
 	VMOVUPS    (R10), Y1
 	VMASKMOVPS (DI), Y1, Y1
-l11:
+l10:
 	VMOVUPS     (R10), Y2
 	VMASKMOVPS  (DX), Y2, Y2
 	VFMADD231PS Y2, Y0, Y1
 	TESTQ       R9, R9
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R9, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS     (R10), Y0
 	VMASKMOVPS  (R8), Y0, Y0
 	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
 	VANDPS      Y1, Y0, Y0
 	VMOVUPS     Y0, Y1
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VMOVUPS c256_00000000<>+0(SB), Y0
 	VMAXPS  Y1, Y0, Y0
 	VMOVUPS Y0, Y1
-l12:
+l11:
 	CMPQ         BX, $0x00000008
 	JEQ          part2
 	LEAQ         (SI), CX
@@ -8233,17 +8225,17 @@ part4:
 part2:
 	VMOVUPS Y1, (SI)
 part1:
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 

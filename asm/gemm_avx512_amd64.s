@@ -3641,26 +3641,24 @@ l0:
 l1:
 	MOVQ 32(AX), R10
 l2:
-	MOVQ  $+0, R12
+	MOVQ  136(AX), R12
 	MOVQ  local-112(SP), R13
 	ADDQ  $-8, R13
 	MOVQ  R13, local-112(SP)
 	TESTQ R13, R13
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R12
 l3:
-	MOVQ 136(AX), R12
-l4:
 	MOVQ  120(AX), R13
 	SHRQ  $0x04, R13
 	TESTQ R13, R13
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VPXORD  Z8, Z8, Z8
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R10), Z8
-l8:
+l7:
 	VMOVUPS     (DX), Z9
 	VFMADD231PS Z9, Z0, Z8
 	VMOVUPS     (DX)(BX*1), Z9
@@ -3678,17 +3676,17 @@ l8:
 	VMOVUPS     (DI)(BX*1), Z9
 	VFMADD231PS Z9, Z7, Z8
 	TESTQ       R12, R12
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R12, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R11), Z9
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z9, K1
 	VMOVUPS.Z   Z8, K1, Z8
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VBROADCASTSS c32_00000000<>+0(SB), Z9
 	VMAXPS       Z8, Z9, Z8
-l9:
+l8:
 	VMOVUPS Z8, (R9)
 	ADDQ    R8, R9
 	ADDQ    R8, R10
@@ -3697,20 +3695,20 @@ l9:
 	ADDQ    R8, SI
 	ADDQ    R8, DI
 	DECQ    R13
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ      120(AX), R8
 	ANDQ      $+15, R8
 	TESTQ     R8, R8
-	JEQ       l6
+	JEQ       l5
 	MOVQ      $-1, R13
 	BZHIQ     R8, R13, R13
 	KMOVW     R13, K2
 	VPXORD    Z10, Z10, Z10
 	TESTQ     CX, CX
-	JEQ       l11
+	JEQ       l10
 	VMOVUPS.Z (R10), K2, Z10
-l11:
+l10:
 	VMOVUPS.Z   (DX), K2, Z9
 	VFMADD231PS Z9, Z0, Z10
 	VMOVUPS.Z   (DX)(BX*1), K2, Z0
@@ -3728,24 +3726,24 @@ l11:
 	VMOVUPS.Z   (DI)(BX*1), K2, Z0
 	VFMADD231PS Z0, Z7, Z10
 	TESTQ       R12, R12
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R12, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS.Z   (R11), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z10, K1, Z0
 	VMOVUPS     Z0, Z10
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z10, Z0, Z0
 	VMOVUPS      Z0, Z10
-l12:
+l11:
 	VMOVUPS Z10, K2, (R9)
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -3759,7 +3757,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -3804,26 +3802,24 @@ l0:
 l1:
 	MOVQ 32(AX), R9
 l2:
-	MOVQ  $+0, R11
+	MOVQ  136(AX), R11
 	MOVQ  local-112(SP), R12
 	ADDQ  $-4, R12
 	MOVQ  R12, local-112(SP)
 	TESTQ R12, R12
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R11
 l3:
-	MOVQ 136(AX), R11
-l4:
 	MOVQ  120(AX), R12
 	SHRQ  $0x04, R12
 	TESTQ R12, R12
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VPXORD  Z4, Z4, Z4
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R9), Z4
-l8:
+l7:
 	VMOVUPS     (DX), Z5
 	VFMADD231PS Z5, Z0, Z4
 	VMOVUPS     (DX)(BX*1), Z5
@@ -3833,17 +3829,17 @@ l8:
 	VMOVUPS     (SI), Z5
 	VFMADD231PS Z5, Z3, Z4
 	TESTQ       R11, R11
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R11, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R10), Z5
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z5, K1
 	VMOVUPS.Z   Z4, K1, Z4
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VBROADCASTSS c32_00000000<>+0(SB), Z5
 	VMAXPS       Z4, Z5, Z4
-l9:
+l8:
 	VMOVUPS Z4, (R8)
 	ADDQ    DI, R8
 	ADDQ    DI, R9
@@ -3851,20 +3847,20 @@ l9:
 	ADDQ    DI, DX
 	ADDQ    DI, SI
 	DECQ    R12
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ      120(AX), DI
 	ANDQ      $+15, DI
 	TESTQ     DI, DI
-	JEQ       l6
+	JEQ       l5
 	MOVQ      $-1, R12
 	BZHIQ     DI, R12, R12
 	KMOVW     R12, K2
 	VPXORD    Z6, Z6, Z6
 	TESTQ     CX, CX
-	JEQ       l11
+	JEQ       l10
 	VMOVUPS.Z (R9), K2, Z6
-l11:
+l10:
 	VMOVUPS.Z   (DX), K2, Z5
 	VFMADD231PS Z5, Z0, Z6
 	VMOVUPS.Z   (DX)(BX*1), K2, Z0
@@ -3874,24 +3870,24 @@ l11:
 	VMOVUPS.Z   (SI), K2, Z0
 	VFMADD231PS Z0, Z3, Z6
 	TESTQ       R11, R11
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R11, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS.Z   (R10), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z6, K1, Z0
 	VMOVUPS     Z0, Z6
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z6, Z0, Z0
 	VMOVUPS      Z0, Z6
-l12:
+l11:
 	VMOVUPS Z6, K2, (R8)
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -3901,7 +3897,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -3938,85 +3934,83 @@ l0:
 l1:
 	MOVQ 32(AX), R8
 l2:
-	MOVQ  $+0, R10
+	MOVQ  136(AX), R10
 	MOVQ  local-112(SP), R11
 	ADDQ  $-2, R11
 	MOVQ  R11, local-112(SP)
 	TESTQ R11, R11
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R10
 l3:
-	MOVQ 136(AX), R10
-l4:
 	MOVQ  120(AX), R11
 	SHRQ  $0x04, R11
 	TESTQ R11, R11
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VPXORD  Z2, Z2, Z2
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (R8), Z2
-l8:
+l7:
 	VMOVUPS     (DX), Z3
 	VFMADD231PS Z3, Z0, Z2
 	VMOVUPS     (DX)(BX*1), Z3
 	VFMADD231PS Z3, Z1, Z2
 	TESTQ       R10, R10
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R10, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R9), Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-l9:
+l8:
 	VMOVUPS Z2, (DI)
 	ADDQ    SI, DI
 	ADDQ    SI, R8
 	ADDQ    SI, R9
 	ADDQ    SI, DX
 	DECQ    R11
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ      120(AX), SI
 	ANDQ      $+15, SI
 	TESTQ     SI, SI
-	JEQ       l6
+	JEQ       l5
 	MOVQ      $-1, R11
 	BZHIQ     SI, R11, R11
 	KMOVW     R11, K2
 	VPXORD    Z4, Z4, Z4
 	TESTQ     CX, CX
-	JEQ       l11
+	JEQ       l10
 	VMOVUPS.Z (R8), K2, Z4
-l11:
+l10:
 	VMOVUPS.Z   (DX), K2, Z3
 	VFMADD231PS Z3, Z0, Z4
 	VMOVUPS.Z   (DX)(BX*1), K2, Z0
 	VFMADD231PS Z0, Z1, Z4
 	TESTQ       R10, R10
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R10, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS.Z   (R9), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z4, K1, Z0
 	VMOVUPS     Z0, Z4
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z4, Z0, Z0
 	VMOVUPS      Z0, Z4
-l12:
+l11:
 	VMOVUPS Z4, K2, (DI)
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
@@ -4024,7 +4018,7 @@ l6:
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 
@@ -4059,88 +4053,86 @@ l0:
 l1:
 	MOVQ 32(AX), DI
 l2:
-	MOVQ  $+0, R9
+	MOVQ  136(AX), R9
 	MOVQ  local-112(SP), R10
 	ADDQ  $-1, R10
 	MOVQ  R10, local-112(SP)
 	TESTQ R10, R10
 	JEQ   l3
-	JMP   l4
+	MOVQ  $+0, R9
 l3:
-	MOVQ 136(AX), R9
-l4:
 	MOVQ  120(AX), R10
 	SHRQ  $0x04, R10
 	TESTQ R10, R10
-	JEQ   l5
-l7:
+	JEQ   l4
+l6:
 	VPXORD  Z1, Z1, Z1
 	TESTQ   CX, CX
-	JEQ     l8
+	JEQ     l7
 	VMOVUPS (DI), Z1
-l8:
+l7:
 	VMOVUPS     (DX), Z2
 	VFMADD231PS Z2, Z0, Z1
 	TESTQ       R9, R9
-	JEQ         l9
+	JEQ         l8
 	CMPQ        R9, $0x00000001
-	JEQ         l10
+	JEQ         l9
 	VMOVUPS     (R8), Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l9
-l10:
+	JMP         l8
+l9:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l9:
+l8:
 	VMOVUPS Z1, (SI)
 	ADDQ    BX, SI
 	ADDQ    BX, DI
 	ADDQ    BX, R8
 	ADDQ    BX, DX
 	DECQ    R10
-	JNE     l7
-l5:
+	JNE     l6
+l4:
 	MOVQ      120(AX), BX
 	ANDQ      $+15, BX
 	TESTQ     BX, BX
-	JEQ       l6
+	JEQ       l5
 	MOVQ      $-1, R10
 	BZHIQ     BX, R10, R10
 	KMOVW     R10, K2
 	VPXORD    Z3, Z3, Z3
 	TESTQ     CX, CX
-	JEQ       l11
+	JEQ       l10
 	VMOVUPS.Z (DI), K2, Z3
-l11:
+l10:
 	VMOVUPS.Z   (DX), K2, Z2
 	VFMADD231PS Z2, Z0, Z3
 	TESTQ       R9, R9
-	JEQ         l12
+	JEQ         l11
 	CMPQ        R9, $0x00000001
-	JEQ         l13
+	JEQ         l12
 	VMOVUPS.Z   (R8), K2, Z0
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
 	VMOVUPS.Z   Z3, K1, Z0
 	VMOVUPS     Z0, Z3
-	JMP         l12
-l13:
+	JMP         l11
+l12:
 	VBROADCASTSS c32_00000000<>+0(SB), Z0
 	VMAXPS       Z3, Z0, Z0
 	VMOVUPS      Z0, Z3
-l12:
+l11:
 	VMOVUPS Z3, K2, (SI)
-l6:
+l5:
 	MOVQ  local-112(SP), CX
 	TESTQ CX, CX
-	JEQ   l14
+	JEQ   l13
 	MOVQ  local-120(SP), CX
 	MOVQ  72(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  $+1, CX
 	JMP   l0
-l14:
+l13:
 	VZEROUPPER
 	RET
 

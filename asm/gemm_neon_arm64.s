@@ -5099,23 +5099,21 @@ l0:
 l1:
 	MOVD 32(R0), R10
 l2:
-	MOVD $+0, R12
+	MOVD 136(R0), R12
 	MOVD local-112(SP), R13
 	ADD $-4, R13
 	MOVD R13, local-112(SP)
 	CBZ R13, l3
-	B l4
+	MOVD $+0, R12
 l3:
-	MOVD 136(R0), R12
-l4:
 	MOVD 120(R0), R13
 	LSR $0x02, R13
-	CBZ R13, l5
-l7:
+	CBZ R13, l4
+l6:
 	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R1, l8
+	CBZ R1, l7
 	FMOVQ (R10), F4
-l8:
+l7:
 	FMOVQ (R2), F5
 	VFMLA V5.S4, V0.S4, V4.S4
 	FMOVQ (R6), F5
@@ -5124,18 +5122,18 @@ l8:
 	VFMLA V5.S4, V2.S4, V4.S4
 	FMOVQ (R8), F5
 	VFMLA V5.S4, V3.S4, V4.S4
-	CBZ R12, l9
+	CBZ R12, l8
 	CMP $+1, R12
-	BEQ l10
+	BEQ l9
 	FMOVQ (R11), F5
 	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
 	VAND V4.B16, V5.B16, V4.B16
-	B l9
-l10:
+	B l8
+l9:
 	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
 	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
 	VMOV V5.B16, V4.B16
-l9:
+l8:
 	FMOVQ F4, (R9)
 	ADD R3, R9
 	ADD R3, R10
@@ -5145,13 +5143,13 @@ l9:
 	ADD R3, R7
 	ADD R3, R8
 	SUB $+1, R13
-	CBNZ R13, l7
-l5:
+	CBNZ R13, l6
+l4:
 	MOVD 120(R0), R3
 	AND $+3, R3
-	CBZ R3, l6
+	CBZ R3, l5
 	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R1, l11
+	CBZ R1, l10
 	TBNZ $0x02, R3, part1
 	TBNZ $0x01, R3, part3
 	FMOVS (R10), F4
@@ -5165,7 +5163,7 @@ part3:
 part1:
 	FMOVQ (R10), F4
 part2:
-l11:
+l10:
 	TBNZ $0x02, R3, part4
 	TBNZ $0x01, R3, part6
 	FMOVS (R2), F5
@@ -5222,9 +5220,9 @@ part13:
 	FMOVQ (R8), F0
 part14:
 	VFMLA V0.S4, V3.S4, V4.S4
-	CBZ R12, l12
+	CBZ R12, l11
 	CMP $+1, R12
-	BEQ l13
+	BEQ l12
 	TBNZ $0x02, R3, part16
 	TBNZ $0x01, R3, part18
 	FMOVS (R11), F0
@@ -5241,12 +5239,12 @@ part17:
 	WORD $0x6ea6e400 // fcmgt v0.4s, v0.4s, v6.4s
 	VAND V4.B16, V0.B16, V0.B16
 	VMOV V0.B16, V4.B16
-	B l12
-l13:
+	B l11
+l12:
 	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
 	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
 	VMOV V0.B16, V4.B16
-l12:
+l11:
 	TBNZ $0x02, R3, part19
 	TBNZ $0x01, R3, part21
 	FMOVS F4, (R9)
@@ -5260,9 +5258,9 @@ part21:
 part19:
 	FMOVQ F4, (R9)
 part20:
-l6:
+l5:
 	MOVD local-112(SP), R1
-	CBZ R1, l14
+	CBZ R1, l13
 	MOVD local-120(SP), R1
 	MOVD 72(R0), R2
 	ADD R2, R1
@@ -5272,7 +5270,7 @@ l6:
 	MOVD R1, local-120(SP)
 	MOVD $+1, R1
 	B l0
-l14:
+l13:
 	RET
 
 // gemv2 does args.K steps of k, 2 at a time, for args.Cols columns of one row of C.
@@ -5310,39 +5308,37 @@ l0:
 l1:
 	MOVD 32(R0), R8
 l2:
-	MOVD $+0, R10
+	MOVD 136(R0), R10
 	MOVD local-112(SP), R11
 	ADD $-2, R11
 	MOVD R11, local-112(SP)
 	CBZ R11, l3
-	B l4
+	MOVD $+0, R10
 l3:
-	MOVD 136(R0), R10
-l4:
 	MOVD 120(R0), R11
 	LSR $0x02, R11
-	CBZ R11, l5
-l7:
+	CBZ R11, l4
+l6:
 	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R1, l8
+	CBZ R1, l7
 	FMOVQ (R8), F2
-l8:
+l7:
 	FMOVQ (R2), F3
 	VFMLA V3.S4, V0.S4, V2.S4
 	FMOVQ (R6), F3
 	VFMLA V3.S4, V1.S4, V2.S4
-	CBZ R10, l9
+	CBZ R10, l8
 	CMP $+1, R10
-	BEQ l10
+	BEQ l9
 	FMOVQ (R9), F3
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l9
-l10:
+	B l8
+l9:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-l9:
+l8:
 	FMOVQ F2, (R7)
 	ADD R3, R7
 	ADD R3, R8
@@ -5350,13 +5346,13 @@ l9:
 	ADD R3, R2
 	ADD R3, R6
 	SUB $+1, R11
-	CBNZ R11, l7
-l5:
+	CBNZ R11, l6
+l4:
 	MOVD 120(R0), R3
 	AND $+3, R3
-	CBZ R3, l6
+	CBZ R3, l5
 	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R1, l11
+	CBZ R1, l10
 	TBNZ $0x02, R3, part1
 	TBNZ $0x01, R3, part3
 	FMOVS (R8), F2
@@ -5370,7 +5366,7 @@ part3:
 part1:
 	FMOVQ (R8), F2
 part2:
-l11:
+l10:
 	TBNZ $0x02, R3, part4
 	TBNZ $0x01, R3, part6
 	FMOVS (R2), F3
@@ -5399,9 +5395,9 @@ part7:
 	FMOVQ (R6), F0
 part8:
 	VFMLA V0.S4, V1.S4, V2.S4
-	CBZ R10, l12
+	CBZ R10, l11
 	CMP $+1, R10
-	BEQ l13
+	BEQ l12
 	TBNZ $0x02, R3, part10
 	TBNZ $0x01, R3, part12
 	FMOVS (R9), F0
@@ -5418,12 +5414,12 @@ part11:
 	WORD $0x6ea4e400 // fcmgt v0.4s, v0.4s, v4.4s
 	VAND V2.B16, V0.B16, V0.B16
 	VMOV V0.B16, V2.B16
-	B l12
-l13:
+	B l11
+l12:
 	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
 	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
 	VMOV V0.B16, V2.B16
-l12:
+l11:
 	TBNZ $0x02, R3, part13
 	TBNZ $0x01, R3, part15
 	FMOVS F2, (R7)
@@ -5437,9 +5433,9 @@ part15:
 part13:
 	FMOVQ F2, (R7)
 part14:
-l6:
+l5:
 	MOVD local-112(SP), R1
-	CBZ R1, l14
+	CBZ R1, l13
 	MOVD local-120(SP), R1
 	MOVD 72(R0), R2
 	ADD R2, R1
@@ -5447,7 +5443,7 @@ l6:
 	MOVD R1, local-120(SP)
 	MOVD $+1, R1
 	B l0
-l14:
+l13:
 	RET
 
 // gemv1 does args.K steps of k, 1 at a time, for args.Cols columns of one row of C.
@@ -5481,50 +5477,48 @@ l0:
 l1:
 	MOVD 32(R0), R7
 l2:
-	MOVD $+0, R9
+	MOVD 136(R0), R9
 	MOVD local-112(SP), R10
 	ADD $-1, R10
 	MOVD R10, local-112(SP)
 	CBZ R10, l3
-	B l4
+	MOVD $+0, R9
 l3:
-	MOVD 136(R0), R9
-l4:
 	MOVD 120(R0), R10
 	LSR $0x02, R10
-	CBZ R10, l5
-l7:
+	CBZ R10, l4
+l6:
 	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R1, l8
+	CBZ R1, l7
 	FMOVQ (R7), F1
-l8:
+l7:
 	FMOVQ (R2), F2
 	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l9
+	CBZ R9, l8
 	CMP $+1, R9
-	BEQ l10
+	BEQ l9
 	FMOVQ (R8), F2
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l9
-l10:
+	B l8
+l9:
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l9:
+l8:
 	FMOVQ F1, (R6)
 	ADD R3, R6
 	ADD R3, R7
 	ADD R3, R8
 	ADD R3, R2
 	SUB $+1, R10
-	CBNZ R10, l7
-l5:
+	CBNZ R10, l6
+l4:
 	MOVD 120(R0), R3
 	AND $+3, R3
-	CBZ R3, l6
+	CBZ R3, l5
 	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R1, l11
+	CBZ R1, l10
 	TBNZ $0x02, R3, part1
 	TBNZ $0x01, R3, part3
 	FMOVS (R7), F1
@@ -5538,7 +5532,7 @@ part3:
 part1:
 	FMOVQ (R7), F1
 part2:
-l11:
+l10:
 	TBNZ $0x02, R3, part4
 	TBNZ $0x01, R3, part6
 	FMOVS (R2), F2
@@ -5553,9 +5547,9 @@ part4:
 	FMOVQ (R2), F2
 part5:
 	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l12
+	CBZ R9, l11
 	CMP $+1, R9
-	BEQ l13
+	BEQ l12
 	TBNZ $0x02, R3, part7
 	TBNZ $0x01, R3, part9
 	FMOVS (R8), F0
@@ -5572,12 +5566,12 @@ part8:
 	WORD $0x6ea3e400 // fcmgt v0.4s, v0.4s, v3.4s
 	VAND V1.B16, V0.B16, V0.B16
 	VMOV V0.B16, V1.B16
-	B l12
-l13:
+	B l11
+l12:
 	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
 	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
 	VMOV V0.B16, V1.B16
-l12:
+l11:
 	TBNZ $0x02, R3, part10
 	TBNZ $0x01, R3, part12
 	FMOVS F1, (R6)
@@ -5591,14 +5585,14 @@ part12:
 part10:
 	FMOVQ F1, (R6)
 part11:
-l6:
+l5:
 	MOVD local-112(SP), R1
-	CBZ R1, l14
+	CBZ R1, l13
 	MOVD local-120(SP), R1
 	MOVD 72(R0), R2
 	ADD R2, R1
 	MOVD R1, local-120(SP)
 	MOVD $+1, R1
 	B l0
-l14:
+l13:
 	RET

@@ -90,14 +90,14 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
 	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k"},
-	{"AStride", "int", "from one row of A to the next, in bytes"},
+	{"AStride", "int", "from one row of A to the next, in bytes; less than 0 where the rows go up"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
 	{"CStride", "int", "from one row of C to the next, in bytes"},
 	{"YStride", "int", "from one row of Y to the next, in bytes"},
 	{"AheadStep", "int", "from one row at Ahead to the next, in bytes"},
-	{"K", "int", ""},
-	{"Tiles", "int", "how many tiles to do, one below the other; at least 1"},
+	{"K", "int", "of GemmRow, a multiple of its steps and not 0"},
+	{"Tiles", "int", "how many tiles to do, of the rows after each other; at least 1"},
 	{"Cols", "int", "columns of the last vector, 1 to a whole one"},
 	{"Start", "int", "where the accumulators start"},
 	{"End", "int", "what is done to them at the end"},
@@ -395,15 +395,13 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p.Here(biased)
 	p.LoadRTo(from, field("Bias"))
 	p.Here(notBias)
-	end, last, ends := p.RegI(indexOf(gemmEnds, "EndNone")), p.NewLabel(), p.NewLabel()
+	end, last := p.LoadR(field("End")), p.NewLabel()
 	k := p.LoadR(local(left))
 	p.AddI(k, -steps)
 	p.StoreR(local(left), k)
 	p.JumpZero(k, last)
-	p.Jump(ends)
+	p.MovI(end, indexOf(gemmEnds, "EndNone"))
 	p.Here(last)
-	p.LoadRTo(end, field("End"))
-	p.Here(ends)
 
 	body := func() {
 		acc := p.Vec(32)
@@ -636,8 +634,7 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does args.K steps of k, some multiple of the number of steps at a time, for
-// args.Cols columns of one row of C.
+// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 `)

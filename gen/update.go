@@ -343,8 +343,8 @@ func signed(p *vec.Program, x, by vec.V) vec.V {
 	return p.Sub(p.And(p.Gt(x, zero), by), p.And(p.Gt(zero, x), by))
 }
 
-// options are what a rule may do to the gradient and the parameter first: bit i of
-// the parameter options stands for options[i].
+// options are what a rule may do to the gradient and the parameter first, and zeroing the
+// gradient last: bit i of the parameter options stands for options[i].
 var options = []string{"OptionScale", "OptionClip", "OptionL1", "OptionL2", "OptionKeep", "OptionZero"}
 
 // updateTypes writes the constants.
@@ -367,7 +367,7 @@ func direction(name, streams, scalars, doc string, body func(l lanes, p, g vec.V
 }
 
 // rule describes an update rule, with OptionKeep or without. There is a loop
-// without options, since most have none, and one that asks for each, as does the
+// without options, since most have none, and one that asks for them, as does the
 // tail of both.
 func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g vec.V)) kernel {
 	optionScalars := "scale clip l1 l2"
@@ -403,7 +403,7 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 				p.Here(skip)
 			}
 			done := p.NewLabel()
-			p.JumpNone(asked, onGradient, done) // weight decay alone is common, and each test takes time
+			p.JumpNone(asked, onGradient, done) // decoupled weight decay alone is common, and each test takes time
 			option("OptionScale", func() { p.Set(g, p.Mul(p.Splat("scale"), g)) })
 			option("OptionClip", func() {
 				clip := p.Splat("clip")
@@ -415,10 +415,10 @@ func rule(name, streams, scalars, doc string, keep bool, body func(l lanes, p, g
 			if keep {
 				option("OptionKeep", func() { p.Set(x, p.Mul(p.Splat("keep"), x)) })
 			}
-			l.whole(func(l lanes) { body(l, x, g) })
+			l.readThenWrite(func(l lanes) { body(l, x, g) })
 			option("OptionZero", func() { l.Store(l.streams["grad"].At(), p.F32(0)) })
 		}
-		withoutOptions := func() { l.whole(func(l lanes) { body(l, l.Get("p"), l.Get("grad")) }) }
+		withoutOptions := func() { l.readThenWrite(func(l lanes) { body(l, l.Get("p"), l.Get("grad")) }) }
 		plain, rest := p.NewLabel(), p.NewLabel()
 		p.JumpZero(asked, plain)
 		if p.Target.Masks {

@@ -38,20 +38,17 @@ const (
 
 // gemmCall is the greatest number of multiply-adds in a call of a micro-kernel:
 // some 50 µs, since it is not pre-empted. Fewer columns than gemmCallCols count as so
-// many: the kernel may have to wait for A's rows from memory. A product of one row waits
-// for all of B: 2^17 elements take some 20 µs from there.
+// many: the kernel may have to wait for A's rows from memory.
 const (
 	gemmCall     = 1 << 21
 	gemmCallCols = 32
-	gemmCallRow  = 1 << 17
 )
 
-// gemmTask is a product cut into blocks of C, rows by columns. Of strips of rows, every
-// other one is done from its last row up, so that two threads begin where their strips
-// meet: for some 12 KiB beyond the place where a thread ends a panel, the processor has
-// fetched C for it, and another thread that writes there has to get the lines back. Of
-// two threads that both went down, the second took a fifth longer for 128×100×100, where
-// the way from core to core was long.
+// gemmCallRow is gemmCall for a product of one row, in which each multiply-add may have
+// to wait for an element of B from memory, and in a narrow one for a whole cache line.
+const gemmCallRow = 1 << 17
+
+// gemmTask is a product cut into blocks of C, rows by columns.
 type gemmTask struct {
 	gemm
 	isa        cpu.ISA
@@ -75,7 +72,7 @@ func (g *gemm) run(threads int) {
 			return
 		}
 	}
-	g.compute(isa)
+	g.compute(isa, false)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -134,18 +131,26 @@ func (t *gemmTask) Range(lo, hi int) {
 		i, j := b%down*t.rows, b/down*t.cols
 		g := t.gemm
 		g.slice(i, min(t.m, i+t.rows), j, min(t.n, j+t.cols))
-		g.up = down > 1 && b%2 == 0
-		g.compute(t.isa)
+		g.compute(t.isa, t.up(b))
 	}
 }
+
+// up tells whether block b is done from its last row up: of strips of rows, every other
+// one is, so that two threads begin where their strips meet and end far from each other.
+// For some 12 KiB beyond the place where a thread ends a panel, the processor has fetched
+// C for it, and another thread that writes there has to get the lines back: of two threads
+// that both went down, the second took a fifth longer for 128×100×100, where the way from
+// core to core was long.
+func (t *gemmTask) up(b int) bool { return t.rows < t.m && b%2 == 0 }
 
 // fewColumns are done by AVX2's tiles where there is AVX-512: in one vector or a narrow
 // tile, while of AVX-512's vector most lanes would be idle. A processor that does 512 bits
 // in two halves would lose a third of its time on ten columns.
 const fewColumns = 10
 
-// compute does the product on the goroutine that calls.
-func (g *gemm) compute(isa cpu.ISA) {
+// compute does the product on the goroutine that calls, from the last row up if there is
+// a choice.
+func (g *gemm) compute(isa cpu.ISA, up bool) {
 	if isa == cpu.AVX512 && g.n <= fewColumns {
 		isa = cpu.AVX2
 	}
@@ -158,7 +163,7 @@ func (g *gemm) compute(isa cpu.ISA) {
 	case g.thin(&shape):
 		g.transposed(isa, &shape)
 	default:
-		g.blocked(isa, &shape)
+		g.blocked(isa, &shape, up && !shape.Together)
 	}
 }
 
@@ -214,8 +219,10 @@ func room(x *[]float32, n int) []float32 {
 	return *x
 }
 
-// blocked does the product with the micro-kernels of isa.
-func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
+// blocked does the product with the micro-kernels of isa, up if each block of rows is to
+// be done from its last row up. Rows that have to lie together cannot, nor those with a
+// bias of their own.
+func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 	g.scale()
 	packA, packB := g.packs(shape.Together)
 	var s *scratch
@@ -277,8 +284,8 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape) {
 				if p0+kc == g.k {
 					g.end(&p.args, i0, j)
 				}
-				if g.up && !shape.Together {
-					p.turn(mc)
+				if up {
+					p.turn()
 				}
 				p.run()
 				j += p.cols
@@ -311,13 +318,17 @@ func scaleRow(x []float32, by float32) {
 
 // finish does the activation or the derivative that the kernels leave.
 func (g *gemm) finish() {
-	act, deriv := g.ep.Act > ActReLU, g.ep.Deriv != Identity && !g.derivesInTile()
+	g.pass(g.ep.Act > ActReLU, g.ep.Deriv != Identity && !g.derivesInTile())
+}
+
+// pass does the activation or the derivative.
+func (g *gemm) pass(act, deriv bool) {
 	if !act && !deriv {
 		return
 	}
 	m, n := g.m, g.n
 	if g.ldc == n && (act || g.ep.LdY == n) {
-		m, n = 1, m*n // a call for each row would take a hundred cycles longer
+		m, n = 1, m*n // each call costs about a hundred cycles
 	}
 	for i := range m {
 		row := g.c[i*g.ldc:][:n]
@@ -364,8 +375,7 @@ func (g *gemm) row(isa cpu.ISA) {
 		for p := 0; p < g.k; {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
-			args.K = (g.k - p) / steps * steps
-			args.K = min(args.K, max(steps, gemmCallRow/args.Cols/steps*steps))
+			args.K = min(g.k-p, gemmCallRow/max(gemmCallCols, args.Cols)) / steps * steps
 			p += args.K
 			if p == g.k {
 				g.end(args, 0, j)
@@ -381,14 +391,15 @@ func (g *gemm) row(isa cpu.ISA) {
 // would be half empty. It is not for a short k, nor, where A, along whose rows the lanes
 // would lie, has to be transposed just for that, for more columns than half a vector's or
 // where a panel of A would be too long for L1. Nor is it faster than a narrow tile without
-// an idle lane, as for ten columns, while A stays in L2: 24.6 against 22.9 flop a cycle for
+// an idle lane, as for ten columns, while A stays in L2 and if there are enough rows for
+// the transpose to have no advantage in its few tiles: 24.6 against 22.9 flop a cycle for
 // 100×10×128 with A transposed.
 func (g *gemm) thin(shape *asm.GemmShape) bool {
 	lanes := shape.Lanes
 	if g.n >= 2*lanes || g.n%lanes == 0 || g.m < min(4*lanes, 32) || g.k < max(16, 48*g.n/lanes) || g.alpha != 1 {
 		return false
 	}
-	if part := g.part(shape, g.n, g.m); part > 0 && part == g.n-lanes && g.m >= 64 && g.m*g.k <= 1<<16 {
+	if g.part(shape, g.n, g.m) == g.n-lanes && g.m >= 64 && g.m*g.k <= 1<<16 {
 		return false
 	}
 	return bool(g.tA) || shape.Together || g.n <= lanes/2 && g.k >= 384/lanes && g.k <= 320
@@ -413,14 +424,9 @@ func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 		if g.beta != 0 {
 			asm.PackTrans(isa, &c[0], 4*pitch, &part.c[0], 4*g.ldc, m, g.n)
 		}
-		t.blocked(isa, shape)
+		t.blocked(isa, shape, false)
 		asm.CopyTrans(isa, &part.c[0], 4*g.ldc, &c[0], 4*pitch, g.n, m)
-		if g.ep.Deriv != Identity {
-			for i := range m {
-				row := part.c[i*g.ldc:][:g.n]
-				derive(g.ep.Deriv, row, row, part.ep.Y[i*g.ep.LdY:][:g.n])
-			}
-		}
+		part.pass(false, g.ep.Deriv != Identity)
 	}
 	gemmScratch.Put(s)
 }
@@ -522,12 +528,12 @@ type panel struct {
 	isa                cpu.ISA
 	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
 	few                bool // as the shape has it
-	rows, cols         int  // of C
+	rows, cols         int  // of C, the rows in the order in which they are done
 	width              int  // from a row of packed B to the next, in elements
 	padded             bool // B has no elements for some lanes
 	args               asm.Gemm
 	next               fetch // the next panel of B
-	fetched            int   // rows of C, from the top
+	fetched            int   // rows of C
 }
 
 // fetch is memory to be fetched ahead: rows, step bytes apart.
@@ -536,7 +542,7 @@ type fetch struct {
 	step, rows int
 }
 
-// run does the tiles, one below the other, the rows split evenly over the fewest tiles
+// run does the tiles, one after the other, the rows split evenly over the fewest tiles
 // if there are all heights. The first one packs B, if it has to be.
 func (p *panel) run() {
 	args := &p.args
@@ -588,18 +594,14 @@ func (p *panel) run() {
 }
 
 // turn has the rows done from the last one up.
-func (p *panel) turn(rows int) {
-	args := &p.args
-	for _, x := range []struct {
-		at     **float32
-		stride *int
-	}{{&args.A, &args.AStride}, {&args.C, &args.CStride}, {&args.Y, &args.YStride}} {
-		*x.at = forward(*x.at, (rows-1)**x.stride)
-		*x.stride = -*x.stride
-	}
+func (p *panel) turn() {
+	args, last := &p.args, p.rows-1
+	args.A, args.AStride = forward(args.A, last*args.AStride), -args.AStride
+	args.C, args.CStride = forward(args.C, last*args.CStride), -args.CStride
+	args.Y, args.YStride = forward(args.Y, last*args.YStride), -args.YStride
 }
 
-// forward is the element some bytes behind p's. As a sum of numbers, not as
+// forward is the element some bytes behind p's, or before it. As a sum of numbers, not as
 // unsafe.Add: in tests with the race detector, this has the compiler's checkptr see
 // to it that the two lie in one allocation.
 func forward(p *float32, bytes int) *float32 {
@@ -607,7 +609,7 @@ func forward(p *float32, bytes int) *float32 {
 }
 
 // ahead says what the next t tiles fetch ahead, or how many fewer than t of them
-// shall fetch it: first the rows of C below them, if they do not overtake the
+// shall fetch it: first the rows of C after them, if they do not overtake the
 // fetching, and then the next panel of B. Both are far apart in memory, so the
 // processor does not foresee them. The last of a kind begins early enough to end
 // with it: what is beyond may be another thread's.

@@ -91,6 +91,39 @@ func TestThin(t *testing.T) {
 	}
 }
 
+// TestUp: of strips of rows every other one, of strips of columns none.
+func TestUp(t *testing.T) {
+	for _, c := range []struct {
+		rows, cols int
+		want       []bool
+	}{
+		{30, 50, []bool{true, false, true, false}},
+		{100, 25, []bool{false, false}},
+		{100, 50, []bool{false}},
+	} {
+		task := gemmTask{gemm: gemm{m: 100, n: 50}, rows: c.rows, cols: c.cols}
+		for b, want := range c.want {
+			if got := task.up(b); got != want {
+				t.Errorf("%d×%d of 100×50, block %d: %v, want %v", c.rows, c.cols, b, got, want)
+			}
+		}
+	}
+}
+
+// TestTurn: the last row is the first, of all three matrices.
+func TestTurn(t *testing.T) {
+	a, c, y := make([]float32, 50), make([]float32, 60), make([]float32, 70)
+	p := &panel{rows: 7}
+	p.args.A, p.args.AStride = &a[1], 4*5
+	p.args.C, p.args.CStride = &c[2], 4*6
+	p.args.Y, p.args.YStride = &y[3], 4*9
+	p.turn()
+	want := asm.Gemm{A: &a[1+6*5], AStride: -4 * 5, C: &c[2+6*6], CStride: -4 * 6, Y: &y[3+6*9], YStride: -4 * 9}
+	if p.args != want {
+		t.Errorf("%+v, want %+v", p.args, want)
+	}
+}
+
 // TestPanels: how columns are cut into panels, where a whole vector has 8 lanes and the
 // highest narrow tile 8 rows: the widths in elements, and what a narrow one has more.
 func TestPanels(t *testing.T) {
@@ -207,14 +240,19 @@ func TestAhead(t *testing.T) {
 	const step, bStep, far = 400, 800, 1 << 30
 	for _, height := range []int{1, 3, 4, 12} {
 		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
-			for _, rows := range []int{1, 4, 11, 100, 1024} {
+			for _, rows := range []int{1, 4, -4, 11, -11, 100, -100, 1024, -1024} { // or up
+				first, cStep := 0, step
+				if rows < 0 {
+					rows = -rows
+					first, cStep = rows-1, -step
+				}
 				c := make([]float32, rows*step/4)
 				p := panel{height: height, rows: rows, next: fetch{far, bStep, k}}
-				p.args.K, p.args.CStride = k, step
+				p.args.K, p.args.CStride = k, cStep
 				tileRows := 0 // the most that a tile fetches
 				var rowsOfC, rowsOfB []int
 				for done := 0; done < rows; {
-					p.args.C = &c[done*step/4]
+					p.args.C = &c[(first*step+done*cStep)/4]
 					left := ceil(rows-done, height)
 					tiles := p.ahead(done, height, left)
 					if tiles < 1 || tiles > left {
@@ -224,8 +262,8 @@ func TestAhead(t *testing.T) {
 					for i := range tiles * tileRows {
 						at := p.args.Ahead + uintptr(i*p.args.AheadStep)
 						switch {
-						case p.args.AheadStep == step:
-							rowsOfC = append(rowsOfC, int(at-uintptr(unsafe.Pointer(&c[0])))/step)
+						case p.args.AheadStep == cStep:
+							rowsOfC = append(rowsOfC, int(at-uintptr(unsafe.Pointer(&c[first*step/4])))/cStep)
 							if row := rowsOfC[len(rowsOfC)-1]; row < done+(i/tileRows+1)*height {
 								t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
 							}
@@ -289,9 +327,9 @@ func TestGemmPlaces(t *testing.T) {
 			_, g.lda = g.storedA()
 			_, g.ldb = g.storedB()
 			g.ep.Deriv, g.ep.LdY = ActReLU, 10
-			for range 5 {
+			for i := range 6 {
 				g.operands(r, kindNamed("normal")) // anew, since what lies behind Y matters
-				g.call(g.c, 1)
+				g.call(g.c, Threads(1+i%2))
 			}
 		}
 	})

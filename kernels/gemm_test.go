@@ -329,15 +329,16 @@ func TestGemmThreads(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 3))
 		for _, s := range sizes {
-			for i, tr := range transposes {
+			for _, tr := range transposes {
 				g := newProduct(r, kindNamed("normal"), tr[0], tr[1], s[0], s[1], s[2])
-				if i%2 == 0 { // has a third matrix cut with C
-					g.ep.Act, g.ep.Deriv = Identity, ActReLU
+				drawn := g.ep
+				for _, ep := range []Epilogue{drawn, {Deriv: ActReLU, LdY: drawn.LdY}} { // whose Y is cut as C is
+					g.ep = ep
 					g.operands(r, kindNamed("normal"))
-				}
-				want := g.portable(t)
-				for _, limit := range limits {
-					g.compare(t, "normal", want, r.IntN(16), limit)
+					want := g.portable(t)
+					for _, limit := range limits {
+						g.compare(t, "normal", want, r.IntN(16), limit)
+					}
 				}
 			}
 		}
@@ -518,11 +519,12 @@ func TestGemmActivations(t *testing.T) {
 		}
 		for _, size := range sizes {
 			m, n, k := size[0], size[1], size[2]
-			for _, act := range activations {
+			for i, act := range activations {
 				for _, derive := range []bool{false, true} {
-					g := &product{gemm{m: m, n: n, k: k, alpha: 1, lda: k, ldb: n, ldc: n + 1}}
+					// Rows apart, together, and of C alone.
+					g := &product{gemm{m: m, n: n, k: k, alpha: 1, lda: k, ldb: n, ldc: n + []int{1, 0, 0}[i%3]}}
 					if g.ep.Act = act; derive {
-						g.ep = Epilogue{Deriv: act, LdY: n + 2}
+						g.ep = Epilogue{Deriv: act, LdY: n + []int{2, 0, 2}[i%3]}
 					}
 					g.operands(r, normal)
 					want := slices.Clone(g.c)

@@ -1,6 +1,7 @@
 package vec
 
 import (
+	"fmt"
 	"math/bits"
 	"slices"
 )
@@ -101,10 +102,11 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 	p.Here(end)
 }
 
-// EachInTurns is EachOnce for a body whose instructions wait for each other: while there
-// are some vectors left, it does one instruction for each of them before the next one.
-// Of one vector after the other, so many instructions wait in the processor's schedulers
-// that it does not see far enough ahead.
+// EachInTurns is EachOnce for a body without branches whose instructions wait for each
+// other: while there are some vectors left, it does one instruction for each of them
+// before the next one. Of one vector after the other, so many instructions wait in the
+// processor's schedulers that it does not see far enough ahead. The body is in the code
+// once more for each of these vectors.
 func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
 	together := p.Target.inTurns
 	top, rest := p.NewLabel(), p.NewLabel()
@@ -121,7 +123,10 @@ func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
 		each = append(each, slices.Clone(p.code[start:]))
 		p.code = p.code[:start]
 	}
-	for at := range each[0] {
+	for at, i := range each[0] {
+		if i.op >= opLabel {
+			panic(fmt.Sprintf("vec: %s: %s in a body that is done in turns", p.Name, i.op))
+		}
 		for _, code := range each {
 			p.emit(code[at])
 		}

@@ -27,7 +27,7 @@ type Target struct {
 	// Masks says that a tail is loaded and stored by one instruction, with a mask.
 	Masks bool
 
-	inTurns int // vectors that EachInTurns does together: as many as there are registers for
+	inTurns int // vectors that EachInTurns does together: as many as there are registers for in exp
 
 	lower func(*Program) (*assembly, error)
 }
@@ -43,7 +43,7 @@ var (
 type Program struct {
 	Target *Target
 	Name   string
-	Doc    []string // for the comment above the function
+	Doc    []string // for the comment above the function, if no exported function has its name
 	Params []Param
 
 	// Lanes is the number of elements that a vector holds: of the widest type

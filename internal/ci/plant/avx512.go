@@ -168,6 +168,7 @@ var kindsAVX512 = map[string]edit{
 	"step too short":                 either(add(-4, `^ADDQ \$\+(32|64),`), add(4, `^ADDQ \$(-8|-16),`)),
 	"stretch of k miscounted":        add(1, `^ADDQ \$(-16), `),
 	"turn miscounted":                add(8, `^ADDQ \$(-32), `),
+	"pass miscounted":                add(2, `^ADDQ \$(-4), `),
 	"wrong circle":                   replace(`^ANDQ \$\+255,`, "ANDQ $$+127,"),
 	"wrong offset":                   add(4, `^V\w+(?:\.Z)? (\d+)\(\w+\), `),
 	"another row of A":               replace(`^(VBROADCASTSS|VFMADD231PS\.BCST)( \(\w+\)\(\w+)\*1\)`, "$1$2*2)"),
