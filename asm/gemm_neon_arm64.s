@@ -197,8 +197,8 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -248,8 +248,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F8
@@ -583,36 +583,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -739,8 +718,8 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -785,8 +764,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F4
@@ -971,24 +950,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -1079,8 +1049,8 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -1123,8 +1093,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F2
@@ -1235,18 +1205,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -1319,8 +1286,8 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -1362,8 +1329,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F1
@@ -1676,8 +1643,8 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -1737,8 +1704,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F16
@@ -2153,36 +2120,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -2325,8 +2271,8 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -2377,8 +2323,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F8
@@ -2604,24 +2550,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -2720,8 +2657,8 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -2768,8 +2705,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F4
@@ -2901,18 +2838,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -2989,8 +2923,8 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -3035,8 +2969,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F2
@@ -3392,8 +3326,8 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -3463,8 +3397,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F24
@@ -3960,36 +3894,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<3, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -4148,8 +4061,8 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -4206,8 +4119,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F12
@@ -4474,24 +4387,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<2, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -4598,8 +4502,8 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -4650,8 +4554,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F6
@@ -4804,18 +4708,15 @@ l15:
 	MOVD R2, local-88(SP)
 	MOVD local-128(SP), R2
 	MOVD 56(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-128(SP)
 	MOVD local-120(SP), R2
 	MOVD 80(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-120(SP)
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
-	ADD R3, R2
-	ADD R3, R2
+	ADD R3<<1, R2
 	MOVD R2, local-112(SP)
 	B l0
 l16:
@@ -4896,8 +4797,8 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
+	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
 	MOVD 64(R0), R3
 	MOVD 104(R0), R6
 	CBZ R6, l5
@@ -4945,8 +4846,8 @@ l8:
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
-	MOVD $+16, R9
 	ADD $-16, R6
+	MOVD $+16, R9
 l9:
 l11:
 	FMOVQ (R7), F3
@@ -5263,10 +5164,7 @@ l5:
 	CBZ R1, l13
 	MOVD local-120(SP), R1
 	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
-	ADD R2, R1
+	ADD R2<<2, R1
 	MOVD R1, local-120(SP)
 	MOVD $+1, R1
 	B l0
@@ -5438,8 +5336,7 @@ l5:
 	CBZ R1, l13
 	MOVD local-120(SP), R1
 	MOVD 72(R0), R2
-	ADD R2, R1
-	ADD R2, R1
+	ADD R2<<1, R1
 	MOVD R1, local-120(SP)
 	MOVD $+1, R1
 	B l0

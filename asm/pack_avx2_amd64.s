@@ -17,12 +17,10 @@ l2:
 	JLT   l0
 	MOVQ  BX, DI
 	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
+	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
 	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
+	LEAQ  (R9)(SI*2), R9
 	ADDQ  SI, R9
 	MOVQ  CX, R10
 	MOVQ  k+40(FP), R11
@@ -181,14 +179,7 @@ l3:
 	JEQ        l4
 l4:
 	ADDQ $+32, CX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
+	LEAQ (BX)(SI*8), BX
 	ADDQ $-8, AX
 	JMP  l2
 l0:
@@ -427,12 +418,10 @@ l2:
 	JLT   l0
 	MOVQ  BX, DI
 	MOVQ  DI, R8
-	ADDQ  SI, R8
-	ADDQ  SI, R8
+	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
 	MOVQ  R8, R9
-	ADDQ  SI, R9
-	ADDQ  SI, R9
+	LEAQ  (R9)(SI*2), R9
 	ADDQ  SI, R9
 	MOVQ  CX, R10
 	MOVQ  k+40(FP), R11
@@ -591,14 +580,7 @@ l3:
 	JEQ        l4
 l4:
 	ADDQ $+32, CX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
-	ADDQ SI, BX
+	LEAQ (BX)(SI*8), BX
 	ADDQ $-8, AX
 	JMP  l2
 l0:

@@ -130,10 +130,7 @@ part11:
 	CBZ R12, l4
 l4:
 	ADD $+16, R1
-	ADD R6, R3
-	ADD R6, R3
-	ADD R6, R3
-	ADD R6, R3
+	ADD R6<<2, R3
 	ADD $-4, R0
 	B l2
 l0:
@@ -398,10 +395,7 @@ part11:
 	CBZ R12, l4
 l4:
 	ADD $+16, R1
-	ADD R6, R3
-	ADD R6, R3
-	ADD R6, R3
-	ADD R6, R3
+	ADD R6<<2, R3
 	ADD $-4, R0
 	B l2
 l0:

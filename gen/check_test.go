@@ -139,7 +139,7 @@ var avx2 = rules{
 		VFMADD231PD VFMADD231PS`,
 	// Not SP; BP is saved by the code that Go puts before a frame.
 	operand: operands(`(AX|BX|CX|DX|SI|DI|BP|R[89]|R1[0-5])`, `[XY](\d|1[0-5])`,
-		`-?\d*\(REG\)(\(REG\*[124]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
+		`-?\d*\(REG\)(\(REG\*[1248]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
 	beforeReturn: "VZEROUPPER",
 }
 
@@ -161,7 +161,7 @@ var avx512 = rules{
 		VANDPD.BCST VANDPS VANDPS.BCST VORPD VORPD.BCST VORPS VORPS.BCST VPMOVM2D VXORPD VXORPS VXORPS.BCST`,
 	// Of the masks, not K0, which as one stands for none.
 	operand: operands(`(AX|BX|CX|DX|SI|DI|BP|R[89]|R1[0-5])`, `[XYZ](\d|[12]\d|3[01])`, `K[1-7]`,
-		`-?\d*\(REG\)(\(REG\*[124]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
+		`-?\d*\(REG\)(\(REG\*[1248]\))?`, `\w+<>\+\d+\(SB\)`, `local-\d+\(SP\)`),
 	beforeReturn: "VZEROUPPER",
 	evex:         true,
 }
@@ -174,7 +174,7 @@ var neon = rules{
 		VSHL VST1 VSUB VTRN1 VTRN2 VUSHR WORD`,
 	// Not R16 to R18 and R26 to R30, which belong to the linker, the system and Go.
 	operand: operands(`R(\d|1[0-5]|19|2[0-5])`, `F(\d|[12]\d|3[01])`, `V(\d|[12]\d|3[01])\.([BSD]\d+|[SD]\[\d\])`,
-		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `-?\d*\(REG\)`, `\$?local-\d+\(SP\)`, `PLDL1KEEP`),
+		`\[V(\d|[12]\d|3[01])\.[SD]\d\]`, `REG<<[123]`, `-?\d*\(REG\)`, `\$?local-\d+\(SP\)`, `PLDL1KEEP`),
 }
 
 // operands matches an operand in one of the given forms, the first of which is

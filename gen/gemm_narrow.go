@@ -100,9 +100,9 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 
 	a := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	var pack func(b, pack vec.R) []vec.V
+	k := steps{atAhead: local(atAhead), cols: p.Lanes + t.part, pitch: 2 * p.Lanes}
 	if t.packs(target) {
-		pack = func(b, pack vec.R) []vec.V {
+		k.pack = func(b, pack vec.R) []vec.V {
 			x := p.Load(32, b.At(0))
 			var y vec.V
 			p.InTail(last, func() { y = p.Load(32, b.At(width)) })
@@ -111,27 +111,27 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 			return []vec.V{x, p.LoadRepeat(t.part, pack.At(width))}
 		}
 	}
-	gemmSteps(p, g, local(atAhead), 2*p.Lanes, p.Lanes+t.part, pack,
-		func(b vec.R) []vec.V {
-			return []vec.V{p.Load(32, b.At(0)), p.LoadRepeat(t.part, b.At(width))}
-		},
-		func(b []vec.V) {
-			for i := range rest {
-				var mixed vec.V
-				for q := 0; q < together && i*together+q < t.rows; q++ {
-					row := i*together + q
-					x := p.LoadSplat(32, a.At(row))
-					p.FMA(acc[row], x, b[0])
-					if q == 0 {
-						mixed = x
-					} else {
-						mixed = p.Blend(mixed, x, (1<<t.part-1)<<(q*t.part))
-					}
+	k.load = func(b vec.Mem) []vec.V {
+		return []vec.V{p.Load(32, b), p.LoadRepeat(t.part, b.Plus(width))}
+	}
+	k.step = func(b []vec.V) {
+		for i := range rest {
+			var mixed vec.V
+			for q := 0; q < together && i*together+q < t.rows; q++ {
+				row := i*together + q
+				x := p.LoadSplat(32, a.At(row))
+				p.FMA(acc[row], x, b[0])
+				if q == 0 {
+					mixed = x
+				} else {
+					mixed = p.Blend(mixed, x, (1<<t.part-1)<<(q*t.part))
 				}
-				p.FMA(rest[i], mixed, b[1])
 			}
-			a.Advance(aStep)
-		})
+			p.FMA(rest[i], mixed, b[1])
+		}
+		a.Advance(aStep)
+	}
+	k.describe(p, g)
 
 	store, whole, stored := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	end := p.LoadR(field("End"))
@@ -170,9 +170,7 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 		stride string
 	}{{atA, "AStride"}, {atC, "CStride"}} {
 		at, by := p.LoadR(local(x.at)), p.LoadR(field(x.stride))
-		for range t.rows {
-			p.AddR(at, by)
-		}
+		p.AddTimes(at, by, t.rows)
 		p.StoreR(local(x.at), at)
 	}
 	p.Jump(next)

@@ -130,7 +130,11 @@ func (l *amd64) general(i inst) {
 	case opMovI:
 		l.do(x86.MOVQ(operand.I32(i.imm), d))
 	case opAddR:
-		l.do(x86.ADDQ(s, d))
+		if i.imm == 0 {
+			l.do(x86.ADDQ(s, d))
+		} else {
+			l.do(x86.LEAQ(operand.Mem{Base: d, Index: s, Scale: 1 << i.imm}, d))
+		}
 	case opSubR:
 		l.do(x86.SUBQ(s, d))
 	case opAddI:

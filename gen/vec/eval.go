@@ -488,7 +488,7 @@ func (m *machine) general(i inst) {
 	case opMovI:
 		m.regs[i.dst] = i.imm
 	case opAddR:
-		m.regs[i.dst] = m.reg(i.dst) + s
+		m.regs[i.dst] = m.reg(i.dst) + s<<i.imm
 	case opSubR:
 		m.regs[i.dst] = m.reg(i.dst) - s
 	case opAddI:

@@ -329,7 +329,11 @@ func (l *neon) general(i inst) {
 	case opMovI:
 		l.set("MOVD", d, operand.I32(i.imm))
 	case opAddR:
-		l.update("ADD", d, s)
+		if i.imm == 0 {
+			l.update("ADD", d, s)
+		} else {
+			l.update(fmt.Sprintf("ADD.<<%d", i.imm), d, s)
+		}
 	case opSubR:
 		l.update("SUB", d, s)
 	case opAddI:

@@ -75,6 +75,8 @@ func neonText(i *ir.Instruction) string {
 		switch {
 		case opcode == "VLD1R" && k == 1:
 			text[k] = "[" + text[k] + "]"
+		case strings.HasPrefix(arrangement, "<<") && k == 0:
+			text[k] += arrangement
 		case opcode == "PRFM":
 			text[k] += ", " + arrangement
 		case opcode == "MOVD" && arrangement == "ADDRESS" && k == 0:

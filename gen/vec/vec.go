@@ -10,6 +10,7 @@ package vec
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -87,8 +88,7 @@ type (
 	R struct{ id int }
 )
 
-// Mem is an address: Base + Index·Scale + Off bytes. Only loads to all lanes
-// take an index.
+// Mem is an address: Base + Index·Scale + Off bytes. The index is for amd64.
 type Mem struct {
 	Base  R
 	Off   int
@@ -99,6 +99,12 @@ type Mem struct {
 
 // At is the address r + off.
 func (r R) At(off int) Mem { return Mem{Base: r, Off: off} }
+
+// Times is the address n times index further on, for n up to 2.
+func (m Mem) Times(index R, n int) Mem {
+	m.Index, m.Scale = index, n
+	return m
+}
 
 // Plus is the address off bytes further on.
 func (m Mem) Plus(off int) Mem {
@@ -467,9 +473,16 @@ func (p *Program) Param(name string) R {
 }
 
 // The general registers: dst = src, dst += src, and so on.
-func (p *Program) Mov(dst, src R) { p.emit(inst{op: opMov, dst: dst.id, args: []int{src.id}}) }
-func (p *Program) AddR(dst, src R) {
-	p.emit(inst{op: opAddR, dst: dst.id, args: []int{dst.id, src.id}})
+func (p *Program) Mov(dst, src R)  { p.emit(inst{op: opMov, dst: dst.id, args: []int{src.id}}) }
+func (p *Program) AddR(dst, src R) { p.AddTimes(dst, src, 1) }
+
+// AddTimes adds src to dst n times: 8, 4, 2 or 1 times in one instruction.
+func (p *Program) AddTimes(dst, src R, n int) {
+	for n > 0 {
+		shift := min(3, bits.Len(uint(n))-1)
+		p.emit(inst{op: opAddR, dst: dst.id, args: []int{dst.id, src.id}, imm: shift})
+		n -= 1 << shift
+	}
 }
 func (p *Program) SubR(dst, src R) {
 	p.emit(inst{op: opSubR, dst: dst.id, args: []int{dst.id, src.id}})
@@ -541,9 +554,7 @@ func (p *Program) NewRows(base, stride R, rows int) *Rows {
 	}
 	for i := step; i < rows; i += step {
 		next := p.Copy(r.ptr[len(r.ptr)-1])
-		for range step {
-			p.AddR(next, stride)
-		}
+		p.AddTimes(next, stride, step)
 		r.ptr = append(r.ptr, next)
 	}
 	return r
@@ -554,7 +565,7 @@ func (r *Rows) At(i int) Mem {
 	if !r.grouped {
 		return r.ptr[i].At(0)
 	}
-	return Mem{Base: r.ptr[i/3], Index: r.stride, Scale: i % 3}
+	return r.ptr[i/3].At(0).Times(r.stride, i%3)
 }
 
 // Pointers are the registers that the addresses are made of.
@@ -584,7 +595,7 @@ func (p *Program) NewColumn(base, stride R, n int) *Column {
 	if p.Target.ColumnsTogether {
 		return &Column{p: p, at: base, n: n}
 	}
-	return &Column{p: p, rows: p.NewRows(base, stride, n)}
+	return &Column{p: p, rows: p.NewRows(base, stride, n), n: n}
 }
 
 // Load reads the column.
@@ -622,6 +633,52 @@ func (c *Column) Advance(by R) {
 		c.rows.Advance(by)
 	} else {
 		c.p.AddR(c.at, by)
+	}
+}
+
+// Round is how many steps there are in a round of Apart.
+const Round = 4
+
+// Apart is a column that is read for a round of steps before it goes on. Each of its rows
+// has a pointer of its own, and the index counts the steps. For amd64.
+type Apart struct {
+	p          *Program
+	ptr        []R
+	by, thrice R
+}
+
+// Apart is the column where it stands, whose steps are by bytes. The two go on together.
+func (c *Column) Apart(by R) *Apart {
+	a := &Apart{p: c.p, by: by}
+	for i := range c.n {
+		ptr := c.rows.ptr[i/3]
+		if i%3 > 0 {
+			ptr = c.p.Copy(a.ptr[i-1])
+			c.p.AddR(ptr, c.rows.stride)
+		}
+		a.ptr = append(a.ptr, ptr)
+	}
+	return a
+}
+
+// Begin has to come before the loop over rounds.
+func (a *Apart) Begin() {
+	a.thrice = a.p.Copy(a.by)
+	a.p.AddTimes(a.thrice, a.by, 2)
+}
+
+// At is the element of row i in a step of the round.
+func (a *Apart) At(i, step int) Mem {
+	if step == 3 {
+		return a.ptr[i].At(0).Times(a.thrice, 1)
+	}
+	return a.ptr[i].At(0).Times(a.by, step)
+}
+
+// Advance goes on to the next round.
+func (a *Apart) Advance() {
+	for _, ptr := range a.ptr {
+		a.p.AddTimes(ptr, a.by, Round)
 	}
 }
 

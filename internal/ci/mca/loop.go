@@ -38,7 +38,7 @@ var amd64 = syntax{
 		{regexp.MustCompile(`\)\((%\w+)\*(\d)\)`), `,$1,$2)`},
 		{regexp.MustCompile(`\$\+`), `$$`},
 	},
-	line:         regexp.MustCompile(`^(v\w+|addq|subq|decq|jne) ` + attOperand + `(, ` + attOperand + `)*$`),
+	line:         regexp.MustCompile(`^(v\w+|addq|subq|leaq|decq|jne) ` + attOperand + `(, ` + attOperand + `)*$`),
 	fma:          "vfmadd231ps %%ymm14, %%ymm15, %%ymm%d",
 	accumulators: 14,
 }

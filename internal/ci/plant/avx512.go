@@ -171,6 +171,7 @@ var kindsAVX512 = map[string]edit{
 	"pass miscounted":                add(2, `^ADDQ \$(-4), `),
 	"wrong circle":                   replace(`^ANDQ \$\+255,`, "ANDQ $$+127,"),
 	"wrong offset":                   add(4, `^V\w+(?:\.Z)? (\d+)\(\w+\), `),
+	"multiple of a step too small":   multipleAMD64,
 	"another row of A":               replace(`^(VBROADCASTSS|VFMADD231PS\.BCST)( \(\w+\)\(\w+)\*1\)`, "$1$2*2)"),
 	"another field of the arguments": add(8, `^MOVQ (\d+)\(\w+\), `),
 

@@ -256,6 +256,16 @@ var faults = []fault{
 	{"gemm4x3/gemm8x3", "another row of A", 0},
 	{"gemm4x3/gemm8x3", "round too few", 0},
 	{"gemm4x3/gemm8x3", "round too few", 1},
+	{"gemm4x3/gemm8x3", "multiple of a step too small", 0},
+	{"gemm4x3/gemm8x3", "multiple of a step too small", 1},
+	{"gemm4x3/gemm8x3", "multiple of a step too small", 2},
+	{"gemm3x3/gemm8x2", "multiple of a step too small", -1},
+	{"gemm3x3/gemm8x2", "multiple of a step too small", -2},
+	{"gemm3x3/gemm8x2", "multiple of a step too small", -3},
+	{"gemm6x2", "round too short", 1},
+	{"gemm4x3", "another step of the round", 1},
+	{"gemm4x2", "another step of the round", -2},
+	{"gemm6x2", "rounds miscounted", 0},
 	{"gemm3x3/gemm4x3", "accumulation lost", -1},
 	{"gemm5x2/gemm4x2", "stretch of k miscounted", 0},
 	{"gemm3x3/gemm4x3", "another field of the arguments", 6},
@@ -324,6 +334,10 @@ var kinds = map[string]map[string]edit{
 		"wrong circle":                   replace(`^ANDQ \$\+255,`, "ANDQ $$+127,"),
 		"wrong offset":                   add(4, `^V\w+ (\d+)\(\w+\), `),
 		"another row of A":               replace(`^(VBROADCASTSS \(\w+\)\(\w+)\*1\)`, "$1*2)"),
+		"another step of the round":      replace(`^(VBROADCASTSS \(\w+\)\(\w+)\*2\)`, "$1*1)"),
+		"rounds miscounted":              replace(`^MOVQ \$\+4, `, "MOVQ $$3, "),
+		"round too short":                replace(`^LEAQ (\(\w+\)\(\w+)\*4\), `, "LEAQ $1*2), "),
+		"multiple of a step too small":   multipleAMD64,
 		"another field of the arguments": add(8, `^MOVQ (\d+)\(\w+\), `),
 
 		"stretch of a row skipped":        replace(`^CMPQ (\w+), \$0x00000080$`, "CMPQ $1, $$0x00000040"),
@@ -374,6 +388,7 @@ var kinds = map[string]map[string]edit{
 		"pass miscounted":                add(2, `^ADD \$(-4), `),
 		"wrong circle":                   replace(`^AND \$\+255,`, "AND $$+127,"),
 		"wrong offset":                   add(4, `^FMOV[QD] (\d+)\(\w+\), `),
+		"multiple of a step too small":   replace(`^ADD (\w+)<<\d, `, "ADD $1, "),
 		"another row of A":               words(`^fmla .*\.s\[`, func(w uint32) uint32 { return w ^ 1<<21 }),
 		"another field of the arguments": add(8, `^MOVD (\d+)\(\w+\), `),
 
@@ -406,6 +421,9 @@ func replace(pattern, with string) edit {
 		return text, 1, "", text != code[i]
 	}
 }
+
+// multipleAMD64 adds a step once, instead of some times.
+var multipleAMD64 = replace(`^LEAQ (\(\w+\)\(\w+)\*[248]\), `, "LEAQ $1*1), ")
 
 // replace2 is replace for two lines.
 func replace2(pattern, with string) edit {
