@@ -222,12 +222,12 @@ func TestGemmBlocks(t *testing.T) {
 				}
 			}
 		}
-		for _, m := range []int{1, 32, 33, gemmMCPacked - 1, gemmMCPacked, gemmMCPacked + 1, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
+		for _, m := range []int{1, 32, 33, gemmMCTogether - 1, gemmMCTogether, gemmMCTogether + 1, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
 			compareAll(t, r, m, 5, 3)
 			compareAll(t, r, m, 70, 3, 2304, 256)
 		}
 		// Several blocks both of rows and of k.
-		compareAll(t, r, gemmMCPacked+1, 9, gemmKCPacked+1)
+		compareAll(t, r, gemmMCTogether+1, 9, gemmKCTogether+1)
 		if !short {
 			compareAll(t, r, gemmMC+1, 9, gemmKC+1)
 		}
@@ -235,6 +235,7 @@ func TestGemmBlocks(t *testing.T) {
 			compareAll(t, r, 3, n, 4)
 			compareAll(t, r, 3, n, 4, 1024, 4096)
 			compareAll(t, r, 34, n, 3, 1025, 1280)
+			compareAll(t, r, 35, n, 33, 767+n%2, 600)
 		}
 		for _, m := range []int{4, 5, 8, 9, 13} {
 			for _, k := range []int{127, 128, 129} {
