@@ -10,13 +10,14 @@ type Gemm struct {
 	C         *float32
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for EndDeriveReLU: the results of the activation
-	Ahead     uintptr  // what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k
+	Ahead     uintptr  // what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element
 	AStride   int      // from one row of A to the next, in bytes; less than 0 where the rows go up
 	AStep     int      // from one k to the next in A, in bytes
 	BStep     int      // from one k to the next in B, in bytes
 	CStride   int      // from one row of C to the next, in bytes
 	YStride   int      // from one row of Y to the next, in bytes
 	AheadStep int      // from one row at Ahead to the next, in bytes
+	AheadRows int      // how many of these in every AheadEvery steps of k, at least 1
 	K         int      // of GemmRow, a multiple of its steps and not 0
 	Tiles     int      // how many tiles to do, of the rows after each other; at least 1
 	Cols      int      // columns of the last vector, 1 to a whole one
@@ -41,7 +42,7 @@ const (
 	StartRowBias
 )
 
-// AheadEvery is the number of steps of k for a row that is fetched ahead.
+// AheadEvery is the number of steps of k after which AheadRows rows are fetched ahead.
 const AheadEvery = 16
 
 // What is done to the accumulators at the end: nothing, ReLU, or the product with

@@ -10,30 +10,30 @@
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm12x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -49,48 +49,48 @@ l0:
 	VXORPS Y11, Y11, Y11
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS (BX), Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS (BX), Y10, Y10
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS (BX), Y11, Y11
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS (DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS (DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS (DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS (DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS (DX), Y6, Y6
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y7
+	VMASKMOVPS (DX), Y7, Y7
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS (DX), Y9, Y9
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS (DX), Y10, Y10
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y11
+	VMASKMOVPS (DX), Y11, Y11
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
@@ -104,138 +104,147 @@ l2:
 	VMOVUPS    Y0, Y11
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	VBROADCASTSS 32(BX), Y8
-	VBROADCASTSS 36(BX), Y9
-	VBROADCASTSS 40(BX), Y10
-	VBROADCASTSS 44(BX), Y11
-	ADDQ         $+48, BX
-	MOVQ         BX, local-104(SP)
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VBROADCASTSS 16(DX), Y4
+	VBROADCASTSS 20(DX), Y5
+	VBROADCASTSS 24(DX), Y6
+	VBROADCASTSS 28(DX), Y7
+	VBROADCASTSS 32(DX), Y8
+	VBROADCASTSS 36(DX), Y9
+	VBROADCASTSS 40(DX), Y10
+	VBROADCASTSS 44(DX), Y11
+	ADDQ         $+48, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
 	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
+	LEAQ  (DI)(DX*2), DI
+	ADDQ  DX, DI
 	MOVQ  DI, R8
-	LEAQ  (R8)(BX*2), R8
-	ADDQ  BX, R8
-	MOVQ  R8, R9
-	LEAQ  (R9)(BX*2), R9
-	ADDQ  BX, R9
-	MOVQ  64(AX), R10
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
+	LEAQ  (R8)(DX*2), R8
+	ADDQ  DX, R8
+	MOVQ  64(AX), R9
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
 	JEQ   l5
-	MOVQ  8(AX), R12
-	MOVQ  72(AX), R13
-	MOVQ  16(AX), R14
-	TESTQ R14, R14
+	MOVQ  8(AX), R11
+	MOVQ  72(AX), R12
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
 	JEQ   l6
 l7:
-	VMOVUPS      (DX), Y12
-	VMASKMOVPS   (R12), Y12, Y12
-	VMOVUPS      Y12, (R14)
-	ADDQ         $+32, R14
-	ADDQ         R13, R12
-	VBROADCASTSS (SI), Y13
+	VMOVUPS      (CX), Y12
+	VMASKMOVPS   (R11), Y12, Y12
+	VMOVUPS      Y12, (R13)
+	ADDQ         $+32, R13
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS (SI)(BX*1), Y13
+	VBROADCASTSS (BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (SI)(BX*2), Y13
+	VBROADCASTSS (BX)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (DI), Y13
+	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (DI)(BX*1), Y13
+	VBROADCASTSS (SI)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (DI)(BX*2), Y13
+	VBROADCASTSS (SI)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (R8), Y13
+	VBROADCASTSS (DI), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (R8)(BX*1), Y13
+	VBROADCASTSS (DI)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (R8)(BX*2), Y13
+	VBROADCASTSS (DI)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (R9), Y13
+	VBROADCASTSS (R8), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS (R9)(BX*1), Y13
+	VBROADCASTSS (R8)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS (R9)(BX*2), Y13
+	VBROADCASTSS (R8)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         R10, SI
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         R10
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R14
-	PREFETCHT0 (R14)
-	PREFETCHT0 28(R14)
-	MOVQ       96(AX), R15
-	ADDQ       R15, R14
-	MOVQ       R14, local-96(SP)
-	CMPQ       R11, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R11
-	MOVQ       $+16, R14
-l9:
+	MOVQ local-96(SP), R13
+	MOVQ 96(AX), R14
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R12), Y12
-	ADDQ         R13, R12
-	VBROADCASTSS (SI), Y13
+	PREFETCHT0 (R13)
+	PREFETCHT0 28(R13)
+	ADDQ       R14, R13
+	DECQ       CX
+	JNE        l11
+	MOVQ       R13, local-96(SP)
+	CMPQ       R10, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R10
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R11), Y12
+	ADDQ         R12, R11
+	VBROADCASTSS (BX), Y13
 	VFMADD231PS  Y12, Y13, Y0
-	VBROADCASTSS (SI)(BX*1), Y13
+	VBROADCASTSS (BX)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (SI)(BX*2), Y13
+	VBROADCASTSS (BX)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (DI), Y13
+	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (DI)(BX*1), Y13
+	VBROADCASTSS (SI)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (DI)(BX*2), Y13
+	VBROADCASTSS (SI)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (R8), Y13
+	VBROADCASTSS (DI), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (R8)(BX*1), Y13
+	VBROADCASTSS (DI)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (R8)(BX*2), Y13
+	VBROADCASTSS (DI)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (R9), Y13
+	VBROADCASTSS (R8), Y13
 	VFMADD231PS  Y12, Y13, Y9
-	VBROADCASTSS (R9)(BX*1), Y13
+	VBROADCASTSS (R8)(DX*1), Y13
 	VFMADD231PS  Y12, Y13, Y10
-	VBROADCASTSS (R9)(BX*2), Y13
+	VBROADCASTSS (R8)(DX*2), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         R10, SI
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	DECQ         R14
-	JNE          l11
-	TESTQ        R11, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	DECQ         CX
+	JNE          l12
+	TESTQ        R10, R10
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R11, R14
-	MOVQ $+0, R11
+	MOVQ R10, CX
+	MOVQ $+0, R10
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y12
@@ -297,8 +306,8 @@ l5:
 	VMASKMOVPS (BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -323,348 +332,349 @@ l13:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X0, X12
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X12, (DI)
+	VMOVUPS      X12, (SI)
 	VEXTRACTF128 $0x01, Y0, X12
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X12, (DI)
+	VMOVSD    X12, (SI)
 	VPERMILPD $0x01, X12, X12
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X12, (DI)
+	VMOVSS X12, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y0, (BX)
+	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y1, (BX)
+	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y2, (BX)
+	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part13
 part14:
-	VMOVUPS Y3, (BX)
+	VMOVUPS Y3, (DX)
 part13:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part18
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X4, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part19
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part17
 part18:
-	VMOVUPS Y4, (BX)
+	VMOVUPS Y4, (DX)
 part17:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part22
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part23
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part21
 part22:
-	VMOVUPS Y5, (BX)
+	VMOVUPS Y5, (DX)
 part21:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part26
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X6, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part27
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part25
 part26:
-	VMOVUPS Y6, (BX)
+	VMOVUPS Y6, (DX)
 part25:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part30
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X7, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part31
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part29
 part30:
-	VMOVUPS Y7, (BX)
+	VMOVUPS Y7, (DX)
 part29:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part34
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X8, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part35
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part35:
 	TESTQ     $0x00000002, CX
 	JEQ       part36
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part36:
 	TESTQ  $0x00000001, CX
 	JEQ    part33
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part33
 part34:
-	VMOVUPS Y8, (BX)
+	VMOVUPS Y8, (DX)
 part33:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part38
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part39
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part39:
 	TESTQ     $0x00000002, CX
 	JEQ       part40
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part40:
 	TESTQ  $0x00000001, CX
 	JEQ    part37
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part37
 part38:
-	VMOVUPS Y9, (BX)
+	VMOVUPS Y9, (DX)
 part37:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part42
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X10, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part43
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y10, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part43:
 	TESTQ     $0x00000002, CX
 	JEQ       part44
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part44:
 	TESTQ  $0x00000001, CX
 	JEQ    part41
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part41
 part42:
-	VMOVUPS Y10, (BX)
+	VMOVUPS Y10, (DX)
 part41:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part46
-	LEAQ         (BX), BX
+	LEAQ         (DX), DX
 	VMOVAPS      X11, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part47
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part47:
 	TESTQ     $0x00000002, CX
 	JEQ       part48
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part48:
 	TESTQ  $0x00000001, CX
 	JEQ    part45
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part45
 part46:
-	VMOVUPS Y11, (BX)
+	VMOVUPS Y11, (DX)
 part45:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y11, (BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y11, (CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -674,30 +684,30 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -709,36 +719,36 @@ l0:
 	VXORPS Y7, Y7, Y7
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS (BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS (BX), Y6, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS (BX), Y7, Y7
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS (DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS (DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS (DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS (DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS (DX), Y6, Y6
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y7
+	VMASKMOVPS (DX), Y7, Y7
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
@@ -748,113 +758,122 @@ l2:
 	VMOVUPS    Y0, Y7
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	VBROADCASTSS 16(BX), Y4
-	VBROADCASTSS 20(BX), Y5
-	VBROADCASTSS 24(BX), Y6
-	VBROADCASTSS 28(BX), Y7
-	ADDQ         $+32, BX
-	MOVQ         BX, local-104(SP)
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	VBROADCASTSS 16(DX), Y4
+	VBROADCASTSS 20(DX), Y5
+	VBROADCASTSS 24(DX), Y6
+	VBROADCASTSS 28(DX), Y7
+	ADDQ         $+32, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
 	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  DI, R8
-	LEAQ  (R8)(BX*2), R8
-	ADDQ  BX, R8
-	MOVQ  64(AX), R9
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
+	LEAQ  (DI)(DX*2), DI
+	ADDQ  DX, DI
+	MOVQ  64(AX), R8
+	MOVQ  112(AX), R9
+	TESTQ R9, R9
 	JEQ   l5
-	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
-	MOVQ  16(AX), R13
-	TESTQ R13, R13
+	MOVQ  8(AX), R10
+	MOVQ  72(AX), R11
+	MOVQ  16(AX), R12
+	TESTQ R12, R12
 	JEQ   l6
 l7:
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   (R11), Y8, Y8
-	VMOVUPS      Y8, (R13)
-	ADDQ         $+32, R13
-	ADDQ         R12, R11
-	VBROADCASTSS (SI), Y9
+	VMOVUPS      (CX), Y8
+	VMASKMOVPS   (R10), Y8, Y8
+	VMOVUPS      Y8, (R12)
+	ADDQ         $+32, R12
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (SI)(BX*2), Y9
+	VBROADCASTSS (BX)(DX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (DI)(BX*1), Y9
+	VBROADCASTSS (SI)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (DI)(BX*2), Y9
+	VBROADCASTSS (SI)(DX*2), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8), Y9
+	VBROADCASTSS (DI), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(BX*1), Y9
+	VBROADCASTSS (DI)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         R9, SI
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R10
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	DECQ         R9
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 28(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, local-96(SP)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R10
-	MOVQ       $+16, R13
-l9:
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R11), Y8
-	ADDQ         R12, R11
-	VBROADCASTSS (SI), Y9
+	PREFETCHT0 (R12)
+	PREFETCHT0 28(R12)
+	ADDQ       R13, R12
+	DECQ       CX
+	JNE        l11
+	MOVQ       R12, local-96(SP)
+	CMPQ       R9, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R9
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R10), Y8
+	ADDQ         R11, R10
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (SI)(BX*2), Y9
+	VBROADCASTSS (BX)(DX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (SI), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (DI)(BX*1), Y9
+	VBROADCASTSS (SI)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (DI)(BX*2), Y9
+	VBROADCASTSS (SI)(DX*2), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8), Y9
+	VBROADCASTSS (DI), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(BX*1), Y9
+	VBROADCASTSS (DI)(DX*1), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         R9, SI
-	ADDQ         R9, DI
-	ADDQ         R9, R8
-	DECQ         R13
-	JNE          l11
-	TESTQ        R10, R10
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	DECQ         CX
+	JNE          l12
+	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R10, R13
-	MOVQ $+0, R10
+	MOVQ R9, CX
+	MOVQ $+0, R9
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y8
@@ -896,8 +915,8 @@ l5:
 	VMASKMOVPS (BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -914,241 +933,242 @@ l13:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X0, X8
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X8, (DI)
+	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y0, X8
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X8, (DI)
+	VMOVSD    X8, (SI)
 	VPERMILPD $0x01, X8, X8
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X8, (DI)
+	VMOVSS X8, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y0, (BX)
+	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y1, (BX)
+	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y2, (BX)
+	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part13
 part14:
-	VMOVUPS Y3, (BX)
+	VMOVUPS Y3, (DX)
 part13:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part18
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X4, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part19
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y4, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part17
 part18:
-	VMOVUPS Y4, (BX)
+	VMOVUPS Y4, (DX)
 part17:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part22
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part23
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part21
 part22:
-	VMOVUPS Y5, (BX)
+	VMOVUPS Y5, (DX)
 part21:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part26
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X6, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part27
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y6, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part27:
 	TESTQ     $0x00000002, CX
 	JEQ       part28
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part28:
 	TESTQ  $0x00000001, CX
 	JEQ    part25
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part25
 part26:
-	VMOVUPS Y6, (BX)
+	VMOVUPS Y6, (DX)
 part25:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part30
-	LEAQ         (BX), BX
+	LEAQ         (DX), DX
 	VMOVAPS      X7, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part31
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part31:
 	TESTQ     $0x00000002, CX
 	JEQ       part32
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part32:
 	TESTQ  $0x00000001, CX
 	JEQ    part29
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part29
 part30:
-	VMOVUPS Y7, (BX)
+	VMOVUPS Y7, (DX)
 part29:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y5, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y7, (BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*8), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*8), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -1158,30 +1178,30 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -1189,111 +1209,120 @@ l0:
 	VXORPS Y3, Y3, Y3
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS (BX), Y3, Y3
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS (DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS (DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS (DX), Y3, Y3
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
-	ADDQ         $+16, BX
-	MOVQ         BX, local-104(SP)
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	VBROADCASTSS 8(DX), Y2
+	VBROADCASTSS 12(DX), Y3
+	ADDQ         $+16, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
+	MOVQ  64(AX), DI
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS      (DX), Y4
-	VMASKMOVPS   (R10), Y4, Y4
-	VMOVUPS      Y4, (R12)
-	ADDQ         $+32, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y5
+	VMOVUPS      (CX), Y4
+	VMASKMOVPS   (R9), Y4, Y4
+	VMOVUPS      Y4, (R11)
+	ADDQ         $+32, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (SI)(BX*1), Y5
+	VBROADCASTSS (BX)(DX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (SI)(BX*2), Y5
+	VBROADCASTSS (BX)(DX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (SI), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 28(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+16, R12
-l9:
+	MOVQ local-96(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R10), Y4
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y5
+	PREFETCHT0 (R11)
+	PREFETCHT0 28(R11)
+	ADDQ       R12, R11
+	DECQ       CX
+	JNE        l11
+	MOVQ       R11, local-96(SP)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R8
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R9), Y4
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (SI)(BX*1), Y5
+	VBROADCASTSS (BX)(DX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (SI)(BX*2), Y5
+	VBROADCASTSS (BX)(DX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (SI), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R12
-	JNE          l11
-	TESTQ        R9, R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         CX
+	JNE          l12
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R9, R12
-	MOVQ $+0, R9
+	MOVQ R8, CX
+	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y4
@@ -1315,8 +1344,8 @@ l5:
 	VMASKMOVPS (BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -1325,137 +1354,138 @@ l13:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X0, X4
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X4, (DI)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y0, X4
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X4, (DI)
+	VMOVSD    X4, (SI)
 	VPERMILPD $0x01, X4, X4
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X4, (DI)
+	VMOVSS X4, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y0, (BX)
+	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y1, (BX)
+	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y2, (BX)
+	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         (BX), BX
+	LEAQ         (DX), DX
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part13
 part14:
-	VMOVUPS Y3, (BX)
+	VMOVUPS Y3, (DX)
 part13:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -1465,117 +1495,126 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS (DX), Y1, Y1
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    Y0, Y1
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	ADDQ         $+8, BX
-	MOVQ         BX, local-104(SP)
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS 4(DX), Y1
+	ADDQ         $+8, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  64(AX), SI
+	MOVQ  112(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS      (DX), Y2
-	VMASKMOVPS   (R9), Y2, Y2
-	VMOVUPS      Y2, (R11)
-	ADDQ         $+32, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y3
+	VMOVUPS      (CX), Y2
+	VMASKMOVPS   (R8), Y2, Y2
+	VMOVUPS      Y2, (R10)
+	ADDQ         $+32, R10
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (SI)(BX*1), Y3
+	VBROADCASTSS (BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DI, SI
-	DECQ         R8
+	ADDQ         SI, BX
+	DECQ         DI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 28(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R9), Y2
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y3
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l11
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, DI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R8), Y2
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (SI)(BX*1), Y3
+	VBROADCASTSS (BX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DI, SI
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
+	ADDQ         SI, BX
+	DECQ         CX
+	JNE          l12
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, CX
+	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y2
@@ -1587,91 +1626,92 @@ l5:
 	VMASKMOVPS (BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), DI
+	LEAQ         (DX), SI
 	VMOVAPS      X0, X2
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X2, (DI)
+	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y0, X2
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X2, (DI)
+	VMOVSD    X2, (SI)
 	VPERMILPD $0x01, X2, X2
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X2, (DI)
+	VMOVSS X2, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y0, (BX)
+	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         SI, BX
+	ADDQ         BX, DX
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         (BX), BX
+	LEAQ         (DX), DX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part5
 part6:
-	VMOVUPS Y1, (BX)
+	VMOVUPS Y1, (DX)
 part5:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	ADDQ    SI, BX
-	VMOVUPS Y1, (BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -1681,170 +1721,180 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (DX), Y0
-	VMASKMOVPS (BX), Y0, Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DX), Y0, Y0
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y0
-	ADDQ         $+4, BX
-	MOVQ         BX, local-104(SP)
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), DX
+	MOVQ  64(AX), BX
+	MOVQ  112(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
 l7:
-	VMOVUPS      (DX), Y1
-	VMASKMOVPS   (R8), Y1, Y1
-	VMOVUPS      Y1, (R10)
-	ADDQ         $+32, R10
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y2
+	VMOVUPS      (CX), Y1
+	VMASKMOVPS   (DI), Y1, Y1
+	VMOVUPS      Y1, (R9)
+	ADDQ         $+32, R9
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         BX, DX
+	DECQ         SI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R8), Y1
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y2
+	PREFETCHT0 (R9)
+	PREFETCHT0 28(R9)
+	ADDQ       R10, R9
+	DECQ       CX
+	JNE        l11
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, SI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (DI), Y1
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         SI, BX
-	DECQ         R10
-	JNE          l11
-	TESTQ        DI, DI
+	ADDQ         BX, DX
+	DECQ         CX
+	JNE          l12
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, CX
+	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS (BX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         (BX), BX
+	LEAQ         (DX), DX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X1, (BX)
+	VMOVUPS      X1, (DX)
 	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X1, (BX)
+	VMOVSD    X1, (DX)
 	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X1, (BX)
+	VMOVSS X1, (DX)
 	JMP    part1
 part2:
-	VMOVUPS Y0, (BX)
+	VMOVUPS Y0, (DX)
 part1:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -1854,30 +1904,30 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm6x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -1893,42 +1943,42 @@ l0:
 	VXORPS Y11, Y11, Y11
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 32(BX), Y9, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS 32(BX), Y11, Y11
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 32(DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 32(DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMOVUPS    (CX), Y7
+	VMASKMOVPS 32(DX), Y7, Y7
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS 32(DX), Y9, Y9
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y10
+	VMOVUPS    (CX), Y11
+	VMASKMOVPS 32(DX), Y11, Y11
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y8
 	VMOVUPS    Y0, Y10
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
@@ -1936,217 +1986,226 @@ l2:
 	VMOVUPS    Y1, Y11
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
+	VBROADCASTSS 4(DX), Y3
 	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
+	VBROADCASTSS 8(DX), Y5
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(BX), Y7
+	VBROADCASTSS 12(DX), Y7
 	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(BX), Y9
+	VBROADCASTSS 16(DX), Y9
 	VMOVUPS      Y9, Y8
-	VBROADCASTSS 20(BX), Y11
+	VBROADCASTSS 20(DX), Y11
 	VMOVUPS      Y11, Y10
-	ADDQ         $+24, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+24, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
+	MOVQ  64(AX), DI
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      (DX), Y13
-	VMASKMOVPS   32(R10), Y13, Y13
-	VMOVUPS      Y12, (R12)
-	VMOVUPS      Y13, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y14
+	VMOVUPS      (R9), Y12
+	VMOVUPS      (CX), Y13
+	VMASKMOVPS   32(R9), Y13, Y13
+	VMOVUPS      Y12, (R11)
+	VMOVUPS      Y13, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(BX*2), Y14
+	VBROADCASTSS (BX)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(BX*1), Y14
+	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(BX*2), Y14
+	VBROADCASTSS (SI)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
 	JNE          l7
 	JMP          l5
 l6:
+	MOVQ BX, CX
+	ADDQ DX, CX
+	MOVQ CX, R11
+	ADDQ DX, R11
 	MOVQ SI, R12
-	ADDQ BX, R12
+	ADDQ DX, R12
 	MOVQ R12, R13
-	ADDQ BX, R13
-	MOVQ DI, R14
-	ADDQ BX, R14
-	MOVQ R14, R15
-	ADDQ BX, R15
+	ADDQ DX, R13
 l8:
-	MOVQ       local-96(SP), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 60(BX)
-	MOVQ       96(AX), BP
-	ADDQ       BP, BX
-	MOVQ       BX, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+4, BX
-	MOVQ       R8, BP
-	LEAQ       (BP)(R8*2), BP
+	MOVQ local-96(SP), R14
+	MOVQ 96(AX), R15
+	MOVQ 104(AX), DX
 l11:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
+	PREFETCHT0 (R14)
+	PREFETCHT0 60(R14)
+	ADDQ       R15, R14
+	DECQ       DX
+	JNE        l11
+	MOVQ       R14, local-96(SP)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R8
+	MOVQ       $+4, DX
+	MOVQ       DI, R14
+	LEAQ       (R14)(DI*2), R14
+l12:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R11), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
 	VBROADCASTSS (SI), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
 	VBROADCASTSS (R12), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
 	VBROADCASTSS (R13), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R14), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R15), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      (R10)(R11*1), Y12
-	VMOVUPS      32(R10)(R11*1), Y13
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R8*1), Y14
+	VMOVUPS      (R9)(R10*1), Y12
+	VMOVUPS      32(R9)(R10*1), Y13
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R12)(R8*1), Y14
+	VBROADCASTSS (CX)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R13)(R8*1), Y14
+	VBROADCASTSS (R11)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI)(R8*1), Y14
+	VBROADCASTSS (SI)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R14)(R8*1), Y14
+	VBROADCASTSS (R12)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R15)(R8*1), Y14
+	VBROADCASTSS (R13)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VBROADCASTSS (SI)(R8*2), Y14
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (BX)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R12)(R8*2), Y14
+	VBROADCASTSS (CX)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R13)(R8*2), Y14
+	VBROADCASTSS (R11)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI)(R8*2), Y14
+	VBROADCASTSS (SI)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R14)(R8*2), Y14
+	VBROADCASTSS (R12)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R15)(R8*2), Y14
+	VBROADCASTSS (R13)(DI*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	VMOVUPS      (R10)(R11*1), Y12
-	VMOVUPS      32(R10)(R11*1), Y13
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(BP*1), Y14
+	VMOVUPS      (R9)(R10*1), Y12
+	VMOVUPS      32(R9)(R10*1), Y13
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R12)(BP*1), Y14
+	VBROADCASTSS (CX)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R13)(BP*1), Y14
+	VBROADCASTSS (R11)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI)(BP*1), Y14
+	VBROADCASTSS (SI)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R14)(BP*1), Y14
+	VBROADCASTSS (R12)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R15)(BP*1), Y14
+	VBROADCASTSS (R13)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	LEAQ         (SI)(R8*4), SI
-	LEAQ         (R12)(R8*4), R12
-	LEAQ         (R13)(R8*4), R13
-	LEAQ         (DI)(R8*4), DI
-	LEAQ         (R14)(R8*4), R14
-	LEAQ         (R15)(R8*4), R15
-	DECQ         BX
-	JNE          l11
-	TESTQ        R9, R9
+	LEAQ         (BX)(DI*4), BX
+	LEAQ         (CX)(DI*4), CX
+	LEAQ         (R11)(DI*4), R11
+	LEAQ         (SI)(DI*4), SI
+	LEAQ         (R12)(DI*4), R12
+	LEAQ         (R13)(DI*4), R13
+	DECQ         DX
+	JNE          l12
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), BX
-l12:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y14
+	MOVQ 56(AX), DX
+l13:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(BX*1), Y14
+	VBROADCASTSS (BX)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(BX*2), Y14
+	VBROADCASTSS (BX)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(BX*1), Y14
+	VBROADCASTSS (SI)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(BX*2), Y14
+	VBROADCASTSS (SI)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
-	JNE          l12
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNE          l13
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
 	JEQ        l14
+	CMPQ       BX, $0x00000001
+	JEQ        l15
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
@@ -2196,8 +2255,8 @@ l5:
 	VMASKMOVPS 32(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l13
-l14:
+	JMP        l14
+l15:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -2222,204 +2281,205 @@ l14:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l13:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l14:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y2, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y4, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y6, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X7, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part13
 part14:
-	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y7, 32(DX)
 part13:
-	ADDQ         SI, BX
-	VMOVUPS      Y8, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y8, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part18
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part19
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part17
 part18:
-	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y9, 32(DX)
 part17:
-	ADDQ         SI, BX
-	VMOVUPS      Y10, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y10, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part22
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X11, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part23
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part23:
 	TESTQ     $0x00000002, CX
 	JEQ       part24
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part24:
 	TESTQ  $0x00000001, CX
 	JEQ    part21
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part21
 part22:
-	VMOVUPS Y11, 32(BX)
+	VMOVUPS Y11, 32(DX)
 part21:
-	JMP l16
-l15:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y10, (BX)
-	VMOVUPS Y11, 32(BX)
+	JMP l17
 l16:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l17
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
 l17:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l18
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -2429,30 +2489,30 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -2466,231 +2526,240 @@ l0:
 	VXORPS Y9, Y9, Y9
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(BX), Y7, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 32(BX), Y9, Y9
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 32(DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 32(DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMOVUPS    (CX), Y7
+	VMASKMOVPS 32(DX), Y7, Y7
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS 32(DX), Y9, Y9
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y8
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
+	VBROADCASTSS 4(DX), Y3
 	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
+	VBROADCASTSS 8(DX), Y5
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(BX), Y7
+	VBROADCASTSS 12(DX), Y7
 	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(BX), Y9
+	VBROADCASTSS 16(DX), Y9
 	VMOVUPS      Y9, Y8
-	ADDQ         $+20, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+20, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
+	MOVQ  64(AX), DI
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS      (R10), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   32(R10), Y11, Y11
-	VMOVUPS      Y10, (R12)
-	VMOVUPS      Y11, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y12
+	VMOVUPS      (R9), Y10
+	VMOVUPS      (CX), Y11
+	VMASKMOVPS   32(R9), Y11, Y11
+	VMOVUPS      Y10, (R11)
+	VMOVUPS      Y11, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(BX*2), Y12
+	VBROADCASTSS (BX)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
+	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(BX*1), Y12
+	VBROADCASTSS (SI)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
 	JNE          l7
 	JMP          l5
 l6:
+	MOVQ BX, CX
+	ADDQ DX, CX
+	MOVQ CX, R11
+	ADDQ DX, R11
 	MOVQ SI, R12
-	ADDQ BX, R12
-	MOVQ R12, R13
-	ADDQ BX, R13
-	MOVQ DI, R14
-	ADDQ BX, R14
+	ADDQ DX, R12
 l8:
-	MOVQ       local-96(SP), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 60(BX)
-	MOVQ       96(AX), R15
-	ADDQ       R15, BX
-	MOVQ       BX, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+4, BX
-	MOVQ       R8, R15
-	LEAQ       (R15)(R8*2), R15
+	MOVQ local-96(SP), R13
+	MOVQ 96(AX), R14
+	MOVQ 104(AX), DX
 l11:
-	VMOVUPS      (R10), Y10
-	VMOVUPS      32(R10), Y11
+	PREFETCHT0 (R13)
+	PREFETCHT0 60(R13)
+	ADDQ       R14, R13
+	DECQ       DX
+	JNE        l11
+	MOVQ       R13, local-96(SP)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R8
+	MOVQ       $+4, DX
+	MOVQ       DI, R13
+	LEAQ       (R13)(DI*2), R13
+l12:
+	VMOVUPS      (R9), Y10
+	VMOVUPS      32(R9), Y11
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
 	VBROADCASTSS (SI), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
 	VBROADCASTSS (R12), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R13), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R14), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      (R10)(R11*1), Y10
-	VMOVUPS      32(R10)(R11*1), Y11
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R8*1), Y12
+	VMOVUPS      (R9)(R10*1), Y10
+	VMOVUPS      32(R9)(R10*1), Y11
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(DI*1), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R12)(R8*1), Y12
+	VBROADCASTSS (CX)(DI*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R13)(R8*1), Y12
+	VBROADCASTSS (R11)(DI*1), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI)(R8*1), Y12
+	VBROADCASTSS (SI)(DI*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R14)(R8*1), Y12
+	VBROADCASTSS (R12)(DI*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      (R10), Y10
-	VMOVUPS      32(R10), Y11
-	VBROADCASTSS (SI)(R8*2), Y12
+	VMOVUPS      (R9), Y10
+	VMOVUPS      32(R9), Y11
+	VBROADCASTSS (BX)(DI*2), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R12)(R8*2), Y12
+	VBROADCASTSS (CX)(DI*2), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R13)(R8*2), Y12
+	VBROADCASTSS (R11)(DI*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI)(R8*2), Y12
+	VBROADCASTSS (SI)(DI*2), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R14)(R8*2), Y12
+	VBROADCASTSS (R12)(DI*2), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	VMOVUPS      (R10)(R11*1), Y10
-	VMOVUPS      32(R10)(R11*1), Y11
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R15*1), Y12
+	VMOVUPS      (R9)(R10*1), Y10
+	VMOVUPS      32(R9)(R10*1), Y11
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(R13*1), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R12)(R15*1), Y12
+	VBROADCASTSS (CX)(R13*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R13)(R15*1), Y12
+	VBROADCASTSS (R11)(R13*1), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI)(R15*1), Y12
+	VBROADCASTSS (SI)(R13*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R14)(R15*1), Y12
+	VBROADCASTSS (R12)(R13*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	LEAQ         (SI)(R8*4), SI
-	LEAQ         (R12)(R8*4), R12
-	LEAQ         (R13)(R8*4), R13
-	LEAQ         (DI)(R8*4), DI
-	LEAQ         (R14)(R8*4), R14
-	DECQ         BX
-	JNE          l11
-	TESTQ        R9, R9
+	LEAQ         (BX)(DI*4), BX
+	LEAQ         (CX)(DI*4), CX
+	LEAQ         (R11)(DI*4), R11
+	LEAQ         (SI)(DI*4), SI
+	LEAQ         (R12)(DI*4), R12
+	DECQ         DX
+	JNE          l12
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), BX
-l12:
-	VMOVUPS      (R10), Y10
-	VMOVUPS      32(R10), Y11
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y12
+	MOVQ 56(AX), DX
+l13:
+	VMOVUPS      (R9), Y10
+	VMOVUPS      32(R9), Y11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(BX*2), Y12
+	VBROADCASTSS (BX)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
+	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(BX*1), Y12
+	VBROADCASTSS (SI)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
-	JNE          l12
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNE          l13
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
 	JEQ        l14
+	CMPQ       BX, $0x00000001
+	JEQ        l15
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y10
@@ -2732,8 +2801,8 @@ l5:
 	VMASKMOVPS 32(BX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l13
-l14:
+	JMP        l14
+l15:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -2754,176 +2823,177 @@ l14:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-l13:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l14:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y2, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y4, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y6, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X7, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part13
 part14:
-	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y7, 32(DX)
 part13:
-	ADDQ         SI, BX
-	VMOVUPS      Y8, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y8, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part18
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part19
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part19:
 	TESTQ     $0x00000002, CX
 	JEQ       part20
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part20:
 	TESTQ  $0x00000001, CX
 	JEQ    part17
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part17
 part18:
-	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y9, 32(DX)
 part17:
-	JMP l16
-l15:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y8, (BX)
-	VMOVUPS Y9, 32(BX)
+	JMP l17
 l16:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l17
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
 l17:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l18
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -2933,30 +3003,30 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -2968,202 +3038,211 @@ l0:
 	VXORPS Y7, Y7, Y7
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(BX), Y7, Y7
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 32(DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 32(DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMOVUPS    (CX), Y7
+	VMASKMOVPS 32(DX), Y7, Y7
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
 	VMOVUPS    Y0, Y6
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
+	VBROADCASTSS 4(DX), Y3
 	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
+	VBROADCASTSS 8(DX), Y5
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(BX), Y7
+	VBROADCASTSS 12(DX), Y7
 	VMOVUPS      Y7, Y6
-	ADDQ         $+16, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+16, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
+	MOVQ  64(AX), DI
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      (DX), Y9
-	VMASKMOVPS   32(R10), Y9, Y9
-	VMOVUPS      Y8, (R12)
-	VMOVUPS      Y9, 32(R12)
-	ADDQ         $+64, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y10
+	VMOVUPS      (R9), Y8
+	VMOVUPS      (CX), Y9
+	VMASKMOVPS   32(R9), Y9, Y9
+	VMOVUPS      Y8, (R11)
+	VMOVUPS      Y9, 32(R11)
+	ADDQ         $+64, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(BX*1), Y10
+	VBROADCASTSS (BX)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(BX*2), Y10
+	VBROADCASTSS (BX)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
 	JNE          l7
 	JMP          l5
 l6:
-	MOVQ SI, R12
-	ADDQ BX, R12
-	MOVQ R12, R13
-	ADDQ BX, R13
+	MOVQ BX, CX
+	ADDQ DX, CX
+	MOVQ CX, R11
+	ADDQ DX, R11
 l8:
-	MOVQ       local-96(SP), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 60(BX)
-	MOVQ       96(AX), R14
-	ADDQ       R14, BX
-	MOVQ       BX, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+4, BX
-	MOVQ       R8, R14
-	LEAQ       (R14)(R8*2), R14
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), DX
 l11:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	ADDQ       R13, R12
+	DECQ       DX
+	JNE        l11
+	MOVQ       R12, local-96(SP)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R8
+	MOVQ       $+4, DX
+	MOVQ       DI, R12
+	LEAQ       (R12)(DI*2), R12
+l12:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
 	VBROADCASTSS (SI), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R12), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R13), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      (R10)(R11*1), Y8
-	VMOVUPS      32(R10)(R11*1), Y9
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R8*1), Y10
+	VMOVUPS      (R9)(R10*1), Y8
+	VMOVUPS      32(R9)(R10*1), Y9
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R12)(R8*1), Y10
+	VBROADCASTSS (CX)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R13)(R8*1), Y10
+	VBROADCASTSS (R11)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI)(R8*1), Y10
+	VBROADCASTSS (SI)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (SI)(R8*2), Y10
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (BX)(DI*2), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R12)(R8*2), Y10
+	VBROADCASTSS (CX)(DI*2), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R13)(R8*2), Y10
+	VBROADCASTSS (R11)(DI*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI)(R8*2), Y10
+	VBROADCASTSS (SI)(DI*2), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	VMOVUPS      (R10)(R11*1), Y8
-	VMOVUPS      32(R10)(R11*1), Y9
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R14*1), Y10
+	VMOVUPS      (R9)(R10*1), Y8
+	VMOVUPS      32(R9)(R10*1), Y9
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(R12*1), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R12)(R14*1), Y10
+	VBROADCASTSS (CX)(R12*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R13)(R14*1), Y10
+	VBROADCASTSS (R11)(R12*1), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI)(R14*1), Y10
+	VBROADCASTSS (SI)(R12*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	LEAQ         (SI)(R8*4), SI
-	LEAQ         (R12)(R8*4), R12
-	LEAQ         (R13)(R8*4), R13
-	LEAQ         (DI)(R8*4), DI
-	DECQ         BX
-	JNE          l11
-	TESTQ        R9, R9
+	LEAQ         (BX)(DI*4), BX
+	LEAQ         (CX)(DI*4), CX
+	LEAQ         (R11)(DI*4), R11
+	LEAQ         (SI)(DI*4), SI
+	DECQ         DX
+	JNE          l12
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), BX
-l12:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y10
+	MOVQ 56(AX), DX
+l13:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(BX*1), Y10
+	VBROADCASTSS (BX)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(BX*2), Y10
+	VBROADCASTSS (BX)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (SI), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
-	JNE          l12
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNE          l13
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
 	JEQ        l14
+	CMPQ       BX, $0x00000001
+	JEQ        l15
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y8
@@ -3197,8 +3276,8 @@ l5:
 	VMASKMOVPS 32(BX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l13
-l14:
+	JMP        l14
+l15:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -3215,145 +3294,146 @@ l14:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-l13:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l14:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y2, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y4, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y6, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X7, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part13
 part14:
-	VMOVUPS Y7, 32(BX)
+	VMOVUPS Y7, 32(DX)
 part13:
-	JMP l16
-l15:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
+	JMP l17
 l16:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l17
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
 l17:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l18
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -3363,30 +3443,30 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -3396,115 +3476,124 @@ l0:
 	VXORPS Y5, Y5, Y5
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 32(BX), Y5, Y5
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 32(DX), Y3, Y3
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 32(DX), Y5, Y5
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y4
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
+	VBROADCASTSS 4(DX), Y3
 	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(BX), Y5
+	VBROADCASTSS 8(DX), Y5
 	VMOVUPS      Y5, Y4
-	ADDQ         $+12, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+12, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  64(AX), SI
+	MOVQ  112(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS      (R9), Y6
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   32(R9), Y7, Y7
-	VMOVUPS      Y6, (R11)
-	VMOVUPS      Y7, 32(R11)
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y8
+	VMOVUPS      (R8), Y6
+	VMOVUPS      (CX), Y7
+	VMASKMOVPS   32(R8), Y7, Y7
+	VMOVUPS      Y6, (R10)
+	VMOVUPS      Y7, 32(R10)
+	ADDQ         $+64, R10
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(BX*1), Y8
+	VBROADCASTSS (BX)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(BX*2), Y8
+	VBROADCASTSS (BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DI, SI
-	DECQ         R8
+	ADDQ         SI, BX
+	DECQ         DI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y8
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l11
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, DI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(BX*1), Y8
+	VBROADCASTSS (BX)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(BX*2), Y8
+	VBROADCASTSS (BX)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DI, SI
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
+	ADDQ         SI, BX
+	DECQ         CX
+	JNE          l12
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, CX
+	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
@@ -3530,8 +3619,8 @@ l5:
 	VMASKMOVPS 32(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -3544,120 +3633,121 @@ l13:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y2, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y4, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part9
 part10:
-	VMOVUPS Y5, 32(BX)
+	VMOVUPS Y5, 32(DX)
 part9:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y4, (BX)
-	VMOVUPS Y5, 32(BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -3667,30 +3757,30 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -3698,101 +3788,110 @@ l0:
 	VXORPS Y3, Y3, Y3
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y2
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 32(BX), Y3, Y3
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y2
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 32(DX), Y3, Y3
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y2
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(BX), Y3
+	VBROADCASTSS 4(DX), Y3
 	VMOVUPS      Y3, Y2
-	ADDQ         $+8, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+8, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  64(AX), SI
+	MOVQ  112(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS      (R9), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   32(R9), Y5, Y5
-	VMOVUPS      Y4, (R11)
-	VMOVUPS      Y5, 32(R11)
-	ADDQ         $+64, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y6
+	VMOVUPS      (R8), Y4
+	VMOVUPS      (CX), Y5
+	VMASKMOVPS   32(R8), Y5, Y5
+	VMOVUPS      Y4, (R10)
+	VMOVUPS      Y5, 32(R10)
+	ADDQ         $+64, R10
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(BX*1), Y6
+	VBROADCASTSS (BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DI, SI
-	DECQ         R8
+	ADDQ         SI, BX
+	DECQ         DI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R9), Y4
-	VMOVUPS      32(R9), Y5
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y6
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l11
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, DI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(BX*1), Y6
+	VBROADCASTSS (BX)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DI, SI
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
+	ADDQ         SI, BX
+	DECQ         CX
+	JNE          l12
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, CX
+	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y4
@@ -3810,8 +3909,8 @@ l5:
 	VMASKMOVPS 32(BX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -3820,89 +3919,90 @@ l13:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), DI
+	LEAQ         32(DX), SI
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y2, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part5
 part6:
-	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y3, 32(DX)
 part5:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y2, (BX)
-	VMOVUPS Y3, 32(BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -3912,116 +4012,125 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(BX), Y1, Y1
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS 32(DX), Y1, Y1
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y1
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y1
 	VMOVUPS      Y1, Y0
-	ADDQ         $+4, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+4, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), DX
+	MOVQ  64(AX), BX
+	MOVQ  112(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
 l7:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(R8), Y3, Y3
-	VMOVUPS      Y2, (R10)
-	VMOVUPS      Y3, 32(R10)
-	ADDQ         $+64, R10
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y4
+	VMOVUPS      (DI), Y2
+	VMOVUPS      (CX), Y3
+	VMASKMOVPS   32(DI), Y3, Y3
+	VMOVUPS      Y2, (R9)
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         $+64, R9
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         BX, DX
+	DECQ         SI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      32(R8), Y3
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y4
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	DECQ       CX
+	JNE        l11
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, SI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, BX
-	DECQ         R10
-	JNE          l11
-	TESTQ        DI, DI
+	ADDQ         BX, DX
+	DECQ         CX
+	JNE          l12
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, CX
+	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y2
@@ -4031,67 +4140,68 @@ l5:
 	VMASKMOVPS 32(BX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         32(BX), BX
+	LEAQ         32(DX), DX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part1
 part2:
-	VMOVUPS Y1, 32(BX)
+	VMOVUPS Y1, 32(DX)
 part1:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -4101,30 +4211,30 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -4140,245 +4250,254 @@ l0:
 	VXORPS Y11, Y11, Y11
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMOVUPS    32(BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 64(BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    32(BX), Y7
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 64(BX), Y8, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
-	VMOVUPS    32(BX), Y10
-	VMOVUPS    (DX), Y11
-	VMASKMOVPS 64(BX), Y11, Y11
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y3
+	VMOVUPS    32(DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 64(DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMOVUPS    32(DX), Y7
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 64(DX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y9
+	VMOVUPS    32(DX), Y10
+	VMOVUPS    (CX), Y11
+	VMASKMOVPS 64(DX), Y11, Y11
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y9
-	VMOVUPS    32(BX), Y1
+	VMOVUPS    32(DX), Y1
 	VMOVUPS    Y1, Y4
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y10
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
 	VMOVUPS    Y2, Y11
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y2
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(BX), Y5
+	VBROADCASTSS 4(DX), Y5
 	VMOVUPS      Y5, Y3
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(BX), Y8
+	VBROADCASTSS 8(DX), Y8
 	VMOVUPS      Y8, Y6
 	VMOVUPS      Y8, Y7
-	VBROADCASTSS 12(BX), Y11
+	VBROADCASTSS 12(DX), Y11
 	VMOVUPS      Y11, Y9
 	VMOVUPS      Y11, Y10
-	ADDQ         $+16, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+16, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  SI, DI
-	LEAQ  (DI)(BX*2), DI
-	ADDQ  BX, DI
-	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  BX, SI
+	LEAQ  (SI)(DX*2), SI
+	ADDQ  DX, SI
+	MOVQ  64(AX), DI
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
 	JEQ   l5
-	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
-	MOVQ  16(AX), R12
-	TESTQ R12, R12
+	MOVQ  8(AX), R9
+	MOVQ  72(AX), R10
+	MOVQ  16(AX), R11
+	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VMOVUPS      (DX), Y14
-	VMASKMOVPS   64(R10), Y14, Y14
-	VMOVUPS      Y12, (R12)
-	VMOVUPS      Y13, 32(R12)
-	VMOVUPS      Y14, 64(R12)
-	ADDQ         $+96, R12
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y15
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VMOVUPS      (CX), Y14
+	VMASKMOVPS   64(R9), Y14, Y14
+	VMOVUPS      Y12, (R11)
+	VMOVUPS      Y13, 32(R11)
+	VMOVUPS      Y14, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI)(BX*1), Y15
+	VBROADCASTSS (BX)(DX*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (SI)(BX*2), Y15
+	VBROADCASTSS (BX)(DX*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI), Y15
+	VBROADCASTSS (SI), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
 	JNE          l7
 	JMP          l5
 l6:
-	MOVQ SI, R12
-	ADDQ BX, R12
-	MOVQ R12, R13
-	ADDQ BX, R13
+	MOVQ BX, CX
+	ADDQ DX, CX
+	MOVQ CX, R11
+	ADDQ DX, R11
 l8:
-	MOVQ       local-96(SP), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 92(BX)
-	MOVQ       96(AX), R14
-	ADDQ       R14, BX
-	MOVQ       BX, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+4, BX
-	MOVQ       R8, R14
-	LEAQ       (R14)(R8*2), R14
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), DX
 l11:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VMOVUPS      64(R10), Y14
+	PREFETCHT0 (R12)
+	PREFETCHT0 92(R12)
+	ADDQ       R13, R12
+	DECQ       DX
+	JNE        l11
+	MOVQ       R12, local-96(SP)
+	CMPQ       R8, $0x00000010
+	JLT        l10
+	ADDQ       $-16, R8
+	MOVQ       $+4, DX
+	MOVQ       DI, R12
+	LEAQ       (R12)(DI*2), R12
+l12:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VMOVUPS      64(R9), Y14
+	VBROADCASTSS (BX), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (CX), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (R11), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
 	VBROADCASTSS (SI), Y15
-	VFMADD231PS  Y12, Y15, Y0
-	VFMADD231PS  Y13, Y15, Y1
-	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (R12), Y15
-	VFMADD231PS  Y12, Y15, Y3
-	VFMADD231PS  Y13, Y15, Y4
-	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (R13), Y15
-	VFMADD231PS  Y12, Y15, Y6
-	VFMADD231PS  Y13, Y15, Y7
-	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	VMOVUPS      (R10)(R11*1), Y12
-	VMOVUPS      32(R10)(R11*1), Y13
-	VMOVUPS      64(R10)(R11*1), Y14
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R8*1), Y15
+	VMOVUPS      (R9)(R10*1), Y12
+	VMOVUPS      32(R9)(R10*1), Y13
+	VMOVUPS      64(R9)(R10*1), Y14
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (R12)(R8*1), Y15
+	VBROADCASTSS (CX)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (R13)(R8*1), Y15
+	VBROADCASTSS (R11)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI)(R8*1), Y15
+	VBROADCASTSS (SI)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VMOVUPS      64(R10), Y14
-	VBROADCASTSS (SI)(R8*2), Y15
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VMOVUPS      64(R9), Y14
+	VBROADCASTSS (BX)(DI*2), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (R12)(R8*2), Y15
+	VBROADCASTSS (CX)(DI*2), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (R13)(R8*2), Y15
+	VBROADCASTSS (R11)(DI*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI)(R8*2), Y15
+	VBROADCASTSS (SI)(DI*2), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	VMOVUPS      (R10)(R11*1), Y12
-	VMOVUPS      32(R10)(R11*1), Y13
-	VMOVUPS      64(R10)(R11*1), Y14
-	LEAQ         (R10)(R11*2), R10
-	VBROADCASTSS (SI)(R14*1), Y15
+	VMOVUPS      (R9)(R10*1), Y12
+	VMOVUPS      32(R9)(R10*1), Y13
+	VMOVUPS      64(R9)(R10*1), Y14
+	LEAQ         (R9)(R10*2), R9
+	VBROADCASTSS (BX)(R12*1), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (R12)(R14*1), Y15
+	VBROADCASTSS (CX)(R12*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (R13)(R14*1), Y15
+	VBROADCASTSS (R11)(R12*1), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI)(R14*1), Y15
+	VBROADCASTSS (SI)(R12*1), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	LEAQ         (SI)(R8*4), SI
-	LEAQ         (R12)(R8*4), R12
-	LEAQ         (R13)(R8*4), R13
-	LEAQ         (DI)(R8*4), DI
-	DECQ         BX
-	JNE          l11
-	TESTQ        R9, R9
+	LEAQ         (BX)(DI*4), BX
+	LEAQ         (CX)(DI*4), CX
+	LEAQ         (R11)(DI*4), R11
+	LEAQ         (SI)(DI*4), SI
+	DECQ         DX
+	JNE          l12
+	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), BX
-l12:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VMOVUPS      64(R10), Y14
-	ADDQ         R11, R10
-	VBROADCASTSS (SI), Y15
+	MOVQ 56(AX), DX
+l13:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VMOVUPS      64(R9), Y14
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (SI)(BX*1), Y15
+	VBROADCASTSS (BX)(DX*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (SI)(BX*2), Y15
+	VBROADCASTSS (BX)(DX*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (DI), Y15
+	VBROADCASTSS (SI), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	DECQ         R9
-	JNE          l12
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNE          l13
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
 	JEQ        l14
+	CMPQ       BX, $0x00000001
+	JEQ        l15
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y12
@@ -4424,8 +4543,8 @@ l5:
 	VMASKMOVPS 64(BX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l13
-l14:
+	JMP        l14
+l15:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -4450,153 +4569,154 @@ l14:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l13:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
+l14:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y1, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y4, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y5, 64(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y7, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y7, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X8, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part9
 part10:
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS Y8, 64(DX)
 part9:
-	ADDQ         SI, BX
-	VMOVUPS      Y9, (BX)
-	VMOVUPS      Y10, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y9, (DX)
+	VMOVUPS      Y10, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part14
-	LEAQ         64(BX), BX
+	LEAQ         64(DX), DX
 	VMOVAPS      X11, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part15
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part15:
 	TESTQ     $0x00000002, CX
 	JEQ       part16
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part16:
 	TESTQ  $0x00000001, CX
 	JEQ    part13
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part13
 part14:
-	VMOVUPS Y11, 64(BX)
+	VMOVUPS Y11, 64(DX)
 part13:
-	JMP l16
-l15:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	VMOVUPS Y8, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y9, (BX)
-	VMOVUPS Y10, 32(BX)
-	VMOVUPS Y11, 64(BX)
+	JMP l17
 l16:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l17
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*4), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	VMOVUPS Y8, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y9, (CX)
+	VMOVUPS Y10, 32(CX)
+	VMOVUPS Y11, 64(CX)
 l17:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l18
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*4), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -4606,30 +4726,30 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm3x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -4642,204 +4762,213 @@ l0:
 	VXORPS Y8, Y8, Y8
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMOVUPS    32(BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 64(BX), Y5, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
-	VMOVUPS    32(BX), Y7
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 64(BX), Y8, Y8
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y3
+	VMOVUPS    32(DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 64(DX), Y5, Y5
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
+	VMOVUPS    32(DX), Y7
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 64(DX), Y8, Y8
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y3
 	VMOVUPS    Y0, Y6
-	VMOVUPS    32(BX), Y1
+	VMOVUPS    32(DX), Y1
 	VMOVUPS    Y1, Y4
 	VMOVUPS    Y1, Y7
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y2
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(BX), Y5
+	VBROADCASTSS 4(DX), Y5
 	VMOVUPS      Y5, Y3
 	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(BX), Y8
+	VBROADCASTSS 8(DX), Y8
 	VMOVUPS      Y8, Y6
 	VMOVUPS      Y8, Y7
-	ADDQ         $+12, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+12, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  64(AX), SI
+	MOVQ  112(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS      (R9), Y9
-	VMOVUPS      32(R9), Y10
-	VMOVUPS      (DX), Y11
-	VMASKMOVPS   64(R9), Y11, Y11
-	VMOVUPS      Y9, (R11)
-	VMOVUPS      Y10, 32(R11)
-	VMOVUPS      Y11, 64(R11)
-	ADDQ         $+96, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y12
+	VMOVUPS      (R8), Y9
+	VMOVUPS      32(R8), Y10
+	VMOVUPS      (CX), Y11
+	VMASKMOVPS   64(R8), Y11, Y11
+	VMOVUPS      Y9, (R10)
+	VMOVUPS      Y10, 32(R10)
+	VMOVUPS      Y11, 64(R10)
+	ADDQ         $+96, R10
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (SI)(BX*2), Y12
+	VBROADCASTSS (BX)(DX*2), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	ADDQ         DI, SI
-	DECQ         R8
+	ADDQ         SI, BX
+	DECQ         DI
 	JNE          l7
 	JMP          l5
 l6:
-	MOVQ SI, R11
-	ADDQ BX, R11
-	MOVQ R11, R12
-	ADDQ BX, R12
+	MOVQ BX, CX
+	ADDQ DX, CX
+	MOVQ CX, R10
+	ADDQ DX, R10
 l8:
-	MOVQ       local-96(SP), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 92(BX)
-	MOVQ       96(AX), R13
-	ADDQ       R13, BX
-	MOVQ       BX, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+4, BX
-	MOVQ       DI, R13
-	LEAQ       (R13)(DI*2), R13
+	MOVQ local-96(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), DX
 l11:
-	VMOVUPS      (R9), Y9
-	VMOVUPS      32(R9), Y10
-	VMOVUPS      64(R9), Y11
-	VBROADCASTSS (SI), Y12
+	PREFETCHT0 (R11)
+	PREFETCHT0 92(R11)
+	ADDQ       R12, R11
+	DECQ       DX
+	JNE        l11
+	MOVQ       R11, local-96(SP)
+	CMPQ       DI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, DI
+	MOVQ       $+4, DX
+	MOVQ       SI, R11
+	LEAQ       (R11)(SI*2), R11
+l12:
+	VMOVUPS      (R8), Y9
+	VMOVUPS      32(R8), Y10
+	VMOVUPS      64(R8), Y11
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (R11), Y12
+	VBROADCASTSS (CX), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R12), Y12
+	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	VMOVUPS      (R9)(R10*1), Y9
-	VMOVUPS      32(R9)(R10*1), Y10
-	VMOVUPS      64(R9)(R10*1), Y11
-	LEAQ         (R9)(R10*2), R9
-	VBROADCASTSS (SI)(DI*1), Y12
+	VMOVUPS      (R8)(R9*1), Y9
+	VMOVUPS      32(R8)(R9*1), Y10
+	VMOVUPS      64(R8)(R9*1), Y11
+	LEAQ         (R8)(R9*2), R8
+	VBROADCASTSS (BX)(SI*1), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (R11)(DI*1), Y12
+	VBROADCASTSS (CX)(SI*1), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R12)(DI*1), Y12
+	VBROADCASTSS (R10)(SI*1), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	VMOVUPS      (R9), Y9
-	VMOVUPS      32(R9), Y10
-	VMOVUPS      64(R9), Y11
-	VBROADCASTSS (SI)(DI*2), Y12
+	VMOVUPS      (R8), Y9
+	VMOVUPS      32(R8), Y10
+	VMOVUPS      64(R8), Y11
+	VBROADCASTSS (BX)(SI*2), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (R11)(DI*2), Y12
+	VBROADCASTSS (CX)(SI*2), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R12)(DI*2), Y12
+	VBROADCASTSS (R10)(SI*2), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	VMOVUPS      (R9)(R10*1), Y9
-	VMOVUPS      32(R9)(R10*1), Y10
-	VMOVUPS      64(R9)(R10*1), Y11
-	LEAQ         (R9)(R10*2), R9
-	VBROADCASTSS (SI)(R13*1), Y12
+	VMOVUPS      (R8)(R9*1), Y9
+	VMOVUPS      32(R8)(R9*1), Y10
+	VMOVUPS      64(R8)(R9*1), Y11
+	LEAQ         (R8)(R9*2), R8
+	VBROADCASTSS (BX)(R11*1), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (R11)(R13*1), Y12
+	VBROADCASTSS (CX)(R11*1), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R12)(R13*1), Y12
+	VBROADCASTSS (R10)(R11*1), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	LEAQ         (SI)(DI*4), SI
-	LEAQ         (R11)(DI*4), R11
-	LEAQ         (R12)(DI*4), R12
-	DECQ         BX
-	JNE          l11
-	TESTQ        R8, R8
+	LEAQ         (BX)(SI*4), BX
+	LEAQ         (CX)(SI*4), CX
+	LEAQ         (R10)(SI*4), R10
+	DECQ         DX
+	JNE          l12
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), BX
-l12:
-	VMOVUPS      (R9), Y9
-	VMOVUPS      32(R9), Y10
-	VMOVUPS      64(R9), Y11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y12
+	MOVQ 56(AX), DX
+l13:
+	VMOVUPS      (R8), Y9
+	VMOVUPS      32(R8), Y10
+	VMOVUPS      64(R8), Y11
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y12
 	VFMADD231PS  Y9, Y12, Y0
 	VFMADD231PS  Y10, Y12, Y1
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (SI)(BX*1), Y12
+	VBROADCASTSS (BX)(DX*1), Y12
 	VFMADD231PS  Y9, Y12, Y3
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (SI)(BX*2), Y12
+	VBROADCASTSS (BX)(DX*2), Y12
 	VFMADD231PS  Y9, Y12, Y6
 	VFMADD231PS  Y10, Y12, Y7
 	VFMADD231PS  Y11, Y12, Y8
-	ADDQ         DI, SI
-	DECQ         R8
-	JNE          l12
+	ADDQ         SI, BX
+	DECQ         DI
+	JNE          l13
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
 	JEQ        l14
+	CMPQ       BX, $0x00000001
+	JEQ        l15
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y9
@@ -4874,8 +5003,8 @@ l5:
 	VMASKMOVPS 64(BX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l13
-l14:
+	JMP        l14
+l15:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -4894,126 +5023,127 @@ l14:
 	VMAXPS  Y7, Y9, Y7
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
-l13:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
+l14:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l16
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y1, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y4, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part5
 part6:
-	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y5, 64(DX)
 part5:
-	ADDQ         SI, BX
-	VMOVUPS      Y6, (BX)
-	VMOVUPS      Y7, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y7, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part10
-	LEAQ         64(BX), BX
+	LEAQ         64(DX), DX
 	VMOVAPS      X8, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part11
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part11:
 	TESTQ     $0x00000002, CX
 	JEQ       part12
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part12:
 	TESTQ  $0x00000001, CX
 	JEQ    part9
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part9
 part10:
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS Y8, 64(DX)
 part9:
-	JMP l16
-l15:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y6, (BX)
-	VMOVUPS Y7, 32(BX)
-	VMOVUPS Y8, 64(BX)
+	JMP l17
 l16:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l17
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	VMOVUPS Y8, 64(CX)
 l17:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l18
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l18:
 	VZEROUPPER
 	RET
 
@@ -5023,30 +5153,30 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -5056,114 +5186,123 @@ l0:
 	VXORPS Y5, Y5, Y5
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMOVUPS    32(BX), Y4
-	VMOVUPS    (DX), Y5
-	VMASKMOVPS 64(BX), Y5, Y5
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y3
+	VMOVUPS    32(DX), Y4
+	VMOVUPS    (CX), Y5
+	VMASKMOVPS 64(DX), Y5, Y5
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
 	VMOVUPS    Y0, Y3
-	VMOVUPS    32(BX), Y1
+	VMOVUPS    32(DX), Y1
 	VMOVUPS    Y1, Y4
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y2
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(BX), Y5
+	VBROADCASTSS 4(DX), Y5
 	VMOVUPS      Y5, Y3
 	VMOVUPS      Y5, Y4
-	ADDQ         $+8, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+8, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), SI
-	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), BX
+	MOVQ  64(AX), SI
+	MOVQ  112(AX), DI
+	TESTQ DI, DI
 	JEQ   l5
-	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
-	MOVQ  16(AX), R11
-	TESTQ R11, R11
+	MOVQ  8(AX), R8
+	MOVQ  72(AX), R9
+	MOVQ  16(AX), R10
+	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	VMOVUPS      (DX), Y8
-	VMASKMOVPS   64(R9), Y8, Y8
-	VMOVUPS      Y6, (R11)
-	VMOVUPS      Y7, 32(R11)
-	VMOVUPS      Y8, 64(R11)
-	ADDQ         $+96, R11
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y9
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VMOVUPS      (CX), Y8
+	VMASKMOVPS   64(R8), Y8, Y8
+	VMOVUPS      Y6, (R10)
+	VMOVUPS      Y7, 32(R10)
+	VMOVUPS      Y8, 64(R10)
+	ADDQ         $+96, R10
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y6, Y9, Y0
 	VFMADD231PS  Y7, Y9, Y1
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y6, Y9, Y3
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
-	ADDQ         DI, SI
-	DECQ         R8
+	ADDQ         SI, BX
+	DECQ         DI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 92(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R9), Y6
-	VMOVUPS      32(R9), Y7
-	VMOVUPS      64(R9), Y8
-	ADDQ         R10, R9
-	VBROADCASTSS (SI), Y9
+	PREFETCHT0 (R10)
+	PREFETCHT0 92(R10)
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l11
+	MOVQ       R10, local-96(SP)
+	CMPQ       DI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, DI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VMOVUPS      64(R8), Y8
+	ADDQ         R9, R8
+	VBROADCASTSS (BX), Y9
 	VFMADD231PS  Y6, Y9, Y0
 	VFMADD231PS  Y7, Y9, Y1
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (SI)(BX*1), Y9
+	VBROADCASTSS (BX)(DX*1), Y9
 	VFMADD231PS  Y6, Y9, Y3
 	VFMADD231PS  Y7, Y9, Y4
 	VFMADD231PS  Y8, Y9, Y5
-	ADDQ         DI, SI
-	DECQ         R11
-	JNE          l11
-	TESTQ        R8, R8
+	ADDQ         SI, BX
+	DECQ         CX
+	JNE          l12
+	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ R8, R11
-	MOVQ $+0, R8
+	MOVQ DI, CX
+	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y6
@@ -5187,8 +5326,8 @@ l5:
 	VMASKMOVPS 64(BX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -5201,93 +5340,94 @@ l13:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y1, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         64(BX), DI
+	LEAQ         64(DX), SI
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (DI)
+	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DI
+	ADDQ         $+16, SI
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (DI)
+	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DI
+	ADDQ      $+8, SI
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (DI)
+	VMOVSS X0, (SI)
 	JMP    part1
 part2:
-	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      Y4, 32(BX)
+	ADDQ         BX, DX
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y4, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part6
-	LEAQ         64(BX), BX
+	LEAQ         64(DX), DX
 	VMOVAPS      X5, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part7
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part7:
 	TESTQ     $0x00000002, CX
 	JEQ       part8
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part8:
 	TESTQ  $0x00000001, CX
 	JEQ    part5
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part5
 part6:
-	VMOVUPS Y5, 64(BX)
+	VMOVUPS Y5, 64(DX)
 part5:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    SI, BX
-	VMOVUPS Y3, (BX)
-	VMOVUPS Y4, 32(BX)
-	VMOVUPS Y5, 64(BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	LEAQ  (BX)(SI*2), BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	LEAQ  (CX)(DX*2), CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -5297,125 +5437,134 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
 	MOVQ 120(AX), CX
-	MOVQ CX, BX
-	SHLQ $0x02, BX
-	LEAQ tailmask<>+32(SB), DX
-	SUBQ BX, DX
-	MOVQ (AX), BX
-	MOVQ BX, local-128(SP)
-	MOVQ 24(AX), BX
-	MOVQ BX, local-120(SP)
-	MOVQ 40(AX), BX
-	MOVQ BX, local-112(SP)
-	MOVQ 32(AX), BX
-	MOVQ BX, local-104(SP)
-	MOVQ 48(AX), BX
-	MOVQ BX, local-96(SP)
-	MOVQ 112(AX), BX
-	MOVQ BX, local-88(SP)
+	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), BX
-	CMPQ   BX, $0x00000001
+	MOVQ   128(AX), CX
+	MOVQ   CX, DX
+	SHLQ   $0x02, DX
+	LEAQ   tailmask<>+32(SB), CX
+	SUBQ   DX, CX
+	MOVQ   136(AX), DX
+	CMPQ   DX, $0x00000001
 	JEQ    l1
-	CMPQ   BX, $0x00000002
+	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   BX, $0x00000003
+	CMPQ   DX, $0x00000003
 	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	JMP    l4
 l1:
-	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	MOVQ       local-120(SP), DX
+	MOVQ       80(AX), BX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
 	JMP        l4
 l2:
-	MOVQ       32(AX), BX
-	VMOVUPS    (BX), Y0
-	VMOVUPS    32(BX), Y1
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 64(BX), Y2, Y2
+	MOVQ       32(AX), DX
+	VMOVUPS    (DX), Y0
+	VMOVUPS    32(DX), Y1
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 64(DX), Y2, Y2
 	JMP        l4
 l3:
-	MOVQ         local-104(SP), BX
-	VBROADCASTSS (BX), Y2
+	MOVQ         local-104(SP), DX
+	VBROADCASTSS (DX), Y2
 	VMOVUPS      Y2, Y0
 	VMOVUPS      Y2, Y1
-	ADDQ         $+4, BX
-	MOVQ         BX, local-104(SP)
+	ADDQ         $+4, DX
+	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), BX
-	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
+	MOVQ  56(AX), DX
+	MOVQ  local-128(SP), DX
+	MOVQ  64(AX), BX
+	MOVQ  112(AX), SI
+	TESTQ SI, SI
 	JEQ   l5
-	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
-	MOVQ  16(AX), R10
-	TESTQ R10, R10
+	MOVQ  8(AX), DI
+	MOVQ  72(AX), R8
+	MOVQ  16(AX), R9
+	TESTQ R9, R9
 	JEQ   l6
 l7:
-	VMOVUPS      (R8), Y3
-	VMOVUPS      32(R8), Y4
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   64(R8), Y5, Y5
-	VMOVUPS      Y3, (R10)
-	VMOVUPS      Y4, 32(R10)
-	VMOVUPS      Y5, 64(R10)
-	ADDQ         $+96, R10
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y6
+	VMOVUPS      (DI), Y3
+	VMOVUPS      32(DI), Y4
+	VMOVUPS      (CX), Y5
+	VMASKMOVPS   64(DI), Y5, Y5
+	VMOVUPS      Y3, (R9)
+	VMOVUPS      Y4, 32(R9)
+	VMOVUPS      Y5, 64(R9)
+	ADDQ         $+96, R9
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         BX, DX
+	DECQ         SI
 	JNE          l7
 	JMP          l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 92(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), CX
 l11:
-	VMOVUPS      (R8), Y3
-	VMOVUPS      32(R8), Y4
-	VMOVUPS      64(R8), Y5
-	ADDQ         R9, R8
-	VBROADCASTSS (BX), Y6
+	PREFETCHT0 (R9)
+	PREFETCHT0 92(R9)
+	ADDQ       R10, R9
+	DECQ       CX
+	JNE        l11
+	MOVQ       R9, local-96(SP)
+	CMPQ       SI, $0x00000010
+	JLT        l10
+	ADDQ       $-16, SI
+	MOVQ       $+16, CX
+l9:
+l12:
+	VMOVUPS      (DI), Y3
+	VMOVUPS      32(DI), Y4
+	VMOVUPS      64(DI), Y5
+	ADDQ         R8, DI
+	VBROADCASTSS (DX), Y6
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         SI, BX
-	DECQ         R10
-	JNE          l11
-	TESTQ        DI, DI
+	ADDQ         BX, DX
+	DECQ         CX
+	JNE          l12
+	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ DI, R10
-	MOVQ $+0, DI
+	MOVQ SI, CX
+	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       136(AX), BX
+	MOVQ       128(AX), CX
+	MOVQ       CX, BX
+	SHLQ       $0x02, BX
+	LEAQ       tailmask<>+32(SB), DX
+	SUBQ       BX, DX
+	MOVQ       144(AX), BX
 	TESTQ      BX, BX
-	JEQ        l12
-	CMPQ       BX, $0x00000001
 	JEQ        l13
+	CMPQ       BX, $0x00000001
+	JEQ        l14
 	MOVQ       local-112(SP), BX
 	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y3
@@ -5428,71 +5577,72 @@ l5:
 	VMASKMOVPS 64(BX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l12
-l13:
+	JMP        l13
+l14:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l12:
-	MOVQ         local-120(SP), BX
-	MOVQ         120(AX), SI
-	CMPQ         SI, $0x00000008
-	JEQ          l14
-	MOVQ         80(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
+l13:
+	MOVQ         local-120(SP), DX
+	MOVQ         128(AX), BX
+	CMPQ         BX, $0x00000008
+	JEQ          l15
+	MOVQ         80(AX), BX
+	VMOVUPS      Y0, (DX)
+	VMOVUPS      Y1, 32(DX)
 	CMPQ         CX, $0x00000008
 	JEQ          part2
-	LEAQ         64(BX), BX
+	LEAQ         64(DX), DX
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000004, CX
 	JEQ          part3
-	VMOVUPS      X0, (BX)
+	VMOVUPS      X0, (DX)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, BX
+	ADDQ         $+16, DX
 part3:
 	TESTQ     $0x00000002, CX
 	JEQ       part4
-	VMOVSD    X0, (BX)
+	VMOVSD    X0, (DX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, BX
+	ADDQ      $+8, DX
 part4:
 	TESTQ  $0x00000001, CX
 	JEQ    part1
-	VMOVSS X0, (BX)
+	VMOVSS X0, (DX)
 	JMP    part1
 part2:
-	VMOVUPS Y2, 64(BX)
+	VMOVUPS Y2, 64(DX)
 part1:
-	JMP l15
-l14:
-	MOVQ    80(AX), SI
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
+	JMP l16
 l15:
-	MOVQ  local-88(SP), BX
-	ADDQ  $-1, BX
-	TESTQ BX, BX
-	JEQ   l16
-	MOVQ  BX, local-88(SP)
-	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-128(SP)
-	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-120(SP)
-	MOVQ  local-112(SP), BX
-	MOVQ  88(AX), SI
-	ADDQ  SI, BX
-	MOVQ  BX, local-112(SP)
-	JMP   l0
+	MOVQ    DX, CX
+	MOVQ    80(AX), DX
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
 l16:
+	MOVQ  local-88(SP), CX
+	ADDQ  $-1, CX
+	TESTQ CX, CX
+	JEQ   l17
+	MOVQ  CX, local-88(SP)
+	MOVQ  local-128(SP), CX
+	MOVQ  56(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-128(SP)
+	MOVQ  local-120(SP), CX
+	MOVQ  80(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-120(SP)
+	MOVQ  local-112(SP), CX
+	MOVQ  88(AX), DX
+	ADDQ  DX, CX
+	MOVQ  CX, local-112(SP)
+	JMP   l0
+l17:
 	VZEROUPPER
 	RET
 
@@ -5502,7 +5652,7 @@ l16:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -5513,10 +5663,10 @@ TEXT ·gemm8x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -5603,7 +5753,7 @@ l3:
 	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
 	MOVQ  64(AX), R9
-	MOVQ  104(AX), R10
+	MOVQ  112(AX), R10
 	TESTQ R10, R10
 	JEQ   l4
 	MOVQ  8(AX), R11
@@ -5652,18 +5802,22 @@ l6:
 	JMP          l4
 l5:
 l7:
-	MOVQ       local-112(SP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 36(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, local-112(SP)
+	MOVQ local-112(SP), R14
+	MOVQ 96(AX), R15
+	MOVQ 104(AX), R13
+l10:
+	PREFETCHT0 (R14)
+	PREFETCHT0 36(R14)
+	ADDQ       R15, R14
+	DECQ       R13
+	JNE        l10
+	MOVQ       R14, local-112(SP)
 	CMPQ       R10, $0x00000010
 	JLT        l9
 	ADDQ       $-16, R10
 	MOVQ       $+16, R13
 l8:
-l10:
+l11:
 	VMOVUPS      (R11), Y10
 	VBROADCASTSD 32(R11), Y11
 	ADDQ         R12, R11
@@ -5695,7 +5849,7 @@ l10:
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         R13
-	JNE          l10
+	JNE          l11
 	TESTQ        R10, R10
 	JEQ          l4
 	JMP          l7
@@ -5704,9 +5858,9 @@ l9:
 	MOVQ $+0, R10
 	JMP  l8
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l12
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -5727,12 +5881,12 @@ l4:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-l11:
+l12:
 	VMOVUPS      Y8, local-96(SP)
 	VMOVUPS      Y9, local-64(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l13
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -5950,8 +6104,8 @@ part32:
 part30:
 	VMOVUPS Y0, 32(BX)
 part29:
-	JMP l13
-l12:
+	JMP l14
+l13:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -5985,11 +6139,11 @@ l12:
 	VMOVUPS Y7, (BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l14:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l15
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6000,7 +6154,7 @@ l13:
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l15:
 	VZEROUPPER
 	RET
 
@@ -6010,7 +6164,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6021,10 +6175,10 @@ TEXT ·gemm4x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6077,24 +6231,28 @@ l3:
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
+	MOVQ  112(AX), R9
 	TESTQ R9, R9
 	JEQ   l4
 	MOVQ  8(AX), R10
 	MOVQ  72(AX), R11
 l6:
-	MOVQ       local-112(SP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 36(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, local-112(SP)
+	MOVQ local-112(SP), R13
+	MOVQ 96(AX), R14
+	MOVQ 104(AX), R12
+l9:
+	PREFETCHT0 (R13)
+	PREFETCHT0 36(R13)
+	ADDQ       R14, R13
+	DECQ       R12
+	JNE        l9
+	MOVQ       R13, local-112(SP)
 	CMPQ       R9, $0x00000010
 	JLT        l8
 	ADDQ       $-16, R9
 	MOVQ       $+16, R12
 l7:
-l9:
+l10:
 	VMOVUPS      (R10), Y5
 	VBROADCASTSD 32(R10), Y6
 	ADDQ         R11, R10
@@ -6113,7 +6271,7 @@ l9:
 	ADDQ         R8, BX
 	ADDQ         R8, DI
 	DECQ         R12
-	JNE          l9
+	JNE          l10
 	TESTQ        R9, R9
 	JEQ          l4
 	JMP          l6
@@ -6122,9 +6280,9 @@ l8:
 	MOVQ $+0, R9
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -6135,11 +6293,11 @@ l4:
 	VMAXPS  Y3, Y5, Y3
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-l10:
+l11:
 	VMOVUPS      Y4, local-96(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6249,8 +6407,8 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -6268,11 +6426,11 @@ l11:
 	VMOVUPS Y3, (BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 32(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6283,7 +6441,7 @@ l12:
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -6293,7 +6451,7 @@ l13:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6304,10 +6462,10 @@ TEXT ·gemm2x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6343,24 +6501,28 @@ l3:
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  72(AX), R10
 l6:
-	MOVQ       local-112(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 36(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-112(SP)
+	MOVQ local-112(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l9:
+	PREFETCHT0 (R12)
+	PREFETCHT0 36(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l9
+	MOVQ       R12, local-112(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l8
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l7:
-l9:
+l10:
 	VMOVUPS      (R9), Y3
 	VBROADCASTSD 32(R9), Y4
 	ADDQ         R10, R9
@@ -6372,7 +6534,7 @@ l9:
 	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DI, BX
 	DECQ         R11
-	JNE          l9
+	JNE          l10
 	TESTQ        R8, R8
 	JEQ          l4
 	JMP          l6
@@ -6381,20 +6543,20 @@ l8:
 	MOVQ $+0, R8
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l10:
+l11:
 	VMOVUPS      Y2, local-96(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6450,8 +6612,8 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -6461,11 +6623,11 @@ l11:
 	VMOVUPS Y1, (BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 32(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6476,7 +6638,7 @@ l12:
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -6486,7 +6648,7 @@ l13:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6497,10 +6659,10 @@ TEXT ·gemm1x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6528,24 +6690,28 @@ l3:
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
+	MOVQ  112(AX), DI
 	TESTQ DI, DI
 	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  72(AX), R9
 l6:
-	MOVQ       local-112(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 36(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-112(SP)
+	MOVQ local-112(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), R10
+l9:
+	PREFETCHT0 (R11)
+	PREFETCHT0 36(R11)
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l9
+	MOVQ       R11, local-112(SP)
 	CMPQ       DI, $0x00000010
 	JLT        l8
 	ADDQ       $-16, DI
 	MOVQ       $+16, R10
 l7:
-l9:
+l10:
 	VMOVUPS      (R8), Y2
 	VBROADCASTSD 32(R8), Y3
 	ADDQ         R9, R8
@@ -6554,7 +6720,7 @@ l9:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
 	DECQ         R10
-	JNE          l9
+	JNE          l10
 	TESTQ        DI, DI
 	JEQ          l4
 	JMP          l6
@@ -6563,18 +6729,18 @@ l8:
 	MOVQ $+0, DI
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l10:
+l11:
 	VMOVUPS      Y1, local-96(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -6603,18 +6769,18 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -6625,7 +6791,7 @@ l12:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -6635,7 +6801,7 @@ l13:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1plus4AVX2(SB), $192-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6646,10 +6812,10 @@ TEXT ·gemm8x1plus4AVX2(SB), $192-8
 	MOVQ BX, local-184(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-176(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-168(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6742,7 +6908,7 @@ l3:
 	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
 	MOVQ  64(AX), R9
-	MOVQ  104(AX), R10
+	MOVQ  112(AX), R10
 	TESTQ R10, R10
 	JEQ   l4
 	MOVQ  8(AX), R11
@@ -6791,18 +6957,22 @@ l6:
 	JMP            l4
 l5:
 l7:
-	MOVQ       local-176(SP), R13
-	PREFETCHT0 (R13)
-	PREFETCHT0 44(R13)
-	MOVQ       96(AX), R14
-	ADDQ       R14, R13
-	MOVQ       R13, local-176(SP)
+	MOVQ local-176(SP), R14
+	MOVQ 96(AX), R15
+	MOVQ 104(AX), R13
+l10:
+	PREFETCHT0 (R14)
+	PREFETCHT0 44(R14)
+	ADDQ       R15, R14
+	DECQ       R13
+	JNE        l10
+	MOVQ       R14, local-176(SP)
 	CMPQ       R10, $0x00000010
 	JLT        l9
 	ADDQ       $-16, R10
 	MOVQ       $+16, R13
 l8:
-l10:
+l11:
 	VMOVUPS        (R11), Y12
 	VBROADCASTF128 32(R11), Y13
 	ADDQ           R12, R11
@@ -6834,7 +7004,7 @@ l10:
 	ADDQ           R9, DI
 	ADDQ           R9, R8
 	DECQ           R13
-	JNE            l10
+	JNE            l11
 	TESTQ          R10, R10
 	JEQ            l4
 	JMP            l7
@@ -6843,9 +7013,9 @@ l9:
 	MOVQ $+0, R10
 	JMP  l8
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l12
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -6870,14 +7040,14 @@ l4:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l11:
+l12:
 	VMOVUPS      Y8, local-160(SP)
 	VMOVUPS      Y9, local-128(SP)
 	VMOVUPS      Y10, local-96(SP)
 	VMOVUPS      Y11, local-64(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l13
 	MOVQ         local-184(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7095,8 +7265,8 @@ part32:
 part30:
 	VMOVUPS Y0, 32(BX)
 part29:
-	JMP l13
-l12:
+	JMP l14
+l13:
 	MOVQ    local-184(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7146,11 +7316,11 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l14:
 	MOVQ  local-168(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l15
 	MOVQ  BX, local-168(SP)
 	MOVQ  local-192(SP), BX
 	MOVQ  56(AX), SI
@@ -7161,7 +7331,7 @@ l13:
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-184(SP)
 	JMP   l0
-l14:
+l15:
 	VZEROUPPER
 	RET
 
@@ -7171,7 +7341,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7182,10 +7352,10 @@ TEXT ·gemm4x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7241,24 +7411,28 @@ l3:
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
 	MOVQ  64(AX), R8
-	MOVQ  104(AX), R9
+	MOVQ  112(AX), R9
 	TESTQ R9, R9
 	JEQ   l4
 	MOVQ  8(AX), R10
 	MOVQ  72(AX), R11
 l6:
-	MOVQ       local-112(SP), R12
-	PREFETCHT0 (R12)
-	PREFETCHT0 44(R12)
-	MOVQ       96(AX), R13
-	ADDQ       R13, R12
-	MOVQ       R12, local-112(SP)
+	MOVQ local-112(SP), R13
+	MOVQ 96(AX), R14
+	MOVQ 104(AX), R12
+l9:
+	PREFETCHT0 (R13)
+	PREFETCHT0 44(R13)
+	ADDQ       R14, R13
+	DECQ       R12
+	JNE        l9
+	MOVQ       R13, local-112(SP)
 	CMPQ       R9, $0x00000010
 	JLT        l8
 	ADDQ       $-16, R9
 	MOVQ       $+16, R12
 l7:
-l9:
+l10:
 	VMOVUPS        (R10), Y6
 	VBROADCASTF128 32(R10), Y7
 	ADDQ           R11, R10
@@ -7277,7 +7451,7 @@ l9:
 	ADDQ           R8, BX
 	ADDQ           R8, DI
 	DECQ           R12
-	JNE            l9
+	JNE            l10
 	TESTQ          R9, R9
 	JEQ            l4
 	JMP            l6
@@ -7286,9 +7460,9 @@ l8:
 	MOVQ $+0, R9
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -7301,12 +7475,12 @@ l4:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l10:
+l11:
 	VMOVUPS      Y4, local-96(SP)
 	VMOVUPS      Y5, local-64(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7416,8 +7590,8 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7443,11 +7617,11 @@ l11:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7458,7 +7632,7 @@ l12:
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -7468,7 +7642,7 @@ l13:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7479,10 +7653,10 @@ TEXT ·gemm2x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7518,24 +7692,28 @@ l3:
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  72(AX), R10
 l6:
-	MOVQ       local-112(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 44(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-112(SP)
+	MOVQ local-112(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l9:
+	PREFETCHT0 (R12)
+	PREFETCHT0 44(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l9
+	MOVQ       R12, local-112(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l8
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l7:
-l9:
+l10:
 	VMOVUPS        (R9), Y3
 	VBROADCASTF128 32(R9), Y4
 	ADDQ           R10, R9
@@ -7547,7 +7725,7 @@ l9:
 	VFMADD231PS    Y4, Y3, Y2
 	ADDQ           DI, BX
 	DECQ           R11
-	JNE            l9
+	JNE            l10
 	TESTQ          R8, R8
 	JEQ            l4
 	JMP            l6
@@ -7556,20 +7734,20 @@ l8:
 	MOVQ $+0, R8
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l10:
+l11:
 	VMOVUPS      Y2, local-96(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7625,8 +7803,8 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7640,11 +7818,11 @@ l11:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 40(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7655,7 +7833,7 @@ l12:
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -7665,7 +7843,7 @@ l13:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7676,10 +7854,10 @@ TEXT ·gemm1x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-120(SP)
 	MOVQ 48(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 112(AX), BX
+	MOVQ 120(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   128(AX), BX
+	MOVQ   136(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7707,24 +7885,28 @@ l3:
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
+	MOVQ  112(AX), DI
 	TESTQ DI, DI
 	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  72(AX), R9
 l6:
-	MOVQ       local-112(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 44(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-112(SP)
+	MOVQ local-112(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), R10
+l9:
+	PREFETCHT0 (R11)
+	PREFETCHT0 44(R11)
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l9
+	MOVQ       R11, local-112(SP)
 	CMPQ       DI, $0x00000010
 	JLT        l8
 	ADDQ       $-16, DI
 	MOVQ       $+16, R10
 l7:
-l9:
+l10:
 	VMOVUPS        (R8), Y2
 	VBROADCASTF128 32(R8), Y3
 	ADDQ           R9, R8
@@ -7733,7 +7915,7 @@ l9:
 	VFMADD231PS    Y3, Y4, Y1
 	ADDQ           SI, BX
 	DECQ           R10
-	JNE            l9
+	JNE            l10
 	TESTQ          DI, DI
 	JEQ            l4
 	JMP            l6
@@ -7742,18 +7924,18 @@ l8:
 	MOVQ $+0, DI
 	JMP  l7
 l4:
-	MOVQ    136(AX), BX
+	MOVQ    144(AX), BX
 	TESTQ   BX, BX
-	JEQ     l10
+	JEQ     l11
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l10:
+l11:
 	VMOVUPS      Y1, local-96(SP)
-	MOVQ         120(AX), BX
+	MOVQ         128(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l11
+	JEQ          l12
 	MOVQ         local-120(SP), BX
 	MOVQ         80(AX), SI
 	VMOVUPS      Y0, (BX)
@@ -7782,8 +7964,8 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l12
-l11:
+	JMP l13
+l12:
 	MOVQ    local-120(SP), BX
 	MOVQ    80(AX), SI
 	VMOVUPS Y0, (BX)
@@ -7791,11 +7973,11 @@ l11:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 40(BX)
-l12:
+l13:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l13
+	JEQ   l14
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
 	MOVQ  56(AX), SI
@@ -7806,7 +7988,7 @@ l12:
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l13:
+l14:
 	VZEROUPPER
 	RET
 
@@ -7820,9 +8002,9 @@ TEXT ·gemv8AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -7861,7 +8043,7 @@ l0:
 l1:
 	MOVQ 32(AX), R10
 l2:
-	MOVQ  136(AX), R12
+	MOVQ  144(AX), R12
 	MOVQ  local-112(SP), R13
 	ADDQ  $-8, R13
 	MOVQ  R13, local-112(SP)
@@ -7869,7 +8051,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R12
 l3:
-	MOVQ  120(AX), R13
+	MOVQ  128(AX), R13
 	SHRQ  $0x03, R13
 	TESTQ R13, R13
 	JEQ   l4
@@ -7917,7 +8099,7 @@ l8:
 	DECQ    R13
 	JNE     l6
 l4:
-	MOVQ       120(AX), R8
+	MOVQ       128(AX), R8
 	ANDQ       $+7, R8
 	TESTQ      R8, R8
 	JEQ        l5
@@ -8017,9 +8199,9 @@ TEXT ·gemv4AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -8047,7 +8229,7 @@ l0:
 l1:
 	MOVQ 32(AX), R9
 l2:
-	MOVQ  136(AX), R11
+	MOVQ  144(AX), R11
 	MOVQ  local-112(SP), R12
 	ADDQ  $-4, R12
 	MOVQ  R12, local-112(SP)
@@ -8055,7 +8237,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R11
 l3:
-	MOVQ  120(AX), R12
+	MOVQ  128(AX), R12
 	SHRQ  $0x03, R12
 	TESTQ R12, R12
 	JEQ   l4
@@ -8094,7 +8276,7 @@ l8:
 	DECQ    R12
 	JNE     l6
 l4:
-	MOVQ       120(AX), DI
+	MOVQ       128(AX), DI
 	ANDQ       $+7, DI
 	TESTQ      DI, DI
 	JEQ        l5
@@ -8182,9 +8364,9 @@ TEXT ·gemv2AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -8205,7 +8387,7 @@ l0:
 l1:
 	MOVQ 32(AX), R8
 l2:
-	MOVQ  136(AX), R10
+	MOVQ  144(AX), R10
 	MOVQ  local-112(SP), R11
 	ADDQ  $-2, R11
 	MOVQ  R11, local-112(SP)
@@ -8213,7 +8395,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R10
 l3:
-	MOVQ  120(AX), R11
+	MOVQ  128(AX), R11
 	SHRQ  $0x03, R11
 	TESTQ R11, R11
 	JEQ   l4
@@ -8247,7 +8429,7 @@ l8:
 	DECQ    R11
 	JNE     l6
 l4:
-	MOVQ       120(AX), SI
+	MOVQ       128(AX), SI
 	ANDQ       $+7, SI
 	TESTQ      SI, SI
 	JEQ        l5
@@ -8329,9 +8511,9 @@ TEXT ·gemv1AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -8350,7 +8532,7 @@ l0:
 l1:
 	MOVQ 32(AX), DI
 l2:
-	MOVQ  136(AX), R9
+	MOVQ  144(AX), R9
 	MOVQ  local-112(SP), R10
 	ADDQ  $-1, R10
 	MOVQ  R10, local-112(SP)
@@ -8358,7 +8540,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R9
 l3:
-	MOVQ  120(AX), R10
+	MOVQ  128(AX), R10
 	SHRQ  $0x03, R10
 	TESTQ R10, R10
 	JEQ   l4
@@ -8390,7 +8572,7 @@ l8:
 	DECQ    R10
 	JNE     l6
 l4:
-	MOVQ       120(AX), BX
+	MOVQ       128(AX), BX
 	ANDQ       $+7, BX
 	TESTQ      BX, BX
 	JEQ        l5

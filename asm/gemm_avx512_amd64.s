@@ -9,25 +9,25 @@
 // func gemm8x1AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm8x1AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -46,25 +46,25 @@ l0:
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z1
+	VMOVUPS.Z (CX), K1, Z1
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z2
+	VMOVUPS.Z (CX), K1, Z2
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z3
+	VMOVUPS.Z (CX), K1, Z3
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z4
+	VMOVUPS.Z (CX), K1, Z4
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z5
+	VMOVUPS.Z (CX), K1, Z5
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z6
+	VMOVUPS.Z (CX), K1, Z6
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z7
+	VMOVUPS.Z (CX), K1, Z7
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, Z1
 	VMOVUPS   Z0, Z2
 	VMOVUPS   Z0, Z3
@@ -95,7 +95,7 @@ l4:
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
@@ -104,7 +104,7 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	VMOVUPS.Z        (R9), K2, Z8
+	VMOVUPS.Z        (R9), K1, Z8
 	VMOVUPS          Z8, (R11)
 	ADDQ             $+64, R11
 	ADDQ             R10, R9
@@ -124,18 +124,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 60(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l11:
+	PREFETCHT0 (R12)
+	PREFETCHT0 60(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l11
+	MOVQ       R12, local-96(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l10
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l9:
-l11:
+l12:
 	VMOVUPS          (R9), Z8
 	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
@@ -150,7 +154,7 @@ l11:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l11
+	JNE              l12
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -159,11 +163,15 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z8
@@ -197,8 +205,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -215,11 +223,11 @@ l13:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -236,8 +244,8 @@ l12:
 	VMOVUPS Z6, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, K2, (CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -254,11 +262,11 @@ l14:
 	VMOVUPS Z6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, (CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -273,7 +281,7 @@ l15:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -282,25 +290,25 @@ l16:
 // func gemm4x1AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm4x1AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -315,17 +323,17 @@ l0:
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z1
+	VMOVUPS.Z (CX), K1, Z1
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z2
+	VMOVUPS.Z (CX), K1, Z2
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z3
+	VMOVUPS.Z (CX), K1, Z3
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, Z1
 	VMOVUPS   Z0, Z2
 	VMOVUPS   Z0, Z3
@@ -345,7 +353,7 @@ l4:
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
 	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
+	MOVQ  112(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
@@ -354,7 +362,7 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	VMOVUPS.Z        (R8), K2, Z4
+	VMOVUPS.Z        (R8), K1, Z4
 	VMOVUPS          Z4, (R10)
 	ADDQ             $+64, R10
 	ADDQ             R9, R8
@@ -369,18 +377,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
+	MOVQ local-96(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), R10
+l11:
+	PREFETCHT0 (R11)
+	PREFETCHT0 60(R11)
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l11
+	MOVQ       R11, local-96(SP)
 	CMPQ       DI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, DI
 	MOVQ       $+16, R10
 l9:
-l11:
+l12:
 	VMOVUPS          (R8), Z4
 	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -390,7 +402,7 @@ l11:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l11
+	JNE              l12
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -399,11 +411,15 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z4
@@ -421,8 +437,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -431,11 +447,11 @@ l13:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -444,8 +460,8 @@ l12:
 	VMOVUPS Z2, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, K2, (CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -454,11 +470,11 @@ l14:
 	VMOVUPS Z2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, (CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -473,7 +489,7 @@ l15:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -482,25 +498,25 @@ l16:
 // func gemm2x1AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm2x1AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -513,13 +529,13 @@ l0:
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
-	VMOVUPS.Z (CX), K2, Z1
+	VMOVUPS.Z (CX), K1, Z1
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, Z1
 	JMP       l4
 l3:
@@ -532,7 +548,7 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  64(AX), BX
-	MOVQ  104(AX), SI
+	MOVQ  112(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
@@ -541,7 +557,7 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	VMOVUPS.Z        (DI), K2, Z2
+	VMOVUPS.Z        (DI), K1, Z2
 	VMOVUPS          Z2, (R9)
 	ADDQ             $+64, R9
 	ADDQ             R8, DI
@@ -553,25 +569,29 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 60(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, local-96(SP)
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), R9
+l11:
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       R11, R10
+	DECQ       R9
+	JNE        l11
+	MOVQ       R10, local-96(SP)
 	CMPQ       SI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, SI
 	MOVQ       $+16, R9
 l9:
-l11:
+l12:
 	VMOVUPS          (DI), Z2
 	ADDQ             R8, DI
 	VFMADD231PS.BCST (DX), Z2, Z0
 	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l11
+	JNE              l12
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -580,11 +600,15 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z2
@@ -594,32 +618,32 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -634,7 +658,7 @@ l15:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -643,25 +667,25 @@ l16:
 // func gemm1x1AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm1x1AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -673,11 +697,11 @@ l0:
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
-	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (CX), K1, Z0
 	JMP       l4
 l3:
 	MOVQ         local-104(SP), CX
@@ -688,30 +712,34 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
-	MOVQ  104(AX), BX
+	MOVQ  112(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
 l7:
-	MOVQ       local-96(SP), R8
-	PREFETCHT0 (R8)
-	PREFETCHT0 60(R8)
-	MOVQ       96(AX), R9
-	ADDQ       R9, R8
-	MOVQ       R8, local-96(SP)
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), R8
+l10:
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	ADDQ       R10, R9
+	DECQ       R8
+	JNE        l10
+	MOVQ       R9, local-96(SP)
 	CMPQ       BX, $0x00000010
 	JLT        l9
 	ADDQ       $-16, BX
 	MOVQ       $+16, R8
 l8:
-l10:
+l11:
 	VMOVUPS          (SI), Z1
 	ADDQ             DI, SI
 	VFMADD231PS.BCST (CX), Z1, Z0
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l10
+	JNE              l11
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -720,36 +748,40 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l11
-	CMPQ        CX, $0x00000001
 	JEQ         l12
+	CMPQ        CX, $0x00000001
+	JEQ         l13
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS.Z   (CX), K2, Z1
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
-	JMP         l11
-l12:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-l11:
+l12:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l13
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, K2, (CX)
-	JMP     l14
-l13:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
-l14:
+l15:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l15
+	JEQ   l16
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -764,7 +796,7 @@ l14:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l15:
+l16:
 	VZEROUPPER
 	RET
 
@@ -773,25 +805,25 @@ l15:
 // func gemm8x2AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm8x2AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -819,28 +851,28 @@ l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z2
-	VMOVUPS.Z 64(CX), K2, Z3
+	VMOVUPS.Z 64(CX), K1, Z3
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z4
-	VMOVUPS.Z 64(CX), K2, Z5
+	VMOVUPS.Z 64(CX), K1, Z5
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
-	VMOVUPS.Z 64(CX), K2, Z7
+	VMOVUPS.Z 64(CX), K1, Z7
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z8
-	VMOVUPS.Z 64(CX), K2, Z9
+	VMOVUPS.Z 64(CX), K1, Z9
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z10
-	VMOVUPS.Z 64(CX), K2, Z11
+	VMOVUPS.Z 64(CX), K1, Z11
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z12
-	VMOVUPS.Z 64(CX), K2, Z13
+	VMOVUPS.Z 64(CX), K1, Z13
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z14
-	VMOVUPS.Z 64(CX), K2, Z15
+	VMOVUPS.Z 64(CX), K1, Z15
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -852,7 +884,7 @@ l2:
 	VMOVUPS   Z0, Z10
 	VMOVUPS   Z0, Z12
 	VMOVUPS   Z0, Z14
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	VMOVUPS   Z1, Z3
 	VMOVUPS   Z1, Z5
 	VMOVUPS   Z1, Z7
@@ -891,7 +923,7 @@ l4:
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
@@ -901,7 +933,7 @@ l4:
 	JEQ   l6
 l7:
 	VMOVUPS          (R9), Z16
-	VMOVUPS.Z        64(R9), K2, Z17
+	VMOVUPS.Z        64(R9), K1, Z17
 	VMOVUPS          Z16, (R11)
 	VMOVUPS          Z17, 64(R11)
 	ADDQ             $+128, R11
@@ -932,18 +964,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 124(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l11:
+	PREFETCHT0 (R12)
+	PREFETCHT0 124(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l11
+	MOVQ       R12, local-96(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l10
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l9:
-l11:
+l12:
 	VMOVUPS          (R9), Z16
 	VMOVUPS          64(R9), Z17
 	ADDQ             R10, R9
@@ -969,7 +1005,7 @@ l11:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l11
+	JNE              l12
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -978,11 +1014,15 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z16
@@ -1040,8 +1080,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z16
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
 	VMOVUPS.Z   Z15, K1, Z15
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z0, Z16, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
@@ -1074,11 +1114,11 @@ l13:
 	VMAXPS       Z14, Z16, Z14
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z15, Z16, Z15
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -1103,8 +1143,8 @@ l12:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -1129,11 +1169,11 @@ l14:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -1148,7 +1188,7 @@ l15:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -1157,25 +1197,25 @@ l16:
 // func gemm4x2AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm4x2AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1195,16 +1235,16 @@ l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z2
-	VMOVUPS.Z 64(CX), K2, Z3
+	VMOVUPS.Z 64(CX), K1, Z3
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z4
-	VMOVUPS.Z 64(CX), K2, Z5
+	VMOVUPS.Z 64(CX), K1, Z5
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
-	VMOVUPS.Z 64(CX), K2, Z7
+	VMOVUPS.Z 64(CX), K1, Z7
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -1212,7 +1252,7 @@ l2:
 	VMOVUPS   Z0, Z2
 	VMOVUPS   Z0, Z4
 	VMOVUPS   Z0, Z6
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	VMOVUPS   Z1, Z3
 	VMOVUPS   Z1, Z5
 	VMOVUPS   Z1, Z7
@@ -1236,7 +1276,7 @@ l4:
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
 	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
+	MOVQ  112(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
@@ -1246,7 +1286,7 @@ l4:
 	JEQ   l6
 l7:
 	VMOVUPS          (R8), Z8
-	VMOVUPS.Z        64(R8), K2, Z9
+	VMOVUPS.Z        64(R8), K1, Z9
 	VMOVUPS          Z8, (R10)
 	VMOVUPS          Z9, 64(R10)
 	ADDQ             $+128, R10
@@ -1267,18 +1307,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 124(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
+	MOVQ local-96(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), R10
+l11:
+	PREFETCHT0 (R11)
+	PREFETCHT0 124(R11)
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l11
+	MOVQ       R11, local-96(SP)
 	CMPQ       DI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, DI
 	MOVQ       $+16, R10
 l9:
-l11:
+l12:
 	VMOVUPS          (R8), Z8
 	VMOVUPS          64(R8), Z9
 	ADDQ             R9, R8
@@ -1294,7 +1338,7 @@ l11:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l11
+	JNE              l12
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -1303,11 +1347,15 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z8
@@ -1337,8 +1385,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -1355,11 +1403,11 @@ l13:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -1372,8 +1420,8 @@ l12:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -1386,11 +1434,11 @@ l14:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -1405,7 +1453,7 @@ l15:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -1414,25 +1462,25 @@ l16:
 // func gemm2x2AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm2x2AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1448,16 +1496,16 @@ l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z2
-	VMOVUPS.Z 64(CX), K2, Z3
+	VMOVUPS.Z 64(CX), K1, Z3
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   Z0, Z2
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	VMOVUPS   Z1, Z3
 	JMP       l4
 l3:
@@ -1472,7 +1520,7 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  64(AX), BX
-	MOVQ  104(AX), SI
+	MOVQ  112(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
@@ -1482,7 +1530,7 @@ l4:
 	JEQ   l6
 l7:
 	VMOVUPS          (DI), Z4
-	VMOVUPS.Z        64(DI), K2, Z5
+	VMOVUPS.Z        64(DI), K1, Z5
 	VMOVUPS          Z4, (R9)
 	VMOVUPS          Z5, 64(R9)
 	ADDQ             $+128, R9
@@ -1497,18 +1545,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 124(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, local-96(SP)
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), R9
+l11:
+	PREFETCHT0 (R10)
+	PREFETCHT0 124(R10)
+	ADDQ       R11, R10
+	DECQ       R9
+	JNE        l11
+	MOVQ       R10, local-96(SP)
 	CMPQ       SI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, SI
 	MOVQ       $+16, R9
 l9:
-l11:
+l12:
 	VMOVUPS          (DI), Z4
 	VMOVUPS          64(DI), Z5
 	ADDQ             R8, DI
@@ -1518,7 +1570,7 @@ l11:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l11
+	JNE              l12
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -1527,11 +1579,15 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z4
@@ -1547,8 +1603,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -1557,30 +1613,30 @@ l13:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -1595,7 +1651,7 @@ l15:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -1604,25 +1660,25 @@ l16:
 // func gemm1x2AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm1x2AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1636,12 +1692,12 @@ l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS.Z 64(CX), K1, Z1
 	JMP       l4
 l3:
 	MOVQ         local-104(SP), CX
@@ -1653,24 +1709,28 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
-	MOVQ  104(AX), BX
+	MOVQ  112(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
 l7:
-	MOVQ       local-96(SP), R8
-	PREFETCHT0 (R8)
-	PREFETCHT0 124(R8)
-	MOVQ       96(AX), R9
-	ADDQ       R9, R8
-	MOVQ       R8, local-96(SP)
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), R8
+l10:
+	PREFETCHT0 (R9)
+	PREFETCHT0 124(R9)
+	ADDQ       R10, R9
+	DECQ       R8
+	JNE        l10
+	MOVQ       R9, local-96(SP)
 	CMPQ       BX, $0x00000010
 	JLT        l9
 	ADDQ       $-16, BX
 	MOVQ       $+16, R8
 l8:
-l10:
+l11:
 	VMOVUPS          (SI), Z2
 	VMOVUPS          64(SI), Z3
 	ADDQ             DI, SI
@@ -1678,7 +1738,7 @@ l10:
 	VFMADD231PS.BCST (CX), Z3, Z1
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l10
+	JNE              l11
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -1687,11 +1747,15 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l11
-	CMPQ        CX, $0x00000001
 	JEQ         l12
+	CMPQ        CX, $0x00000001
+	JEQ         l13
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z2
@@ -1700,30 +1764,30 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l11
-l12:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l11:
+l12:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l13
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	JMP     l14
-l13:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-l14:
+l15:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l15
+	JEQ   l16
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -1738,7 +1802,7 @@ l14:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l15:
+l16:
 	VZEROUPPER
 	RET
 
@@ -1747,25 +1811,25 @@ l15:
 // func gemm9x3AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm9x3AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1805,39 +1869,39 @@ l1:
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z3
 	VMOVUPS   64(CX), Z4
-	VMOVUPS.Z 128(CX), K2, Z5
+	VMOVUPS.Z 128(CX), K1, Z5
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
 	VMOVUPS   64(CX), Z7
-	VMOVUPS.Z 128(CX), K2, Z8
+	VMOVUPS.Z 128(CX), K1, Z8
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z9
 	VMOVUPS   64(CX), Z10
-	VMOVUPS.Z 128(CX), K2, Z11
+	VMOVUPS.Z 128(CX), K1, Z11
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z12
 	VMOVUPS   64(CX), Z13
-	VMOVUPS.Z 128(CX), K2, Z14
+	VMOVUPS.Z 128(CX), K1, Z14
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z15
 	VMOVUPS   64(CX), Z16
-	VMOVUPS.Z 128(CX), K2, Z17
+	VMOVUPS.Z 128(CX), K1, Z17
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z18
 	VMOVUPS   64(CX), Z19
-	VMOVUPS.Z 128(CX), K2, Z20
+	VMOVUPS.Z 128(CX), K1, Z20
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z21
 	VMOVUPS   64(CX), Z22
-	VMOVUPS.Z 128(CX), K2, Z23
+	VMOVUPS.Z 128(CX), K1, Z23
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z24
 	VMOVUPS   64(CX), Z25
-	VMOVUPS.Z 128(CX), K2, Z26
+	VMOVUPS.Z 128(CX), K1, Z26
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -1859,7 +1923,7 @@ l2:
 	VMOVUPS   Z1, Z19
 	VMOVUPS   Z1, Z22
 	VMOVUPS   Z1, Z25
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	VMOVUPS   Z2, Z5
 	VMOVUPS   Z2, Z8
 	VMOVUPS   Z2, Z11
@@ -1910,7 +1974,7 @@ l4:
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
@@ -1921,7 +1985,7 @@ l4:
 l7:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
-	VMOVUPS.Z        128(R9), K2, Z29
+	VMOVUPS.Z        128(R9), K1, Z29
 	VMOVUPS          Z27, (R11)
 	VMOVUPS          Z28, 64(R11)
 	VMOVUPS          Z29, 128(R11)
@@ -1964,18 +2028,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 188(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l11:
+	PREFETCHT0 (R12)
+	PREFETCHT0 188(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l11
+	MOVQ       R12, local-96(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l10
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l9:
-l11:
+l12:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS          128(R9), Z29
@@ -2013,7 +2081,7 @@ l11:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l11
+	JNE              l12
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -2022,11 +2090,15 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z27
@@ -2118,8 +2190,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z27
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z27, K1
 	VMOVUPS.Z   Z26, K1, Z26
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z0, Z27, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
@@ -2174,11 +2246,11 @@ l13:
 	VMAXPS       Z25, Z27, Z25
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z26, Z27, Z26
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2215,8 +2287,8 @@ l12:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, K2, 128(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2253,11 +2325,11 @@ l14:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, 128(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -2275,7 +2347,7 @@ l15:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -2284,25 +2356,25 @@ l16:
 // func gemm8x3AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm8x3AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -2339,35 +2411,35 @@ l1:
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z3
 	VMOVUPS   64(CX), Z4
-	VMOVUPS.Z 128(CX), K2, Z5
+	VMOVUPS.Z 128(CX), K1, Z5
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
 	VMOVUPS   64(CX), Z7
-	VMOVUPS.Z 128(CX), K2, Z8
+	VMOVUPS.Z 128(CX), K1, Z8
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z9
 	VMOVUPS   64(CX), Z10
-	VMOVUPS.Z 128(CX), K2, Z11
+	VMOVUPS.Z 128(CX), K1, Z11
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z12
 	VMOVUPS   64(CX), Z13
-	VMOVUPS.Z 128(CX), K2, Z14
+	VMOVUPS.Z 128(CX), K1, Z14
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z15
 	VMOVUPS   64(CX), Z16
-	VMOVUPS.Z 128(CX), K2, Z17
+	VMOVUPS.Z 128(CX), K1, Z17
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z18
 	VMOVUPS   64(CX), Z19
-	VMOVUPS.Z 128(CX), K2, Z20
+	VMOVUPS.Z 128(CX), K1, Z20
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z21
 	VMOVUPS   64(CX), Z22
-	VMOVUPS.Z 128(CX), K2, Z23
+	VMOVUPS.Z 128(CX), K1, Z23
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -2387,7 +2459,7 @@ l2:
 	VMOVUPS   Z1, Z16
 	VMOVUPS   Z1, Z19
 	VMOVUPS   Z1, Z22
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	VMOVUPS   Z2, Z5
 	VMOVUPS   Z2, Z8
 	VMOVUPS   Z2, Z11
@@ -2434,7 +2506,7 @@ l4:
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
 	MOVQ  64(AX), DI
-	MOVQ  104(AX), R8
+	MOVQ  112(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
@@ -2445,7 +2517,7 @@ l4:
 l7:
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
-	VMOVUPS.Z        128(R9), K2, Z26
+	VMOVUPS.Z        128(R9), K1, Z26
 	VMOVUPS          Z24, (R11)
 	VMOVUPS          Z25, 64(R11)
 	VMOVUPS          Z26, 128(R11)
@@ -2485,18 +2557,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R11
-	PREFETCHT0 (R11)
-	PREFETCHT0 188(R11)
-	MOVQ       96(AX), R12
-	ADDQ       R12, R11
-	MOVQ       R11, local-96(SP)
+	MOVQ local-96(SP), R12
+	MOVQ 96(AX), R13
+	MOVQ 104(AX), R11
+l11:
+	PREFETCHT0 (R12)
+	PREFETCHT0 188(R12)
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l11
+	MOVQ       R12, local-96(SP)
 	CMPQ       R8, $0x00000010
 	JLT        l10
 	ADDQ       $-16, R8
 	MOVQ       $+16, R11
 l9:
-l11:
+l12:
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS          128(R9), Z26
@@ -2531,7 +2607,7 @@ l11:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l11
+	JNE              l12
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -2540,11 +2616,15 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z24
@@ -2626,8 +2706,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z24
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
 	VMOVUPS.Z   Z23, K1, Z23
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z0, Z24, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
@@ -2676,11 +2756,11 @@ l13:
 	VMAXPS       Z22, Z24, Z22
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z23, Z24, Z23
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2713,8 +2793,8 @@ l12:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, K2, 128(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2747,11 +2827,11 @@ l14:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, 128(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -2766,7 +2846,7 @@ l15:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -2775,25 +2855,25 @@ l16:
 // func gemm4x3AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm4x3AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -2818,19 +2898,19 @@ l1:
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z3
 	VMOVUPS   64(CX), Z4
-	VMOVUPS.Z 128(CX), K2, Z5
+	VMOVUPS.Z 128(CX), K1, Z5
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
 	VMOVUPS   64(CX), Z7
-	VMOVUPS.Z 128(CX), K2, Z8
+	VMOVUPS.Z 128(CX), K1, Z8
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z9
 	VMOVUPS   64(CX), Z10
-	VMOVUPS.Z 128(CX), K2, Z11
+	VMOVUPS.Z 128(CX), K1, Z11
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -2842,7 +2922,7 @@ l2:
 	VMOVUPS   Z1, Z4
 	VMOVUPS   Z1, Z7
 	VMOVUPS   Z1, Z10
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	VMOVUPS   Z2, Z5
 	VMOVUPS   Z2, Z8
 	VMOVUPS   Z2, Z11
@@ -2870,7 +2950,7 @@ l4:
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
 	MOVQ  64(AX), SI
-	MOVQ  104(AX), DI
+	MOVQ  112(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
@@ -2881,7 +2961,7 @@ l4:
 l7:
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
-	VMOVUPS.Z        128(R8), K2, Z14
+	VMOVUPS.Z        128(R8), K1, Z14
 	VMOVUPS          Z12, (R10)
 	VMOVUPS          Z13, 64(R10)
 	VMOVUPS          Z14, 128(R10)
@@ -2907,18 +2987,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 188(R10)
-	MOVQ       96(AX), R11
-	ADDQ       R11, R10
-	MOVQ       R10, local-96(SP)
+	MOVQ local-96(SP), R11
+	MOVQ 96(AX), R12
+	MOVQ 104(AX), R10
+l11:
+	PREFETCHT0 (R11)
+	PREFETCHT0 188(R11)
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l11
+	MOVQ       R11, local-96(SP)
 	CMPQ       DI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, DI
 	MOVQ       $+16, R10
 l9:
-l11:
+l12:
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS          128(R8), Z14
@@ -2939,7 +3023,7 @@ l11:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l11
+	JNE              l12
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -2948,11 +3032,15 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z12
@@ -2994,8 +3082,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z12
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z   Z11, K1, Z11
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z0, Z12, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
@@ -3020,11 +3108,11 @@ l13:
 	VMAXPS       Z10, Z12, Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3041,8 +3129,8 @@ l12:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, K2, 128(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3059,11 +3147,11 @@ l14:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, 128(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -3078,7 +3166,7 @@ l15:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -3087,25 +3175,25 @@ l16:
 // func gemm2x3AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm2x3AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -3124,11 +3212,11 @@ l1:
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z3
 	VMOVUPS   64(CX), Z4
-	VMOVUPS.Z 128(CX), K2, Z5
+	VMOVUPS.Z 128(CX), K1, Z5
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
@@ -3136,7 +3224,7 @@ l2:
 	VMOVUPS   Z0, Z3
 	VMOVUPS   64(CX), Z1
 	VMOVUPS   Z1, Z4
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	VMOVUPS   Z2, Z5
 	JMP       l4
 l3:
@@ -3153,7 +3241,7 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  64(AX), BX
-	MOVQ  104(AX), SI
+	MOVQ  112(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
@@ -3164,7 +3252,7 @@ l4:
 l7:
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
-	VMOVUPS.Z        128(DI), K2, Z8
+	VMOVUPS.Z        128(DI), K1, Z8
 	VMOVUPS          Z6, (R9)
 	VMOVUPS          Z7, 64(R9)
 	VMOVUPS          Z8, 128(R9)
@@ -3182,18 +3270,22 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ       local-96(SP), R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 188(R9)
-	MOVQ       96(AX), R10
-	ADDQ       R10, R9
-	MOVQ       R9, local-96(SP)
+	MOVQ local-96(SP), R10
+	MOVQ 96(AX), R11
+	MOVQ 104(AX), R9
+l11:
+	PREFETCHT0 (R10)
+	PREFETCHT0 188(R10)
+	ADDQ       R11, R10
+	DECQ       R9
+	JNE        l11
+	MOVQ       R10, local-96(SP)
 	CMPQ       SI, $0x00000010
 	JLT        l10
 	ADDQ       $-16, SI
 	MOVQ       $+16, R9
 l9:
-l11:
+l12:
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS          128(DI), Z8
@@ -3206,7 +3298,7 @@ l11:
 	VFMADD231PS.BCST (DX)(CX*1), Z8, Z5
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l11
+	JNE              l12
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -3215,11 +3307,15 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
-	CMPQ        CX, $0x00000001
 	JEQ         l13
+	CMPQ        CX, $0x00000001
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z6
@@ -3241,8 +3337,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z6
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z   Z5, K1, Z5
-	JMP         l12
-l13:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z0, Z6, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
@@ -3255,11 +3351,11 @@ l13:
 	VMAXPS       Z4, Z6, Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z5, Z6, Z5
-l12:
+l13:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
+	JEQ     l15
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3268,8 +3364,8 @@ l12:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, K2, 128(CX)
-	JMP     l15
-l14:
+	JMP     l16
+l15:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3278,11 +3374,11 @@ l14:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, 128(CX)
-l15:
+l16:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l17
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -3297,7 +3393,7 @@ l15:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l17:
 	VZEROUPPER
 	RET
 
@@ -3306,25 +3402,25 @@ l16:
 // func gemm1x3AVX512(args *Gemm)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·gemm1x3AVX512(SB), $128-8
-	MOVQ  args+0(FP), AX
-	MOVQ  120(AX), CX
-	MOVQ  $-1, DX
-	BZHIQ CX, DX, DX
-	KMOVW DX, K2
-	MOVQ  (AX), CX
-	MOVQ  CX, local-128(SP)
-	MOVQ  24(AX), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  40(AX), CX
-	MOVQ  CX, local-112(SP)
-	MOVQ  32(AX), CX
-	MOVQ  CX, local-104(SP)
-	MOVQ  48(AX), CX
-	MOVQ  CX, local-96(SP)
-	MOVQ  112(AX), CX
-	MOVQ  CX, local-88(SP)
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, local-128(SP)
+	MOVQ 24(AX), CX
+	MOVQ CX, local-120(SP)
+	MOVQ 40(AX), CX
+	MOVQ CX, local-112(SP)
+	MOVQ 32(AX), CX
+	MOVQ CX, local-104(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-96(SP)
+	MOVQ 120(AX), CX
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   128(AX), CX
+	MOVQ   $-1, DX
+	BZHIQ  CX, DX, DX
+	KMOVW  DX, K1
+	MOVQ   136(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -3340,13 +3436,13 @@ l1:
 	MOVQ      80(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	JMP       l4
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
-	VMOVUPS.Z 128(CX), K2, Z2
+	VMOVUPS.Z 128(CX), K1, Z2
 	JMP       l4
 l3:
 	MOVQ         local-104(SP), CX
@@ -3359,24 +3455,28 @@ l4:
 	MOVQ  56(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
-	MOVQ  104(AX), BX
+	MOVQ  112(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
 	MOVQ  72(AX), DI
 l7:
-	MOVQ       local-96(SP), R8
-	PREFETCHT0 (R8)
-	PREFETCHT0 188(R8)
-	MOVQ       96(AX), R9
-	ADDQ       R9, R8
-	MOVQ       R8, local-96(SP)
+	MOVQ local-96(SP), R9
+	MOVQ 96(AX), R10
+	MOVQ 104(AX), R8
+l10:
+	PREFETCHT0 (R9)
+	PREFETCHT0 188(R9)
+	ADDQ       R10, R9
+	DECQ       R8
+	JNE        l10
+	MOVQ       R9, local-96(SP)
 	CMPQ       BX, $0x00000010
 	JLT        l9
 	ADDQ       $-16, BX
 	MOVQ       $+16, R8
 l8:
-l10:
+l11:
 	VMOVUPS          (SI), Z3
 	VMOVUPS          64(SI), Z4
 	VMOVUPS          128(SI), Z5
@@ -3386,7 +3486,7 @@ l10:
 	VFMADD231PS.BCST (CX), Z5, Z2
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l10
+	JNE              l11
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -3395,11 +3495,15 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        136(AX), CX
+	MOVQ        128(AX), CX
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K2
+	MOVQ        144(AX), CX
 	TESTQ       CX, CX
-	JEQ         l11
-	CMPQ        CX, $0x00000001
 	JEQ         l12
+	CMPQ        CX, $0x00000001
+	JEQ         l13
 	MOVQ        local-112(SP), CX
 	MOVQ        88(AX), DX
 	VMOVUPS     (CX), Z3
@@ -3411,34 +3515,34 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l11
-l12:
+	JMP         l12
+l13:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z1, Z3, Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-l11:
+l12:
 	MOVQ    local-120(SP), CX
-	MOVQ    120(AX), DX
+	MOVQ    128(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l13
+	JEQ     l14
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
-	JMP     l14
-l13:
+	JMP     l15
+l14:
 	MOVQ    80(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
-l14:
+l15:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l15
+	JEQ   l16
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  56(AX), DX
@@ -3453,7 +3557,7 @@ l14:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l15:
+l16:
 	VZEROUPPER
 	RET
 
@@ -3467,9 +3571,9 @@ TEXT ·gemv8AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -3508,7 +3612,7 @@ l0:
 l1:
 	MOVQ 32(AX), R10
 l2:
-	MOVQ  136(AX), R12
+	MOVQ  144(AX), R12
 	MOVQ  local-112(SP), R13
 	ADDQ  $-8, R13
 	MOVQ  R13, local-112(SP)
@@ -3516,7 +3620,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R12
 l3:
-	MOVQ  120(AX), R13
+	MOVQ  128(AX), R13
 	SHRQ  $0x04, R13
 	TESTQ R13, R13
 	JEQ   l4
@@ -3564,7 +3668,7 @@ l8:
 	DECQ    R13
 	JNE     l6
 l4:
-	MOVQ      120(AX), R8
+	MOVQ      128(AX), R8
 	ANDQ      $+15, R8
 	TESTQ     R8, R8
 	JEQ       l5
@@ -3631,9 +3735,9 @@ TEXT ·gemv4AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -3661,7 +3765,7 @@ l0:
 l1:
 	MOVQ 32(AX), R9
 l2:
-	MOVQ  136(AX), R11
+	MOVQ  144(AX), R11
 	MOVQ  local-112(SP), R12
 	ADDQ  $-4, R12
 	MOVQ  R12, local-112(SP)
@@ -3669,7 +3773,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R11
 l3:
-	MOVQ  120(AX), R12
+	MOVQ  128(AX), R12
 	SHRQ  $0x04, R12
 	TESTQ R12, R12
 	JEQ   l4
@@ -3708,7 +3812,7 @@ l8:
 	DECQ    R12
 	JNE     l6
 l4:
-	MOVQ      120(AX), DI
+	MOVQ      128(AX), DI
 	ANDQ      $+15, DI
 	TESTQ     DI, DI
 	JEQ       l5
@@ -3767,9 +3871,9 @@ TEXT ·gemv2AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -3790,7 +3894,7 @@ l0:
 l1:
 	MOVQ 32(AX), R8
 l2:
-	MOVQ  136(AX), R10
+	MOVQ  144(AX), R10
 	MOVQ  local-112(SP), R11
 	ADDQ  $-2, R11
 	MOVQ  R11, local-112(SP)
@@ -3798,7 +3902,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R10
 l3:
-	MOVQ  120(AX), R11
+	MOVQ  128(AX), R11
 	SHRQ  $0x04, R11
 	TESTQ R11, R11
 	JEQ   l4
@@ -3832,7 +3936,7 @@ l8:
 	DECQ    R11
 	JNE     l6
 l4:
-	MOVQ      120(AX), SI
+	MOVQ      128(AX), SI
 	ANDQ      $+15, SI
 	TESTQ     SI, SI
 	JEQ       l5
@@ -3887,9 +3991,9 @@ TEXT ·gemv1AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 104(AX), CX
+	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 l0:
 	MOVQ         local-128(SP), DX
 	MOVQ         64(AX), BX
@@ -3908,7 +4012,7 @@ l0:
 l1:
 	MOVQ 32(AX), DI
 l2:
-	MOVQ  136(AX), R9
+	MOVQ  144(AX), R9
 	MOVQ  local-112(SP), R10
 	ADDQ  $-1, R10
 	MOVQ  R10, local-112(SP)
@@ -3916,7 +4020,7 @@ l2:
 	JEQ   l3
 	MOVQ  $+0, R9
 l3:
-	MOVQ  120(AX), R10
+	MOVQ  128(AX), R10
 	SHRQ  $0x04, R10
 	TESTQ R10, R10
 	JEQ   l4
@@ -3948,7 +4052,7 @@ l8:
 	DECQ    R10
 	JNE     l6
 l4:
-	MOVQ      120(AX), BX
+	MOVQ      128(AX), BX
 	ANDQ      $+15, BX
 	TESTQ     BX, BX
 	JEQ       l5

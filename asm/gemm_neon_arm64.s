@@ -9,21 +9,21 @@
 // func gemm8x1NEON(args *Gemm)
 TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -200,7 +200,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -240,18 +240,22 @@ part29:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F8
 	ADD R8, R7
 	FMOVQ (R2), F9
@@ -265,19 +269,20 @@ l11:
 	WORD $0x4f8a1906 // fmla v6.4s, v8.4s, v10.s[2]
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part31
@@ -415,8 +420,8 @@ part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -441,11 +446,11 @@ l13:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part55
 	TBNZ $0x01, R1, part57
@@ -552,49 +557,50 @@ part74:
 part78:
 	FMOVD F7, (R2)
 	TBZ $0x00, R1, part77
-	ADD $+8, R2, R2
-	VST1 V7.S[2], (R2)
+	ADD $+8, R2, R1
+	VST1 V7.S[2], (R1)
 	B part77
 part76:
 	FMOVQ F7, (R2)
 part77:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	ADD R3, R2
-	FMOVQ F5, (R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	ADD R3, R2
-	FMOVQ F7, (R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	ADD R2, R1
+	FMOVQ F1, (R1)
+	ADD R2, R1
+	FMOVQ F2, (R1)
+	ADD R2, R1
+	FMOVQ F3, (R1)
+	ADD R2, R1
+	FMOVQ F4, (R1)
+	ADD R2, R1
+	FMOVQ F5, (R1)
+	ADD R2, R1
+	FMOVQ F6, (R1)
+	ADD R2, R1
+	FMOVQ F7, (R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -602,21 +608,21 @@ l16:
 // func gemm4x1NEON(args *Gemm)
 TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -721,7 +727,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -756,18 +762,22 @@ part17:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F4
 	ADD R8, R7
 	FMOVQ (R2), F5
@@ -776,19 +786,20 @@ l11:
 	WORD $0x4f851882 // fmla v2.4s, v4.4s, v5.s[2]
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part19
@@ -858,8 +869,8 @@ part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -872,11 +883,11 @@ l13:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
@@ -927,41 +938,42 @@ part38:
 part42:
 	FMOVD F3, (R2)
 	TBZ $0x00, R1, part41
-	ADD $+8, R2, R2
-	VST1 V3.S[2], (R2)
+	ADD $+8, R2, R1
+	VST1 V3.S[2], (R1)
 	B part41
 part40:
 	FMOVQ F3, (R2)
 part41:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	ADD R2, R1
+	FMOVQ F1, (R1)
+	ADD R2, R1
+	FMOVQ F2, (R1)
+	ADD R2, R1
+	FMOVQ F3, (R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -969,21 +981,21 @@ l16:
 // func gemm2x1NEON(args *Gemm)
 TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1052,7 +1064,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -1085,37 +1097,42 @@ part11:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F2
 	ADD R8, R7
 	FMOVD (R2), F3
 	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part13
@@ -1151,19 +1168,19 @@ part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
@@ -1186,37 +1203,38 @@ part20:
 part24:
 	FMOVD F1, (R2)
 	TBZ $0x00, R1, part23
-	ADD $+8, R2, R2
-	VST1 V1.S[2], (R2)
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
 	B part23
 part22:
 	FMOVQ F1, (R2)
 part23:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	ADD R3, R2
-	FMOVQ F1, (R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	ADD R2, R1
+	FMOVQ F1, (R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
@@ -1224,21 +1242,21 @@ l16:
 // func gemm1x1NEON(args *Gemm)
 TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1289,7 +1307,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -1321,36 +1339,41 @@ part8:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+12, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+12, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F1
 	ADD R8, R7
 	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part10
@@ -1369,16 +1392,16 @@ part11:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
@@ -1387,35 +1410,36 @@ l12:
 part15:
 	FMOVD F0, (R2)
 	TBZ $0x00, R1, part14
-	ADD $+8, R2, R2
-	VST1 V0.S[2], (R2)
+	ADD $+8, R2, R1
+	VST1 V0.S[2], (R1)
 	B part14
 part13:
 	FMOVQ F0, (R2)
 part14:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -1423,21 +1447,21 @@ l16:
 // func gemm8x2NEON(args *Gemm)
 TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1646,7 +1670,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -1696,18 +1720,22 @@ part29:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F16
 	FMOVQ 16(R7), F17
 	ADD R8, R7
@@ -1730,19 +1758,20 @@ l11:
 	WORD $0x4fb31a0e // fmla v14.4s, v16.4s, v19.s[3]
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F16
@@ -1912,8 +1941,8 @@ part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -1962,11 +1991,11 @@ l13:
 	WORD $0x4ea0e9f0 // fcmlt v16.4s, v15.4s, #0.0
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part55
@@ -2081,57 +2110,58 @@ part74:
 part78:
 	FMOVD F15, 16(R2)
 	TBZ $0x00, R1, part77
-	ADD $+24, R2, R2
-	VST1 V15.S[2], (R2)
+	ADD $+24, R2, R1
+	VST1 V15.S[2], (R1)
 	B part77
 part76:
 	FMOVQ F15, 16(R2)
 part77:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	FMOVQ F9, 16(R2)
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	FMOVQ F11, 16(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	ADD R3, R2
-	FMOVQ F14, (R2)
-	FMOVQ F15, 16(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	ADD R2, R1
+	FMOVQ F2, (R1)
+	FMOVQ F3, 16(R1)
+	ADD R2, R1
+	FMOVQ F4, (R1)
+	FMOVQ F5, 16(R1)
+	ADD R2, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
+	ADD R2, R1
+	FMOVQ F8, (R1)
+	FMOVQ F9, 16(R1)
+	ADD R2, R1
+	FMOVQ F10, (R1)
+	FMOVQ F11, 16(R1)
+	ADD R2, R1
+	FMOVQ F12, (R1)
+	FMOVQ F13, 16(R1)
+	ADD R2, R1
+	FMOVQ F14, (R1)
+	FMOVQ F15, 16(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -2139,21 +2169,21 @@ l16:
 // func gemm4x2NEON(args *Gemm)
 TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2274,7 +2304,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -2315,18 +2345,22 @@ part17:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F8
 	FMOVQ 16(R7), F9
 	ADD R8, R7
@@ -2340,19 +2374,20 @@ l11:
 	WORD $0x4faa1906 // fmla v6.4s, v8.4s, v10.s[3]
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F8
@@ -2438,8 +2473,8 @@ part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -2464,11 +2499,11 @@ l13:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part31
@@ -2523,45 +2558,46 @@ part38:
 part42:
 	FMOVD F7, 16(R2)
 	TBZ $0x00, R1, part41
-	ADD $+24, R2, R2
-	VST1 V7.S[2], (R2)
+	ADD $+24, R2, R1
+	VST1 V7.S[2], (R1)
 	B part41
 part40:
 	FMOVQ F7, 16(R2)
 part41:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	FMOVQ F5, 16(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	ADD R2, R1
+	FMOVQ F2, (R1)
+	FMOVQ F3, 16(R1)
+	ADD R2, R1
+	FMOVQ F4, (R1)
+	FMOVQ F5, 16(R1)
+	ADD R2, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -2569,21 +2605,21 @@ l16:
 // func gemm2x2NEON(args *Gemm)
 TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2660,7 +2696,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -2697,18 +2733,22 @@ part11:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F4
 	FMOVQ 16(R7), F5
 	ADD R8, R7
@@ -2718,19 +2758,20 @@ l11:
 	WORD $0x4fa61082 // fmla v2.4s, v4.4s, v6.s[1]
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F4
@@ -2774,8 +2815,8 @@ part17:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -2788,11 +2829,11 @@ l13:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part19
@@ -2817,39 +2858,40 @@ part20:
 part24:
 	FMOVD F3, 16(R2)
 	TBZ $0x00, R1, part23
-	ADD $+24, R2, R2
-	VST1 V3.S[2], (R2)
+	ADD $+24, R2, R1
+	VST1 V3.S[2], (R1)
 	B part23
 part22:
 	FMOVQ F3, 16(R2)
 part23:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	FMOVQ F3, 16(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	ADD R2, R1
+	FMOVQ F2, (R1)
+	FMOVQ F3, 16(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -2857,21 +2899,21 @@ l16:
 // func gemm1x2NEON(args *Gemm)
 TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2926,7 +2968,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -2961,18 +3003,22 @@ part8:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+28, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+28, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F2
 	FMOVQ 16(R7), F3
 	ADD R8, R7
@@ -2980,19 +3026,20 @@ l11:
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F2
@@ -3015,19 +3062,19 @@ part11:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	TBNZ $0x02, R1, part13
@@ -3037,36 +3084,37 @@ l12:
 part15:
 	FMOVD F1, 16(R2)
 	TBZ $0x00, R1, part14
-	ADD $+24, R2, R2
-	VST1 V1.S[2], (R2)
+	ADD $+24, R2, R1
+	VST1 V1.S[2], (R1)
 	B part14
 part13:
 	FMOVQ F1, 16(R2)
 part14:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -3074,21 +3122,21 @@ l16:
 // func gemm8x3NEON(args *Gemm)
 TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -3329,7 +3377,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -3389,18 +3437,22 @@ part29:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F24
 	FMOVQ 16(R7), F25
 	FMOVQ 32(R7), F26
@@ -3432,19 +3484,20 @@ l11:
 	WORD $0x4fbc1b36 // fmla v22.4s, v25.4s, v28.s[3]
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F24
@@ -3646,8 +3699,8 @@ part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -3720,11 +3773,11 @@ l13:
 	WORD $0x4ea0eaf8 // fcmlt v24.4s, v23.4s, #0.0
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -3847,65 +3900,66 @@ part74:
 part78:
 	FMOVD F23, 32(R2)
 	TBZ $0x00, R1, part77
-	ADD $+40, R2, R2
-	VST1 V23.S[2], (R2)
+	ADD $+40, R2, R1
+	VST1 V23.S[2], (R1)
 	B part77
 part76:
 	FMOVQ F23, 32(R2)
 part77:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	FMOVQ F14, 32(R2)
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	FMOVQ F17, 32(R2)
-	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
-	FMOVQ F20, 32(R2)
-	ADD R3, R2
-	FMOVQ F21, (R2)
-	FMOVQ F22, 16(R2)
-	FMOVQ F23, 32(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	ADD R2, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	FMOVQ F5, 32(R1)
+	ADD R2, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
+	FMOVQ F8, 32(R1)
+	ADD R2, R1
+	FMOVQ F9, (R1)
+	FMOVQ F10, 16(R1)
+	FMOVQ F11, 32(R1)
+	ADD R2, R1
+	FMOVQ F12, (R1)
+	FMOVQ F13, 16(R1)
+	FMOVQ F14, 32(R1)
+	ADD R2, R1
+	FMOVQ F15, (R1)
+	FMOVQ F16, 16(R1)
+	FMOVQ F17, 32(R1)
+	ADD R2, R1
+	FMOVQ F18, (R1)
+	FMOVQ F19, 16(R1)
+	FMOVQ F20, 32(R1)
+	ADD R2, R1
+	FMOVQ F21, (R1)
+	FMOVQ F22, 16(R1)
+	FMOVQ F23, 32(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<3, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -3913,21 +3967,21 @@ l16:
 // func gemm4x3NEON(args *Gemm)
 TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4064,7 +4118,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -4111,18 +4165,22 @@ part17:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F12
 	FMOVQ 16(R7), F13
 	FMOVQ 32(R7), F14
@@ -4141,19 +4199,20 @@ l11:
 	WORD $0x4faf19aa // fmla v10.4s, v13.4s, v15.s[3]
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F12
@@ -4255,8 +4314,8 @@ part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -4293,11 +4352,11 @@ l13:
 	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -4356,49 +4415,50 @@ part38:
 part42:
 	FMOVD F11, 32(R2)
 	TBZ $0x00, R1, part41
-	ADD $+40, R2, R2
-	VST1 V11.S[2], (R2)
+	ADD $+40, R2, R1
+	VST1 V11.S[2], (R1)
 	B part41
 part40:
 	FMOVQ F11, 32(R2)
 part41:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	FMOVQ F8, 32(R2)
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	FMOVQ F11, 32(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<2, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	ADD R2, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	FMOVQ F5, 32(R1)
+	ADD R2, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
+	FMOVQ F8, 32(R1)
+	ADD R2, R1
+	FMOVQ F9, (R1)
+	FMOVQ F10, 16(R1)
+	FMOVQ F11, 32(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -4406,21 +4466,21 @@ l16:
 // func gemm2x3NEON(args *Gemm)
 TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4505,7 +4565,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -4546,18 +4606,22 @@ part11:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F6
 	FMOVQ 16(R7), F7
 	FMOVQ 32(R7), F8
@@ -4570,19 +4634,20 @@ l11:
 	WORD $0x4fa910e4 // fmla v4.4s, v7.4s, v9.s[1]
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F6
@@ -4634,8 +4699,8 @@ part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -4654,11 +4719,11 @@ l13:
 	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -4685,41 +4750,42 @@ part20:
 part24:
 	FMOVD F5, 32(R2)
 	TBZ $0x00, R1, part23
-	ADD $+40, R2, R2
-	VST1 V5.S[2], (R2)
+	ADD $+40, R2, R1
+	VST1 V5.S[2], (R1)
 	B part23
 part22:
 	FMOVQ F5, 32(R2)
 part23:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	FMOVQ F5, 32(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3<<1, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
+	ADD R2, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	FMOVQ F5, 32(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2<<1, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -4727,21 +4793,21 @@ l16:
 // func gemm1x3NEON(args *Gemm)
 TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD args+0(FP), R0
+	MOVD (R0), R1
+	MOVD R1, local-128(SP)
+	MOVD 24(R0), R1
+	MOVD R1, local-120(SP)
+	MOVD 40(R0), R1
+	MOVD R1, local-112(SP)
+	MOVD 32(R0), R1
+	MOVD R1, local-104(SP)
+	MOVD 48(R0), R1
+	MOVD R1, local-96(SP)
 	MOVD 120(R0), R1
-	MOVD (R0), R2
-	MOVD R2, local-128(SP)
-	MOVD 24(R0), R2
-	MOVD R2, local-120(SP)
-	MOVD 40(R0), R2
-	MOVD R2, local-112(SP)
-	MOVD 32(R0), R2
-	MOVD R2, local-104(SP)
-	MOVD 48(R0), R2
-	MOVD R2, local-96(SP)
-	MOVD 112(R0), R2
-	MOVD R2, local-88(SP)
+	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R2
+	MOVD 128(R0), R1
+	MOVD 136(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4800,7 +4866,7 @@ l4:
 	MOVD 56(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
-	MOVD 104(R0), R6
+	MOVD 112(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
 	MOVD 72(R0), R8
@@ -4838,18 +4904,22 @@ part8:
 l6:
 l8:
 	MOVD local-96(SP), R9
-	PRFM (R9), PLDL1KEEP
-	ADD $+44, R9, R10
-	PRFM (R10), PLDL1KEEP
 	MOVD 96(R0), R10
+	MOVD 104(R0), R1
+l11:
+	PRFM (R9), PLDL1KEEP
+	ADD $+44, R9, R11
+	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
+	SUB $+1, R1
+	CBNZ R1, l11
 	MOVD R9, local-96(SP)
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
-	MOVD $+16, R9
+	MOVD $+16, R1
 l9:
-l11:
+l12:
 	FMOVQ (R7), F3
 	FMOVQ 16(R7), F4
 	FMOVQ 32(R7), F5
@@ -4859,19 +4929,20 @@ l11:
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
-	SUB $+1, R9
-	CBNZ R9, l11
+	SUB $+1, R1
+	CBNZ R1, l12
 	CBZ R6, l5
 	B l8
 l10:
-	MOVD R6, R9
+	MOVD R6, R1
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 136(R0), R2
-	CBZ R2, l12
+	MOVD 128(R0), R1
+	MOVD 144(R0), R2
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l13
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 88(R0), R3
 	FMOVQ (R2), F3
@@ -4898,8 +4969,8 @@ part11:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l12
-l13:
+	B l13
+l14:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -4909,11 +4980,11 @@ l13:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-l12:
+l13:
 	MOVD local-120(SP), R2
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	CMP $+4, R3
-	BEQ l14
+	BEQ l15
 	MOVD 80(R0), R3
 	FMOVQ F0, (R2)
 	FMOVQ F1, 16(R2)
@@ -4924,37 +4995,38 @@ l12:
 part15:
 	FMOVD F2, 32(R2)
 	TBZ $0x00, R1, part14
-	ADD $+40, R2, R2
-	VST1 V2.S[2], (R2)
+	ADD $+40, R2, R1
+	VST1 V2.S[2], (R1)
 	B part14
 part13:
 	FMOVQ F2, 32(R2)
 part14:
-	B l15
-l14:
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	FMOVQ F2, 32(R2)
+	B l16
 l15:
-	MOVD local-88(SP), R2
-	ADD $-1, R2
-	CBZ R2, l16
-	MOVD R2, local-88(SP)
-	MOVD local-128(SP), R2
-	MOVD 56(R0), R3
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
-	ADD R3, R2
-	MOVD R2, local-120(SP)
-	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
-	ADD R3, R2
-	MOVD R2, local-112(SP)
-	B l0
+	MOVD R2, R1
+	MOVD 80(R0), R2
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	FMOVQ F2, 32(R1)
 l16:
+	MOVD local-88(SP), R1
+	ADD $-1, R1
+	CBZ R1, l17
+	MOVD R1, local-88(SP)
+	MOVD local-128(SP), R1
+	MOVD 56(R0), R2
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 80(R0), R2
+	ADD R2, R1
+	MOVD R1, local-120(SP)
+	MOVD local-112(SP), R1
+	MOVD 88(R0), R2
+	ADD R2, R1
+	MOVD R1, local-112(SP)
+	B l0
+l17:
 	RET
 
 // gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.
@@ -4967,9 +5039,9 @@ TEXT ·gemv4NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 104(R0), R1
+	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 128(R0), R1
+	MOVD 136(R0), R1
 l0:
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
@@ -5000,14 +5072,14 @@ l0:
 l1:
 	MOVD 32(R0), R10
 l2:
-	MOVD 136(R0), R12
+	MOVD 144(R0), R12
 	MOVD local-112(SP), R13
 	ADD $-4, R13
 	MOVD R13, local-112(SP)
 	CBZ R13, l3
 	MOVD $+0, R12
 l3:
-	MOVD 120(R0), R13
+	MOVD 128(R0), R13
 	LSR $0x02, R13
 	CBZ R13, l4
 l6:
@@ -5046,7 +5118,7 @@ l8:
 	SUB $+1, R13
 	CBNZ R13, l6
 l4:
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	AND $+3, R3
 	CBZ R3, l5
 	VEOR V4.B16, V4.B16, V4.B16
@@ -5181,9 +5253,9 @@ TEXT ·gemv2NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 104(R0), R1
+	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 128(R0), R1
+	MOVD 136(R0), R1
 l0:
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
@@ -5206,14 +5278,14 @@ l0:
 l1:
 	MOVD 32(R0), R8
 l2:
-	MOVD 136(R0), R10
+	MOVD 144(R0), R10
 	MOVD local-112(SP), R11
 	ADD $-2, R11
 	MOVD R11, local-112(SP)
 	CBZ R11, l3
 	MOVD $+0, R10
 l3:
-	MOVD 120(R0), R11
+	MOVD 128(R0), R11
 	LSR $0x02, R11
 	CBZ R11, l4
 l6:
@@ -5246,7 +5318,7 @@ l8:
 	SUB $+1, R11
 	CBNZ R11, l6
 l4:
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	AND $+3, R3
 	CBZ R3, l5
 	VEOR V2.B16, V2.B16, V2.B16
@@ -5353,9 +5425,9 @@ TEXT ·gemv1NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 104(R0), R1
+	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 128(R0), R1
+	MOVD 136(R0), R1
 l0:
 	MOVD local-128(SP), R2
 	MOVD 64(R0), R3
@@ -5374,14 +5446,14 @@ l0:
 l1:
 	MOVD 32(R0), R7
 l2:
-	MOVD 136(R0), R9
+	MOVD 144(R0), R9
 	MOVD local-112(SP), R10
 	ADD $-1, R10
 	MOVD R10, local-112(SP)
 	CBZ R10, l3
 	MOVD $+0, R9
 l3:
-	MOVD 120(R0), R10
+	MOVD 128(R0), R10
 	LSR $0x02, R10
 	CBZ R10, l4
 l6:
@@ -5411,7 +5483,7 @@ l8:
 	SUB $+1, R10
 	CBNZ R10, l6
 l4:
-	MOVD 120(R0), R3
+	MOVD 128(R0), R3
 	AND $+3, R3
 	CBZ R3, l5
 	VEOR V1.B16, V1.B16, V1.B16

@@ -714,11 +714,12 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	}
 
-	// What is fetched ahead has to be there: the ends of a row in each stretch of k.
-	each := (g.k + aheadEvery - 1) / aheadEvery
+	// What is fetched ahead has to be there: the ends of some rows in each stretch of k.
+	aheadRows := 1 + count%3
+	each := (g.k + aheadEvery - 1) / aheadEvery * aheadRows
 	aheadStep := g.panel + count%3
 	ahead := matrix(g.tiles*each, g.panel, aheadStep)
-	fields := map[string]any{"A": a, "B": b, "Pack": packed, "C": c, "Bias": bias, "Y": y, "Ahead": ahead, "AheadStep": 4 * aheadStep,
+	fields := map[string]any{"A": a, "B": b, "Pack": packed, "C": c, "Bias": bias, "Y": y, "Ahead": ahead, "AheadStep": 4 * aheadStep, "AheadRows": aheadRows,
 		"AStride": 4 * aStride, "AStep": 4 * aStep, "BStep": 4 * ldb, "CStride": 4 * ldc, "YStride": 4 * ldy,
 		"K": g.k, "Tiles": g.tiles, "Cols": g.cols, "Start": g.start, "End": g.end}
 	var args []any

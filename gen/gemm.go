@@ -99,13 +99,14 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
-	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of a row as long as the panel's, the first and the last element in every AheadEvery steps of k"},
+	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element"},
 	{"AStride", "int", "from one row of A to the next, in bytes; less than 0 where the rows go up"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
 	{"CStride", "int", "from one row of C to the next, in bytes"},
 	{"YStride", "int", "from one row of Y to the next, in bytes"},
 	{"AheadStep", "int", "from one row at Ahead to the next, in bytes"},
+	{"AheadRows", "int", "how many of these in every AheadEvery steps of k, at least 1"},
 	{"K", "int", "of GemmRow, a multiple of its steps and not 0"},
 	{"Tiles", "int", "how many tiles to do, of the rows after each other; at least 1"},
 	{"Cols", "int", "columns of the last vector, 1 to a whole one"},
@@ -113,9 +114,9 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"End", "int", "what is done to them at the end"},
 }
 
-// aheadEvery is the number of steps of k for a row that is fetched ahead, by the
-// lines of its first and its last element. A line from memory takes some 500 cycles
-// and a core waits for no more than about 24 at a time: there is one in 21 cycles,
+// aheadEvery is the number of steps of k after which some rows are fetched ahead, by
+// the lines of their first and their last element. A line from memory takes some 500
+// cycles and a core waits for no more than about 24 at a time: there is one in 21 cycles,
 // while 16 steps of the large tiles take 96.
 const aheadEvery = 16
 
@@ -161,7 +162,8 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 		}
 	}
 	// vectors calls f for the vectors of a row, the last one as a tail.
-	last := p.NewTail(p.LoadR(field("Cols")))
+	var last *vec.Tail
+	tail := func() { last = p.NewTail(p.LoadR(field("Cols"))) }
 	vectors := func(row vec.R, f func(j int, m vec.Mem)) {
 		each(row, func(j int, m vec.Mem) {
 			if j == t.vecs-1 {
@@ -200,6 +202,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	next := p.NewLabel()
 	p.Here(next)
 
+	tail()
 	fromC, fromBias, fromRowBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
 	start := p.LoadR(field("Start"))
 	p.JumpEqual(start, indexOf(gemmStarts, "StartC"), fromC)
@@ -288,6 +291,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	}
 	k.describe(p, g)
 
+	tail() // once more, so that the loops have its registers
 	store := p.NewLabel()
 	end := p.LoadR(field("End"))
 	p.JumpZero(end, store)
@@ -382,10 +386,13 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 	stretch, some, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	n := p.Reg()
 	p.Here(stretch)
-	ahead := p.LoadR(s.atAhead)
-	p.Prefetch(ahead.At(0))
-	p.Prefetch(ahead.At(4*s.cols - 4))
-	p.AddR(ahead, p.LoadR(gemmField(g, "AheadStep")))
+	ahead, aheadStep := p.LoadR(s.atAhead), p.LoadR(gemmField(g, "AheadStep"))
+	p.LoadRTo(n, gemmField(g, "AheadRows"))
+	p.Loop(n, func() {
+		p.Prefetch(ahead.At(0))
+		p.Prefetch(ahead.At(4*s.cols - 4))
+		p.AddR(ahead, aheadStep)
+	})
 	p.StoreR(s.atAhead, ahead)
 	p.JumpLess(k, aheadEvery, short)
 	p.AddI(k, -aheadEvery)
@@ -647,7 +654,7 @@ type GemmShape struct {
 }
 `)
 	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
-	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k for a row that is fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
+	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k after which AheadRows rows are fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, ReLU, or the product with\n// its derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
 	s = strings.Replace(s, gemmEnds[0]+"\n", gemmEnds[0]+" = iota\n", 1)

@@ -115,7 +115,7 @@ func (g *gemm) cut(isa cpu.ISA, threads int) (rows, cols int) {
 	lanes := max(shape.Lanes, 1) // none in the portable loop
 	rows, cols = ceil(g.m, parts), ceil(ceil(g.n, parts), lanes)*lanes
 	packedRows, packedCols := 4, 0
-	if packA, _ := g.packs(shape.Together); packA {
+	if packA, _ := g.packs(&shape); packA {
 		packedCols = 8
 	}
 	if float64(rows+packedRows)*float64(g.n) < float64(g.m)*float64(cols+packedCols) {
@@ -224,7 +224,7 @@ func room(x *[]float32, n int) []float32 {
 // bias of their own.
 func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 	g.scale()
-	packA, packB := g.packs(shape.Together)
+	packA, packB := g.packs(shape)
 	var s *scratch
 	if packA || packB || g.n%shape.Lanes != 0 { // then the last panel is padded
 		s = getScratch()
@@ -270,7 +270,7 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 						p.args.Pack = &room(&s.b, p.width*kc)[0]
 					}
 					if j+p.cols < g.n {
-						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+p.cols)])), 4 * g.ldb, kc}
+						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+p.cols)])), 4 * g.ldb, kc, p.args.Pack != nil}
 					}
 				}
 				switch {
@@ -440,25 +440,38 @@ type operand struct {
 
 // packs says which operands are copied to where they lie close together.
 //
-// B always if it is transposed, since the kernel wants it along a row. Else if more
-// than two tiles share the copy and it is too large for L1, or its rows lie across
-// cache lines, which took the large tiles a third longer, or its stride maps its rows
-// to few sets of the cache; or if even two share it and both of the first hold. The
-// first tile makes the copy as it reads.
+// B always if it is transposed, since the kernel wants it along a row. Else if some tiles
+// share the copy, the more of them the sooner: if its rows lie across cache lines, which
+// took the large tiles a third longer; if its stride maps its rows to few sets of the
+// cache; or if it is too large for L1. The first tile makes the copy as it reads, and takes
+// longer for it: while m is 16 or less, B in L2 and L3 is as good without, and up to a
+// sixth faster.
 //
 // A if alpha has to be multiplied in, if the kernel wants its rows side by side and
 // they are not, or if it is transposed and the steps of k are so far apart that each is
 // another page, or lie in few sets of the cache: 512×512×512 took a fifth longer.
-func (g *gemm) packs(together bool) (a, b bool) {
-	a = g.alpha != 1 || together && !bool(g.tA) || bool(g.tA) && g.n > 64 && (g.lda >= 1024 || g.lda >= 512 && g.lda%256 == 0)
+func (g *gemm) packs(shape *asm.GemmShape) (a, b bool) {
+	a = g.alpha != 1 || shape.Together && !bool(g.tA) ||
+		bool(g.tA) && g.n > 64 && (g.lda >= 1024 || g.lda >= 512 && g.lda%256 == 0)
 	large, across := g.n*g.k > 1<<13, g.ldb%8 != 0
-	b = bool(g.tB) || g.m > 8 && (large || across || g.ldb%256 == 0) || g.m > 4 && large && across
+	switch {
+	case bool(g.tB):
+		b = true
+	case g.m <= shape.Heights[2]: // a tile
+	case g.m <= 8:
+		b = large && across || g.ldb%1024 == 0
+	case g.m <= 16:
+		b = across || g.ldb%1024 == 0
+	default:
+		b = large || across || g.ldb%256 == 0
+	}
 	return a, b
 }
 
 // panel shapes the next panel, of rows rows, where left columns are left: three vectors
-// wide, two where a single one would be left over, and a narrow one at the end where
-// that pays. A few columns more than whole vectors of AVX-512 are left to AVX2's tiles.
+// wide, two where a single one would be left over or where one or two higher tiles do all
+// rows, since each tile has to read B, and a narrow one at the end where that pays. A few
+// columns more than whole vectors of AVX-512 are left to AVX2's tiles.
 func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int) {
 	vecs := ceil(left, shape.Lanes)
 	if rest := left % shape.Lanes; isa == cpu.AVX512 && 0 < rest && rest <= fewColumns {
@@ -480,10 +493,11 @@ func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int
 	if part > 0 {
 		vecs -= 2 // what the narrow one will leave
 	}
+	high := shape.Heights[2]
 	switch {
-	case vecs == 4:
+	case vecs == 4 || vecs > 4 && rows <= 2*high && ceil(rows, high) < ceil(rows, shape.Heights[3]):
 		vecs = 2
-	case vecs > 3:
+	case vecs > 4:
 		vecs = 3
 	}
 	p.vecs, p.part, p.height, p.few = vecs, 0, shape.Heights[vecs], shape.Few[vecs]
@@ -540,6 +554,7 @@ type panel struct {
 type fetch struct {
 	at         uintptr
 	step, rows int
+	fast       bool // all of it, though few tiles are left to do so
 }
 
 // run does the tiles, one after the other, the rows split evenly over the fewest tiles
@@ -615,7 +630,7 @@ func forward(p *float32, bytes int) *float32 {
 // with it: what is beyond may be another thread's.
 func (p *panel) ahead(done, height, t int) int {
 	args := &p.args
-	args.Ahead, args.AheadStep = uintptr(unsafe.Pointer(args.C)), 0 // of no use, but of no harm
+	args.Ahead, args.AheadStep, args.AheadRows = uintptr(unsafe.Pointer(args.C)), 0, 1 // of no use, but of no harm
 	each := ceil(args.K, asm.AheadEvery)                            // rows a tile
 	from := max(p.fetched, done+height)
 	switch {
@@ -625,6 +640,10 @@ func (p *panel) ahead(done, height, t int) int {
 		args.Ahead, args.AheadStep = args.Ahead+uintptr((from-done)*args.CStride), args.CStride
 		p.fetched = from + t*each
 	case each > 0 && p.next.rows > 0:
+		if p.next.fast {
+			args.AheadRows = min(ceil(p.next.rows, each*t), 8)
+			each *= args.AheadRows
+		}
 		back := max(0, each-p.next.rows)
 		t = min(t, max(1, p.next.rows/each))
 		args.Ahead, args.AheadStep = p.next.at-uintptr(back*p.next.step), p.next.step

@@ -35,23 +35,28 @@ func TestPacks(t *testing.T) {
 		{"small B", gemm{m: 64, n: 64, k: 128, alpha: 1, lda: 128, ldb: 64}, false, false, false},
 		{"larger B", gemm{m: 64, n: 64, k: 129, alpha: 1, lda: 129, ldb: 64}, false, false, true},
 		{"small B, across lines", gemm{m: 9, n: 10, k: 16, alpha: 1, lda: 16, ldb: 10}, false, false, true},
-		{"such, and two tiles", gemm{m: 8, n: 10, k: 16, alpha: 1, lda: 16, ldb: 10}, false, false, false},
-		{"three tiles", gemm{m: 9, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, true},
-		{"two tiles", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, false},
-		{"two tiles, across lines", gemm{m: 8, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, true},
-		{"one tile, across lines", gemm{m: 4, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, false},
-		{"a stride of few sets", gemm{m: 9, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, true},
-		{"few sets, two tiles", gemm{m: 8, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
+		{"such, and few rows", gemm{m: 8, n: 10, k: 16, alpha: 1, lda: 16, ldb: 10}, false, false, false},
+		{"larger B, fewer rows", gemm{m: 17, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, true},
+		{"such, and too few", gemm{m: 16, n: 512, k: 512, alpha: 1, lda: 512, ldb: 520}, false, false, false},
+		{"larger B, across lines", gemm{m: 7, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, true},
+		{"such, and one tile", gemm{m: 6, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, false},
+		{"a stride of few sets", gemm{m: 17, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, true},
+		{"such, and few rows", gemm{m: 16, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
+		{"a stride of very few sets", gemm{m: 16, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, true},
+		{"such, and fewer rows", gemm{m: 7, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, true},
+		{"such, and one tile", gemm{m: 6, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, false},
 		{"B transposed", gemm{tB: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, false, false, true},
 		{"alpha", gemm{m: 2, n: 8, k: 8, alpha: 2, lda: 8, ldb: 8}, false, true, false},
 		{"far rows", gemm{m: 64, n: 65, k: 8, alpha: 1, lda: 4096, ldb: 72}, false, false, false},
 		{"far steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1024, ldb: 72}, false, true, false},
 		{"near steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 1023, ldb: 72}, false, false, false},
+		{"steps in few sets", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 512, ldb: 72}, false, true, false},
+		{"nearer steps", gemm{tA: true, m: 64, n: 65, k: 8, alpha: 1, lda: 256, ldb: 72}, false, false, false},
 		{"far steps for few columns", gemm{tA: true, m: 64, n: 64, k: 8, alpha: 1, lda: 1024, ldb: 64}, false, false, false},
 		{"rows together", gemm{m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, true, false},
 		{"rows together already", gemm{tA: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, true, false, false},
 	} {
-		if a, b := c.g.packs(c.together); a != c.a || b != c.b {
+		if a, b := c.g.packs(&asm.GemmShape{Heights: [4]int{2: 6}, Together: c.together}); a != c.a || b != c.b {
 			t.Errorf("%s: packs A %v and B %v, want %v and %v", c.what, a, b, c.a, c.b)
 		}
 	}
@@ -151,6 +156,10 @@ func TestPanels(t *testing.T) {
 		{"short k", gemm{m: 128, n: 100, k: 15}, []int{24, 24, 24, 16, 12}, 0},
 		{"few rows left over", gemm{m: 31, n: 10, k: 100}, []int{10}, 0},
 		{"whole tiles of rows", gemm{m: 24, n: 10, k: 100}, []int{10}, 2},
+		{"a high tile", gemm{m: 6, n: 100, k: 100}, []int{16, 16, 16, 16, 16, 20}, 0},
+		{"two of them", gemm{m: 9, n: 64, k: 100}, []int{16, 16, 16, 16}, 0},
+		{"no fewer than low ones", gemm{m: 8, n: 64, k: 100}, []int{24, 24, 16}, 0},
+		{"three of them", gemm{m: 13, n: 64, k: 100}, []int{24, 24, 16}, 0},
 		{"a derivative", gemm{m: 128, n: 10, k: 100, ep: Epilogue{Deriv: ActReLU}}, []int{10}, 0},
 		{"a bias by row", gemm{m: 128, n: 10, k: 100, rowBias: one[:]}, []int{10}, 0},
 	} {
@@ -240,14 +249,15 @@ func TestAhead(t *testing.T) {
 	const step, bStep, far = 400, 800, 1 << 30
 	for _, height := range []int{1, 3, 4, 12} {
 		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
-			for _, rows := range []int{1, 4, -4, 11, -11, 100, -100, 1024, -1024} { // or up
+			for _, rows := range []int{1, 4, -4, 11, -11, 32, 100, -100, 1024, -1024} { // or up
+				fast := rows%8 == 0
 				first, cStep := 0, step
 				if rows < 0 {
 					rows = -rows
 					first, cStep = rows-1, -step
 				}
 				c := make([]float32, rows*step/4)
-				p := panel{height: height, rows: rows, next: fetch{far, bStep, k}}
+				p := panel{height: height, rows: rows, next: fetch{far, bStep, k, fast}}
 				p.args.K, p.args.CStride = k, cStep
 				tileRows := 0 // the most that a tile fetches
 				var rowsOfC, rowsOfB []int
@@ -258,7 +268,10 @@ func TestAhead(t *testing.T) {
 					if tiles < 1 || tiles > left {
 						t.Fatalf("height %d, k %d, rows %d: %d tiles of %d", height, k, rows, tiles, left)
 					}
-					tileRows = ceil(k, asm.AheadEvery)
+					tileRows = ceil(k, asm.AheadEvery) * p.args.AheadRows
+					if p.args.AheadRows != 1 && (!fast || p.args.AheadStep != bStep || p.args.AheadRows > 8) {
+						t.Fatalf("height %d, k %d, rows %d: %d rows at a time, %d bytes apart", height, k, rows, p.args.AheadRows, p.args.AheadStep)
+					}
 					for i := range tiles * tileRows {
 						at := p.args.Ahead + uintptr(i*p.args.AheadStep)
 						switch {
@@ -290,7 +303,10 @@ func TestAhead(t *testing.T) {
 						t.Errorf("height %d, k %d, rows %d: %d rows of %s fetched twice: %v", height, k, rows, twice, what, list)
 					}
 				}
-				if tiles := ceil(rows, height); tileRows > 2*height && tiles > 4+2*ceil(rows+k, tileRows) {
+				if fast && rows == 32 && height == 4 && k > 100 && !slices.Contains(rowsOfB, k-1) {
+					t.Errorf("height %d, k %d, rows %d: fetched rows %v of B, want all", height, k, rows, rowsOfB)
+				}
+				if tiles, each := ceil(rows, height), ceil(k, asm.AheadEvery); each > 2*height && tiles > 4+2*ceil(rows+k, each) {
 					if !slices.Contains(rowsOfC, rows-1) || !slices.Contains(rowsOfB, 0) || !slices.Contains(rowsOfB, k-1) {
 						t.Errorf("height %d, k %d, rows %d: fetched rows %v of C and %v of B", height, k, rows, rowsOfC, rowsOfB)
 					}
