@@ -1174,7 +1174,8 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C.
+// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C,
+// starting from C. It heeds neither args.Start nor args.End.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 	case cpu.NEON:
@@ -1186,6 +1187,14 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 		case 1:
 			gemv1NEON(args)
 		}
+	}
+}
+
+// GemmRowEnd does what args.End says, if not EndNone, to args.Cols elements of one row of C.
+func GemmRowEnd(isa cpu.ISA, args *Gemm) {
+	switch isa {
+	case cpu.NEON:
+		gemvEndNEON(args)
 	}
 }
 

@@ -8004,188 +8004,131 @@ TEXT ·gemv8AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Y0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y1
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y2
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y3
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y4
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y5
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y6
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y7
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         DX, SI
-	LEAQ         (SI)(BX*2), SI
-	ADDQ         BX, SI
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y3
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y4
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y5
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y6
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y7
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
 	MOVQ         SI, DI
-	LEAQ         (DI)(BX*2), DI
-	ADDQ         BX, DI
-	MOVQ         $+32, R8
-	MOVQ         24(AX), R9
-	MOVQ         24(AX), R10
-	MOVQ         40(AX), R11
-	CMPQ         CX, $0x00000002
+	ADDQ         DX, DI
+	MOVQ         DI, R8
+	ADDQ         DX, R8
+	MOVQ         R8, R9
+	ADDQ         DX, R9
+	MOVQ         R9, R10
+	ADDQ         DX, R10
+	MOVQ         R10, R11
+	ADDQ         DX, R11
+	MOVQ         R11, R12
+	ADDQ         DX, R12
+	MOVQ         R12, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, R12
+	MOVQ         128(AX), R13
+	SHRQ         $0x03, R13
+	TESTQ        R13, R13
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R10
-l2:
-	MOVQ  144(AX), R12
-	MOVQ  local-112(SP), R13
-	ADDQ  $-8, R13
-	MOVQ  R13, local-112(SP)
-	TESTQ R13, R13
-	JEQ   l3
-	MOVQ  $+0, R12
 l3:
-	MOVQ  128(AX), R13
-	SHRQ  $0x03, R13
-	TESTQ R13, R13
-	JEQ   l4
-l6:
-	VXORPS  Y8, Y8, Y8
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R10), Y8
-l7:
-	VMOVUPS     (DX), Y9
-	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     (DX)(BX*1), Y9
-	VFMADD231PS Y9, Y1, Y8
-	VMOVUPS     (DX)(BX*2), Y9
-	VFMADD231PS Y9, Y2, Y8
-	VMOVUPS     (SI), Y9
-	VFMADD231PS Y9, Y3, Y8
-	VMOVUPS     (SI)(BX*1), Y9
-	VFMADD231PS Y9, Y4, Y8
-	VMOVUPS     (SI)(BX*2), Y9
-	VFMADD231PS Y9, Y5, Y8
-	VMOVUPS     (DI), Y9
-	VFMADD231PS Y9, Y6, Y8
-	VMOVUPS     (DI)(BX*1), Y9
-	VFMADD231PS Y9, Y7, Y8
-	TESTQ       R12, R12
-	JEQ         l8
-	CMPQ        R12, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R11), Y9
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y9, Y9
-	VANDPS      Y8, Y9, Y8
-	JMP         l8
-l9:
-	VMOVUPS c256_00000000<>+0(SB), Y9
-	VMAXPS  Y8, Y9, Y8
-l8:
-	VMOVUPS Y8, (R9)
-	ADDQ    R8, R9
-	ADDQ    R8, R10
-	ADDQ    R8, R11
-	ADDQ    R8, DX
-	ADDQ    R8, SI
-	ADDQ    R8, DI
-	DECQ    R13
-	JNE     l6
-l4:
-	MOVQ       128(AX), R8
-	ANDQ       $+7, R8
-	TESTQ      R8, R8
-	JEQ        l5
-	MOVQ       R8, R14
-	SHLQ       $0x02, R14
-	LEAQ       tailmask<>+32(SB), R13
-	SUBQ       R14, R13
-	VXORPS     Y8, Y8, Y8
-	TESTQ      CX, CX
-	JEQ        l10
-	VMOVUPS    (R13), Y8
-	VMASKMOVPS (R10), Y8, Y8
-l10:
-	VMOVUPS     (R13), Y9
-	VMASKMOVPS  (DX), Y9, Y9
-	VFMADD231PS Y9, Y0, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (DX)(BX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (DX)(BX*2), Y0, Y0
-	VFMADD231PS Y0, Y2, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (SI), Y0, Y0
-	VFMADD231PS Y0, Y3, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (SI)(BX*1), Y0, Y0
-	VFMADD231PS Y0, Y4, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (SI)(BX*2), Y0, Y0
-	VFMADD231PS Y0, Y5, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (DI), Y0, Y0
-	VFMADD231PS Y0, Y6, Y8
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (DI)(BX*1), Y0, Y0
-	VFMADD231PS Y0, Y7, Y8
-	TESTQ       R12, R12
-	JEQ         l11
-	CMPQ        R12, $0x00000001
-	JEQ         l12
-	VMOVUPS     (R13), Y0
-	VMASKMOVPS  (R11), Y0, Y0
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
-	VANDPS      Y8, Y0, Y0
-	VMOVUPS     Y0, Y8
-	JMP         l11
-l12:
-	VMOVUPS c256_00000000<>+0(SB), Y0
-	VMAXPS  Y8, Y0, Y0
-	VMOVUPS Y0, Y8
-l11:
-	CMPQ         R8, $0x00000008
+	VMOVUPS     (DX)(R12*1), Y8
+	VFMADD231PS (CX)(R12*1), Y0, Y8
+	VFMADD231PS (BX)(R12*1), Y1, Y8
+	VFMADD231PS (SI)(R12*1), Y2, Y8
+	VFMADD231PS (DI)(R12*1), Y3, Y8
+	VFMADD231PS (R8)(R12*1), Y4, Y8
+	VFMADD231PS (R9)(R12*1), Y5, Y8
+	VFMADD231PS (R10)(R12*1), Y6, Y8
+	VFMADD231PS (R11)(R12*1), Y7, Y8
+	VMOVUPS     Y8, (DX)(R12*1)
+	ADDQ        $+32, R12
+	DECQ        R13
+	JNE         l3
+l1:
+	MOVQ         128(AX), R13
+	ANDQ         $+7, R13
+	TESTQ        R13, R13
+	JEQ          l2
+	MOVQ         R13, R15
+	SHLQ         $0x02, R15
+	LEAQ         tailmask<>+32(SB), R14
+	SUBQ         R15, R14
+	VMOVUPS      (R14), Y8
+	VMASKMOVPS   (DX)(R12*1), Y8, Y8
+	VMOVUPS      (R14), Y9
+	VMASKMOVPS   (CX)(R12*1), Y9, Y9
+	VFMADD231PS  Y9, Y0, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (BX)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y1, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (SI)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y2, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (DI)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y3, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (R8)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y4, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (R9)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y5, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (R10)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y6, Y8
+	VMOVUPS      (R14), Y0
+	VMASKMOVPS   (R11)(R12*1), Y0, Y0
+	VFMADD231PS  Y0, Y7, Y8
+	CMPQ         R13, $0x00000008
 	JEQ          part2
-	LEAQ         (R9), CX
+	LEAQ         (DX)(R12*1), CX
 	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, R8
+	TESTQ        $0x00000004, R13
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, R8
+	TESTQ     $0x00000002, R13
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, R8
+	TESTQ  $0x00000001, R13
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y8, (R9)
+	VMOVUPS Y8, (DX)(R12*1)
 part1:
-l5:
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-8, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*8), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -8201,156 +8144,99 @@ TEXT ·gemv4AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Y0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y1
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y2
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y3
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         DX, SI
-	LEAQ         (SI)(BX*2), SI
-	ADDQ         BX, SI
-	MOVQ         $+32, DI
-	MOVQ         24(AX), R8
-	MOVQ         24(AX), R9
-	MOVQ         40(AX), R10
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y3
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
+	MOVQ         SI, DI
+	ADDQ         DX, DI
+	MOVQ         DI, R8
+	ADDQ         DX, R8
+	MOVQ         R8, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, R8
+	MOVQ         128(AX), R9
+	SHRQ         $0x03, R9
+	TESTQ        R9, R9
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R9
-l2:
-	MOVQ  144(AX), R11
-	MOVQ  local-112(SP), R12
-	ADDQ  $-4, R12
-	MOVQ  R12, local-112(SP)
-	TESTQ R12, R12
-	JEQ   l3
-	MOVQ  $+0, R11
 l3:
-	MOVQ  128(AX), R12
-	SHRQ  $0x03, R12
-	TESTQ R12, R12
-	JEQ   l4
-l6:
-	VXORPS  Y4, Y4, Y4
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R9), Y4
-l7:
-	VMOVUPS     (DX), Y5
-	VFMADD231PS Y5, Y0, Y4
-	VMOVUPS     (DX)(BX*1), Y5
-	VFMADD231PS Y5, Y1, Y4
-	VMOVUPS     (DX)(BX*2), Y5
-	VFMADD231PS Y5, Y2, Y4
-	VMOVUPS     (SI), Y5
-	VFMADD231PS Y5, Y3, Y4
-	TESTQ       R11, R11
-	JEQ         l8
-	CMPQ        R11, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R10), Y5
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y5, Y5
-	VANDPS      Y4, Y5, Y4
-	JMP         l8
-l9:
-	VMOVUPS c256_00000000<>+0(SB), Y5
-	VMAXPS  Y4, Y5, Y4
-l8:
-	VMOVUPS Y4, (R8)
-	ADDQ    DI, R8
-	ADDQ    DI, R9
-	ADDQ    DI, R10
-	ADDQ    DI, DX
-	ADDQ    DI, SI
-	DECQ    R12
-	JNE     l6
-l4:
-	MOVQ       128(AX), DI
-	ANDQ       $+7, DI
-	TESTQ      DI, DI
-	JEQ        l5
-	MOVQ       DI, R13
-	SHLQ       $0x02, R13
-	LEAQ       tailmask<>+32(SB), R12
-	SUBQ       R13, R12
-	VXORPS     Y4, Y4, Y4
-	TESTQ      CX, CX
-	JEQ        l10
-	VMOVUPS    (R12), Y4
-	VMASKMOVPS (R9), Y4, Y4
-l10:
-	VMOVUPS     (R12), Y5
-	VMASKMOVPS  (DX), Y5, Y5
-	VFMADD231PS Y5, Y0, Y4
-	VMOVUPS     (R12), Y0
-	VMASKMOVPS  (DX)(BX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y4
-	VMOVUPS     (R12), Y0
-	VMASKMOVPS  (DX)(BX*2), Y0, Y0
-	VFMADD231PS Y0, Y2, Y4
-	VMOVUPS     (R12), Y0
-	VMASKMOVPS  (SI), Y0, Y0
-	VFMADD231PS Y0, Y3, Y4
-	TESTQ       R11, R11
-	JEQ         l11
-	CMPQ        R11, $0x00000001
-	JEQ         l12
-	VMOVUPS     (R12), Y0
-	VMASKMOVPS  (R10), Y0, Y0
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
-	VANDPS      Y4, Y0, Y0
-	VMOVUPS     Y0, Y4
-	JMP         l11
-l12:
-	VMOVUPS c256_00000000<>+0(SB), Y0
-	VMAXPS  Y4, Y0, Y0
-	VMOVUPS Y0, Y4
-l11:
-	CMPQ         DI, $0x00000008
+	VMOVUPS     (DX)(R8*1), Y4
+	VFMADD231PS (CX)(R8*1), Y0, Y4
+	VFMADD231PS (BX)(R8*1), Y1, Y4
+	VFMADD231PS (SI)(R8*1), Y2, Y4
+	VFMADD231PS (DI)(R8*1), Y3, Y4
+	VMOVUPS     Y4, (DX)(R8*1)
+	ADDQ        $+32, R8
+	DECQ        R9
+	JNE         l3
+l1:
+	MOVQ         128(AX), R9
+	ANDQ         $+7, R9
+	TESTQ        R9, R9
+	JEQ          l2
+	MOVQ         R9, R11
+	SHLQ         $0x02, R11
+	LEAQ         tailmask<>+32(SB), R10
+	SUBQ         R11, R10
+	VMOVUPS      (R10), Y4
+	VMASKMOVPS   (DX)(R8*1), Y4, Y4
+	VMOVUPS      (R10), Y5
+	VMASKMOVPS   (CX)(R8*1), Y5, Y5
+	VFMADD231PS  Y5, Y0, Y4
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   (BX)(R8*1), Y0, Y0
+	VFMADD231PS  Y0, Y1, Y4
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   (SI)(R8*1), Y0, Y0
+	VFMADD231PS  Y0, Y2, Y4
+	VMOVUPS      (R10), Y0
+	VMASKMOVPS   (DI)(R8*1), Y0, Y0
+	VFMADD231PS  Y0, Y3, Y4
+	CMPQ         R9, $0x00000008
 	JEQ          part2
-	LEAQ         (R8), CX
+	LEAQ         (DX)(R8*1), CX
 	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, DI
+	TESTQ        $0x00000004, R9
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, DI
+	TESTQ     $0x00000002, R9
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, DI
+	TESTQ  $0x00000001, R9
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y4, (R8)
+	VMOVUPS Y4, (DX)(R8*1)
 part1:
-l5:
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-4, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*4), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -8366,138 +8252,83 @@ TEXT ·gemv2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Y0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Y1
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         $+32, SI
-	MOVQ         24(AX), DI
-	MOVQ         24(AX), R8
-	MOVQ         40(AX), R9
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Y1
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
+	MOVQ         SI, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, SI
+	MOVQ         128(AX), DI
+	SHRQ         $0x03, DI
+	TESTQ        DI, DI
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R8
-l2:
-	MOVQ  144(AX), R10
-	MOVQ  local-112(SP), R11
-	ADDQ  $-2, R11
-	MOVQ  R11, local-112(SP)
-	TESTQ R11, R11
-	JEQ   l3
-	MOVQ  $+0, R10
 l3:
-	MOVQ  128(AX), R11
-	SHRQ  $0x03, R11
-	TESTQ R11, R11
-	JEQ   l4
-l6:
-	VXORPS  Y2, Y2, Y2
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R8), Y2
-l7:
-	VMOVUPS     (DX), Y3
-	VFMADD231PS Y3, Y0, Y2
-	VMOVUPS     (DX)(BX*1), Y3
-	VFMADD231PS Y3, Y1, Y2
-	TESTQ       R10, R10
-	JEQ         l8
-	CMPQ        R10, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R9), Y3
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y3, Y3
-	VANDPS      Y2, Y3, Y2
-	JMP         l8
-l9:
-	VMOVUPS c256_00000000<>+0(SB), Y3
-	VMAXPS  Y2, Y3, Y2
-l8:
-	VMOVUPS Y2, (DI)
-	ADDQ    SI, DI
-	ADDQ    SI, R8
-	ADDQ    SI, R9
-	ADDQ    SI, DX
-	DECQ    R11
-	JNE     l6
-l4:
-	MOVQ       128(AX), SI
-	ANDQ       $+7, SI
-	TESTQ      SI, SI
-	JEQ        l5
-	MOVQ       SI, R12
-	SHLQ       $0x02, R12
-	LEAQ       tailmask<>+32(SB), R11
-	SUBQ       R12, R11
-	VXORPS     Y2, Y2, Y2
-	TESTQ      CX, CX
-	JEQ        l10
-	VMOVUPS    (R11), Y2
-	VMASKMOVPS (R8), Y2, Y2
-l10:
-	VMOVUPS     (R11), Y3
-	VMASKMOVPS  (DX), Y3, Y3
-	VFMADD231PS Y3, Y0, Y2
-	VMOVUPS     (R11), Y0
-	VMASKMOVPS  (DX)(BX*1), Y0, Y0
-	VFMADD231PS Y0, Y1, Y2
-	TESTQ       R10, R10
-	JEQ         l11
-	CMPQ        R10, $0x00000001
-	JEQ         l12
-	VMOVUPS     (R11), Y0
-	VMASKMOVPS  (R9), Y0, Y0
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
-	VANDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, Y2
-	JMP         l11
-l12:
-	VMOVUPS c256_00000000<>+0(SB), Y0
-	VMAXPS  Y2, Y0, Y0
-	VMOVUPS Y0, Y2
-l11:
-	CMPQ         SI, $0x00000008
+	VMOVUPS     (DX)(SI*1), Y2
+	VFMADD231PS (CX)(SI*1), Y0, Y2
+	VFMADD231PS (BX)(SI*1), Y1, Y2
+	VMOVUPS     Y2, (DX)(SI*1)
+	ADDQ        $+32, SI
+	DECQ        DI
+	JNE         l3
+l1:
+	MOVQ         128(AX), DI
+	ANDQ         $+7, DI
+	TESTQ        DI, DI
+	JEQ          l2
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
+	LEAQ         tailmask<>+32(SB), R8
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y2
+	VMASKMOVPS   (DX)(SI*1), Y2, Y2
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   (CX)(SI*1), Y3, Y3
+	VFMADD231PS  Y3, Y0, Y2
+	VMOVUPS      (R8), Y0
+	VMASKMOVPS   (BX)(SI*1), Y0, Y0
+	VFMADD231PS  Y0, Y1, Y2
+	CMPQ         DI, $0x00000008
 	JEQ          part2
-	LEAQ         (DI), CX
+	LEAQ         (DX)(SI*1), CX
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, SI
+	TESTQ        $0x00000004, DI
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, SI
+	TESTQ     $0x00000002, DI
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, SI
+	TESTQ  $0x00000001, DI
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y2, (DI)
+	VMOVUPS Y2, (DX)(SI*1)
 part1:
-l5:
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-2, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*2), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -8513,131 +8344,183 @@ TEXT ·gemv1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Y0
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         $+32, BX
-	MOVQ         24(AX), SI
-	MOVQ         24(AX), DI
-	MOVQ         40(AX), R8
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Y0
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, BX
+	MOVQ         128(AX), SI
+	SHRQ         $0x03, SI
+	TESTQ        SI, SI
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), DI
-l2:
-	MOVQ  144(AX), R9
-	MOVQ  local-112(SP), R10
-	ADDQ  $-1, R10
-	MOVQ  R10, local-112(SP)
-	TESTQ R10, R10
-	JEQ   l3
-	MOVQ  $+0, R9
 l3:
-	MOVQ  128(AX), R10
-	SHRQ  $0x03, R10
-	TESTQ R10, R10
-	JEQ   l4
-l6:
-	VXORPS  Y1, Y1, Y1
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (DI), Y1
-l7:
-	VMOVUPS     (DX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	TESTQ       R9, R9
-	JEQ         l8
-	CMPQ        R9, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R8), Y2
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y2, Y2
-	VANDPS      Y1, Y2, Y1
-	JMP         l8
-l9:
-	VMOVUPS c256_00000000<>+0(SB), Y2
-	VMAXPS  Y1, Y2, Y1
-l8:
-	VMOVUPS Y1, (SI)
-	ADDQ    BX, SI
-	ADDQ    BX, DI
-	ADDQ    BX, R8
-	ADDQ    BX, DX
-	DECQ    R10
-	JNE     l6
-l4:
-	MOVQ       128(AX), BX
-	ANDQ       $+7, BX
-	TESTQ      BX, BX
-	JEQ        l5
-	MOVQ       BX, R11
-	SHLQ       $0x02, R11
-	LEAQ       tailmask<>+32(SB), R10
-	SUBQ       R11, R10
-	VXORPS     Y1, Y1, Y1
-	TESTQ      CX, CX
-	JEQ        l10
-	VMOVUPS    (R10), Y1
-	VMASKMOVPS (DI), Y1, Y1
-l10:
-	VMOVUPS     (R10), Y2
-	VMASKMOVPS  (DX), Y2, Y2
-	VFMADD231PS Y2, Y0, Y1
-	TESTQ       R9, R9
-	JEQ         l11
-	CMPQ        R9, $0x00000001
-	JEQ         l12
-	VMOVUPS     (R10), Y0
-	VMASKMOVPS  (R8), Y0, Y0
-	VCMPPS      $0x1e, c256_00000000<>+0(SB), Y0, Y0
-	VANDPS      Y1, Y0, Y0
-	VMOVUPS     Y0, Y1
-	JMP         l11
-l12:
-	VMOVUPS c256_00000000<>+0(SB), Y0
-	VMAXPS  Y1, Y0, Y0
-	VMOVUPS Y0, Y1
-l11:
-	CMPQ         BX, $0x00000008
+	VMOVUPS     (DX)(BX*1), Y1
+	VFMADD231PS (CX)(BX*1), Y0, Y1
+	VMOVUPS     Y1, (DX)(BX*1)
+	ADDQ        $+32, BX
+	DECQ        SI
+	JNE         l3
+l1:
+	MOVQ         128(AX), SI
+	ANDQ         $+7, SI
+	TESTQ        SI, SI
+	JEQ          l2
+	MOVQ         SI, R8
+	SHLQ         $0x02, R8
+	LEAQ         tailmask<>+32(SB), DI
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y1
+	VMASKMOVPS   (DX)(BX*1), Y1, Y1
+	VMOVUPS      (DI), Y2
+	VMASKMOVPS   (CX)(BX*1), Y2, Y2
+	VFMADD231PS  Y2, Y0, Y1
+	CMPQ         SI, $0x00000008
 	JEQ          part2
-	LEAQ         (SI), CX
+	LEAQ         (DX)(BX*1), CX
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, BX
+	TESTQ        $0x00000004, SI
 	JEQ          part3
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, BX
+	TESTQ     $0x00000002, SI
 	JEQ       part4
 	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, BX
+	TESTQ  $0x00000001, SI
 	JEQ    part1
 	VMOVSS X0, (CX)
 	JMP    part1
 part2:
-	VMOVUPS Y1, (SI)
+	VMOVUPS Y1, (DX)(BX*1)
 part1:
-l5:
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
+	VZEROUPPER
+	RET
+
+// gemvEnd does args.End to args.Cols elements of one row of C.
+//
+// func gemvEndAVX2(args *Gemm)
+// Requires: AVX
+TEXT ·gemvEndAVX2(SB), $128-8
+	MOVQ  args+0(FP), AX
+	MOVQ  144(AX), CX
+	MOVQ  128(AX), DX
+	MOVQ  24(AX), BX
+	MOVQ  40(AX), AX
+	CMPQ  CX, $0x00000001
+	JEQ   l0
+	MOVQ  DX, CX
+	SHRQ  $0x03, CX
+	TESTQ CX, CX
+	JEQ   l2
+l4:
+	VMOVUPS (BX), Y0
+	VMOVUPS (AX), Y1
+	VCMPPS  $0x1e, c256_00000000<>+0(SB), Y1, Y1
+	VANDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	DECQ    CX
+	JNE     l4
+l2:
+	ANDQ         $+7, DX
+	TESTQ        DX, DX
+	JEQ          l3
+	MOVQ         DX, SI
+	SHLQ         $0x02, SI
+	LEAQ         tailmask<>+32(SB), CX
+	SUBQ         SI, CX
+	VMOVUPS      (CX), Y0
+	VMASKMOVPS   (BX), Y0, Y0
+	VMOVUPS      (CX), Y1
+	VMASKMOVPS   (AX), Y1, Y1
+	VCMPPS       $0x1e, c256_00000000<>+0(SB), Y1, Y1
+	VANDPS       Y0, Y1, Y0
+	LEAQ         (BX), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, DX
+	JEQ          part3
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, AX
+part3:
+	TESTQ     $0x00000002, DX
+	JEQ       part4
+	VMOVSD    X1, (AX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, AX
+part4:
+	TESTQ  $0x00000001, DX
+	JEQ    part1
+	VMOVSS X1, (AX)
+part1:
+l3:
+	JMP l1
+l0:
+	MOVQ  DX, AX
+	SHRQ  $0x03, AX
+	TESTQ AX, AX
+	JEQ   l5
+l7:
+	VMOVUPS (BX), Y0
+	VMOVUPS c256_00000000<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $+32, BX
+	DECQ    AX
+	JNE     l7
+l5:
+	ANDQ         $+7, DX
+	TESTQ        DX, DX
+	JEQ          l6
+	MOVQ         DX, CX
+	SHLQ         $0x02, CX
+	LEAQ         tailmask<>+32(SB), AX
+	SUBQ         CX, AX
+	VMOVUPS      (AX), Y0
+	VMASKMOVPS   (BX), Y0, Y0
+	VMOVUPS      c256_00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	LEAQ         (BX), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, DX
+	JEQ          part7
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, AX
+part7:
+	TESTQ     $0x00000002, DX
+	JEQ       part8
+	VMOVSD    X1, (AX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, AX
+part8:
+	TESTQ  $0x00000001, DX
+	JEQ    part5
+	VMOVSS X1, (AX)
+part5:
+l6:
+l1:
 	VZEROUPPER
 	RET
 

@@ -3573,155 +3573,99 @@ TEXT ·gemv8AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Z0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z1
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z2
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z3
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z4
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z5
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z6
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z7
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         DX, SI
-	LEAQ         (SI)(BX*2), SI
-	ADDQ         BX, SI
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Z0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z3
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z4
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z5
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z6
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z7
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
 	MOVQ         SI, DI
-	LEAQ         (DI)(BX*2), DI
-	ADDQ         BX, DI
-	MOVQ         $+64, R8
-	MOVQ         24(AX), R9
-	MOVQ         24(AX), R10
-	MOVQ         40(AX), R11
-	CMPQ         CX, $0x00000002
+	ADDQ         DX, DI
+	MOVQ         DI, R8
+	ADDQ         DX, R8
+	MOVQ         R8, R9
+	ADDQ         DX, R9
+	MOVQ         R9, R10
+	ADDQ         DX, R10
+	MOVQ         R10, R11
+	ADDQ         DX, R11
+	MOVQ         R11, R12
+	ADDQ         DX, R12
+	MOVQ         R12, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, R12
+	MOVQ         128(AX), R13
+	SHRQ         $0x04, R13
+	TESTQ        R13, R13
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R10
-l2:
-	MOVQ  144(AX), R12
-	MOVQ  local-112(SP), R13
-	ADDQ  $-8, R13
-	MOVQ  R13, local-112(SP)
-	TESTQ R13, R13
-	JEQ   l3
-	MOVQ  $+0, R12
 l3:
-	MOVQ  128(AX), R13
-	SHRQ  $0x04, R13
-	TESTQ R13, R13
-	JEQ   l4
-l6:
-	VPXORD  Z8, Z8, Z8
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R10), Z8
-l7:
-	VMOVUPS     (DX), Z9
+	VMOVUPS     (DX)(R12*1), Z8
+	VFMADD231PS (CX)(R12*1), Z0, Z8
+	VFMADD231PS (BX)(R12*1), Z1, Z8
+	VFMADD231PS (SI)(R12*1), Z2, Z8
+	VFMADD231PS (DI)(R12*1), Z3, Z8
+	VFMADD231PS (R8)(R12*1), Z4, Z8
+	VFMADD231PS (R9)(R12*1), Z5, Z8
+	VFMADD231PS (R10)(R12*1), Z6, Z8
+	VFMADD231PS (R11)(R12*1), Z7, Z8
+	VMOVUPS     Z8, (DX)(R12*1)
+	ADDQ        $+64, R12
+	DECQ        R13
+	JNE         l3
+l1:
+	MOVQ        128(AX), R13
+	ANDQ        $+15, R13
+	TESTQ       R13, R13
+	JEQ         l2
+	MOVQ        $-1, R14
+	BZHIQ       R13, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (DX)(R12*1), K1, Z8
+	VMOVUPS.Z   (CX)(R12*1), K1, Z9
 	VFMADD231PS Z9, Z0, Z8
-	VMOVUPS     (DX)(BX*1), Z9
-	VFMADD231PS Z9, Z1, Z8
-	VMOVUPS     (DX)(BX*2), Z9
-	VFMADD231PS Z9, Z2, Z8
-	VMOVUPS     (SI), Z9
-	VFMADD231PS Z9, Z3, Z8
-	VMOVUPS     (SI)(BX*1), Z9
-	VFMADD231PS Z9, Z4, Z8
-	VMOVUPS     (SI)(BX*2), Z9
-	VFMADD231PS Z9, Z5, Z8
-	VMOVUPS     (DI), Z9
-	VFMADD231PS Z9, Z6, Z8
-	VMOVUPS     (DI)(BX*1), Z9
-	VFMADD231PS Z9, Z7, Z8
-	TESTQ       R12, R12
-	JEQ         l8
-	CMPQ        R12, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R11), Z9
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z9, K1
-	VMOVUPS.Z   Z8, K1, Z8
-	JMP         l8
-l9:
-	VBROADCASTSS c32_00000000<>+0(SB), Z9
-	VMAXPS       Z8, Z9, Z8
-l8:
-	VMOVUPS Z8, (R9)
-	ADDQ    R8, R9
-	ADDQ    R8, R10
-	ADDQ    R8, R11
-	ADDQ    R8, DX
-	ADDQ    R8, SI
-	ADDQ    R8, DI
-	DECQ    R13
-	JNE     l6
-l4:
-	MOVQ      128(AX), R8
-	ANDQ      $+15, R8
-	TESTQ     R8, R8
-	JEQ       l5
-	MOVQ      $-1, R13
-	BZHIQ     R8, R13, R13
-	KMOVW     R13, K2
-	VPXORD    Z10, Z10, Z10
-	TESTQ     CX, CX
-	JEQ       l10
-	VMOVUPS.Z (R10), K2, Z10
-l10:
-	VMOVUPS.Z   (DX), K2, Z9
-	VFMADD231PS Z9, Z0, Z10
-	VMOVUPS.Z   (DX)(BX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z10
-	VMOVUPS.Z   (DX)(BX*2), K2, Z0
-	VFMADD231PS Z0, Z2, Z10
-	VMOVUPS.Z   (SI), K2, Z0
-	VFMADD231PS Z0, Z3, Z10
-	VMOVUPS.Z   (SI)(BX*1), K2, Z0
-	VFMADD231PS Z0, Z4, Z10
-	VMOVUPS.Z   (SI)(BX*2), K2, Z0
-	VFMADD231PS Z0, Z5, Z10
-	VMOVUPS.Z   (DI), K2, Z0
-	VFMADD231PS Z0, Z6, Z10
-	VMOVUPS.Z   (DI)(BX*1), K2, Z0
-	VFMADD231PS Z0, Z7, Z10
-	TESTQ       R12, R12
-	JEQ         l11
-	CMPQ        R12, $0x00000001
-	JEQ         l12
-	VMOVUPS.Z   (R11), K2, Z0
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
-	VMOVUPS.Z   Z10, K1, Z0
-	VMOVUPS     Z0, Z10
-	JMP         l11
-l12:
-	VBROADCASTSS c32_00000000<>+0(SB), Z0
-	VMAXPS       Z10, Z0, Z0
-	VMOVUPS      Z0, Z10
-l11:
-	VMOVUPS Z10, K2, (R9)
-l5:
+	VMOVUPS.Z   (BX)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z1, Z8
+	VMOVUPS.Z   (SI)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z2, Z8
+	VMOVUPS.Z   (DI)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z3, Z8
+	VMOVUPS.Z   (R8)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z4, Z8
+	VMOVUPS.Z   (R9)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS.Z   (R10)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z6, Z8
+	VMOVUPS.Z   (R11)(R12*1), K1, Z0
+	VFMADD231PS Z0, Z7, Z8
+	VMOVUPS     Z8, K1, (DX)(R12*1)
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-8, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*8), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -3737,127 +3681,71 @@ TEXT ·gemv4AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Z0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z1
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z2
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z3
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         DX, SI
-	LEAQ         (SI)(BX*2), SI
-	ADDQ         BX, SI
-	MOVQ         $+64, DI
-	MOVQ         24(AX), R8
-	MOVQ         24(AX), R9
-	MOVQ         40(AX), R10
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Z0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z1
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z2
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z3
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
+	MOVQ         SI, DI
+	ADDQ         DX, DI
+	MOVQ         DI, R8
+	ADDQ         DX, R8
+	MOVQ         R8, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, R8
+	MOVQ         128(AX), R9
+	SHRQ         $0x04, R9
+	TESTQ        R9, R9
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R9
-l2:
-	MOVQ  144(AX), R11
-	MOVQ  local-112(SP), R12
-	ADDQ  $-4, R12
-	MOVQ  R12, local-112(SP)
-	TESTQ R12, R12
-	JEQ   l3
-	MOVQ  $+0, R11
 l3:
-	MOVQ  128(AX), R12
-	SHRQ  $0x04, R12
-	TESTQ R12, R12
-	JEQ   l4
-l6:
-	VPXORD  Z4, Z4, Z4
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R9), Z4
-l7:
-	VMOVUPS     (DX), Z5
+	VMOVUPS     (DX)(R8*1), Z4
+	VFMADD231PS (CX)(R8*1), Z0, Z4
+	VFMADD231PS (BX)(R8*1), Z1, Z4
+	VFMADD231PS (SI)(R8*1), Z2, Z4
+	VFMADD231PS (DI)(R8*1), Z3, Z4
+	VMOVUPS     Z4, (DX)(R8*1)
+	ADDQ        $+64, R8
+	DECQ        R9
+	JNE         l3
+l1:
+	MOVQ        128(AX), R9
+	ANDQ        $+15, R9
+	TESTQ       R9, R9
+	JEQ         l2
+	MOVQ        $-1, R10
+	BZHIQ       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DX)(R8*1), K1, Z4
+	VMOVUPS.Z   (CX)(R8*1), K1, Z5
 	VFMADD231PS Z5, Z0, Z4
-	VMOVUPS     (DX)(BX*1), Z5
-	VFMADD231PS Z5, Z1, Z4
-	VMOVUPS     (DX)(BX*2), Z5
-	VFMADD231PS Z5, Z2, Z4
-	VMOVUPS     (SI), Z5
-	VFMADD231PS Z5, Z3, Z4
-	TESTQ       R11, R11
-	JEQ         l8
-	CMPQ        R11, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R10), Z5
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z5, K1
-	VMOVUPS.Z   Z4, K1, Z4
-	JMP         l8
-l9:
-	VBROADCASTSS c32_00000000<>+0(SB), Z5
-	VMAXPS       Z4, Z5, Z4
-l8:
-	VMOVUPS Z4, (R8)
-	ADDQ    DI, R8
-	ADDQ    DI, R9
-	ADDQ    DI, R10
-	ADDQ    DI, DX
-	ADDQ    DI, SI
-	DECQ    R12
-	JNE     l6
-l4:
-	MOVQ      128(AX), DI
-	ANDQ      $+15, DI
-	TESTQ     DI, DI
-	JEQ       l5
-	MOVQ      $-1, R12
-	BZHIQ     DI, R12, R12
-	KMOVW     R12, K2
-	VPXORD    Z6, Z6, Z6
-	TESTQ     CX, CX
-	JEQ       l10
-	VMOVUPS.Z (R9), K2, Z6
-l10:
-	VMOVUPS.Z   (DX), K2, Z5
-	VFMADD231PS Z5, Z0, Z6
-	VMOVUPS.Z   (DX)(BX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z6
-	VMOVUPS.Z   (DX)(BX*2), K2, Z0
-	VFMADD231PS Z0, Z2, Z6
-	VMOVUPS.Z   (SI), K2, Z0
-	VFMADD231PS Z0, Z3, Z6
-	TESTQ       R11, R11
-	JEQ         l11
-	CMPQ        R11, $0x00000001
-	JEQ         l12
-	VMOVUPS.Z   (R10), K2, Z0
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
-	VMOVUPS.Z   Z6, K1, Z0
-	VMOVUPS     Z0, Z6
-	JMP         l11
-l12:
-	VBROADCASTSS c32_00000000<>+0(SB), Z0
-	VMAXPS       Z6, Z0, Z0
-	VMOVUPS      Z0, Z6
-l11:
-	VMOVUPS Z6, K2, (R8)
-l5:
+	VMOVUPS.Z   (BX)(R8*1), K1, Z0
+	VFMADD231PS Z0, Z1, Z4
+	VMOVUPS.Z   (SI)(R8*1), K1, Z0
+	VFMADD231PS Z0, Z2, Z4
+	VMOVUPS.Z   (DI)(R8*1), K1, Z0
+	VFMADD231PS Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (DX)(R8*1)
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-4, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*4), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -3873,111 +3761,57 @@ TEXT ·gemv2AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Z0
-	ADDQ         BX, DX
-	VBROADCASTSS (DX), Z1
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         $+64, SI
-	MOVQ         24(AX), DI
-	MOVQ         24(AX), R8
-	MOVQ         40(AX), R9
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Z0
+	ADDQ         DX, CX
+	VBROADCASTSS (CX), Z1
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, SI
+	ADDQ         DX, SI
+	MOVQ         SI, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, SI
+	MOVQ         128(AX), DI
+	SHRQ         $0x04, DI
+	TESTQ        DI, DI
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), R8
-l2:
-	MOVQ  144(AX), R10
-	MOVQ  local-112(SP), R11
-	ADDQ  $-2, R11
-	MOVQ  R11, local-112(SP)
-	TESTQ R11, R11
-	JEQ   l3
-	MOVQ  $+0, R10
 l3:
-	MOVQ  128(AX), R11
-	SHRQ  $0x04, R11
-	TESTQ R11, R11
-	JEQ   l4
-l6:
-	VPXORD  Z2, Z2, Z2
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (R8), Z2
-l7:
-	VMOVUPS     (DX), Z3
+	VMOVUPS     (DX)(SI*1), Z2
+	VFMADD231PS (CX)(SI*1), Z0, Z2
+	VFMADD231PS (BX)(SI*1), Z1, Z2
+	VMOVUPS     Z2, (DX)(SI*1)
+	ADDQ        $+64, SI
+	DECQ        DI
+	JNE         l3
+l1:
+	MOVQ        128(AX), DI
+	ANDQ        $+15, DI
+	TESTQ       DI, DI
+	JEQ         l2
+	MOVQ        $-1, R8
+	BZHIQ       DI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DX)(SI*1), K1, Z2
+	VMOVUPS.Z   (CX)(SI*1), K1, Z3
 	VFMADD231PS Z3, Z0, Z2
-	VMOVUPS     (DX)(BX*1), Z3
-	VFMADD231PS Z3, Z1, Z2
-	TESTQ       R10, R10
-	JEQ         l8
-	CMPQ        R10, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R9), Z3
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
-	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l8
-l9:
-	VBROADCASTSS c32_00000000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-l8:
-	VMOVUPS Z2, (DI)
-	ADDQ    SI, DI
-	ADDQ    SI, R8
-	ADDQ    SI, R9
-	ADDQ    SI, DX
-	DECQ    R11
-	JNE     l6
-l4:
-	MOVQ      128(AX), SI
-	ANDQ      $+15, SI
-	TESTQ     SI, SI
-	JEQ       l5
-	MOVQ      $-1, R11
-	BZHIQ     SI, R11, R11
-	KMOVW     R11, K2
-	VPXORD    Z4, Z4, Z4
-	TESTQ     CX, CX
-	JEQ       l10
-	VMOVUPS.Z (R8), K2, Z4
-l10:
-	VMOVUPS.Z   (DX), K2, Z3
-	VFMADD231PS Z3, Z0, Z4
-	VMOVUPS.Z   (DX)(BX*1), K2, Z0
-	VFMADD231PS Z0, Z1, Z4
-	TESTQ       R10, R10
-	JEQ         l11
-	CMPQ        R10, $0x00000001
-	JEQ         l12
-	VMOVUPS.Z   (R9), K2, Z0
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
-	VMOVUPS.Z   Z4, K1, Z0
-	VMOVUPS     Z0, Z4
-	JMP         l11
-l12:
-	VBROADCASTSS c32_00000000<>+0(SB), Z0
-	VMAXPS       Z4, Z0, Z0
-	VMOVUPS      Z0, Z4
-l11:
-	VMOVUPS Z4, K2, (DI)
-l5:
+	VMOVUPS.Z   (BX)(SI*1), K1, Z0
+	VFMADD231PS Z0, Z1, Z2
+	VMOVUPS     Z2, K1, (DX)(SI*1)
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-2, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	LEAQ  (CX)(DX*2), CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
 	VZEROUPPER
 	RET
 
@@ -3993,105 +3827,119 @@ TEXT ·gemv1AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 112(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 136(AX), CX
 l0:
-	MOVQ         local-128(SP), DX
-	MOVQ         64(AX), BX
-	VBROADCASTSS (DX), Z0
-	ADDQ         BX, DX
-	MOVQ         DX, local-128(SP)
-	MOVQ         local-120(SP), DX
-	MOVQ         72(AX), BX
-	MOVQ         $+64, BX
-	MOVQ         24(AX), SI
-	MOVQ         24(AX), DI
-	MOVQ         40(AX), R8
-	CMPQ         CX, $0x00000002
+	MOVQ         local-128(SP), CX
+	MOVQ         64(AX), DX
+	VBROADCASTSS (CX), Z0
+	ADDQ         DX, CX
+	MOVQ         CX, local-128(SP)
+	MOVQ         local-120(SP), CX
+	MOVQ         72(AX), DX
+	MOVQ         CX, BX
+	ADDQ         DX, BX
+	MOVQ         BX, local-120(SP)
+	MOVQ         24(AX), DX
+	MOVQ         $+0, BX
+	MOVQ         128(AX), SI
+	SHRQ         $0x04, SI
+	TESTQ        SI, SI
 	JEQ          l1
-	JMP          l2
-l1:
-	MOVQ 32(AX), DI
-l2:
-	MOVQ  144(AX), R9
-	MOVQ  local-112(SP), R10
-	ADDQ  $-1, R10
-	MOVQ  R10, local-112(SP)
-	TESTQ R10, R10
-	JEQ   l3
-	MOVQ  $+0, R9
 l3:
-	MOVQ  128(AX), R10
-	SHRQ  $0x04, R10
-	TESTQ R10, R10
-	JEQ   l4
-l6:
-	VPXORD  Z1, Z1, Z1
-	TESTQ   CX, CX
-	JEQ     l7
-	VMOVUPS (DI), Z1
-l7:
-	VMOVUPS     (DX), Z2
+	VMOVUPS     (DX)(BX*1), Z1
+	VFMADD231PS (CX)(BX*1), Z0, Z1
+	VMOVUPS     Z1, (DX)(BX*1)
+	ADDQ        $+64, BX
+	DECQ        SI
+	JNE         l3
+l1:
+	MOVQ        128(AX), SI
+	ANDQ        $+15, SI
+	TESTQ       SI, SI
+	JEQ         l2
+	MOVQ        $-1, DI
+	BZHIQ       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (DX)(BX*1), K1, Z1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z0, Z1
-	TESTQ       R9, R9
-	JEQ         l8
-	CMPQ        R9, $0x00000001
-	JEQ         l9
-	VMOVUPS     (R8), Z2
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
-	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l8
-l9:
-	VBROADCASTSS c32_00000000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-l8:
-	VMOVUPS Z1, (SI)
-	ADDQ    BX, SI
-	ADDQ    BX, DI
-	ADDQ    BX, R8
-	ADDQ    BX, DX
-	DECQ    R10
-	JNE     l6
-l4:
-	MOVQ      128(AX), BX
-	ANDQ      $+15, BX
-	TESTQ     BX, BX
-	JEQ       l5
-	MOVQ      $-1, R10
-	BZHIQ     BX, R10, R10
-	KMOVW     R10, K2
-	VPXORD    Z3, Z3, Z3
-	TESTQ     CX, CX
-	JEQ       l10
-	VMOVUPS.Z (DI), K2, Z3
-l10:
-	VMOVUPS.Z   (DX), K2, Z2
-	VFMADD231PS Z2, Z0, Z3
-	TESTQ       R9, R9
-	JEQ         l11
-	CMPQ        R9, $0x00000001
-	JEQ         l12
-	VMOVUPS.Z   (R8), K2, Z0
-	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z0, K1
-	VMOVUPS.Z   Z3, K1, Z0
-	VMOVUPS     Z0, Z3
-	JMP         l11
-l12:
-	VBROADCASTSS c32_00000000<>+0(SB), Z0
-	VMAXPS       Z3, Z0, Z0
-	VMOVUPS      Z0, Z3
-l11:
-	VMOVUPS Z3, K2, (SI)
-l5:
+	VMOVUPS     Z1, K1, (DX)(BX*1)
+l2:
 	MOVQ  local-112(SP), CX
+	ADDQ  $-1, CX
+	MOVQ  CX, local-112(SP)
 	TESTQ CX, CX
-	JEQ   l13
-	MOVQ  local-120(SP), CX
-	MOVQ  72(AX), DX
-	ADDQ  DX, CX
-	MOVQ  CX, local-120(SP)
-	MOVQ  $+1, CX
+	JEQ   l4
 	JMP   l0
-l13:
+l4:
+	VZEROUPPER
+	RET
+
+// gemvEnd does args.End to args.Cols elements of one row of C.
+//
+// func gemvEndAVX512(args *Gemm)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gemvEndAVX512(SB), $128-8
+	MOVQ  args+0(FP), AX
+	MOVQ  144(AX), CX
+	MOVQ  128(AX), DX
+	MOVQ  24(AX), BX
+	MOVQ  40(AX), AX
+	CMPQ  CX, $0x00000001
+	JEQ   l0
+	MOVQ  DX, CX
+	SHRQ  $0x04, CX
+	TESTQ CX, CX
+	JEQ   l2
+l4:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     (AX), Z1
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
+	VMOVUPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, (BX)
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	DECQ        CX
+	JNE         l4
+l2:
+	ANDQ        $+15, DX
+	TESTQ       DX, DX
+	JEQ         l3
+	MOVQ        $-1, CX
+	BZHIQ       DX, CX, CX
+	KMOVW       CX, K2
+	VMOVUPS.Z   (BX), K2, Z0
+	VMOVUPS.Z   (AX), K2, Z1
+	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
+	VMOVUPS.Z   Z0, K1, Z0
+	VMOVUPS     Z0, K2, (BX)
+l3:
+	JMP l1
+l0:
+	MOVQ  DX, AX
+	SHRQ  $0x04, AX
+	TESTQ AX, AX
+	JEQ   l5
+l7:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS c32_00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         $+64, BX
+	DECQ         AX
+	JNE          l7
+l5:
+	ANDQ         $+15, DX
+	TESTQ        DX, DX
+	JEQ          l6
+	MOVQ         $-1, AX
+	BZHIQ        DX, AX, AX
+	KMOVW        AX, K1
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS c32_00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (BX)
+l6:
+l1:
 	VZEROUPPER
 	RET
 

@@ -5033,7 +5033,6 @@ l17:
 //
 // func gemv4NEON(args *Gemm)
 TEXT ·gemv4NEON(SB), $128-8
-	VEOR V6.B16, V6.B16, V6.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD R1, local-128(SP)
@@ -5041,213 +5040,150 @@ TEXT ·gemv4NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 136(R0), R1
 l0:
-	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	VLD1R (R2), [V0.S4]
-	ADD R3, R2
-	VLD1R (R2), [V1.S4]
-	ADD R3, R2
-	VLD1R (R2), [V2.S4]
-	ADD R3, R2
-	VLD1R (R2), [V3.S4]
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 72(R0), R3
-	MOVD R2, R6
-	ADD R3, R6
+	MOVD local-128(SP), R1
+	MOVD 64(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	VLD1R (R1), [V1.S4]
+	ADD R2, R1
+	VLD1R (R1), [V2.S4]
+	ADD R2, R1
+	VLD1R (R1), [V3.S4]
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	MOVD R1, R3
+	ADD R2, R3
+	MOVD R3, R6
+	ADD R2, R6
 	MOVD R6, R7
-	ADD R3, R7
+	ADD R2, R7
 	MOVD R7, R8
-	ADD R3, R8
-	MOVD $+16, R3
-	MOVD 24(R0), R9
-	MOVD 24(R0), R10
-	MOVD 40(R0), R11
-	CMP $+2, R1
-	BEQ l1
-	B l2
-l1:
-	MOVD 32(R0), R10
-l2:
-	MOVD 144(R0), R12
-	MOVD local-112(SP), R13
-	ADD $-4, R13
-	MOVD R13, local-112(SP)
-	CBZ R13, l3
-	MOVD $+0, R12
+	ADD R2, R8
+	MOVD R8, local-120(SP)
+	MOVD 24(R0), R2
+	MOVD 128(R0), R8
+	LSR $0x02, R8
+	CBZ R8, l1
 l3:
-	MOVD 128(R0), R13
-	LSR $0x02, R13
-	CBZ R13, l4
-l6:
-	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R1, l7
-	FMOVQ (R10), F4
-l7:
-	FMOVQ (R2), F5
+	FMOVQ (R2), F4
+	FMOVQ (R1), F5
 	VFMLA V5.S4, V0.S4, V4.S4
-	FMOVQ (R6), F5
+	FMOVQ (R3), F5
 	VFMLA V5.S4, V1.S4, V4.S4
-	FMOVQ (R7), F5
+	FMOVQ (R6), F5
 	VFMLA V5.S4, V2.S4, V4.S4
-	FMOVQ (R8), F5
+	FMOVQ (R7), F5
 	VFMLA V5.S4, V3.S4, V4.S4
-	CBZ R12, l8
-	CMP $+1, R12
-	BEQ l9
-	FMOVQ (R11), F5
-	WORD $0x6ea6e4a5 // fcmgt v5.4s, v5.4s, v6.4s
-	VAND V4.B16, V5.B16, V4.B16
-	B l8
-l9:
-	WORD $0x4ea0e885 // fcmlt v5.4s, v4.4s, #0.0
-	WORD $0x4e651c85 // bic v5.16b, v4.16b, v5.16b
-	VMOV V5.B16, V4.B16
-l8:
-	FMOVQ F4, (R9)
-	ADD R3, R9
-	ADD R3, R10
-	ADD R3, R11
-	ADD R3, R2
-	ADD R3, R6
-	ADD R3, R7
-	ADD R3, R8
-	SUB $+1, R13
-	CBNZ R13, l6
-l4:
-	MOVD 128(R0), R3
-	AND $+3, R3
-	CBZ R3, l5
-	VEOR V4.B16, V4.B16, V4.B16
-	CBZ R1, l10
-	TBNZ $0x02, R3, part1
-	TBNZ $0x01, R3, part3
-	FMOVS (R10), F4
+	FMOVQ F4, (R2)
+	ADD $+16, R1
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	ADD $+16, R2
+	SUB $+1, R8
+	CBNZ R8, l3
+l1:
+	MOVD 128(R0), R8
+	AND $+3, R8
+	CBZ R8, l2
+	TBNZ $0x02, R8, part1
+	TBNZ $0x01, R8, part3
+	FMOVS (R2), F4
 	B part2
 part3:
-	FMOVD (R10), F4
-	TBZ $0x00, R3, part2
-	ADD $+8, R10, R1
-	VLD1 (R1), V4.S[2]
+	FMOVD (R2), F4
+	TBZ $0x00, R8, part2
+	ADD $+8, R2, R9
+	VLD1 (R9), V4.S[2]
 	B part2
 part1:
-	FMOVQ (R10), F4
+	FMOVQ (R2), F4
 part2:
-l10:
-	TBNZ $0x02, R3, part4
-	TBNZ $0x01, R3, part6
-	FMOVS (R2), F5
+	TBNZ $0x02, R8, part4
+	TBNZ $0x01, R8, part6
+	FMOVS (R1), F5
 	B part5
 part6:
-	FMOVD (R2), F5
-	TBZ $0x00, R3, part5
-	ADD $+8, R2, R1
+	FMOVD (R1), F5
+	TBZ $0x00, R8, part5
+	ADD $+8, R1, R1
 	VLD1 (R1), V5.S[2]
 	B part5
 part4:
-	FMOVQ (R2), F5
+	FMOVQ (R1), F5
 part5:
 	VFMLA V5.S4, V0.S4, V4.S4
-	TBNZ $0x02, R3, part7
-	TBNZ $0x01, R3, part9
-	FMOVS (R6), F0
+	TBNZ $0x02, R8, part7
+	TBNZ $0x01, R8, part9
+	FMOVS (R3), F0
 	B part8
 part9:
-	FMOVD (R6), F0
-	TBZ $0x00, R3, part8
-	ADD $+8, R6, R1
+	FMOVD (R3), F0
+	TBZ $0x00, R8, part8
+	ADD $+8, R3, R1
 	VLD1 (R1), V0.S[2]
 	B part8
 part7:
-	FMOVQ (R6), F0
+	FMOVQ (R3), F0
 part8:
 	VFMLA V0.S4, V1.S4, V4.S4
-	TBNZ $0x02, R3, part10
-	TBNZ $0x01, R3, part12
-	FMOVS (R7), F0
+	TBNZ $0x02, R8, part10
+	TBNZ $0x01, R8, part12
+	FMOVS (R6), F0
 	B part11
 part12:
-	FMOVD (R7), F0
-	TBZ $0x00, R3, part11
-	ADD $+8, R7, R1
+	FMOVD (R6), F0
+	TBZ $0x00, R8, part11
+	ADD $+8, R6, R1
 	VLD1 (R1), V0.S[2]
 	B part11
 part10:
-	FMOVQ (R7), F0
+	FMOVQ (R6), F0
 part11:
 	VFMLA V0.S4, V2.S4, V4.S4
-	TBNZ $0x02, R3, part13
-	TBNZ $0x01, R3, part15
-	FMOVS (R8), F0
+	TBNZ $0x02, R8, part13
+	TBNZ $0x01, R8, part15
+	FMOVS (R7), F0
 	B part14
 part15:
-	FMOVD (R8), F0
-	TBZ $0x00, R3, part14
-	ADD $+8, R8, R1
+	FMOVD (R7), F0
+	TBZ $0x00, R8, part14
+	ADD $+8, R7, R1
 	VLD1 (R1), V0.S[2]
 	B part14
 part13:
-	FMOVQ (R8), F0
+	FMOVQ (R7), F0
 part14:
 	VFMLA V0.S4, V3.S4, V4.S4
-	CBZ R12, l11
-	CMP $+1, R12
-	BEQ l12
-	TBNZ $0x02, R3, part16
-	TBNZ $0x01, R3, part18
-	FMOVS (R11), F0
+	TBNZ $0x02, R8, part16
+	TBNZ $0x01, R8, part18
+	FMOVS F4, (R2)
 	B part17
 part18:
-	FMOVD (R11), F0
-	TBZ $0x00, R3, part17
-	ADD $+8, R11, R1
-	VLD1 (R1), V0.S[2]
+	FMOVD F4, (R2)
+	TBZ $0x00, R8, part17
+	ADD $+8, R2, R1
+	VST1 V4.S[2], (R1)
 	B part17
 part16:
-	FMOVQ (R11), F0
+	FMOVQ F4, (R2)
 part17:
-	WORD $0x6ea6e400 // fcmgt v0.4s, v0.4s, v6.4s
-	VAND V4.B16, V0.B16, V0.B16
-	VMOV V0.B16, V4.B16
-	B l11
-l12:
-	WORD $0x4ea0e880 // fcmlt v0.4s, v4.4s, #0.0
-	WORD $0x4e601c80 // bic v0.16b, v4.16b, v0.16b
-	VMOV V0.B16, V4.B16
-l11:
-	TBNZ $0x02, R3, part19
-	TBNZ $0x01, R3, part21
-	FMOVS F4, (R9)
-	B part20
-part21:
-	FMOVD F4, (R9)
-	TBZ $0x00, R3, part20
-	ADD $+8, R9, R1
-	VST1 V4.S[2], (R1)
-	B part20
-part19:
-	FMOVQ F4, (R9)
-part20:
-l5:
+l2:
 	MOVD local-112(SP), R1
-	CBZ R1, l13
-	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
-	ADD R2<<2, R1
-	MOVD R1, local-120(SP)
-	MOVD $+1, R1
+	ADD $-4, R1
+	MOVD R1, local-112(SP)
+	CBZ R1, l4
 	B l0
-l13:
+l4:
 	RET
 
 // gemv2 does args.K steps of k, 2 at a time, for args.Cols columns of one row of C.
 //
 // func gemv2NEON(args *Gemm)
 TEXT ·gemv2NEON(SB), $128-8
-	VEOR V4.B16, V4.B16, V4.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD R1, local-128(SP)
@@ -5255,171 +5191,108 @@ TEXT ·gemv2NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 136(R0), R1
 l0:
-	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	VLD1R (R2), [V0.S4]
-	ADD R3, R2
-	VLD1R (R2), [V1.S4]
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 72(R0), R3
-	MOVD R2, R6
-	ADD R3, R6
-	MOVD $+16, R3
-	MOVD 24(R0), R7
-	MOVD 24(R0), R8
-	MOVD 40(R0), R9
-	CMP $+2, R1
-	BEQ l1
-	B l2
-l1:
-	MOVD 32(R0), R8
-l2:
-	MOVD 144(R0), R10
-	MOVD local-112(SP), R11
-	ADD $-2, R11
-	MOVD R11, local-112(SP)
-	CBZ R11, l3
-	MOVD $+0, R10
+	MOVD local-128(SP), R1
+	MOVD 64(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	VLD1R (R1), [V1.S4]
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	MOVD R1, R3
+	ADD R2, R3
+	MOVD R3, R6
+	ADD R2, R6
+	MOVD R6, local-120(SP)
+	MOVD 24(R0), R2
+	MOVD 128(R0), R6
+	LSR $0x02, R6
+	CBZ R6, l1
 l3:
-	MOVD 128(R0), R11
-	LSR $0x02, R11
-	CBZ R11, l4
-l6:
-	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R1, l7
-	FMOVQ (R8), F2
-l7:
-	FMOVQ (R2), F3
+	FMOVQ (R2), F2
+	FMOVQ (R1), F3
 	VFMLA V3.S4, V0.S4, V2.S4
-	FMOVQ (R6), F3
+	FMOVQ (R3), F3
 	VFMLA V3.S4, V1.S4, V2.S4
-	CBZ R10, l8
-	CMP $+1, R10
-	BEQ l9
-	FMOVQ (R9), F3
-	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
-	VAND V2.B16, V3.B16, V2.B16
-	B l8
-l9:
-	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
-	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
-	VMOV V3.B16, V2.B16
-l8:
-	FMOVQ F2, (R7)
-	ADD R3, R7
-	ADD R3, R8
-	ADD R3, R9
-	ADD R3, R2
-	ADD R3, R6
-	SUB $+1, R11
-	CBNZ R11, l6
-l4:
-	MOVD 128(R0), R3
-	AND $+3, R3
-	CBZ R3, l5
-	VEOR V2.B16, V2.B16, V2.B16
-	CBZ R1, l10
-	TBNZ $0x02, R3, part1
-	TBNZ $0x01, R3, part3
-	FMOVS (R8), F2
+	FMOVQ F2, (R2)
+	ADD $+16, R1
+	ADD $+16, R3
+	ADD $+16, R2
+	SUB $+1, R6
+	CBNZ R6, l3
+l1:
+	MOVD 128(R0), R6
+	AND $+3, R6
+	CBZ R6, l2
+	TBNZ $0x02, R6, part1
+	TBNZ $0x01, R6, part3
+	FMOVS (R2), F2
 	B part2
 part3:
-	FMOVD (R8), F2
-	TBZ $0x00, R3, part2
-	ADD $+8, R8, R1
-	VLD1 (R1), V2.S[2]
+	FMOVD (R2), F2
+	TBZ $0x00, R6, part2
+	ADD $+8, R2, R7
+	VLD1 (R7), V2.S[2]
 	B part2
 part1:
-	FMOVQ (R8), F2
+	FMOVQ (R2), F2
 part2:
-l10:
-	TBNZ $0x02, R3, part4
-	TBNZ $0x01, R3, part6
-	FMOVS (R2), F3
+	TBNZ $0x02, R6, part4
+	TBNZ $0x01, R6, part6
+	FMOVS (R1), F3
 	B part5
 part6:
-	FMOVD (R2), F3
-	TBZ $0x00, R3, part5
-	ADD $+8, R2, R1
+	FMOVD (R1), F3
+	TBZ $0x00, R6, part5
+	ADD $+8, R1, R1
 	VLD1 (R1), V3.S[2]
 	B part5
 part4:
-	FMOVQ (R2), F3
+	FMOVQ (R1), F3
 part5:
 	VFMLA V3.S4, V0.S4, V2.S4
-	TBNZ $0x02, R3, part7
-	TBNZ $0x01, R3, part9
-	FMOVS (R6), F0
+	TBNZ $0x02, R6, part7
+	TBNZ $0x01, R6, part9
+	FMOVS (R3), F0
 	B part8
 part9:
-	FMOVD (R6), F0
-	TBZ $0x00, R3, part8
-	ADD $+8, R6, R1
+	FMOVD (R3), F0
+	TBZ $0x00, R6, part8
+	ADD $+8, R3, R1
 	VLD1 (R1), V0.S[2]
 	B part8
 part7:
-	FMOVQ (R6), F0
+	FMOVQ (R3), F0
 part8:
 	VFMLA V0.S4, V1.S4, V2.S4
-	CBZ R10, l11
-	CMP $+1, R10
-	BEQ l12
-	TBNZ $0x02, R3, part10
-	TBNZ $0x01, R3, part12
-	FMOVS (R9), F0
+	TBNZ $0x02, R6, part10
+	TBNZ $0x01, R6, part12
+	FMOVS F2, (R2)
 	B part11
 part12:
-	FMOVD (R9), F0
-	TBZ $0x00, R3, part11
-	ADD $+8, R9, R1
-	VLD1 (R1), V0.S[2]
+	FMOVD F2, (R2)
+	TBZ $0x00, R6, part11
+	ADD $+8, R2, R1
+	VST1 V2.S[2], (R1)
 	B part11
 part10:
-	FMOVQ (R9), F0
+	FMOVQ F2, (R2)
 part11:
-	WORD $0x6ea4e400 // fcmgt v0.4s, v0.4s, v4.4s
-	VAND V2.B16, V0.B16, V0.B16
-	VMOV V0.B16, V2.B16
-	B l11
-l12:
-	WORD $0x4ea0e840 // fcmlt v0.4s, v2.4s, #0.0
-	WORD $0x4e601c40 // bic v0.16b, v2.16b, v0.16b
-	VMOV V0.B16, V2.B16
-l11:
-	TBNZ $0x02, R3, part13
-	TBNZ $0x01, R3, part15
-	FMOVS F2, (R7)
-	B part14
-part15:
-	FMOVD F2, (R7)
-	TBZ $0x00, R3, part14
-	ADD $+8, R7, R1
-	VST1 V2.S[2], (R1)
-	B part14
-part13:
-	FMOVQ F2, (R7)
-part14:
-l5:
+l2:
 	MOVD local-112(SP), R1
-	CBZ R1, l13
-	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
-	ADD R2<<1, R1
-	MOVD R1, local-120(SP)
-	MOVD $+1, R1
+	ADD $-2, R1
+	MOVD R1, local-112(SP)
+	CBZ R1, l4
 	B l0
-l13:
+l4:
 	RET
 
 // gemv1 does args.K steps of k, 1 at a time, for args.Cols columns of one row of C.
 //
 // func gemv1NEON(args *Gemm)
 TEXT ·gemv1NEON(SB), $128-8
-	VEOR V3.B16, V3.B16, V3.B16
 	MOVD args+0(FP), R0
 	MOVD (R0), R1
 	MOVD R1, local-128(SP)
@@ -5427,141 +5300,177 @@ TEXT ·gemv1NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 112(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 136(R0), R1
 l0:
-	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	VLD1R (R2), [V0.S4]
-	ADD R3, R2
-	MOVD R2, local-128(SP)
-	MOVD local-120(SP), R2
-	MOVD 72(R0), R3
-	MOVD $+16, R3
-	MOVD 24(R0), R6
-	MOVD 24(R0), R7
-	MOVD 40(R0), R8
-	CMP $+2, R1
-	BEQ l1
-	B l2
-l1:
-	MOVD 32(R0), R7
-l2:
-	MOVD 144(R0), R9
-	MOVD local-112(SP), R10
-	ADD $-1, R10
-	MOVD R10, local-112(SP)
-	CBZ R10, l3
-	MOVD $+0, R9
+	MOVD local-128(SP), R1
+	MOVD 64(R0), R2
+	VLD1R (R1), [V0.S4]
+	ADD R2, R1
+	MOVD R1, local-128(SP)
+	MOVD local-120(SP), R1
+	MOVD 72(R0), R2
+	MOVD R1, R3
+	ADD R2, R3
+	MOVD R3, local-120(SP)
+	MOVD 24(R0), R2
+	MOVD 128(R0), R3
+	LSR $0x02, R3
+	CBZ R3, l1
 l3:
-	MOVD 128(R0), R10
-	LSR $0x02, R10
-	CBZ R10, l4
-l6:
-	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R1, l7
-	FMOVQ (R7), F1
-l7:
-	FMOVQ (R2), F2
+	FMOVQ (R2), F1
+	FMOVQ (R1), F2
 	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l8
-	CMP $+1, R9
-	BEQ l9
-	FMOVQ (R8), F2
-	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
-	VAND V1.B16, V2.B16, V1.B16
-	B l8
-l9:
-	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
-	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
-	VMOV V2.B16, V1.B16
-l8:
-	FMOVQ F1, (R6)
-	ADD R3, R6
-	ADD R3, R7
-	ADD R3, R8
-	ADD R3, R2
-	SUB $+1, R10
-	CBNZ R10, l6
-l4:
+	FMOVQ F1, (R2)
+	ADD $+16, R1
+	ADD $+16, R2
+	SUB $+1, R3
+	CBNZ R3, l3
+l1:
 	MOVD 128(R0), R3
 	AND $+3, R3
-	CBZ R3, l5
-	VEOR V1.B16, V1.B16, V1.B16
-	CBZ R1, l10
+	CBZ R3, l2
 	TBNZ $0x02, R3, part1
 	TBNZ $0x01, R3, part3
-	FMOVS (R7), F1
+	FMOVS (R2), F1
 	B part2
 part3:
-	FMOVD (R7), F1
+	FMOVD (R2), F1
 	TBZ $0x00, R3, part2
-	ADD $+8, R7, R1
-	VLD1 (R1), V1.S[2]
+	ADD $+8, R2, R6
+	VLD1 (R6), V1.S[2]
 	B part2
 part1:
-	FMOVQ (R7), F1
+	FMOVQ (R2), F1
 part2:
-l10:
 	TBNZ $0x02, R3, part4
 	TBNZ $0x01, R3, part6
-	FMOVS (R2), F2
+	FMOVS (R1), F2
 	B part5
 part6:
-	FMOVD (R2), F2
+	FMOVD (R1), F2
 	TBZ $0x00, R3, part5
-	ADD $+8, R2, R1
+	ADD $+8, R1, R1
 	VLD1 (R1), V2.S[2]
 	B part5
 part4:
-	FMOVQ (R2), F2
+	FMOVQ (R1), F2
 part5:
 	VFMLA V2.S4, V0.S4, V1.S4
-	CBZ R9, l11
-	CMP $+1, R9
-	BEQ l12
 	TBNZ $0x02, R3, part7
 	TBNZ $0x01, R3, part9
-	FMOVS (R8), F0
+	FMOVS F1, (R2)
 	B part8
 part9:
-	FMOVD (R8), F0
+	FMOVD F1, (R2)
 	TBZ $0x00, R3, part8
-	ADD $+8, R8, R1
-	VLD1 (R1), V0.S[2]
+	ADD $+8, R2, R1
+	VST1 V1.S[2], (R1)
 	B part8
 part7:
-	FMOVQ (R8), F0
+	FMOVQ F1, (R2)
 part8:
-	WORD $0x6ea3e400 // fcmgt v0.4s, v0.4s, v3.4s
-	VAND V1.B16, V0.B16, V0.B16
-	VMOV V0.B16, V1.B16
-	B l11
-l12:
-	WORD $0x4ea0e820 // fcmlt v0.4s, v1.4s, #0.0
-	WORD $0x4e601c20 // bic v0.16b, v1.16b, v0.16b
-	VMOV V0.B16, V1.B16
-l11:
-	TBNZ $0x02, R3, part10
-	TBNZ $0x01, R3, part12
-	FMOVS F1, (R6)
+l2:
+	MOVD local-112(SP), R1
+	ADD $-1, R1
+	MOVD R1, local-112(SP)
+	CBZ R1, l4
+	B l0
+l4:
+	RET
+
+// gemvEnd does args.End to args.Cols elements of one row of C.
+//
+// func gemvEndNEON(args *Gemm)
+TEXT ·gemvEndNEON(SB), $128-8
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD args+0(FP), R0
+	MOVD 144(R0), R1
+	MOVD 128(R0), R2
+	MOVD 24(R0), R3
+	MOVD 40(R0), R0
+	CMP $+1, R1
+	BEQ l0
+	MOVD R2, R1
+	LSR $0x02, R1
+	CBZ R1, l2
+l4:
+	FMOVQ (R3), F0
+	FMOVQ (R0), F1
+	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
+	VAND V0.B16, V1.B16, V0.B16
+	FMOVQ F0, (R3)
+	ADD $+16, R3
+	ADD $+16, R0
+	SUB $+1, R1
+	CBNZ R1, l4
+l2:
+	AND $+3, R2
+	CBZ R2, l3
+	TBNZ $0x01, R2, part3
+	FMOVS (R3), F0
+	B part2
+part3:
+	FMOVD (R3), F0
+	TBZ $0x00, R2, part2
+	ADD $+8, R3, R1
+	VLD1 (R1), V0.S[2]
+part2:
+	TBNZ $0x01, R2, part6
+	FMOVS (R0), F1
+	B part5
+part6:
+	FMOVD (R0), F1
+	TBZ $0x00, R2, part5
+	ADD $+8, R0, R0
+	VLD1 (R0), V1.S[2]
+part5:
+	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
+	VAND V0.B16, V1.B16, V0.B16
+	TBNZ $0x01, R2, part9
+	FMOVS F0, (R3)
+	B part8
+part9:
+	FMOVD F0, (R3)
+	TBZ $0x00, R2, part8
+	ADD $+8, R3, R0
+	VST1 V0.S[2], (R0)
+part8:
+l3:
+	B l1
+l0:
+	MOVD R2, R0
+	LSR $0x02, R0
+	CBZ R0, l5
+l7:
+	FMOVQ (R3), F0
+	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
+	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
+	FMOVQ F1, (R3)
+	ADD $+16, R3
+	SUB $+1, R0
+	CBNZ R0, l7
+l5:
+	AND $+3, R2
+	CBZ R2, l6
+	TBNZ $0x01, R2, part12
+	FMOVS (R3), F0
 	B part11
 part12:
-	FMOVD F1, (R6)
-	TBZ $0x00, R3, part11
-	ADD $+8, R6, R1
-	VST1 V1.S[2], (R1)
-	B part11
-part10:
-	FMOVQ F1, (R6)
+	FMOVD (R3), F0
+	TBZ $0x00, R2, part11
+	ADD $+8, R3, R0
+	VLD1 (R0), V0.S[2]
 part11:
-l5:
-	MOVD local-112(SP), R1
-	CBZ R1, l13
-	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
-	ADD R2, R1
-	MOVD R1, local-120(SP)
-	MOVD $+1, R1
-	B l0
-l13:
+	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
+	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
+	TBNZ $0x01, R2, part15
+	FMOVS F1, (R3)
+	B part14
+part15:
+	FMOVD F1, (R3)
+	TBZ $0x00, R2, part14
+	ADD $+8, R3, R0
+	VST1 V1.S[2], (R0)
+part14:
+l6:
+l1:
 	RET

@@ -318,3 +318,6 @@ func gemv2AVX2(args *Gemm)
 
 //go:noescape
 func gemv1AVX2(args *Gemm)
+
+//go:noescape
+func gemvEndAVX2(args *Gemm)

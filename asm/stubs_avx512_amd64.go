@@ -279,3 +279,6 @@ func gemv2AVX512(args *Gemm)
 
 //go:noescape
 func gemv1AVX512(args *Gemm)
+
+//go:noescape
+func gemvEndAVX512(args *Gemm)

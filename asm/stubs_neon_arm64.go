@@ -282,3 +282,6 @@ func gemv2NEON(args *Gemm)
 
 //go:noescape
 func gemv1NEON(args *Gemm)
+
+//go:noescape
+func gemvEndNEON(args *Gemm)

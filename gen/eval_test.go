@@ -67,6 +67,7 @@ func descriptions(target *vec.Target) []description {
 	for _, steps := range gemvSteps[target] {
 		list = append(list, description{gemvProgram(target, steps), func(t *testing.T, p *vec.Program) { evalGemv(t, p, steps) }})
 	}
+	list = append(list, description{gemvEndProgram(target), evalGemvEnd})
 	return list
 }
 
@@ -606,18 +607,26 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 func evalGemv(t *testing.T, p *vec.Program, steps int) {
 	count := 0
 	for cols := 1; cols <= 3*p.Lanes; cols++ {
-		for start := range gemmStarts {
-			for end := range gemmEnds {
-				if gemmStarts[start] == "StartRowBias" {
-					continue // one row has no use for it
+		for passes := 1; passes <= 3; passes++ {
+			g := product{tiles: 1, rows: 1, width: cols, panel: cols, cols: cols, k: steps * passes, start: indexOf(gemmStarts, "StartC")}
+			if !g.eval(t, p, count) {
+				return
+			}
+			count++
+		}
+	}
+}
+
+func evalGemvEnd(t *testing.T, p *vec.Program) {
+	count := 0
+	for cols := 1; cols <= 3*p.Lanes; cols++ {
+		for _, end := range []string{"EndReLU", "EndDeriveReLU"} {
+			for range 8 { // all kinds of values
+				g := product{tiles: 1, rows: 1, width: cols, panel: cols, cols: cols, start: indexOf(gemmStarts, "StartC"), end: indexOf(gemmEnds, end)}
+				if !g.eval(t, p, count) {
+					return
 				}
-				for passes := 1; passes <= 3; passes++ {
-					g := product{tiles: 1, rows: 1, width: cols, panel: cols, cols: cols, k: steps * passes, start: start, end: end}
-					if !g.eval(t, p, count) {
-						return
-					}
-					count++
-				}
+				count++
 			}
 		}
 	}

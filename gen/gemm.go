@@ -430,11 +430,11 @@ var gemvSteps = map[*vec.Target][]int{
 // few steps of k at a time over all columns: B is read along its rows, and each
 // element once.
 //
-//	c = 0, C or the bias
 //	c = fma(A[p], B[p,j], c)  for p = 0 … K-1
-//	C = c, through ReLU or times its derivative
 //
-// for Cols columns, at least 1, and a K that is a multiple of steps and not 0.
+// for Cols columns, at least 1, and a K that is a multiple of steps and not 0. The loop
+// has few instructions besides the multiply-adds, so that the processor sees far ahead to
+// the next lines of B: mostly it waits for these.
 func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p := vec.New(target, fmt.Sprintf("gemv%d", steps), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
 		fmt.Sprintf("gemv%d does args.K steps of k, %d at a time, for args.Cols columns of one row of C.", steps, steps))
@@ -445,7 +445,6 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	for i, name := range []string{atA: "A", atB: "B", left: "K"} {
 		p.StoreR(local(i), p.LoadR(field(name)))
 	}
-	start := p.LoadR(field("Start"))
 
 	next := p.NewLabel()
 	p.Here(next)
@@ -456,44 +455,22 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 		p.AddR(at, aStep)
 	}
 	p.StoreR(local(atA), at)
-	rows := p.NewRows(p.LoadR(local(atB)), p.LoadR(field("BStep")), steps)
-	width := p.RegI(4 * p.Lanes)
-	c, from, y := p.LoadR(field("C")), p.LoadR(field("C")), p.LoadR(field("Y"))
-	biased := p.NewLabel()
-	notBias := p.NewLabel()
-	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), biased)
-	p.Jump(notBias)
-	p.Here(biased)
-	p.LoadRTo(from, field("Bias"))
-	p.Here(notBias)
-	end, last := p.LoadR(field("End")), p.NewLabel()
-	k := p.LoadR(local(left))
-	p.AddI(k, -steps)
-	p.StoreR(local(left), k)
-	p.JumpZero(k, last)
-	p.MovI(end, indexOf(gemmEnds, "EndNone"))
-	p.Here(last)
-
+	rows := []vec.R{p.LoadR(local(atB))}
+	bStep := p.LoadR(field("BStep"))
+	for len(rows) <= steps {
+		row := p.Copy(rows[len(rows)-1])
+		p.AddR(row, bStep)
+		rows = append(rows, row)
+	}
+	p.StoreR(local(atB), rows[steps])
+	rows[steps] = p.LoadR(field("C"))
+	walk := p.NewWalk(rows)
 	body := func() {
-		acc := p.Vec(32)
-		p.Zero(acc)
-		started := p.NewLabel()
-		p.JumpZero(start, started)
-		p.LoadTo(acc, from.At(0))
-		p.Here(started)
+		acc := p.Load(32, walk.At(steps))
 		for i := range a {
-			p.FMA(acc, a[i], p.Load(32, rows.At(i)))
+			p.FMA(acc, a[i], p.Load(32, walk.At(i)))
 		}
-		store := p.NewLabel()
-		p.JumpZero(end, store)
-		relu := p.NewLabel()
-		p.JumpEqual(end, indexOf(gemmEnds, "EndReLU"), relu)
-		p.Set(acc, deriveReLU(p, acc, p.Load(32, y.At(0))))
-		p.Jump(store)
-		p.Here(relu)
-		p.Set(acc, p.Max(p.F32(0), acc))
-		p.Here(store)
-		p.Store(c.At(0), acc)
+		p.Store(walk.At(steps), acc)
 	}
 	rest, done := p.NewLabel(), p.NewLabel()
 	vectors := p.LoadR(field("Cols"))
@@ -501,10 +478,7 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p.JumpZero(vectors, rest)
 	p.Loop(vectors, func() {
 		body()
-		for _, r := range []vec.R{c, from, y} {
-			p.AddR(r, width)
-		}
-		rows.Advance(width)
+		walk.Advance(4 * p.Lanes)
 	})
 	p.Here(rest)
 	cols := p.LoadR(field("Cols"))
@@ -512,14 +486,34 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 	p.JumpZero(cols, done)
 	p.InTail(p.NewTail(cols), body)
 	p.Here(done)
+	k := p.LoadR(local(left))
+	p.AddI(k, -steps)
+	p.StoreR(local(left), k)
 	finished := p.NewLabel()
-	p.JumpZero(p.LoadR(local(left)), finished)
-	b, bStep := p.LoadR(local(atB)), p.LoadR(field("BStep"))
-	p.AddTimes(b, bStep, steps)
-	p.StoreR(local(atB), b)
-	p.MovI(start, indexOf(gemmStarts, "StartC"))
+	p.JumpZero(k, finished)
 	p.Jump(next)
 	p.Here(finished)
+
+	p.Return()
+	return p
+}
+
+// gemvEndProgram describes what is done at the end to args.Cols elements of a row of C:
+// args.End, if not EndNone.
+func gemvEndProgram(target *vec.Target) *vec.Program {
+	p := vec.New(target, "gemvEnd", false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
+		"gemvEnd does args.End to args.Cols elements of one row of C.")
+	g := p.Param("args")
+	field := func(name string) vec.R { return p.LoadR(gemmField(g, name)) }
+	relu, end := p.NewLabel(), p.NewLabel()
+	how, n := field("End"), field("Cols")
+	c, y := p.Stream(32, field("C")), p.Stream(32, field("Y"))
+	p.JumpEqual(how, indexOf(gemmEnds, "EndReLU"), relu)
+	p.Each(n, []*vec.Stream{c, y}, func() { p.Store(c.At(), deriveReLU(p, p.Load(32, c.At()), p.Load(32, y.At()))) })
+	p.Jump(end)
+	p.Here(relu)
+	p.Each(n, []*vec.Stream{c}, func() { p.Store(c.At(), p.Max(p.F32(0), p.Load(32, c.At()))) })
+	p.Here(end)
 	p.Return()
 	return p
 }
@@ -701,7 +695,8 @@ func RowSteps(isa cpu.ISA, left int) int {
 	return 0
 }
 
-// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C.
+// GemmRow does args.K steps of k, steps at a time, for args.Cols columns of one row of C,
+// starting from C. It heeds neither args.Start nor args.End.
 func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	switch isa {
 `)
@@ -714,6 +709,18 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 			fmt.Fprintf(&b, "case %d:\ngemv%d%s(args)\n", n, n, t.Name)
 		}
 		b.WriteString("}\n")
+	}
+	b.WriteString(`}
+}
+
+// GemmRowEnd does what args.End says, if not EndNone, to args.Cols elements of one row of C.
+func GemmRowEnd(isa cpu.ISA, args *Gemm) {
+	switch isa {
+`)
+	for _, t := range targets {
+		if t.GOARCH == arch {
+			fmt.Fprintf(&b, "case cpu.%s:\ngemvEnd%s(args)\n", t.isa, t.Name)
+		}
 	}
 	b.WriteString(`}
 }

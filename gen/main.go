@@ -164,6 +164,7 @@ func build() (map[string][]byte, error) {
 		for _, n := range gemvSteps[t.Target] {
 			programs = append(programs, gemvProgram(t.Target, n))
 		}
+		programs = append(programs, gemvEndProgram(t.Target))
 		text, err := vec.Assemble(t.Target, programs)
 		if err != nil {
 			return nil, err

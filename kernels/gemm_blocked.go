@@ -347,7 +347,7 @@ func (g *gemm) pass(act, deriv bool) {
 func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // row does a product of one row, some steps of k at a time over all columns: B
-// is read in the order in which it lies.
+// is read in the order in which it lies, and each time C is read and written.
 func (g *gemm) row(isa cpu.ISA) {
 	const cols = 2048 // these of C stay in L1
 	g.scale()
@@ -364,24 +364,24 @@ func (g *gemm) row(isa cpu.ISA) {
 		}
 		a, aStep = scaled, 1
 	}
+	switch {
+	case g.beta != 0:
+	case g.ep.Bias != nil:
+		copy(g.c[:g.n], g.ep.Bias)
+	default:
+		clear(g.c[:g.n])
+	}
 	for j := 0; j < g.n; j += cols {
 		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
-		switch {
-		case g.beta != 0:
-			args.Start = asm.StartC
-		case g.ep.Bias != nil:
-			args.Start, args.Bias = asm.StartBias, &g.ep.Bias[j]
-		}
 		for p := 0; p < g.k; {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
 			args.K = min(g.k-p, gemmCallRow/max(gemmCallCols, args.Cols)) / steps * steps
 			p += args.K
-			if p == g.k {
-				g.end(args, 0, j)
-			}
 			asm.GemmRow(isa, steps, args)
-			args.Start = asm.StartC
+		}
+		if g.end(args, 0, j); args.End != asm.EndNone {
+			asm.GemmRowEnd(isa, args)
 		}
 	}
 	g.finish()
@@ -631,7 +631,7 @@ func forward(p *float32, bytes int) *float32 {
 func (p *panel) ahead(done, height, t int) int {
 	args := &p.args
 	args.Ahead, args.AheadStep, args.AheadRows = uintptr(unsafe.Pointer(args.C)), 0, 1 // of no use, but of no harm
-	each := ceil(args.K, asm.AheadEvery)                            // rows a tile
+	each := ceil(args.K, asm.AheadEvery)                                               // rows a tile
 	from := max(p.fetched, done+height)
 	switch {
 	case each >= height && from < p.rows && done+height+each <= p.rows:

@@ -2,6 +2,7 @@ package vec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/ir"
@@ -14,8 +15,9 @@ import (
 // and the general registers.
 type amd64 struct {
 	*lowering
-	data map[string]*ir.Global
-	list []*ir.Global
+	data   map[string]*ir.Global
+	list   []*ir.Global
+	memory map[int]Mem // the vectors that stay there until a multiply-add reads them
 }
 
 func newAMD64(p *Program) (*amd64, error) {
@@ -23,7 +25,7 @@ func newAMD64(p *Program) (*amd64, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &amd64{lowering: base, data: map[string]*ir.Global{}}
+	l := &amd64{lowering: base, data: map[string]*ir.Global{}, memory: map[int]Mem{}}
 	for _, bits := range p.vecs {
 		l.vecs = append(l.vecs, l.wide(bits*p.Lanes))
 	}
@@ -50,6 +52,21 @@ func (l *amd64) do(i *ir.Instruction, err error) {
 		panic(fmt.Sprintf("vec: %s: %v", l.fn.Name, err))
 	}
 	l.fn.AddInstruction(i)
+}
+
+// stays tells whether an instruction loads a vector just for the multiply-add that
+// follows, which reads it from memory itself.
+func (l *amd64) stays(i inst, next []inst) bool {
+	if i.op != opLoad || i.tail != nil || len(next) == 0 || next[0].op != opFMA || next[0].args[2] != i.dst {
+		return false
+	}
+	for _, later := range next[1:] {
+		if slices.Contains(later.args, i.dst) {
+			return false
+		}
+	}
+	l.memory[i.dst] = i.mem
+	return true
 }
 
 // two picks the constructor for 32-bit or 64-bit elements.

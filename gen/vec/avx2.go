@@ -21,8 +21,10 @@ func lowerAVX2(p *Program) (*assembly, error) {
 		return nil, err
 	}
 	l := &avx2{base}
-	for _, i := range p.code {
-		l.inst(i)
+	for at, i := range p.code {
+		if !l.stays(i, p.code[at+1:]) {
+			l.inst(i)
+		}
 	}
 	return &assembly{l.fn, l.list}, nil
 }
@@ -41,6 +43,9 @@ func (l *avx2) constant(c constant) operand.Mem {
 func (l *avx2) src(v int) operand.Op {
 	if c, ok := l.p.isConst(v); ok {
 		return l.constant(c)
+	}
+	if m, ok := l.memory[v]; ok {
+		return l.mem(m)
 	}
 	return l.vecs[v]
 }

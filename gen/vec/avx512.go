@@ -36,7 +36,7 @@ func lowerAVX512(p *Program) (*assembly, error) {
 		}
 	}
 	for at, i := range p.code {
-		if !l.element(i, p.code[at+1:]) {
+		if next := p.code[at+1:]; !l.element(i, next) && !l.stays(i, next) {
 			l.inst(i)
 		}
 	}
@@ -44,7 +44,7 @@ func lowerAVX512(p *Program) (*assembly, error) {
 }
 
 // element tells whether an instruction loads an element to all lanes that the
-// multiply-adds behind it had better repeat themselves. A load to all lanes takes one of
+// multiply-adds right behind it had better repeat themselves. A load to all lanes takes one of
 // the places for arithmetic in llvm-mca's model of Zen 4, and repeating takes a load for
 // each multiply-add, of which Skylake does no more than two a cycle: of four elements of
 // a wide tile, three are repeated.
@@ -131,10 +131,13 @@ func (l *avx512) inst(i inst) {
 	case opSqrt:
 		l.do(two(i.bits, x86.VSQRTPS, x86.VSQRTPD)(l.reg(i.args[0]), d))
 	case opFMA:
-		if m, ok := l.elements[i.args[1]]; ok {
+		fma := two(i.bits, x86.VFMADD231PS, x86.VFMADD231PD)
+		if m, ok := l.memory[i.args[2]]; ok {
+			l.do(fma(l.mem(m), l.reg(i.args[1]), d))
+		} else if m, ok := l.elements[i.args[1]]; ok {
 			l.do(two(i.bits, x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST)(l.mem(m), l.vecs[i.args[2]], d))
 		} else {
-			l.do(two(i.bits, x86.VFMADD231PS, x86.VFMADD231PD)(l.reg(i.args[2]), l.reg(i.args[1]), d))
+			l.do(fma(l.reg(i.args[2]), l.reg(i.args[1]), d))
 		}
 	case opShl:
 		l.do(two(i.bits, x86.VPSLLD, x86.VPSLLQ)(operand.U8(i.imm), l.reg(i.args[0]), d))

@@ -636,6 +636,43 @@ func (c *Column) Advance(by R) {
 	}
 }
 
+// Walk goes along some rows side by side: on amd64 by one index, on arm64 by each
+// pointer.
+type Walk struct {
+	p     *Program
+	rows  []R
+	index []R // one, or none
+}
+
+// NewWalk starts at the rows' first elements. It uses the pointers up.
+func (p *Program) NewWalk(rows []R) *Walk {
+	w := &Walk{p: p, rows: rows}
+	if p.Target.GOARCH == "amd64" {
+		w.index = []R{p.RegI(0)}
+	}
+	return w
+}
+
+// At is where the walk stands in row i.
+func (w *Walk) At(i int) Mem {
+	m := w.rows[i].At(0)
+	if len(w.index) > 0 {
+		m = m.Times(w.index[0], 1)
+	}
+	return m
+}
+
+// Advance goes on by so many bytes.
+func (w *Walk) Advance(bytes int) {
+	moves := w.index
+	if len(moves) == 0 {
+		moves = w.rows
+	}
+	for _, r := range moves {
+		w.p.AddI(r, bytes)
+	}
+}
+
 // Round is how many steps there are in a round of Apart.
 const Round = 4
 

@@ -129,7 +129,7 @@ var faultsAVX512 = []fault{
 	{"gemv8", "other lanes kept", 0},
 	{"gemv4", "other lanes kept", 0},
 	{"gemv2", "other lanes kept", 0},
-	{"gemv2", "another mask", -1},
+	{"gemvEnd", "another mask", -1},
 	{"gemv2", "load's mask lost", 0},
 	{"gemv1", "tail's mask lost", 0},
 	{"gemv1", "accumulation lost", -1},

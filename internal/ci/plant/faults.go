@@ -294,7 +294,12 @@ var faults = []fault{
 	{"gemv8/gemv4", "accumulation lost", 5},
 	{"gemv4", "accumulation lost", 1},
 	{"gemv2", "tail dropped", 0},
-	{"gemv4", "operands of greater swapped", 0},
+	{"gemv8/gemv4", "step too short", 0},
+	{"gemvEnd", "operands of greater swapped", 0},
+	{"gemvEnd", "operands of greater swapped", -1},
+	{"gemvEnd", "operands of max swapped", 0},
+	{"gemvEnd", "step too short", 1},
+	{"gemvEnd", "tail dropped", -1},
 }
 
 // edit makes a mistake in line i of a function's code. It gives what takes the
