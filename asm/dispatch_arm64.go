@@ -1190,7 +1190,8 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	}
 }
 
-// GemmRowEnd does what args.End says, if not EndNone, to args.Cols elements of one row of C.
+// GemmRowEnd does what args.End says, which is not EndNone, to args.Cols elements of one row
+// of C.
 func GemmRowEnd(isa cpu.ISA, args *Gemm) {
 	switch isa {
 	case cpu.NEON:

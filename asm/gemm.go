@@ -42,7 +42,7 @@ const (
 	StartRowBias
 )
 
-// AheadEvery is the number of steps of k after which AheadRows rows are fetched ahead.
+// AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.
 const AheadEvery = 16
 
 // What is done to the accumulators at the end: nothing, ReLU, or the product with

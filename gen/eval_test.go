@@ -724,7 +724,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	}
 
 	// What is fetched ahead has to be there: the ends of some rows in each stretch of k.
-	aheadRows := 1 + count%3
+	aheadRows := 1 + count/3%3
 	each := (g.k + aheadEvery - 1) / aheadEvery * aheadRows
 	aheadStep := g.panel + count%3
 	ahead := matrix(g.tiles*each, g.panel, aheadStep)

@@ -66,7 +66,7 @@ func (t tile) packs(target *vec.Target) bool {
 // go on to the next step: no matter for a thread that has a core to itself, but of two
 // that share one, each has half of the instructions that it can take. On a Zen 3 whose
 // other thread was busy, rounds made the large tiles 4 to 11 % faster. The instructions of
-// AVX-512 do twice as much, and NEON's processors do not share a core.
+// AVX-512 do twice as much, and most of NEON's processors do not share a core.
 func (t tile) unrolls(target *vec.Target) bool {
 	return target == vec.AVX2 && t.part == 0 && t.vecs > 1 && t.rows*t.vecs >= 8
 }
@@ -114,10 +114,10 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"End", "int", "what is done to them at the end"},
 }
 
-// aheadEvery is the number of steps of k after which some rows are fetched ahead, by
-// the lines of their first and their last element. A line from memory takes some 500
+// aheadEvery is the number of steps of k before each of which some rows are fetched ahead,
+// by the lines of their first and their last element. A line from memory takes some 500
 // cycles and a core waits for no more than about 24 at a time: there is one in 21 cycles,
-// while 16 steps of the large tiles take 96.
+// while 16 steps of the large tiles take 96. From L3, several rows come in that time.
 const aheadEvery = 16
 
 // The values of the fields Start and End.
@@ -161,9 +161,9 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			f(j, row.At(j*width))
 		}
 	}
-	// vectors calls f for the vectors of a row, the last one as a tail.
 	var last *vec.Tail
 	tail := func() { last = p.NewTail(p.LoadR(field("Cols"))) }
+	// vectors calls f for the vectors of a row, the last one as a tail.
 	vectors := func(row vec.R, f func(j int, m vec.Mem)) {
 		each(row, func(j int, m vec.Mem) {
 			if j == t.vecs-1 {
@@ -242,23 +242,23 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	aStride := p.LoadR(field("AStride"))
 	a := p.NewColumn(p.LoadR(local(atA)), aStride, t.rows)
 	aStep := p.LoadR(field("AStep"))
-	k := steps{atAhead: local(atAhead), pitch: t.vecs * p.Lanes, cols: t.vecs * p.Lanes}
+	s := steps{atAhead: local(atAhead), pitch: t.vecs * p.Lanes, cols: t.vecs * p.Lanes}
 	if t.packs(target) {
-		k.pack = func(b, pack vec.R) []vec.V {
+		s.pack = func(b, pack vec.R) []vec.V {
 			row := make([]vec.V, t.vecs)
 			vectors(b, func(j int, m vec.Mem) { row[j] = p.Load(32, m) })
 			each(pack, func(j int, m vec.Mem) { p.Store(m, row[j]) })
 			return row
 		}
 	}
-	k.load = func(b vec.Mem) []vec.V {
+	s.load = func(b vec.Mem) []vec.V {
 		row := make([]vec.V, t.vecs)
 		for j := range row {
 			row[j] = p.Load(32, b.Plus(j*width))
 		}
 		return row
 	}
-	k.step = func(row []vec.V) {
+	s.step = func(row []vec.V) {
 		a.Load()
 		for i := range t.rows {
 			a.FMA(i, acc[i], row)
@@ -266,13 +266,13 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 		a.Advance(aStep)
 	}
 	if t.unrolls(target) {
-		k.unroll = func() (rounds func(n, b, bStep vec.R), rest func()) {
+		s.unroll = func() (rounds func(n, b, bStep vec.R), rest func()) {
 			apart := a.Apart(aStep)
 			rounds = func(n, b, bStep vec.R) {
 				apart.Begin()
 				p.Loop(n, func() {
 					for q := range vec.Round {
-						row := k.load(b.At(0).Times(bStep, q%2))
+						row := s.load(b.At(0).Times(bStep, q%2))
 						if q%2 == 1 {
 							p.AddTimes(b, bStep, 2)
 						}
@@ -289,7 +289,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			return rounds, func() { p.LoadRTo(aStride, field("AStride")) } // which the rounds leave no register for
 		}
 	}
-	k.describe(p, g)
+	s.describe(p, g)
 
 	tail() // once more, so that the loops have its registers
 	store := p.NewLabel()
@@ -499,7 +499,7 @@ func gemvProgram(target *vec.Target, steps int) *vec.Program {
 }
 
 // gemvEndProgram describes what is done at the end to args.Cols elements of a row of C:
-// args.End, if not EndNone.
+// args.End, which is not EndNone.
 func gemvEndProgram(target *vec.Target) *vec.Program {
 	p := vec.New(target, "gemvEnd", false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
 		"gemvEnd does args.End to args.Cols elements of one row of C.")
@@ -648,14 +648,15 @@ type GemmShape struct {
 }
 `)
 	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
-	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k after which AheadRows rows are fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
+	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, ReLU, or the product with\n// its derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
 	s = strings.Replace(s, gemmEnds[0]+"\n", gemmEnds[0]+" = iota\n", 1)
 	return []byte(strings.ReplaceAll(s, " // \n", "\n"))
 }
 
-// gemmDispatch writes GemmTile, RowSteps, GemmRow and GemmShape for an architecture.
+// gemmDispatch writes GemmTile, RowSteps, GemmRow, GemmRowEnd and GemmShapeOf for an
+// architecture.
 func gemmDispatch(arch string) string {
 	var b strings.Builder
 	b.WriteString(`
@@ -713,7 +714,8 @@ func GemmRow(isa cpu.ISA, steps int, args *Gemm) {
 	b.WriteString(`}
 }
 
-// GemmRowEnd does what args.End says, if not EndNone, to args.Cols elements of one row of C.
+// GemmRowEnd does what args.End says, which is not EndNone, to args.Cols elements of one row
+// of C.
 func GemmRowEnd(isa cpu.ISA, args *Gemm) {
 	switch isa {
 `)

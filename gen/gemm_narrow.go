@@ -100,9 +100,9 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 
 	a := p.NewRows(p.LoadR(local(atA)), p.LoadR(field("AStride")), t.rows)
 	aStep := p.LoadR(field("AStep"))
-	k := steps{atAhead: local(atAhead), cols: p.Lanes + t.part, pitch: 2 * p.Lanes}
+	s := steps{atAhead: local(atAhead), cols: p.Lanes + t.part, pitch: 2 * p.Lanes}
 	if t.packs(target) {
-		k.pack = func(b, pack vec.R) []vec.V {
+		s.pack = func(b, pack vec.R) []vec.V {
 			x := p.Load(32, b.At(0))
 			var y vec.V
 			p.InTail(last, func() { y = p.Load(32, b.At(width)) })
@@ -111,10 +111,10 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 			return []vec.V{x, p.LoadRepeat(t.part, pack.At(width))}
 		}
 	}
-	k.load = func(b vec.Mem) []vec.V {
+	s.load = func(b vec.Mem) []vec.V {
 		return []vec.V{p.Load(32, b), p.LoadRepeat(t.part, b.Plus(width))}
 	}
-	k.step = func(b []vec.V) {
+	s.step = func(b []vec.V) {
 		for i := range rest {
 			var mixed vec.V
 			for q := 0; q < together && i*together+q < t.rows; q++ {
@@ -131,7 +131,7 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 		}
 		a.Advance(aStep)
 	}
-	k.describe(p, g)
+	s.describe(p, g)
 
 	store, whole, stored := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	end := p.LoadR(field("End"))

@@ -347,7 +347,7 @@ func (g *gemm) pass(act, deriv bool) {
 func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // row does a product of one row, some steps of k at a time over all columns: B
-// is read in the order in which it lies, and each time C is read and written.
+// is read in the order in which it lies, and C is read and written for each of them.
 func (g *gemm) row(isa cpu.ISA) {
 	const cols = 2048 // these of C stay in L1
 	g.scale()
@@ -364,15 +364,16 @@ func (g *gemm) row(isa cpu.ISA) {
 		}
 		a, aStep = scaled, 1
 	}
-	switch {
-	case g.beta != 0:
-	case g.ep.Bias != nil:
-		copy(g.c[:g.n], g.ep.Bias)
-	default:
-		clear(g.c[:g.n])
-	}
 	for j := 0; j < g.n; j += cols {
-		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &g.c[j], Cols: min(cols, g.n-j)}
+		c := g.c[j:min(j+cols, g.n)]
+		switch {
+		case g.beta != 0:
+		case g.ep.Bias != nil:
+			copy(c, g.ep.Bias[j:])
+		default:
+			clear(c)
+		}
+		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &c[0], Cols: len(c)}
 		for p := 0; p < g.k; {
 			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
 			steps := asm.RowSteps(isa, g.k-p)
@@ -457,7 +458,7 @@ func (g *gemm) packs(shape *asm.GemmShape) (a, b bool) {
 	switch {
 	case bool(g.tB):
 		b = true
-	case g.m <= shape.Heights[2]: // a tile
+	case g.m <= shape.Heights[2]: // mostly one tile
 	case g.m <= 8:
 		b = large && across || g.ldb%1024 == 0
 	case g.m <= 16:
@@ -554,7 +555,7 @@ type panel struct {
 type fetch struct {
 	at         uintptr
 	step, rows int
-	fast       bool // all of it, though few tiles are left to do so
+	fast       bool // as many rows at a time as it takes to fetch all, since they are packed
 }
 
 // run does the tiles, one after the other, the rows split evenly over the fewest tiles
@@ -656,7 +657,7 @@ func (p *panel) ahead(done, height, t int) int {
 // packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to
 // s.a: one row after the other, or side by side if the kernel wants them so.
 func (g *gemm) packA(isa cpu.ISA, s *scratch, together bool, i0, mc, p0, kc int) operand {
-	const rows = 32 // that a call transposes
+	const rows = 32 // that a call transposes: whole vectors, and no longer than is good
 	lines, length := mc, kc
 	if together {
 		lines, length = kc, mc

@@ -41,10 +41,10 @@ func TestPacks(t *testing.T) {
 		{"larger B, across lines", gemm{m: 7, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, true},
 		{"such, and one tile", gemm{m: 6, n: 512, k: 512, alpha: 1, lda: 512, ldb: 513}, false, false, false},
 		{"a stride of few sets", gemm{m: 17, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, true},
-		{"such, and few rows", gemm{m: 16, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
+		{"few sets, and few rows", gemm{m: 16, n: 16, k: 16, alpha: 1, lda: 16, ldb: 256}, false, false, false},
 		{"a stride of very few sets", gemm{m: 16, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, true},
 		{"such, and fewer rows", gemm{m: 7, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, true},
-		{"such, and one tile", gemm{m: 6, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, false},
+		{"very few sets, and one tile", gemm{m: 6, n: 16, k: 16, alpha: 1, lda: 16, ldb: 1024}, false, false, false},
 		{"B transposed", gemm{tB: true, m: 2, n: 8, k: 8, alpha: 1, lda: 8, ldb: 8}, false, false, true},
 		{"alpha", gemm{m: 2, n: 8, k: 8, alpha: 2, lda: 8, ldb: 8}, false, true, false},
 		{"far rows", gemm{m: 64, n: 65, k: 8, alpha: 1, lda: 4096, ldb: 72}, false, false, false},
@@ -247,68 +247,69 @@ func TestCut(t *testing.T) {
 // it and not beyond the end, little of it twice, and all of it if there is time.
 func TestAhead(t *testing.T) {
 	const step, bStep, far = 400, 800, 1 << 30
-	for _, height := range []int{1, 3, 4, 12} {
-		for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
-			for _, rows := range []int{1, 4, -4, 11, -11, 32, 100, -100, 1024, -1024} { // or up
-				fast := rows%8 == 0
-				first, cStep := 0, step
-				if rows < 0 {
-					rows = -rows
-					first, cStep = rows-1, -step
-				}
-				c := make([]float32, rows*step/4)
-				p := panel{height: height, rows: rows, next: fetch{far, bStep, k, fast}}
-				p.args.K, p.args.CStride = k, cStep
-				tileRows := 0 // the most that a tile fetches
-				var rowsOfC, rowsOfB []int
-				for done := 0; done < rows; {
-					p.args.C = &c[(first*step+done*cStep)/4]
-					left := ceil(rows-done, height)
-					tiles := p.ahead(done, height, left)
-					if tiles < 1 || tiles > left {
-						t.Fatalf("height %d, k %d, rows %d: %d tiles of %d", height, k, rows, tiles, left)
+	for _, fast := range []bool{false, true} {
+		for _, height := range []int{1, 3, 4, 12} {
+			for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
+				for _, rows := range []int{1, 4, -4, 11, -11, 32, 100, -100, 1024, -1024} { // or up
+					first, cStep := 0, step
+					if rows < 0 {
+						rows = -rows
+						first, cStep = rows-1, -step
 					}
-					tileRows = ceil(k, asm.AheadEvery) * p.args.AheadRows
-					if p.args.AheadRows != 1 && (!fast || p.args.AheadStep != bStep || p.args.AheadRows > 8) {
-						t.Fatalf("height %d, k %d, rows %d: %d rows at a time, %d bytes apart", height, k, rows, p.args.AheadRows, p.args.AheadStep)
-					}
-					for i := range tiles * tileRows {
-						at := p.args.Ahead + uintptr(i*p.args.AheadStep)
-						switch {
-						case p.args.AheadStep == cStep:
-							rowsOfC = append(rowsOfC, int(at-uintptr(unsafe.Pointer(&c[first*step/4])))/cStep)
-							if row := rowsOfC[len(rowsOfC)-1]; row < done+(i/tileRows+1)*height {
-								t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
+					c := make([]float32, rows*step/4)
+					p := panel{height: height, rows: rows, next: fetch{far, bStep, k, fast}}
+					p.args.K, p.args.CStride = k, cStep
+					tileRows := 0 // that a tile fetches
+					var rowsOfC, rowsOfB []int
+					for done := 0; done < rows; {
+						p.args.C = &c[(first*step+done*cStep)/4]
+						left := ceil(rows-done, height)
+						tiles := p.ahead(done, height, left)
+						if tiles < 1 || tiles > left {
+							t.Fatalf("height %d, k %d, rows %d: %d tiles of %d", height, k, rows, tiles, left)
+						}
+						tileRows = ceil(k, asm.AheadEvery) * p.args.AheadRows
+						if p.args.AheadRows != 1 && (!fast || p.args.AheadStep != bStep || p.args.AheadRows > 8) {
+							t.Fatalf("height %d, k %d, rows %d: %d rows at a time, %d bytes apart", height, k, rows, p.args.AheadRows, p.args.AheadStep)
+						}
+						for i := range tiles * tileRows {
+							at := p.args.Ahead + uintptr(i*p.args.AheadStep)
+							switch {
+							case p.args.AheadStep == cStep:
+								rowsOfC = append(rowsOfC, int(at-uintptr(unsafe.Pointer(&c[first*step/4])))/cStep)
+								if row := rowsOfC[len(rowsOfC)-1]; row < done+(i/tileRows+1)*height {
+									t.Fatalf("height %d, k %d, rows %d: row %d of C is fetched while the tile at row %d runs", height, k, rows, row, done+i/tileRows*height)
+								}
+							case p.args.AheadStep == bStep:
+								rowsOfB = append(rowsOfB, int(at-far)/bStep)
+							case p.args.AheadStep != 0:
+								t.Fatalf("a step of %d", p.args.AheadStep)
 							}
-						case p.args.AheadStep == bStep:
-							rowsOfB = append(rowsOfB, int(at-far)/bStep)
-						case p.args.AheadStep != 0:
-							t.Fatalf("a step of %d", p.args.AheadStep)
+						}
+						done = min(rows, done+tiles*height)
+					}
+					for what, list := range map[string][]int{"C": rowsOfC, "B": rowsOfB} {
+						limit := map[string]int{"C": rows, "B": k}[what]
+						twice := 0
+						for i, row := range list {
+							if row < 0 || row >= limit || i > 0 && row > list[i-1]+1 && what == "B" {
+								t.Fatalf("height %d, k %d, rows %d: fetched rows %v of %s, of %d", height, k, rows, list, what, limit)
+							}
+							if i > 0 && row <= list[i-1] {
+								twice += list[i-1] - row + 1
+							}
+						}
+						if twice >= max(1, tileRows) {
+							t.Errorf("height %d, k %d, rows %d: %d rows of %s fetched twice: %v", height, k, rows, twice, what, list)
 						}
 					}
-					done = min(rows, done+tiles*height)
-				}
-				for what, list := range map[string][]int{"C": rowsOfC, "B": rowsOfB} {
-					limit := map[string]int{"C": rows, "B": k}[what]
-					twice := 0
-					for i, row := range list {
-						if row < 0 || row >= limit || i > 0 && row > list[i-1]+1 && what == "B" {
-							t.Fatalf("height %d, k %d, rows %d: fetched rows %v of %s, of %d", height, k, rows, list, what, limit)
-						}
-						if i > 0 && row <= list[i-1] {
-							twice += list[i-1] - row + 1
-						}
+					if fast && rows == 32 && height == 4 && k > 100 && !slices.Contains(rowsOfB, k-1) {
+						t.Errorf("height %d, k %d, rows %d: fetched rows %v of B, want all", height, k, rows, rowsOfB)
 					}
-					if twice >= max(1, tileRows) {
-						t.Errorf("height %d, k %d, rows %d: %d rows of %s fetched twice: %v", height, k, rows, twice, what, list)
-					}
-				}
-				if fast && rows == 32 && height == 4 && k > 100 && !slices.Contains(rowsOfB, k-1) {
-					t.Errorf("height %d, k %d, rows %d: fetched rows %v of B, want all", height, k, rows, rowsOfB)
-				}
-				if tiles, each := ceil(rows, height), ceil(k, asm.AheadEvery); each > 2*height && tiles > 4+2*ceil(rows+k, each) {
-					if !slices.Contains(rowsOfC, rows-1) || !slices.Contains(rowsOfB, 0) || !slices.Contains(rowsOfB, k-1) {
-						t.Errorf("height %d, k %d, rows %d: fetched rows %v of C and %v of B", height, k, rows, rowsOfC, rowsOfB)
+					if tiles, each := ceil(rows, height), ceil(k, asm.AheadEvery); each > 2*height && tiles > 4+2*ceil(rows+k, each) {
+						if !slices.Contains(rowsOfC, rows-1) || !slices.Contains(rowsOfB, 0) || !slices.Contains(rowsOfB, k-1) {
+							t.Errorf("height %d, k %d, rows %d: fetched rows %v of C and %v of B", height, k, rows, rowsOfC, rowsOfB)
+						}
 					}
 				}
 			}

@@ -54,14 +54,19 @@ func (l *amd64) do(i *ir.Instruction, err error) {
 	l.fn.AddInstruction(i)
 }
 
-// stays tells whether an instruction loads a vector just for the multiply-add that
-// follows, which reads it from memory itself.
-func (l *amd64) stays(i inst, next []inst) bool {
-	if i.op != opLoad || i.tail != nil || len(next) == 0 || next[0].op != opFMA || next[0].args[2] != i.dst {
+// stays tells whether the instruction at a place loads a vector that only the multiply-add
+// behind it wants, which reads it from memory itself.
+func (l *amd64) stays(at int) bool {
+	code := l.p.code
+	i := code[at]
+	if i.op != opLoad || i.tail != nil || at+1 == len(code) {
 		return false
 	}
-	for _, later := range next[1:] {
-		if slices.Contains(later.args, i.dst) {
+	if to := code[at+1]; to.op != opFMA || to.args[2] != i.dst || slices.Contains(to.args[:2], i.dst) {
+		return false
+	}
+	for k, other := range code { // also before it, in a loop
+		if k != at+1 && other.reads(V{i.dst, i.bits}) {
 			return false
 		}
 	}

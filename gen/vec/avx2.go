@@ -22,7 +22,7 @@ func lowerAVX2(p *Program) (*assembly, error) {
 	}
 	l := &avx2{base}
 	for at, i := range p.code {
-		if !l.stays(i, p.code[at+1:]) {
+		if !l.stays(at) {
 			l.inst(i)
 		}
 	}

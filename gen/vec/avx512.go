@@ -36,7 +36,7 @@ func lowerAVX512(p *Program) (*assembly, error) {
 		}
 	}
 	for at, i := range p.code {
-		if next := p.code[at+1:]; !l.element(i, next) && !l.stays(i, next) {
+		if !l.element(i, p.code[at+1:]) && !l.stays(at) {
 			l.inst(i)
 		}
 	}
@@ -132,11 +132,16 @@ func (l *avx512) inst(i inst) {
 		l.do(two(i.bits, x86.VSQRTPS, x86.VSQRTPD)(l.reg(i.args[0]), d))
 	case opFMA:
 		fma := two(i.bits, x86.VFMADD231PS, x86.VFMADD231PD)
-		if m, ok := l.memory[i.args[2]]; ok {
+		m, stays := l.memory[i.args[2]]
+		element, repeated := l.elements[i.args[1]]
+		switch {
+		case stays && repeated:
+			panic(fmt.Sprintf("vec: %s: a multiply-add with both factors in memory", l.fn.Name))
+		case stays:
 			l.do(fma(l.mem(m), l.reg(i.args[1]), d))
-		} else if m, ok := l.elements[i.args[1]]; ok {
-			l.do(two(i.bits, x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST)(l.mem(m), l.vecs[i.args[2]], d))
-		} else {
+		case repeated:
+			l.do(two(i.bits, x86.VFMADD231PS_BCST, x86.VFMADD231PD_BCST)(l.mem(element), l.vecs[i.args[2]], d))
+		default:
 			l.do(fma(l.reg(i.args[2]), l.reg(i.args[1]), d))
 		}
 	case opShl:

@@ -130,3 +130,48 @@ func TestEvalTail(t *testing.T) {
 		}
 	}
 }
+
+// TestStays: a multiply-add reads a vector from memory itself only if it alone wants it.
+func TestStays(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		want bool
+		body func(p *vec.Program, acc, a vec.V, m vec.Mem)
+	}{
+		{"a product with a vector", true, func(p *vec.Program, acc, a vec.V, m vec.Mem) { p.FMA(acc, a, p.Load(32, m)) }},
+		{"a square", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) { x := p.Load(32, m); p.FMA(acc, x, x) }},
+		{"the sum, too", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) { x := p.Load(32, m); p.FMA(x, a, x) }},
+		{"used again", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) { x := p.Load(32, m); p.FMA(acc, a, x); p.FMA(acc, x, a) }},
+		{"used in the next round", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) {
+			x := p.Vec(32)
+			p.Zero(x)
+			p.Loop(p.RegI(2), func() {
+				p.Store(m, x)
+				p.LoadTo(x, m)
+				p.FMA(acc, a, x)
+			})
+		}},
+		{"an instruction between", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) { x := p.Load(32, m); p.Store(m, a); p.FMA(acc, a, x) }},
+		{"a tail", false, func(p *vec.Program, acc, a vec.V, m vec.Mem) {
+			p.InTail(p.NewTail(p.RegI(3)), func() { p.FMA(acc, a, p.Load(32, m)) })
+		}},
+	} {
+		for _, target := range []*vec.Target{vec.AVX2, vec.AVX512} {
+			p := vec.New(target, "f", false, vec.Params("x *float32"))
+			m := p.Param("x").At(0)
+			acc, a := p.Vec(32), p.Vec(32)
+			p.Zero(acc)
+			p.Zero(a)
+			c.body(p, acc, a, m)
+			p.Store(m, acc)
+			p.Return()
+			text, err := vec.Assemble(target, []*vec.Program{p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(string(text), "VFMADD231PS ("); got != c.want {
+				t.Errorf("%s, %s: read by the multiply-add: %v, want %v\n%s", target.Name, c.what, got, c.want, text)
+			}
+		}
+	}
+}

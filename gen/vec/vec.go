@@ -100,8 +100,11 @@ type Mem struct {
 // At is the address r + off.
 func (r R) At(off int) Mem { return Mem{Base: r, Off: off} }
 
-// Times is the address n times index further on, for n up to 2.
+// Times is the address n times index further on, for n up to 2 and an address without one.
 func (m Mem) Times(index R, n int) Mem {
+	if m.Scale != 0 || n > 2 {
+		panic(fmt.Sprintf("vec: an address with %d times an index and %d times another", m.Scale, n))
+	}
 	m.Index, m.Scale = index, n
 	return m
 }
@@ -684,7 +687,8 @@ type Apart struct {
 	by, thrice R
 }
 
-// Apart is the column where it stands, whose steps are by bytes. The two go on together.
+// Apart is the column where it stands, whose steps are by bytes. The column goes on with
+// it; but once that goes on by itself, this is void.
 func (c *Column) Apart(by R) *Apart {
 	a := &Apart{p: c.p, by: by}
 	for i := range c.n {

@@ -108,7 +108,8 @@ func countFMAs(lines []string) int {
 
 // innerLoop finds a function in the text of an assembly file, and in it, of the
 // loops that hold no other loop, the one with the most multiply-adds; the last of
-// several, since the one that packs comes before the one that does not. It returns
+// several, since the one that packs comes before the one that does not; of a tile that does
+// some steps of k in a round, the one over rounds. It returns
 // the lines between the label and the branch back to it, the branch included,
 // with single spaces.
 func innerLoop(text, function string) ([]string, error) {
