@@ -80,6 +80,11 @@ const (
 	callerLooks = 100_000
 )
 
+// workerJobs is after how many calls a worker leaves though there is more to do; the next
+// call starts another. One that was started in a testing/synctest bubble belongs to it, and
+// the bubble's clock stands still for as long as callers outside keep it busy.
+const workerJobs = 256
+
 func (j *job) run(threads, n, grain, blocks int, r Ranger) {
 	j.r, j.n, j.grain, j.blocks = r, n, grain, blocks
 	j.next.Store(0)
@@ -156,7 +161,8 @@ func hire(want int) {
 
 func work() {
 	idle.Add(1)
-	for look := 0; look < workerLooks; look++ {
+	jobs := 0
+	for look := 0; look < workerLooks && jobs < workerJobs; look++ {
 		for i := range slots {
 			if j := &slots[i]; j.join() {
 				idle.Add(-1)
@@ -164,6 +170,7 @@ func work() {
 				j.leave()
 				idle.Add(1)
 				look = 0
+				jobs++
 			}
 		}
 		if look%256 == 255 {
