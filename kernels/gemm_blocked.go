@@ -14,22 +14,24 @@ import (
 // cut anywhere without changing a bit: k goes on where it stopped, since C holds
 // the exact accumulators.
 //
-//  4. rows of C, blocks of at most gemmMC
-//  3. k, blocks of at most gemmKC
+//  5. columns, blocks of gemmNC or a few more
+//  4. k, blocks of at most gemmKC
+//  3. rows, blocks of at most gemmMC
 //  2. columns, panels as wide as a tile
 //  1. rows, tiles: in assembly
 //
-// One panel of B is packed at a time, always to the same place, and its use ends
-// before the next one's begins: so it stays in L2, from where a tile reads it as
-// fast as it multiplies. A block of A comes from L3 for each panel, in order, which
-// the processor foresees. Longer blocks of k were faster than panels that fit into
-// L1: C is read and written less often, and its rows are far apart.
+// A panel of B is packed by the first tile that needs it. It stays in L2, from where a tile
+// reads it as fast as it multiplies, as does most of a block of A, which is read for each
+// panel. Only of a product of several blocks of rows are all panels of a block of columns
+// kept, in L3, for the other blocks; else each takes the place of the one before. Longer
+// blocks of k were faster than panels that fit into L1: C is read and written less often,
+// and its rows are far apart.
 const (
-	gemmMC = 1024
+	gemmNC = 1024
+	gemmMC = 256
 	gemmKC = 1024
-	// Of A packed with its rows side by side, half a MiB, which stays in L2: a longer row
-	// would have each step of k on another page.
-	gemmMCTogether = 256
+	// Of A packed with its rows side by side: a longer row would have each step of k on
+	// another page.
 	gemmKCTogether = 512
 	// Where B is not packed, the rows of a longer block would compete for few sets
 	// of L2.
@@ -229,75 +231,121 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 	if packA || packB || g.n%shape.Lanes != 0 { // then the last panel is padded
 		s = getScratch()
 	}
-	mcMost, kcMost := gemmMC, gemmKC
+	kcMost := gemmKC
 	if packA && shape.Together {
-		mcMost, kcMost = gemmMCTogether, gemmKCTogether
+		kcMost = gemmKCTogether
 	}
 	if !packB {
 		kcMost = gemmKCDirect
 	}
-	p := new(panel)
-	for i0 := 0; i0 < g.m; {
-		mc := piece(g.m-i0, mcMost)
-		for p0 := 0; p0 == 0 || p0 < g.k; {
-			kc := piece(g.k-p0, kcMost)
-			var a operand
-			switch {
-			case kc == 0:
-			case packA:
-				a = g.packA(isa, s, shape.Together, i0, mc, p0, kc)
-			case bool(g.tA):
-				a = operand{&g.a[g.atA(i0, p0)], 4, 4 * g.lda}
-			default:
-				a = operand{&g.a[g.atA(i0, p0)], 4 * g.lda, 4}
-			}
-			for j := 0; j < g.n; {
-				g.panel(p, isa, shape, g.n-j, mc)
-				p.args.A, p.args.AStride, p.args.AStep, p.args.K = a.at, a.stride, a.step, kc
-				p.args.C, p.args.CStride, p.args.Pack = &g.c[i0*g.ldc+j], 4*g.ldc, nil
-				p.args.Start, p.args.End = asm.StartZero, asm.EndNone
-				p.args.Y, p.args.YStride = nil, 0 // of the panel before, and moving on would leave its slice
-				p.next, p.fetched = fetch{}, 0
+	b := &gemmBlock{isa: isa, shape: *shape, packB: packB, up: up, rows: piece(g.m, gemmMC), scratch: s}
+	for end := 0; end < g.n; {
+		b.j0, b.j1 = end, min(g.n, end+gemmNC)
+		for b.p0 = 0; b.p0 == 0 || b.p0 < g.k; b.p0 += max(1, b.kc) {
+			b.kc = piece(g.k-b.p0, kcMost)
+			for b.i0 = 0; b.i0 < g.m; b.i0 += b.mc {
+				b.mc = piece(g.m-b.i0, gemmMC)
 				switch {
-				case kc == 0:
-				case bool(g.tB):
-					b := room(&s.b, p.width*kc)
-					asm.PackTrans(isa, &b[0], 4*p.width, &g.b[g.atB(p0, j)], 4*g.ldb, p.cols, kc)
-					p.args.B, p.args.BStep = &b[0], 4*p.width
+				case b.kc == 0:
+				case packA:
+					b.a = g.packA(b)
+				case bool(g.tA):
+					b.a = operand{&g.a[g.atA(b.i0, b.p0)], 4, 4 * g.lda}
 				default:
-					p.args.B, p.args.BStep = &g.b[g.atB(p0, j)], 4*g.ldb
-					if packB || p.padded { // only when it packs, the kernel heeds the end of a row
-						p.args.Pack = &room(&s.b, p.width*kc)[0]
-					}
-					if j+p.cols < g.n {
-						p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(p0, j+p.cols)])), 4 * g.ldb, kc, p.args.Pack != nil}
-					}
+					b.a = operand{&g.a[g.atA(b.i0, b.p0)], 4 * g.lda, 4}
 				}
-				switch {
-				case p0 > 0 || g.beta != 0:
-					p.args.Start = asm.StartC
-				case g.ep.Bias != nil:
-					p.args.Start, p.args.Bias = asm.StartBias, &g.ep.Bias[j]
-				case g.rowBias != nil:
-					p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[0] // a transposed product has few rows
-				}
-				if p0+kc == g.k {
-					g.end(&p.args, i0, j)
-				}
-				if up {
-					p.turn()
-				}
-				p.run()
-				j += p.cols
+				end = g.panels(b)
 			}
-			p0 += max(1, kc)
 		}
-		i0 += mc
 	}
 	if s != nil {
 		gemmScratch.Put(s)
 	}
 	g.finish()
+}
+
+// gemmBlock is a block of rows, columns and k on its way through the loops.
+type gemmBlock struct {
+	isa       cpu.ISA
+	shape     asm.GemmShape
+	packB, up bool
+	rows      int // of the first block: for all, a panel has the shape that is best for these
+	i0, mc    int // rows
+	p0, kc    int // k
+	j0, j1    int // columns, up to the end of the panel that reaches or passes j1
+	a         operand
+	scratch   *scratch
+}
+
+// panels does a block, one panel after the other, and returns the column after its last.
+func (g *gemm) panels(b *gemmBlock) int {
+	p := new(panel)
+	j, packed := b.j0, 0 // where the panel begins in C and in the scratch
+	for j < b.j1 {
+		g.panel(p, b.isa, &b.shape, g.n-j, b.rows)
+		p.rows = b.mc
+		p.args.A, p.args.AStride, p.args.AStep, p.args.K = b.a.at, b.a.stride, b.a.step, b.kc
+		p.args.C, p.args.CStride, p.args.Pack = &g.c[b.i0*g.ldc+j], 4*g.ldc, nil
+		p.args.Start, p.args.End = asm.StartZero, asm.EndNone
+		p.args.Y, p.args.YStride = nil, 0 // of the panel before, and moving on would leave its slice
+		if b.kc > 0 {
+			g.takeB(b, p, j, packed)
+		}
+		switch {
+		case b.p0 > 0 || g.beta != 0:
+			p.args.Start = asm.StartC
+		case g.ep.Bias != nil:
+			p.args.Start, p.args.Bias = asm.StartBias, &g.ep.Bias[j]
+		case g.rowBias != nil:
+			p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[0] // a transposed product has few rows
+		}
+		if b.p0+b.kc == g.k {
+			g.end(&p.args, b.i0, j)
+		}
+		if b.up {
+			p.turn()
+		}
+		p.run()
+		j += p.cols
+		if b.rows < g.m { // then the other blocks of rows use it too
+			packed += p.width * b.kc
+		}
+	}
+	return j
+}
+
+// takeB says from where the panel of column j takes B, and packs it or says where to: at
+// the given place of the scratch.
+func (g *gemm) takeB(b *gemmBlock, p *panel, j, place int) {
+	args, size, more := &p.args, p.width*b.kc, j+p.cols < b.j1
+	p.next, p.fetched = fetch{}, 0
+	first, pack := b.i0 == 0, b.packB || p.padded // only when it packs, the kernel heeds the end of a row
+	var packed []float32
+	if pack {
+		if b.rows < g.m {
+			packed = room(&b.scratch.b, b.kc*(min(g.n, gemmNC)+3*b.shape.Lanes))[place:]
+		} else {
+			packed = room(&b.scratch.b, size)
+		}
+	}
+	switch {
+	case bool(g.tB) && first:
+		asm.PackTrans(b.isa, &packed[0], 4*p.width, &g.b[g.atB(b.p0, j)], 4*g.ldb, p.cols, b.kc)
+		args.B, args.BStep = &packed[0], 4*p.width
+	case pack && !first:
+		args.B, args.BStep = &packed[0], 4*p.width
+		if more {
+			p.next = fetch{uintptr(unsafe.Pointer(&packed[size])), 4 * p.width, b.kc, true}
+		}
+	default:
+		args.B, args.BStep = &g.b[g.atB(b.p0, j)], 4*g.ldb
+		if pack {
+			args.Pack = &packed[0]
+		}
+		if more {
+			p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), 4 * g.ldb, b.kc, pack}
+		}
+	}
 }
 
 // scale multiplies C by beta, where the kernels cannot take it as it is.
@@ -654,26 +702,27 @@ func (p *panel) ahead(done, height, t int) int {
 	return t
 }
 
-// packA copies rows i0 to i0+mc of op(A), columns p0 to p0+kc, times alpha, to
-// s.a: one row after the other, or side by side if the kernel wants them so.
-func (g *gemm) packA(isa cpu.ISA, s *scratch, together bool, i0, mc, p0, kc int) operand {
+// packA copies a block of op(A), times alpha, to the scratch: one row after the other, or
+// side by side if the kernel wants them so.
+func (g *gemm) packA(b *gemmBlock) operand {
 	const rows = 32 // that a call transposes: whole vectors, and no longer than is good
-	lines, length := mc, kc
+	together := b.shape.Together
+	lines, length := b.mc, b.kc
 	if together {
-		lines, length = kc, mc
+		lines, length = b.kc, b.mc
 	}
 	// 16 floats more than whole cache lines: the lines of one column fall into
 	// different sets.
 	pitch := ceil(length, 16)*16 + 16
-	dst := room(&s.a, lines*pitch)
-	first := g.atA(i0, p0)
+	dst := room(&b.scratch.a, lines*pitch)
+	first := g.atA(b.i0, b.p0)
 	if together == bool(g.tA) {
 		for l := range lines {
 			copy(dst[l*pitch:][:length], g.a[first+l*g.lda:])
 		}
 	} else {
 		for l := 0; l < length; l += rows {
-			asm.PackTrans(isa, &dst[l], 4*pitch, &g.a[first+l*g.lda], 4*g.lda, min(rows, length-l), lines)
+			asm.PackTrans(b.isa, &dst[l], 4*pitch, &g.a[first+l*g.lda], 4*g.lda, min(rows, length-l), lines)
 		}
 	}
 	if g.alpha != 1 {

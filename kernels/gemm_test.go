@@ -222,14 +222,20 @@ func TestGemmBlocks(t *testing.T) {
 				}
 			}
 		}
-		for _, m := range []int{1, 32, 33, gemmMCTogether - 1, gemmMCTogether, gemmMCTogether + 1, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1} {
+		for _, m := range []int{1, 32, 33, gemmMC - 1, gemmMC, gemmMC + 1, 2*gemmMC + 1, 4*gemmMC + 3} {
 			compareAll(t, r, m, 5, 3)
 			compareAll(t, r, m, 70, 3, 2304, 256)
 		}
-		// Several blocks both of rows and of k.
-		compareAll(t, r, gemmMCTogether+1, 9, gemmKCTogether+1)
+		// Several blocks of columns, and of rows that use the same packed panels, and of k.
+		for _, n := range []int{gemmNC - 1, gemmNC, gemmNC + 1, gemmNC + 47, gemmNC + 49, 2*gemmNC + 70} {
+			compareAll(t, r, 2, n, 3)
+			compareAll(t, r, gemmMC+2, n, 3)
+		}
+		compareAll(t, r, 2*gemmMC+1, gemmNC+60, 5, 2304, 2304)
+		compareAll(t, r, gemmMC+1, 9, gemmKCTogether+1)
 		if !short {
 			compareAll(t, r, gemmMC+1, 9, gemmKC+1)
+			compareAll(t, r, gemmMC+1, gemmNC+50, gemmKC+1)
 		}
 		for _, n := range []int{63, 64, 65, 500} {
 			compareAll(t, r, 3, n, 4)
