@@ -10,6 +10,7 @@ type Gemm struct {
 	C         *float32
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for EndDeriveReLU: the results of the activation
+	Copy      *float32 // if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on
 	Ahead     uintptr  // what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element
 	AStride   int      // from one row of A to the next, in bytes; less than 0 where the rows go up
 	AStep     int      // from one k to the next in A, in bytes
@@ -17,7 +18,7 @@ type Gemm struct {
 	CStride   int      // from one row of C to the next, in bytes
 	YStride   int      // from one row of Y to the next, in bytes
 	AheadStep int      // from one row at Ahead to the next, in bytes
-	AheadRows int      // how many of these in every AheadEvery steps of k, at least 1
+	AheadRows int      // how many of these in every AheadEvery steps of k
 	K         int      // of GemmRow, a multiple of its steps and not 0
 	Tiles     int      // how many tiles to do, of the rows after each other; at least 1
 	Cols      int      // columns of the last vector, 1 to a whole one
@@ -31,6 +32,7 @@ type GemmShape struct {
 	Heights  [4]int  // the greatest number of rows for each width in vectors
 	Narrow   int     // that of the narrow tiles, and then there are its halves down to 1; or 0
 	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
+	Copies   bool    // tiles of more than one vector heed Gemm.Copy
 	Together bool    // the rows of A have to lie side by side, AStride being the size of an element
 }
 
@@ -41,6 +43,9 @@ const (
 	StartBias
 	StartRowBias
 )
+
+// CopyAhead is how many rows before a row is copied it is fetched.
+const CopyAhead = 8
 
 // AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.
 const AheadEvery = 16

@@ -18,17 +18,17 @@ TEXT ·gemm12x1AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -50,7 +50,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	ADDQ       BX, DX
@@ -120,7 +120,7 @@ l3:
 	ADDQ         $+48, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
@@ -131,12 +131,12 @@ l4:
 	MOVQ  DI, R8
 	LEAQ  (R8)(DX*2), R8
 	ADDQ  DX, R8
-	MOVQ  64(AX), R9
-	MOVQ  112(AX), R10
+	MOVQ  72(AX), R9
+	MOVQ  120(AX), R10
 	TESTQ R10, R10
 	JEQ   l5
 	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
+	MOVQ  80(AX), R12
 	MOVQ  16(AX), R13
 	TESTQ R13, R13
 	JEQ   l6
@@ -179,22 +179,25 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R13
-	MOVQ 96(AX), R14
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R13
+	MOVQ  104(AX), R14
+l13:
 	PREFETCHT0 (R13)
 	PREFETCHT0 28(R13)
 	ADDQ       R14, R13
 	DECQ       CX
-	JNE        l11
+	JNE        l13
 	MOVQ       R13, local-96(SP)
-	CMPQ       R10, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R10
-	MOVQ       $+16, CX
-l9:
 l12:
+	CMPQ R10, $0x00000010
+	JLT  l10
+	ADDQ $-16, R10
+	MOVQ $+16, CX
+l9:
+l14:
 	VMOVUPS      (R11), Y12
 	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y13
@@ -226,7 +229,7 @@ l12:
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l12
+	JNE          l14
 	TESTQ        R10, R10
 	JEQ          l5
 	JMP          l8
@@ -235,79 +238,79 @@ l10:
 	MOVQ $+0, R10
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l15
+	CMPQ       DX, $0x00000001
+	JEQ        l16
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y0, Y12, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y1, Y12, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y2, Y12, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y3, Y12, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y4, Y12, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y5, Y12, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y6, Y12, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y7, Y12, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y8, Y12, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y9, Y12, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y10, Y12, Y10
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS (BX), Y12, Y12
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l13
-l14:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -332,303 +335,242 @@ l14:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), SI
+l15:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l17
+	MOVQ         88(AX), BX
+	LEAQ         (CX), SI
 	VMOVAPS      X0, X12
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X12, (SI)
 	VEXTRACTF128 $0x01, Y0, X12
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X12, (SI)
 	VPERMILPD $0x01, X12, X12
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X12, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
 	VMOVSS X0, (SI)
-	JMP    part13
-part14:
-	VMOVUPS Y3, (DX)
 part13:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part19
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, SI
 part19:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part20
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part20:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part17
 	VMOVSS X0, (SI)
-	JMP    part17
-part18:
-	VMOVUPS Y4, (DX)
 part17:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part23
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part23:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part24
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part24:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part21
 	VMOVSS X0, (SI)
-	JMP    part21
-part22:
-	VMOVUPS Y5, (DX)
 part21:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part27
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, SI
 part27:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part28
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part28:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part25
 	VMOVSS X0, (SI)
-	JMP    part25
-part26:
-	VMOVUPS Y6, (DX)
 part25:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part31
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, SI
 part31:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part32
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part32:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part29
 	VMOVSS X0, (SI)
-	JMP    part29
-part30:
-	VMOVUPS Y7, (DX)
 part29:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part34
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part35
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, SI
 part35:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part36
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part36:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part33
 	VMOVSS X0, (SI)
-	JMP    part33
-part34:
-	VMOVUPS Y8, (DX)
 part33:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part38
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part39
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $+16, SI
 part39:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part40
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part40:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part37
 	VMOVSS X0, (SI)
-	JMP    part37
-part38:
-	VMOVUPS Y9, (DX)
 part37:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part42
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X10, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part43
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y10, X0
 	ADDQ         $+16, SI
 part43:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part44
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part44:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part41
 	VMOVSS X0, (SI)
-	JMP    part41
-part42:
-	VMOVUPS Y10, (DX)
 part41:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part46
-	LEAQ         (DX), DX
+	ADDQ         BX, CX
+	LEAQ         (CX), CX
 	VMOVAPS      X11, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part47
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part47:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part48
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part48:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part45
-	VMOVSS X0, (DX)
-	JMP    part45
-part46:
-	VMOVUPS Y11, (DX)
+	VMOVSS X0, (CX)
 part45:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -652,29 +594,29 @@ l15:
 	VMOVUPS Y10, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y11, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -692,17 +634,17 @@ TEXT ·gemm8x1AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -720,7 +662,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	ADDQ       BX, DX
@@ -770,7 +712,7 @@ l3:
 	ADDQ         $+32, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
@@ -778,12 +720,12 @@ l4:
 	MOVQ  SI, DI
 	LEAQ  (DI)(DX*2), DI
 	ADDQ  DX, DI
-	MOVQ  64(AX), R8
-	MOVQ  112(AX), R9
+	MOVQ  72(AX), R8
+	MOVQ  120(AX), R9
 	TESTQ R9, R9
 	JEQ   l5
 	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
+	MOVQ  80(AX), R11
 	MOVQ  16(AX), R12
 	TESTQ R12, R12
 	JEQ   l6
@@ -817,22 +759,25 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+l13:
 	PREFETCHT0 (R12)
 	PREFETCHT0 28(R12)
 	ADDQ       R13, R12
 	DECQ       CX
-	JNE        l11
+	JNE        l13
 	MOVQ       R12, local-96(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R9
-	MOVQ       $+16, CX
-l9:
 l12:
+	CMPQ R9, $0x00000010
+	JLT  l10
+	ADDQ $-16, R9
+	MOVQ $+16, CX
+l9:
+l14:
 	VMOVUPS      (R10), Y8
 	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y9
@@ -855,7 +800,7 @@ l12:
 	ADDQ         R8, SI
 	ADDQ         R8, DI
 	DECQ         CX
-	JNE          l12
+	JNE          l14
 	TESTQ        R9, R9
 	JEQ          l5
 	JMP          l8
@@ -864,59 +809,59 @@ l10:
 	MOVQ $+0, R9
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l15
+	CMPQ       DX, $0x00000001
+	JEQ        l16
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y0, Y8, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y1, Y8, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y2, Y8, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y3, Y8, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y4, Y8, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y5, Y8, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y6, Y8, Y6
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS (BX), Y8, Y8
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l13
-l14:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -933,207 +878,166 @@ l14:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), SI
+l15:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l17
+	MOVQ         88(AX), BX
+	LEAQ         (CX), SI
 	VMOVAPS      X0, X8
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y0, X8
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X8, (SI)
 	VPERMILPD $0x01, X8, X8
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X8, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
 	VMOVSS X0, (SI)
-	JMP    part13
-part14:
-	VMOVUPS Y3, (DX)
 part13:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X4, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part19
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $+16, SI
 part19:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part20
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part20:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part17
 	VMOVSS X0, (SI)
-	JMP    part17
-part18:
-	VMOVUPS Y4, (DX)
 part17:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part23
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part23:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part24
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part24:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part21
 	VMOVSS X0, (SI)
-	JMP    part21
-part22:
-	VMOVUPS Y5, (DX)
 part21:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part26
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X6, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part27
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y6, X0
 	ADDQ         $+16, SI
 part27:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part28
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part28:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part25
 	VMOVSS X0, (SI)
-	JMP    part25
-part26:
-	VMOVUPS Y6, (DX)
 part25:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part30
-	LEAQ         (DX), DX
+	ADDQ         BX, CX
+	LEAQ         (CX), CX
 	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part31
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part31:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part32
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part32:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part29
-	VMOVSS X0, (DX)
-	JMP    part29
-part30:
-	VMOVUPS Y7, (DX)
+	VMOVSS X0, (CX)
 part29:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -1149,26 +1053,26 @@ l15:
 	VMOVUPS Y6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y7, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -1186,17 +1090,17 @@ TEXT ·gemm4x1AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -1210,7 +1114,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	ADDQ       BX, DX
@@ -1240,17 +1144,17 @@ l3:
 	ADDQ         $+16, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
 	ADDQ  DX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -1275,22 +1179,25 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R11
+	MOVQ  104(AX), R12
+l13:
 	PREFETCHT0 (R11)
 	PREFETCHT0 28(R11)
 	ADDQ       R12, R11
 	DECQ       CX
-	JNE        l11
+	JNE        l13
 	MOVQ       R11, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, CX
-l9:
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+16, CX
+l9:
+l14:
 	VMOVUPS      (R9), Y4
 	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y5
@@ -1304,7 +1211,7 @@ l12:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         CX
-	JNE          l12
+	JNE          l14
 	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
@@ -1313,39 +1220,39 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l15
+	CMPQ       DX, $0x00000001
+	JEQ        l16
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y0, Y4, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y1, Y4, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y2, Y4, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS (BX), Y4, Y4
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS (DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l13
-l14:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -1354,111 +1261,90 @@ l14:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), SI
+l15:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l17
+	MOVQ         88(AX), BX
+	LEAQ         (CX), SI
 	VMOVAPS      X0, X4
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y0, X4
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X4, (SI)
 	VPERMILPD $0x01, X4, X4
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X4, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y1, (DX)
 part5:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         (DX), SI
+	ADDQ         BX, CX
+	LEAQ         (CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y2, (DX)
 part9:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         (DX), DX
+	ADDQ         BX, CX
+	LEAQ         (CX), CX
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
-	VMOVSS X0, (DX)
-	JMP    part13
-part14:
-	VMOVUPS Y3, (DX)
+	VMOVSS X0, (CX)
 part13:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
@@ -1466,26 +1352,26 @@ l15:
 	VMOVUPS Y2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -1503,17 +1389,17 @@ TEXT ·gemm2x1AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -1525,7 +1411,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	ADDQ       BX, DX
@@ -1545,14 +1431,14 @@ l3:
 	ADDQ         $+8, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -1572,22 +1458,25 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+l13:
 	PREFETCHT0 (R10)
 	PREFETCHT0 28(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l11
+	JNE        l13
 	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, CX
-l9:
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, CX
+l9:
+l14:
 	VMOVUPS      (R8), Y2
 	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y3
@@ -1596,7 +1485,7 @@ l12:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l12
+	JNE          l14
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -1605,113 +1494,102 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l15
+	CMPQ       DX, $0x00000001
+	JEQ        l16
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS (DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y0, Y2, Y0
-	ADDQ       SI, BX
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS (BX), Y2, Y2
+	ADDQ       BX, DX
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS (DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l13
-l14:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), SI
+l15:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l17
+	MOVQ         88(AX), BX
+	LEAQ         (CX), SI
 	VMOVAPS      X0, X2
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y0, X2
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X2, (SI)
 	VPERMILPD $0x01, X2, X2
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X2, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y0, (DX)
 part1:
-	ADDQ         BX, DX
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         (DX), DX
+	ADDQ         BX, CX
+	LEAQ         (CX), CX
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
-	VMOVSS X0, (DX)
-	JMP    part5
-part6:
-	VMOVUPS Y1, (DX)
+	VMOVSS X0, (CX)
 part5:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -1729,17 +1607,17 @@ TEXT ·gemm1x1AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -1750,7 +1628,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	JMP        l4
@@ -1765,14 +1643,14 @@ l3:
 	ADDQ         $+4, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -1790,29 +1668,32 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+l13:
 	PREFETCHT0 (R9)
 	PREFETCHT0 28(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l11
+	JNE        l13
 	MOVQ       R9, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, CX
-l9:
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, CX
+l9:
+l14:
 	VMOVUPS      (DI), Y1
 	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l12
+	JNE          l14
 	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
@@ -1821,80 +1702,74 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS (BX), Y1, Y1
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l15
+	CMPQ       DX, $0x00000001
+	JEQ        l16
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (CX), Y1
+	VMASKMOVPS (DX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l13
-l14:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y1
 	VMAXPS  Y0, Y1, Y0
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         (DX), DX
-	VMOVAPS      X0, X1
-	TESTQ        $0x00000004, CX
-	JEQ          part3
-	VMOVUPS      X1, (DX)
-	VEXTRACTF128 $0x01, Y0, X1
-	ADDQ         $+16, DX
-part3:
-	TESTQ     $0x00000002, CX
-	JEQ       part4
-	VMOVSD    X1, (DX)
-	VPERMILPD $0x01, X1, X1
-	ADDQ      $+8, DX
-part4:
-	TESTQ  $0x00000001, CX
-	JEQ    part1
-	VMOVSS X1, (DX)
-	JMP    part1
-part2:
-	VMOVUPS Y0, (DX)
-part1:
-	JMP l16
 l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l17
+	MOVQ         88(AX), BX
+	LEAQ         (CX), CX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000004, DX
+	JEQ          part3
+	VMOVUPS      X1, (CX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $+16, CX
+part3:
+	TESTQ     $0x00000002, DX
+	JEQ       part4
+	VMOVSD    X1, (CX)
+	VPERMILPD $0x01, X1, X1
+	ADDQ      $+8, CX
+part4:
+	TESTQ  $0x00000001, DX
+	JEQ    part1
+	VMOVSS X1, (CX)
+part1:
+	JMP l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -1912,17 +1787,19 @@ TEXT ·gemm6x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -1944,7 +1821,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -2002,17 +1879,17 @@ l3:
 	ADDQ         $+24, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
 	ADDQ  DX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -2057,23 +1934,44 @@ l6:
 	MOVQ R12, R13
 	ADDQ DX, R13
 l8:
-	MOVQ local-96(SP), R14
-	MOVQ 96(AX), R15
-	MOVQ 104(AX), DX
-l11:
+	MOVQ  112(AX), DX
+	TESTQ DX, DX
+	JEQ   l12
+	MOVQ  local-96(SP), R14
+	MOVQ  104(AX), R15
+	MOVQ  local-80(SP), BP
+	TESTQ BP, BP
+	JEQ   l13
+l14:
+	PREFETCHT0 (R14)(R15*8)
+	PREFETCHT0 60(R14)(R15*8)
+	VMOVUPS    (R14), Y12
+	VMOVUPS    32(R14), Y13
+	VMOVUPS    Y12, (BP)
+	VMOVUPS    Y13, 32(BP)
+	ADDQ       $+64, BP
+	ADDQ       R15, R14
+	DECQ       DX
+	JNE        l14
+	MOVQ       BP, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R14)
 	PREFETCHT0 60(R14)
 	ADDQ       R15, R14
 	DECQ       DX
-	JNE        l11
-	MOVQ       R14, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+4, DX
-	MOVQ       DI, R14
-	LEAQ       (R14)(DI*2), R14
+	JNE        l15
+l11:
+	MOVQ R14, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+4, DX
+	MOVQ DI, R14
+	LEAQ (R14)(DI*2), R14
+l16:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (BX), Y14
@@ -2163,13 +2061,13 @@ l12:
 	LEAQ         (R12)(DI*4), R12
 	LEAQ         (R13)(DI*4), R13
 	DECQ         DX
-	JNE          l12
+	JNE          l16
 	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), DX
-l13:
+	MOVQ 64(AX), DX
+l17:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	ADDQ         R10, R9
@@ -2194,69 +2092,69 @@ l13:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l13
+	JNE          l17
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l14
-	CMPQ       BX, $0x00000001
-	JEQ        l15
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l18
+	CMPQ       DX, $0x00000001
+	JEQ        l19
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y0, Y12, Y0
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y1, Y12, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y2, Y12, Y2
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y3, Y12, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y4, Y12, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y5, Y12, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y6, Y12, Y6
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y7, Y12, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y8, Y12, Y8
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y9, Y12, Y9
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y10, Y12, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 32(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l14
-l15:
+	JMP        l18
+l19:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -2281,165 +2179,134 @@ l15:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l14:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), SI
+l18:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l20
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y2, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y2, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y4, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y4, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         BX, DX
-	VMOVUPS      Y6, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y6, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, SI
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
 	VMOVSS X0, (SI)
-	JMP    part13
-part14:
-	VMOVUPS Y7, 32(DX)
 part13:
-	ADDQ         BX, DX
-	VMOVUPS      Y8, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y8, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part19
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $+16, SI
 part19:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part20
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part20:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part17
 	VMOVSS X0, (SI)
-	JMP    part17
-part18:
-	VMOVUPS Y9, 32(DX)
 part17:
-	ADDQ         BX, DX
-	VMOVUPS      Y10, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part22
-	LEAQ         32(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y10, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X11, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part23
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part23:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part24
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part24:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part21
-	VMOVSS X0, (DX)
-	JMP    part21
-part22:
-	VMOVUPS Y11, 32(DX)
+	VMOVSS X0, (CX)
 part21:
-	JMP l17
-l16:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l21
+l20:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -2457,29 +2324,29 @@ l16:
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
-l17:
+l21:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l22
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l22:
 	VZEROUPPER
 	RET
 
@@ -2497,17 +2364,19 @@ TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -2527,7 +2396,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -2577,17 +2446,17 @@ l3:
 	ADDQ         $+20, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
 	ADDQ  DX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -2627,23 +2496,44 @@ l6:
 	MOVQ SI, R12
 	ADDQ DX, R12
 l8:
-	MOVQ local-96(SP), R13
-	MOVQ 96(AX), R14
-	MOVQ 104(AX), DX
-l11:
+	MOVQ  112(AX), DX
+	TESTQ DX, DX
+	JEQ   l12
+	MOVQ  local-96(SP), R13
+	MOVQ  104(AX), R14
+	MOVQ  local-80(SP), R15
+	TESTQ R15, R15
+	JEQ   l13
+l14:
+	PREFETCHT0 (R13)(R14*8)
+	PREFETCHT0 60(R13)(R14*8)
+	VMOVUPS    (R13), Y10
+	VMOVUPS    32(R13), Y11
+	VMOVUPS    Y10, (R15)
+	VMOVUPS    Y11, 32(R15)
+	ADDQ       $+64, R15
+	ADDQ       R14, R13
+	DECQ       DX
+	JNE        l14
+	MOVQ       R15, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R13)
 	PREFETCHT0 60(R13)
 	ADDQ       R14, R13
 	DECQ       DX
-	JNE        l11
-	MOVQ       R13, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+4, DX
-	MOVQ       DI, R13
-	LEAQ       (R13)(DI*2), R13
+	JNE        l15
+l11:
+	MOVQ R13, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+4, DX
+	MOVQ DI, R13
+	LEAQ (R13)(DI*2), R13
+l16:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
 	VBROADCASTSS (BX), Y12
@@ -2720,13 +2610,13 @@ l12:
 	LEAQ         (SI)(DI*4), SI
 	LEAQ         (R12)(DI*4), R12
 	DECQ         DX
-	JNE          l12
+	JNE          l16
 	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), DX
-l13:
+	MOVQ 64(AX), DX
+l17:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
 	ADDQ         R10, R9
@@ -2748,61 +2638,61 @@ l13:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l13
+	JNE          l17
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l14
-	CMPQ       BX, $0x00000001
-	JEQ        l15
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y10
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l18
+	CMPQ       DX, $0x00000001
+	JEQ        l19
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y0, Y10, Y0
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y1, Y10, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y2, Y10, Y2
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y3, Y10, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y4, Y10, Y4
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y5, Y10, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y6, Y10, Y6
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y7, Y10, Y7
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y10
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y8, Y10, Y8
-	VMOVUPS    (DX), Y10
-	VMASKMOVPS 32(BX), Y10, Y10
+	VMOVUPS    (CX), Y10
+	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l14
-l15:
+	JMP        l18
+l19:
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -2823,140 +2713,114 @@ l15:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-l14:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), SI
+l18:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l20
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y2, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y2, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y4, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y4, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         BX, DX
-	VMOVUPS      Y6, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y6, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y7, X0
 	ADDQ         $+16, SI
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
 	VMOVSS X0, (SI)
-	JMP    part13
-part14:
-	VMOVUPS Y7, 32(DX)
 part13:
-	ADDQ         BX, DX
-	VMOVUPS      Y8, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part18
-	LEAQ         32(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y8, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X9, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part19
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y9, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part19:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part20
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part20:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part17
-	VMOVSS X0, (DX)
-	JMP    part17
-part18:
-	VMOVUPS Y9, 32(DX)
+	VMOVSS X0, (CX)
 part17:
-	JMP l17
-l16:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l21
+l20:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -2971,29 +2835,29 @@ l16:
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
-l17:
+l21:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l22
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l22:
 	VZEROUPPER
 	RET
 
@@ -3011,17 +2875,19 @@ TEXT ·gemm4x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -3039,7 +2905,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -3081,17 +2947,17 @@ l3:
 	ADDQ         $+16, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
 	ADDQ  DX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -3126,23 +2992,44 @@ l6:
 	MOVQ CX, R11
 	ADDQ DX, R11
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), DX
-l11:
+	MOVQ  112(AX), DX
+	TESTQ DX, DX
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+	MOVQ  local-80(SP), R14
+	TESTQ R14, R14
+	JEQ   l13
+l14:
+	PREFETCHT0 (R12)(R13*8)
+	PREFETCHT0 60(R12)(R13*8)
+	VMOVUPS    (R12), Y8
+	VMOVUPS    32(R12), Y9
+	VMOVUPS    Y8, (R14)
+	VMOVUPS    Y9, 32(R14)
+	ADDQ       $+64, R14
+	ADDQ       R13, R12
+	DECQ       DX
+	JNE        l14
+	MOVQ       R14, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R12)
 	PREFETCHT0 60(R12)
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l11
-	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+4, DX
-	MOVQ       DI, R12
-	LEAQ       (R12)(DI*2), R12
+	JNE        l15
+l11:
+	MOVQ R12, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+4, DX
+	MOVQ DI, R12
+	LEAQ (R12)(DI*2), R12
+l16:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (BX), Y10
@@ -3206,13 +3093,13 @@ l12:
 	LEAQ         (R11)(DI*4), R11
 	LEAQ         (SI)(DI*4), SI
 	DECQ         DX
-	JNE          l12
+	JNE          l16
 	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), DX
-l13:
+	MOVQ 64(AX), DX
+l17:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	ADDQ         R10, R9
@@ -3231,53 +3118,53 @@ l13:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l13
+	JNE          l17
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l14
-	CMPQ       BX, $0x00000001
-	JEQ        l15
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y8
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l18
+	CMPQ       DX, $0x00000001
+	JEQ        l19
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y0, Y8, Y0
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y1, Y8, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y2, Y8, Y2
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y3, Y8, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y4, Y8, Y4
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y5, Y8, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y8
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y6, Y8, Y6
-	VMOVUPS    (DX), Y8
-	VMASKMOVPS 32(BX), Y8, Y8
+	VMOVUPS    (CX), Y8
+	VMASKMOVPS 32(DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l14
-l15:
+	JMP        l18
+l19:
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y0, Y8, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y8
@@ -3294,115 +3181,94 @@ l15:
 	VMAXPS  Y6, Y8, Y6
 	VMOVUPS c256_00000000<>+0(SB), Y8
 	VMAXPS  Y7, Y8, Y7
-l14:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), SI
+l18:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l20
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y2, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y2, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y4, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y4, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y5, 32(DX)
 part9:
-	ADDQ         BX, DX
-	VMOVUPS      Y6, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         32(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y6, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X7, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y7, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
-	VMOVSS X0, (DX)
-	JMP    part13
-part14:
-	VMOVUPS Y7, 32(DX)
+	VMOVSS X0, (CX)
 part13:
-	JMP l17
-l16:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l21
+l20:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -3414,26 +3280,26 @@ l16:
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
-l17:
+l21:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l22
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l22:
 	VZEROUPPER
 	RET
 
@@ -3451,17 +3317,19 @@ TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -3477,7 +3345,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -3511,14 +3379,14 @@ l3:
 	ADDQ         $+12, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -3545,22 +3413,43 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+	MOVQ  local-80(SP), R12
+	TESTQ R12, R12
+	JEQ   l13
+l14:
+	PREFETCHT0 (R10)(R11*8)
+	PREFETCHT0 60(R10)(R11*8)
+	VMOVUPS    (R10), Y6
+	VMOVUPS    32(R10), Y7
+	VMOVUPS    Y6, (R12)
+	VMOVUPS    Y7, 32(R12)
+	ADDQ       $+64, R12
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l14
+	MOVQ       R12, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l11
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, CX
-l9:
+	JNE        l15
+l11:
+	MOVQ R10, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, CX
+l9:
+l16:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	ADDQ         R9, R8
@@ -3575,7 +3464,7 @@ l12:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l12
+	JNE          l16
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -3584,43 +3473,43 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l17
+	CMPQ       DX, $0x00000001
+	JEQ        l18
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y0, Y6, Y0
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS 32(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y1, Y6, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y2, Y6, Y2
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS 32(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y3, Y6, Y3
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y4, Y6, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 32(BX), Y6, Y6
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS 32(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l13
-l14:
+	JMP        l17
+l18:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -3633,90 +3522,74 @@ l14:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), SI
+l17:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l19
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y2, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y2, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y3, 32(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y4, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         32(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y4, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
-	VMOVSS X0, (DX)
-	JMP    part9
-part10:
-	VMOVUPS Y5, 32(DX)
+	VMOVSS X0, (CX)
 part9:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -3725,29 +3598,29 @@ l15:
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -3765,17 +3638,19 @@ TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -3789,7 +3664,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -3815,14 +3690,14 @@ l3:
 	ADDQ         $+8, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -3846,22 +3721,43 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+	MOVQ  local-80(SP), R12
+	TESTQ R12, R12
+	JEQ   l13
+l14:
+	PREFETCHT0 (R10)(R11*8)
+	PREFETCHT0 60(R10)(R11*8)
+	VMOVUPS    (R10), Y4
+	VMOVUPS    32(R10), Y5
+	VMOVUPS    Y4, (R12)
+	VMOVUPS    Y5, 32(R12)
+	ADDQ       $+64, R12
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l14
+	MOVQ       R12, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l11
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, CX
-l9:
+	JNE        l15
+l11:
+	MOVQ R10, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, CX
+l9:
+l16:
 	VMOVUPS      (R8), Y4
 	VMOVUPS      32(R8), Y5
 	ADDQ         R9, R8
@@ -3873,7 +3769,7 @@ l12:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l12
+	JNE          l16
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -3882,35 +3778,35 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y4
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l17
+	CMPQ       DX, $0x00000001
+	JEQ        l18
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y0, Y4, Y0
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS 32(DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y1, Y4, Y1
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y4
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y2, Y4, Y2
-	VMOVUPS    (DX), Y4
-	VMASKMOVPS 32(BX), Y4, Y4
+	VMOVUPS    (CX), Y4
+	VMASKMOVPS 32(DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l13
-l14:
+	JMP        l17
+l18:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -3919,90 +3815,79 @@ l14:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), SI
+l17:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l19
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), SI
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y2, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         32(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y2, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X3, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y3, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
-	VMOVSS X0, (DX)
-	JMP    part5
-part6:
-	VMOVUPS Y3, 32(DX)
+	VMOVSS X0, (CX)
 part5:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -4020,17 +3905,19 @@ TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -4042,7 +3929,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
@@ -4060,14 +3947,14 @@ l3:
 	ADDQ         $+4, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -4088,22 +3975,43 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+	MOVQ  local-80(SP), R11
+	TESTQ R11, R11
+	JEQ   l13
+l14:
+	PREFETCHT0 (R9)(R10*8)
+	PREFETCHT0 60(R9)(R10*8)
+	VMOVUPS    (R9), Y2
+	VMOVUPS    32(R9), Y3
+	VMOVUPS    Y2, (R11)
+	VMOVUPS    Y3, 32(R11)
+	ADDQ       $+64, R11
+	ADDQ       R10, R9
+	DECQ       CX
+	JNE        l14
+	MOVQ       R11, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l11
-	MOVQ       R9, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, CX
-l9:
+	JNE        l15
+l11:
+	MOVQ R9, local-96(SP)
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, CX
+l9:
+l16:
 	VMOVUPS      (DI), Y2
 	VMOVUPS      32(DI), Y3
 	ADDQ         R8, DI
@@ -4112,7 +4020,7 @@ l12:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l12
+	JNE          l16
 	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
@@ -4121,87 +4029,81 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y2
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l17
+	CMPQ       DX, $0x00000001
+	JEQ        l18
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y0, Y2, Y0
-	VMOVUPS    (DX), Y2
-	VMASKMOVPS 32(BX), Y2, Y2
+	VMOVUPS    (CX), Y2
+	VMASKMOVPS 32(DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l13
-l14:
+	JMP        l17
+l18:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         32(DX), DX
+l17:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l19
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	LEAQ         32(CX), CX
 	VMOVAPS      X1, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
-	VMOVSS X0, (DX)
-	JMP    part1
-part2:
-	VMOVUPS Y1, 32(DX)
+	VMOVSS X0, (CX)
 part1:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -4219,17 +4121,19 @@ TEXT ·gemm4x3AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -4251,7 +4155,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
@@ -4305,17 +4209,17 @@ l3:
 	ADDQ         $+16, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
 	LEAQ  (SI)(DX*2), SI
 	ADDQ  DX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -4356,23 +4260,47 @@ l6:
 	MOVQ CX, R11
 	ADDQ DX, R11
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), DX
-l11:
+	MOVQ  112(AX), DX
+	TESTQ DX, DX
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+	MOVQ  local-80(SP), R14
+	TESTQ R14, R14
+	JEQ   l13
+l14:
+	PREFETCHT0 (R12)(R13*8)
+	PREFETCHT0 64(R12)(R13*8)
+	PREFETCHT0 92(R12)(R13*8)
+	VMOVUPS    (R12), Y12
+	VMOVUPS    32(R12), Y13
+	VMOVUPS    64(R12), Y14
+	VMOVUPS    Y12, (R14)
+	VMOVUPS    Y13, 32(R14)
+	VMOVUPS    Y14, 64(R14)
+	ADDQ       $+96, R14
+	ADDQ       R13, R12
+	DECQ       DX
+	JNE        l14
+	MOVQ       R14, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R12)
 	PREFETCHT0 92(R12)
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l11
-	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+4, DX
-	MOVQ       DI, R12
-	LEAQ       (R12)(DI*2), R12
+	JNE        l15
+l11:
+	MOVQ R12, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+4, DX
+	MOVQ DI, R12
+	LEAQ (R12)(DI*2), R12
+l16:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4456,13 +4384,13 @@ l12:
 	LEAQ         (R11)(DI*4), R11
 	LEAQ         (SI)(DI*4), SI
 	DECQ         DX
-	JNE          l12
+	JNE          l16
 	TESTQ        R8, R8
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), DX
-l13:
+	MOVQ 64(AX), DX
+l17:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4486,65 +4414,65 @@ l13:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l13
+	JNE          l17
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l14
-	CMPQ       BX, $0x00000001
-	JEQ        l15
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y12
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l18
+	CMPQ       DX, $0x00000001
+	JEQ        l19
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y0, Y12, Y0
-	VMOVUPS    32(BX), Y12
+	VMOVUPS    32(DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y1, Y12, Y1
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y2, Y12, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y3, Y12, Y3
-	VMOVUPS    32(BX), Y12
+	VMOVUPS    32(DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y4, Y12, Y4
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y5, Y12, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y6, Y12, Y6
-	VMOVUPS    32(BX), Y12
+	VMOVUPS    32(DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y7, Y12, Y7
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y8, Y12, Y8
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y12
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y9, Y12, Y9
-	VMOVUPS    32(BX), Y12
+	VMOVUPS    32(DX), Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y10, Y12, Y10
-	VMOVUPS    (DX), Y12
-	VMASKMOVPS 64(BX), Y12, Y12
+	VMOVUPS    (CX), Y12
+	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l14
-l15:
+	JMP        l18
+l19:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -4569,119 +4497,98 @@ l15:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l14:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(DX), SI
+l18:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l20
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y3, (DX)
-	VMOVUPS      Y4, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         64(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y5, 64(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y7, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         64(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $+16, SI
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
 	VMOVSS X0, (SI)
-	JMP    part9
-part10:
-	VMOVUPS Y8, 64(DX)
 part9:
-	ADDQ         BX, DX
-	VMOVUPS      Y9, (DX)
-	VMOVUPS      Y10, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part14
-	LEAQ         64(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y9, (CX)
+	VMOVUPS      Y10, 32(CX)
+	LEAQ         64(CX), CX
 	VMOVAPS      X11, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part15
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y11, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part15:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part16
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part16:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part13
-	VMOVSS X0, (DX)
-	JMP    part13
-part14:
-	VMOVUPS Y11, 64(DX)
+	VMOVSS X0, (CX)
 part13:
-	JMP l17
-l16:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l21
+l20:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
@@ -4697,26 +4604,26 @@ l16:
 	VMOVUPS Y9, (CX)
 	VMOVUPS Y10, 32(CX)
 	VMOVUPS Y11, 64(CX)
-l17:
+l21:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l22
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l22:
 	VZEROUPPER
 	RET
 
@@ -4734,17 +4641,19 @@ TEXT ·gemm3x3AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -4763,7 +4672,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
@@ -4806,14 +4715,14 @@ l3:
 	ADDQ         $+12, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -4849,23 +4758,47 @@ l6:
 	MOVQ CX, R10
 	ADDQ DX, R10
 l8:
-	MOVQ local-96(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), DX
-l11:
+	MOVQ  112(AX), DX
+	TESTQ DX, DX
+	JEQ   l12
+	MOVQ  local-96(SP), R11
+	MOVQ  104(AX), R12
+	MOVQ  local-80(SP), R13
+	TESTQ R13, R13
+	JEQ   l13
+l14:
+	PREFETCHT0 (R11)(R12*8)
+	PREFETCHT0 64(R11)(R12*8)
+	PREFETCHT0 92(R11)(R12*8)
+	VMOVUPS    (R11), Y9
+	VMOVUPS    32(R11), Y10
+	VMOVUPS    64(R11), Y11
+	VMOVUPS    Y9, (R13)
+	VMOVUPS    Y10, 32(R13)
+	VMOVUPS    Y11, 64(R13)
+	ADDQ       $+96, R13
+	ADDQ       R12, R11
+	DECQ       DX
+	JNE        l14
+	MOVQ       R13, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R11)
 	PREFETCHT0 92(R11)
 	ADDQ       R12, R11
 	DECQ       DX
-	JNE        l11
-	MOVQ       R11, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+4, DX
-	MOVQ       SI, R11
-	LEAQ       (R11)(SI*2), R11
+	JNE        l15
+l11:
+	MOVQ R11, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+4, DX
+	MOVQ SI, R11
+	LEAQ (R11)(SI*2), R11
+l16:
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      64(R8), Y11
@@ -4932,13 +4865,13 @@ l12:
 	LEAQ         (CX)(SI*4), CX
 	LEAQ         (R10)(SI*4), R10
 	DECQ         DX
-	JNE          l12
+	JNE          l16
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
 l10:
-	MOVQ 56(AX), DX
-l13:
+	MOVQ 64(AX), DX
+l17:
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      64(R8), Y11
@@ -4957,54 +4890,54 @@ l13:
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l13
+	JNE          l17
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l14
-	CMPQ       BX, $0x00000001
-	JEQ        l15
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y9
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l18
+	CMPQ       DX, $0x00000001
+	JEQ        l19
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y0, Y9, Y0
-	VMOVUPS    32(BX), Y9
+	VMOVUPS    32(DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y1, Y9, Y1
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS 64(DX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y2, Y9, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y3, Y9, Y3
-	VMOVUPS    32(BX), Y9
+	VMOVUPS    32(DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y4, Y9, Y4
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS 64(DX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y5, Y9, Y5
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y9
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y6, Y9, Y6
-	VMOVUPS    32(BX), Y9
+	VMOVUPS    32(DX), Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y7, Y9, Y7
-	VMOVUPS    (DX), Y9
-	VMASKMOVPS 64(BX), Y9, Y9
+	VMOVUPS    (CX), Y9
+	VMASKMOVPS 64(DX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l14
-l15:
+	JMP        l18
+l19:
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y0, Y9, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y9
@@ -5023,93 +4956,77 @@ l15:
 	VMAXPS  Y7, Y9, Y7
 	VMOVUPS c256_00000000<>+0(SB), Y9
 	VMAXPS  Y8, Y9, Y8
-l14:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l16
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(DX), SI
+l18:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l20
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y3, (DX)
-	VMOVUPS      Y4, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         64(DX), SI
+	ADDQ         BX, CX
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y5, X0
 	ADDQ         $+16, SI
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
 	VMOVSS X0, (SI)
-	JMP    part5
-part6:
-	VMOVUPS Y5, 64(DX)
 part5:
-	ADDQ         BX, DX
-	VMOVUPS      Y6, (DX)
-	VMOVUPS      Y7, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part10
-	LEAQ         64(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	LEAQ         64(CX), CX
 	VMOVAPS      X8, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part11
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y8, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part11:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part12
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part12:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part9
-	VMOVSS X0, (DX)
-	JMP    part9
-part10:
-	VMOVUPS Y8, 64(DX)
+	VMOVSS X0, (CX)
 part9:
-	JMP l17
-l16:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l21
+l20:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
@@ -5121,29 +5038,29 @@ l16:
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	VMOVUPS Y8, 64(CX)
-l17:
+l21:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l22
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l22:
 	VZEROUPPER
 	RET
 
@@ -5161,17 +5078,19 @@ TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -5187,7 +5106,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
@@ -5219,14 +5138,14 @@ l3:
 	ADDQ         $+8, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -5254,22 +5173,46 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+	MOVQ  local-80(SP), R12
+	TESTQ R12, R12
+	JEQ   l13
+l14:
+	PREFETCHT0 (R10)(R11*8)
+	PREFETCHT0 64(R10)(R11*8)
+	PREFETCHT0 92(R10)(R11*8)
+	VMOVUPS    (R10), Y6
+	VMOVUPS    32(R10), Y7
+	VMOVUPS    64(R10), Y8
+	VMOVUPS    Y6, (R12)
+	VMOVUPS    Y7, 32(R12)
+	VMOVUPS    Y8, 64(R12)
+	ADDQ       $+96, R12
+	ADDQ       R11, R10
+	DECQ       CX
+	JNE        l14
+	MOVQ       R12, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 92(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l11
-	MOVQ       R10, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, CX
-l9:
+	JNE        l15
+l11:
+	MOVQ R10, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, CX
+l9:
+l16:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VMOVUPS      64(R8), Y8
@@ -5284,7 +5227,7 @@ l12:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l12
+	JNE          l16
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -5293,41 +5236,41 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y6
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l17
+	CMPQ       DX, $0x00000001
+	JEQ        l18
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y0, Y6, Y0
-	VMOVUPS    32(BX), Y6
+	VMOVUPS    32(DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y1, Y6, Y1
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS 64(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y2, Y6, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y6
+	ADDQ       BX, DX
+	VMOVUPS    (DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y3, Y6, Y3
-	VMOVUPS    32(BX), Y6
+	VMOVUPS    32(DX), Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y4, Y6, Y4
-	VMOVUPS    (DX), Y6
-	VMASKMOVPS 64(BX), Y6, Y6
+	VMOVUPS    (CX), Y6
+	VMASKMOVPS 64(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l13
-l14:
+	JMP        l17
+l18:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -5340,67 +5283,56 @@ l14:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(DX), SI
+l17:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l19
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	LEAQ         64(CX), SI
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
 	VMOVUPS      X0, (SI)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $+16, SI
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
 	VMOVSD    X0, (SI)
 	VPERMILPD $0x01, X0, X0
 	ADDQ      $+8, SI
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
 	VMOVSS X0, (SI)
-	JMP    part1
-part2:
-	VMOVUPS Y2, 64(DX)
 part1:
-	ADDQ         BX, DX
-	VMOVUPS      Y3, (DX)
-	VMOVUPS      Y4, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part6
-	LEAQ         64(DX), DX
+	ADDQ         BX, CX
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 32(CX)
+	LEAQ         64(CX), CX
 	VMOVAPS      X5, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part7
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y5, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part7:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part8
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part8:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part5
-	VMOVSS X0, (DX)
-	JMP    part5
-part6:
-	VMOVUPS Y5, 64(DX)
+	VMOVSS X0, (CX)
 part5:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
@@ -5408,26 +5340,26 @@ l15:
 	VMOVUPS Y3, (CX)
 	VMOVUPS Y4, 32(CX)
 	VMOVUPS Y5, 64(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -5445,17 +5377,19 @@ TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   CX, DX
 	SHLQ   $0x02, DX
 	LEAQ   tailmask<>+32(SB), CX
 	SUBQ   DX, CX
-	MOVQ   136(AX), DX
+	MOVQ   144(AX), DX
 	CMPQ   DX, $0x00000001
 	JEQ    l1
 	CMPQ   DX, $0x00000002
@@ -5468,7 +5402,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ       local-120(SP), DX
-	MOVQ       80(AX), BX
+	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
@@ -5489,14 +5423,14 @@ l3:
 	ADDQ         $+4, DX
 	MOVQ         DX, local-104(SP)
 l4:
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -5520,22 +5454,46 @@ l7:
 	JMP          l5
 l6:
 l8:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), CX
-l11:
+	MOVQ  112(AX), CX
+	TESTQ CX, CX
+	JEQ   l12
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+	MOVQ  local-80(SP), R11
+	TESTQ R11, R11
+	JEQ   l13
+l14:
+	PREFETCHT0 (R9)(R10*8)
+	PREFETCHT0 64(R9)(R10*8)
+	PREFETCHT0 92(R9)(R10*8)
+	VMOVUPS    (R9), Y3
+	VMOVUPS    32(R9), Y4
+	VMOVUPS    64(R9), Y5
+	VMOVUPS    Y3, (R11)
+	VMOVUPS    Y4, 32(R11)
+	VMOVUPS    Y5, 64(R11)
+	ADDQ       $+96, R11
+	ADDQ       R10, R9
+	DECQ       CX
+	JNE        l14
+	MOVQ       R11, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R9)
 	PREFETCHT0 92(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l11
-	MOVQ       R9, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, CX
-l9:
+	JNE        l15
+l11:
+	MOVQ R9, local-96(SP)
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, CX
+l9:
+l16:
 	VMOVUPS      (DI), Y3
 	VMOVUPS      32(DI), Y4
 	VMOVUPS      64(DI), Y5
@@ -5546,7 +5504,7 @@ l12:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l12
+	JNE          l16
 	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
@@ -5555,94 +5513,88 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ       128(AX), CX
-	MOVQ       CX, BX
-	SHLQ       $0x02, BX
-	LEAQ       tailmask<>+32(SB), DX
-	SUBQ       BX, DX
-	MOVQ       144(AX), BX
-	TESTQ      BX, BX
-	JEQ        l13
-	CMPQ       BX, $0x00000001
-	JEQ        l14
-	MOVQ       local-112(SP), BX
-	MOVQ       88(AX), SI
-	VMOVUPS    (BX), Y3
+	MOVQ       136(AX), CX
+	MOVQ       CX, DX
+	SHLQ       $0x02, DX
+	LEAQ       tailmask<>+32(SB), CX
+	SUBQ       DX, CX
+	MOVQ       152(AX), DX
+	TESTQ      DX, DX
+	JEQ        l17
+	CMPQ       DX, $0x00000001
+	JEQ        l18
+	MOVQ       local-112(SP), DX
+	MOVQ       96(AX), BX
+	VMOVUPS    (DX), Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y0, Y3, Y0
-	VMOVUPS    32(BX), Y3
+	VMOVUPS    32(DX), Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y1, Y3, Y1
-	VMOVUPS    (DX), Y3
-	VMASKMOVPS 64(BX), Y3, Y3
+	VMOVUPS    (CX), Y3
+	VMASKMOVPS 64(DX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l13
-l14:
+	JMP        l17
+l18:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l13:
-	MOVQ         local-120(SP), DX
-	MOVQ         128(AX), BX
-	CMPQ         BX, $0x00000008
-	JEQ          l15
-	MOVQ         80(AX), BX
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 32(DX)
-	CMPQ         CX, $0x00000008
-	JEQ          part2
-	LEAQ         64(DX), DX
+l17:
+	MOVQ         local-120(SP), CX
+	MOVQ         136(AX), DX
+	CMPQ         DX, $0x00000008
+	JEQ          l19
+	MOVQ         88(AX), BX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	LEAQ         64(CX), CX
 	VMOVAPS      X2, X0
-	TESTQ        $0x00000004, CX
+	TESTQ        $0x00000004, DX
 	JEQ          part3
-	VMOVUPS      X0, (DX)
+	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y2, X0
-	ADDQ         $+16, DX
+	ADDQ         $+16, CX
 part3:
-	TESTQ     $0x00000002, CX
+	TESTQ     $0x00000002, DX
 	JEQ       part4
-	VMOVSD    X0, (DX)
+	VMOVSD    X0, (CX)
 	VPERMILPD $0x01, X0, X0
-	ADDQ      $+8, DX
+	ADDQ      $+8, CX
 part4:
-	TESTQ  $0x00000001, CX
+	TESTQ  $0x00000001, DX
 	JEQ    part1
-	VMOVSS X0, (DX)
-	JMP    part1
-part2:
-	VMOVUPS Y2, 64(DX)
+	VMOVSS X0, (CX)
 part1:
-	JMP l16
-l15:
-	MOVQ    DX, CX
-	MOVQ    80(AX), DX
+	JMP l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -5652,7 +5604,7 @@ l17:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -5661,12 +5613,12 @@ TEXT ·gemm8x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -5684,7 +5636,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -5745,19 +5697,19 @@ l2:
 	VMOVUPS      Y8, Y9
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	MOVQ  BX, DI
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
 	MOVQ  DI, R8
 	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	MOVQ  112(AX), R10
+	MOVQ  72(AX), R9
+	MOVQ  120(AX), R10
 	TESTQ R10, R10
 	JEQ   l4
 	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
+	MOVQ  80(AX), R12
 	MOVQ  16(AX), R13
 	TESTQ R13, R13
 	JEQ   l5
@@ -5802,22 +5754,25 @@ l6:
 	JMP          l4
 l5:
 l7:
-	MOVQ local-112(SP), R14
-	MOVQ 96(AX), R15
-	MOVQ 104(AX), R13
-l10:
+	MOVQ  112(AX), R13
+	TESTQ R13, R13
+	JEQ   l11
+	MOVQ  local-112(SP), R14
+	MOVQ  104(AX), R15
+l12:
 	PREFETCHT0 (R14)
 	PREFETCHT0 36(R14)
 	ADDQ       R15, R14
 	DECQ       R13
-	JNE        l10
+	JNE        l12
 	MOVQ       R14, local-112(SP)
-	CMPQ       R10, $0x00000010
-	JLT        l9
-	ADDQ       $-16, R10
-	MOVQ       $+16, R13
-l8:
 l11:
+	CMPQ R10, $0x00000010
+	JLT  l9
+	ADDQ $-16, R10
+	MOVQ $+16, R13
+l8:
+l13:
 	VMOVUPS      (R11), Y10
 	VBROADCASTSD 32(R11), Y11
 	ADDQ         R12, R11
@@ -5849,7 +5804,7 @@ l11:
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         R13
-	JNE          l11
+	JNE          l13
 	TESTQ        R10, R10
 	JEQ          l4
 	JMP          l7
@@ -5858,9 +5813,9 @@ l9:
 	MOVQ $+0, R10
 	JMP  l8
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l12
+	JEQ     l14
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y0, Y10, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y10
@@ -5881,14 +5836,14 @@ l4:
 	VMAXPS  Y8, Y10, Y8
 	VMOVUPS c256_00000000<>+0(SB), Y10
 	VMAXPS  Y9, Y10, Y9
-l12:
+l14:
 	VMOVUPS      Y8, local-96(SP)
 	VMOVUPS      Y9, local-64(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l13
+	JEQ          l15
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -6104,10 +6059,10 @@ part32:
 part30:
 	VMOVUPS Y0, 32(BX)
 part29:
-	JMP l14
-l13:
+	JMP l16
+l15:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
@@ -6139,22 +6094,22 @@ l13:
 	VMOVUPS Y7, (BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 32(BX)
-l14:
+l16:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l15
+	JEQ   l17
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l15:
+l17:
 	VZEROUPPER
 	RET
 
@@ -6164,7 +6119,7 @@ l15:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6173,12 +6128,12 @@ TEXT ·gemm4x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6191,7 +6146,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -6226,33 +6181,36 @@ l2:
 	VMOVUPS      Y0, Y3
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	MOVQ  BX, DI
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	MOVQ  112(AX), R9
+	MOVQ  72(AX), R8
+	MOVQ  120(AX), R9
 	TESTQ R9, R9
 	JEQ   l4
 	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
+	MOVQ  80(AX), R11
 l6:
-	MOVQ local-112(SP), R13
-	MOVQ 96(AX), R14
-	MOVQ 104(AX), R12
-l9:
+	MOVQ  112(AX), R12
+	TESTQ R12, R12
+	JEQ   l10
+	MOVQ  local-112(SP), R13
+	MOVQ  104(AX), R14
+l11:
 	PREFETCHT0 (R13)
 	PREFETCHT0 36(R13)
 	ADDQ       R14, R13
 	DECQ       R12
-	JNE        l9
+	JNE        l11
 	MOVQ       R13, local-112(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l8
-	ADDQ       $-16, R9
-	MOVQ       $+16, R12
-l7:
 l10:
+	CMPQ R9, $0x00000010
+	JLT  l8
+	ADDQ $-16, R9
+	MOVQ $+16, R12
+l7:
+l12:
 	VMOVUPS      (R10), Y5
 	VBROADCASTSD 32(R10), Y6
 	ADDQ         R11, R10
@@ -6271,7 +6229,7 @@ l10:
 	ADDQ         R8, BX
 	ADDQ         R8, DI
 	DECQ         R12
-	JNE          l10
+	JNE          l12
 	TESTQ        R9, R9
 	JEQ          l4
 	JMP          l6
@@ -6280,9 +6238,9 @@ l8:
 	MOVQ $+0, R9
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y0, Y5, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y5
@@ -6293,13 +6251,13 @@ l4:
 	VMAXPS  Y3, Y5, Y3
 	VMOVUPS c256_00000000<>+0(SB), Y5
 	VMAXPS  Y4, Y5, Y4
-l11:
+l13:
 	VMOVUPS      Y4, local-96(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -6407,10 +6365,10 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
@@ -6426,22 +6384,22 @@ l12:
 	VMOVUPS Y3, (BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -6451,7 +6409,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6460,12 +6418,12 @@ TEXT ·gemm2x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6476,7 +6434,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -6499,30 +6457,33 @@ l2:
 	VMOVUPS      Y0, Y1
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  64(AX), SI
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l4
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 l6:
-	MOVQ local-112(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l9:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l10
+	MOVQ  local-112(SP), R12
+	MOVQ  104(AX), R13
+l11:
 	PREFETCHT0 (R12)
 	PREFETCHT0 36(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l9
+	JNE        l11
 	MOVQ       R12, local-112(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l8
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l7:
 l10:
+	CMPQ R8, $0x00000010
+	JLT  l8
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l7:
+l12:
 	VMOVUPS      (R9), Y3
 	VBROADCASTSD 32(R9), Y4
 	ADDQ         R10, R9
@@ -6534,7 +6495,7 @@ l10:
 	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DI, BX
 	DECQ         R11
-	JNE          l10
+	JNE          l12
 	TESTQ        R8, R8
 	JEQ          l4
 	JMP          l6
@@ -6543,22 +6504,22 @@ l8:
 	MOVQ $+0, R8
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l11:
+l13:
 	VMOVUPS      Y2, local-96(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -6612,10 +6573,10 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
@@ -6623,22 +6584,22 @@ l12:
 	VMOVUPS Y1, (BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -6648,7 +6609,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1plus2AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6657,12 +6618,12 @@ TEXT ·gemm1x1plus2AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6672,7 +6633,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -6688,30 +6649,33 @@ l2:
 	VBROADCASTSD local-96(SP), Y1
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l4
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 l6:
-	MOVQ local-112(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), R10
-l9:
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
+	JEQ   l10
+	MOVQ  local-112(SP), R11
+	MOVQ  104(AX), R12
+l11:
 	PREFETCHT0 (R11)
 	PREFETCHT0 36(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l9
+	JNE        l11
 	MOVQ       R11, local-112(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l8
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l7:
 l10:
+	CMPQ DI, $0x00000010
+	JLT  l8
+	ADDQ $-16, DI
+	MOVQ $+16, R10
+l7:
+l12:
 	VMOVUPS      (R8), Y2
 	VBROADCASTSD 32(R8), Y3
 	ADDQ         R9, R8
@@ -6720,7 +6684,7 @@ l10:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, BX
 	DECQ         R10
-	JNE          l10
+	JNE          l12
 	TESTQ        DI, DI
 	JEQ          l4
 	JMP          l6
@@ -6729,20 +6693,20 @@ l8:
 	MOVQ $+0, DI
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l11:
+l13:
 	VMOVUPS      Y1, local-96(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000002
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -6769,29 +6733,29 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	ADDQ  SI, BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -6801,7 +6765,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm8x1plus4AVX2(SB), $192-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -6810,12 +6774,12 @@ TEXT ·gemm8x1plus4AVX2(SB), $192-8
 	MOVQ BX, local-192(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-184(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-176(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-168(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -6835,7 +6799,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-184(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -6900,19 +6864,19 @@ l2:
 	VMOVUPS        Y8, Y11
 l3:
 	MOVQ  local-192(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	MOVQ  BX, DI
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
 	MOVQ  DI, R8
 	LEAQ  (R8)(SI*2), R8
 	ADDQ  SI, R8
-	MOVQ  64(AX), R9
-	MOVQ  112(AX), R10
+	MOVQ  72(AX), R9
+	MOVQ  120(AX), R10
 	TESTQ R10, R10
 	JEQ   l4
 	MOVQ  8(AX), R11
-	MOVQ  72(AX), R12
+	MOVQ  80(AX), R12
 	MOVQ  16(AX), R13
 	TESTQ R13, R13
 	JEQ   l5
@@ -6957,22 +6921,25 @@ l6:
 	JMP            l4
 l5:
 l7:
-	MOVQ local-176(SP), R14
-	MOVQ 96(AX), R15
-	MOVQ 104(AX), R13
-l10:
+	MOVQ  112(AX), R13
+	TESTQ R13, R13
+	JEQ   l11
+	MOVQ  local-176(SP), R14
+	MOVQ  104(AX), R15
+l12:
 	PREFETCHT0 (R14)
 	PREFETCHT0 44(R14)
 	ADDQ       R15, R14
 	DECQ       R13
-	JNE        l10
+	JNE        l12
 	MOVQ       R14, local-176(SP)
-	CMPQ       R10, $0x00000010
-	JLT        l9
-	ADDQ       $-16, R10
-	MOVQ       $+16, R13
-l8:
 l11:
+	CMPQ R10, $0x00000010
+	JLT  l9
+	ADDQ $-16, R10
+	MOVQ $+16, R13
+l8:
+l13:
 	VMOVUPS        (R11), Y12
 	VBROADCASTF128 32(R11), Y13
 	ADDQ           R12, R11
@@ -7004,7 +6971,7 @@ l11:
 	ADDQ           R9, DI
 	ADDQ           R9, R8
 	DECQ           R13
-	JNE            l11
+	JNE            l13
 	TESTQ          R10, R10
 	JEQ            l4
 	JMP            l7
@@ -7013,9 +6980,9 @@ l9:
 	MOVQ $+0, R10
 	JMP  l8
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l12
+	JEQ     l14
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -7040,16 +7007,16 @@ l4:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l12:
+l14:
 	VMOVUPS      Y8, local-160(SP)
 	VMOVUPS      Y9, local-128(SP)
 	VMOVUPS      Y10, local-96(SP)
 	VMOVUPS      Y11, local-64(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l13
+	JEQ          l15
 	MOVQ         local-184(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-160(SP), Y0, Y0
@@ -7265,10 +7232,10 @@ part32:
 part30:
 	VMOVUPS Y0, 32(BX)
 part29:
-	JMP l14
-l13:
+	JMP l16
+l15:
 	MOVQ    local-184(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-160(SP), DI
 	MOVQ    DI, 32(BX)
@@ -7316,22 +7283,22 @@ l13:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-l14:
+l16:
 	MOVQ  local-168(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l15
+	JEQ   l17
 	MOVQ  BX, local-168(SP)
 	MOVQ  local-192(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-192(SP)
 	MOVQ  local-184(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*8), BX
 	MOVQ  BX, local-184(SP)
 	JMP   l0
-l15:
+l17:
 	VZEROUPPER
 	RET
 
@@ -7341,7 +7308,7 @@ l15:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm4x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7350,12 +7317,12 @@ TEXT ·gemm4x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7369,7 +7336,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -7406,33 +7373,36 @@ l2:
 	VMOVUPS        Y4, Y5
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	MOVQ  BX, DI
 	LEAQ  (DI)(SI*2), DI
 	ADDQ  SI, DI
-	MOVQ  64(AX), R8
-	MOVQ  112(AX), R9
+	MOVQ  72(AX), R8
+	MOVQ  120(AX), R9
 	TESTQ R9, R9
 	JEQ   l4
 	MOVQ  8(AX), R10
-	MOVQ  72(AX), R11
+	MOVQ  80(AX), R11
 l6:
-	MOVQ local-112(SP), R13
-	MOVQ 96(AX), R14
-	MOVQ 104(AX), R12
-l9:
+	MOVQ  112(AX), R12
+	TESTQ R12, R12
+	JEQ   l10
+	MOVQ  local-112(SP), R13
+	MOVQ  104(AX), R14
+l11:
 	PREFETCHT0 (R13)
 	PREFETCHT0 44(R13)
 	ADDQ       R14, R13
 	DECQ       R12
-	JNE        l9
+	JNE        l11
 	MOVQ       R13, local-112(SP)
-	CMPQ       R9, $0x00000010
-	JLT        l8
-	ADDQ       $-16, R9
-	MOVQ       $+16, R12
-l7:
 l10:
+	CMPQ R9, $0x00000010
+	JLT  l8
+	ADDQ $-16, R9
+	MOVQ $+16, R12
+l7:
+l12:
 	VMOVUPS        (R10), Y6
 	VBROADCASTF128 32(R10), Y7
 	ADDQ           R11, R10
@@ -7451,7 +7421,7 @@ l10:
 	ADDQ           R8, BX
 	ADDQ           R8, DI
 	DECQ           R12
-	JNE            l10
+	JNE            l12
 	TESTQ          R9, R9
 	JEQ            l4
 	JMP            l6
@@ -7460,9 +7430,9 @@ l8:
 	MOVQ $+0, R9
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -7475,14 +7445,14 @@ l4:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l11:
+l13:
 	VMOVUPS      Y4, local-96(SP)
 	VMOVUPS      Y5, local-64(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -7590,10 +7560,10 @@ part16:
 part14:
 	VMOVUPS Y0, 32(BX)
 part13:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
@@ -7617,22 +7587,22 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-40(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*4), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -7642,7 +7612,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm2x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7651,12 +7621,12 @@ TEXT ·gemm2x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7667,7 +7637,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -7690,30 +7660,33 @@ l2:
 	VMOVUPS        Y0, Y1
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  64(AX), SI
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l4
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 l6:
-	MOVQ local-112(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l9:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l10
+	MOVQ  local-112(SP), R12
+	MOVQ  104(AX), R13
+l11:
 	PREFETCHT0 (R12)
 	PREFETCHT0 44(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l9
+	JNE        l11
 	MOVQ       R12, local-112(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l8
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l7:
 l10:
+	CMPQ R8, $0x00000010
+	JLT  l8
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l7:
+l12:
 	VMOVUPS        (R9), Y3
 	VBROADCASTF128 32(R9), Y4
 	ADDQ           R10, R9
@@ -7725,7 +7698,7 @@ l10:
 	VFMADD231PS    Y4, Y3, Y2
 	ADDQ           DI, BX
 	DECQ           R11
-	JNE            l10
+	JNE            l12
 	TESTQ          R8, R8
 	JEQ            l4
 	JMP            l6
@@ -7734,22 +7707,22 @@ l8:
 	MOVQ $+0, R8
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l11:
+l13:
 	VMOVUPS      Y2, local-96(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -7803,10 +7776,10 @@ part8:
 part6:
 	VMOVUPS Y0, 32(BX)
 part5:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), DI
 	MOVQ    DI, 32(BX)
@@ -7818,22 +7791,22 @@ l12:
 	MOVQ    SI, 32(BX)
 	MOVQ    local-72(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	LEAQ  (BX)(SI*2), BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -7843,7 +7816,7 @@ l14:
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemm1x1plus4AVX2(SB), $128-8
 	MOVQ args+0(FP), AX
-	MOVQ 128(AX), CX
+	MOVQ 136(AX), CX
 	MOVQ CX, BX
 	SHLQ $0x02, BX
 	LEAQ tailmask<>+32(SB), DX
@@ -7852,12 +7825,12 @@ TEXT ·gemm1x1plus4AVX2(SB), $128-8
 	MOVQ BX, local-128(SP)
 	MOVQ 24(AX), BX
 	MOVQ BX, local-120(SP)
-	MOVQ 48(AX), BX
+	MOVQ 56(AX), BX
 	MOVQ BX, local-112(SP)
-	MOVQ 120(AX), BX
+	MOVQ 128(AX), BX
 	MOVQ BX, local-104(SP)
 l0:
-	MOVQ   136(AX), BX
+	MOVQ   144(AX), BX
 	CMPQ   BX, $0x00000001
 	JEQ    l1
 	CMPQ   BX, $0x00000002
@@ -7867,7 +7840,7 @@ l0:
 	JMP    l3
 l1:
 	MOVQ       local-120(SP), BX
-	MOVQ       80(AX), SI
+	MOVQ       88(AX), SI
 	VMOVUPS    (BX), Y0
 	VMOVUPS    (DX), Y1
 	VMASKMOVPS 32(BX), Y1, Y1
@@ -7883,30 +7856,33 @@ l2:
 	VBROADCASTF128 local-96(SP), Y1
 l3:
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
 	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l4
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 l6:
-	MOVQ local-112(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), R10
-l9:
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
+	JEQ   l10
+	MOVQ  local-112(SP), R11
+	MOVQ  104(AX), R12
+l11:
 	PREFETCHT0 (R11)
 	PREFETCHT0 44(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l9
+	JNE        l11
 	MOVQ       R11, local-112(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l8
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l7:
 l10:
+	CMPQ DI, $0x00000010
+	JLT  l8
+	ADDQ $-16, DI
+	MOVQ $+16, R10
+l7:
+l12:
 	VMOVUPS        (R8), Y2
 	VBROADCASTF128 32(R8), Y3
 	ADDQ           R9, R8
@@ -7915,7 +7891,7 @@ l10:
 	VFMADD231PS    Y3, Y4, Y1
 	ADDQ           SI, BX
 	DECQ           R10
-	JNE            l10
+	JNE            l12
 	TESTQ          DI, DI
 	JEQ            l4
 	JMP            l6
@@ -7924,20 +7900,20 @@ l8:
 	MOVQ $+0, DI
 	JMP  l7
 l4:
-	MOVQ    144(AX), BX
+	MOVQ    152(AX), BX
 	TESTQ   BX, BX
-	JEQ     l11
+	JEQ     l13
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l11:
+l13:
 	VMOVUPS      Y1, local-96(SP)
-	MOVQ         128(AX), BX
+	MOVQ         136(AX), BX
 	CMPQ         BX, $0x00000004
-	JEQ          l12
+	JEQ          l14
 	MOVQ         local-120(SP), BX
-	MOVQ         80(AX), SI
+	MOVQ         88(AX), SI
 	VMOVUPS      Y0, (BX)
 	VMOVUPS      (DX), Y0
 	VMASKMOVPS   local-96(SP), Y0, Y0
@@ -7964,31 +7940,31 @@ part4:
 part2:
 	VMOVUPS Y0, 32(BX)
 part1:
-	JMP l13
-l12:
+	JMP l15
+l14:
 	MOVQ    local-120(SP), BX
-	MOVQ    80(AX), SI
+	MOVQ    88(AX), SI
 	VMOVUPS Y0, (BX)
 	MOVQ    local-96(SP), SI
 	MOVQ    SI, 32(BX)
 	MOVQ    local-88(SP), SI
 	MOVQ    SI, 40(BX)
-l13:
+l15:
 	MOVQ  local-104(SP), BX
 	ADDQ  $-1, BX
 	TESTQ BX, BX
-	JEQ   l14
+	JEQ   l16
 	MOVQ  BX, local-104(SP)
 	MOVQ  local-128(SP), BX
-	MOVQ  56(AX), SI
+	MOVQ  64(AX), SI
 	ADDQ  SI, BX
 	MOVQ  BX, local-128(SP)
 	MOVQ  local-120(SP), BX
-	MOVQ  80(AX), SI
+	MOVQ  88(AX), SI
 	ADDQ  SI, BX
 	MOVQ  BX, local-120(SP)
 	JMP   l0
-l14:
+l16:
 	VZEROUPPER
 	RET
 
@@ -8002,11 +7978,11 @@ TEXT ·gemv8AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
@@ -8025,7 +8001,7 @@ l0:
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -8045,7 +8021,7 @@ l0:
 	MOVQ         R12, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, R12
-	MOVQ         128(AX), R13
+	MOVQ         136(AX), R13
 	SHRQ         $0x03, R13
 	TESTQ        R13, R13
 	JEQ          l1
@@ -8064,7 +8040,7 @@ l3:
 	DECQ        R13
 	JNE         l3
 l1:
-	MOVQ         128(AX), R13
+	MOVQ         136(AX), R13
 	ANDQ         $+7, R13
 	TESTQ        R13, R13
 	JEQ          l2
@@ -8142,11 +8118,11 @@ TEXT ·gemv4AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
@@ -8157,7 +8133,7 @@ l0:
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -8169,7 +8145,7 @@ l0:
 	MOVQ         R8, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, R8
-	MOVQ         128(AX), R9
+	MOVQ         136(AX), R9
 	SHRQ         $0x03, R9
 	TESTQ        R9, R9
 	JEQ          l1
@@ -8184,7 +8160,7 @@ l3:
 	DECQ        R9
 	JNE         l3
 l1:
-	MOVQ         128(AX), R9
+	MOVQ         136(AX), R9
 	ANDQ         $+7, R9
 	TESTQ        R9, R9
 	JEQ          l2
@@ -8250,18 +8226,18 @@ TEXT ·gemv2AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Y1
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -8269,7 +8245,7 @@ l0:
 	MOVQ         SI, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, SI
-	MOVQ         128(AX), DI
+	MOVQ         136(AX), DI
 	SHRQ         $0x03, DI
 	TESTQ        DI, DI
 	JEQ          l1
@@ -8282,7 +8258,7 @@ l3:
 	DECQ        DI
 	JNE         l3
 l1:
-	MOVQ         128(AX), DI
+	MOVQ         136(AX), DI
 	ANDQ         $+7, DI
 	TESTQ        DI, DI
 	JEQ          l2
@@ -8342,22 +8318,22 @@ TEXT ·gemv1AVX2(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Y0
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, BX
-	MOVQ         128(AX), SI
+	MOVQ         136(AX), SI
 	SHRQ         $0x03, SI
 	TESTQ        SI, SI
 	JEQ          l1
@@ -8369,7 +8345,7 @@ l3:
 	DECQ        SI
 	JNE         l3
 l1:
-	MOVQ         128(AX), SI
+	MOVQ         136(AX), SI
 	ANDQ         $+7, SI
 	TESTQ        SI, SI
 	JEQ          l2
@@ -8422,8 +8398,8 @@ l4:
 // Requires: AVX
 TEXT ·gemvEndAVX2(SB), $128-8
 	MOVQ  args+0(FP), AX
-	MOVQ  144(AX), CX
-	MOVQ  128(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  136(AX), DX
 	MOVQ  24(AX), BX
 	MOVQ  40(AX), AX
 	CMPQ  CX, $0x00000001

@@ -18,16 +18,16 @@ TEXT ·gemm8x1AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -45,7 +45,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z1
@@ -86,7 +86,7 @@ l3:
 	ADDQ         $+32, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
@@ -94,12 +94,12 @@ l4:
 	MOVQ  BX, SI
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -124,22 +124,25 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l11:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+l13:
 	PREFETCHT0 (R12)
 	PREFETCHT0 60(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l11
+	JNE        l13
 	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l9:
+l14:
 	VMOVUPS          (R9), Z8
 	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
@@ -154,7 +157,7 @@ l12:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l12
+	JNE              l14
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -163,17 +166,17 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l15
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l16
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -205,8 +208,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l13
-l14:
+	JMP         l15
+l16:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -223,12 +226,12 @@ l14:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l13:
+l15:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l17
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
@@ -244,9 +247,9 @@ l13:
 	VMOVUPS Z6, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, K2, (CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
@@ -262,26 +265,26 @@ l15:
 	VMOVUPS Z6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -299,16 +302,16 @@ TEXT ·gemm4x1AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -322,7 +325,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z1
@@ -347,17 +350,17 @@ l3:
 	ADDQ         $+16, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -377,22 +380,25 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), R10
-l11:
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
+	JEQ   l12
+	MOVQ  local-96(SP), R11
+	MOVQ  104(AX), R12
+l13:
 	PREFETCHT0 (R11)
 	PREFETCHT0 60(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l11
+	JNE        l13
 	MOVQ       R11, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, R10
+l9:
+l14:
 	VMOVUPS          (R8), Z4
 	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -402,7 +408,7 @@ l12:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l12
+	JNE              l14
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -411,17 +417,17 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l15
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l16
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -437,8 +443,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l13
-l14:
+	JMP         l15
+l16:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -447,12 +453,12 @@ l14:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l13:
+l15:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l17
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
@@ -460,9 +466,9 @@ l13:
 	VMOVUPS Z2, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, K2, (CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
@@ -470,26 +476,26 @@ l15:
 	VMOVUPS Z2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -507,16 +513,16 @@ TEXT ·gemm2x1AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -528,7 +534,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z1
@@ -545,14 +551,14 @@ l3:
 	ADDQ         $+8, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -569,29 +575,32 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), R9
-l11:
+	MOVQ  112(AX), R9
+	TESTQ R9, R9
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+l13:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l11
+	JNE        l13
 	MOVQ       R10, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, R9
-l9:
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, R9
+l9:
+l14:
 	VMOVUPS          (DI), Z2
 	ADDQ             R8, DI
 	VFMADD231PS.BCST (DX), Z2, Z0
 	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l12
+	JNE              l14
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -600,17 +609,17 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l15
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l16
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -618,47 +627,47 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l13
-l14:
+	JMP         l15
+l16:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l13:
+l15:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l17
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l18
+l17:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
-l16:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l19:
 	VZEROUPPER
 	RET
 
@@ -676,16 +685,16 @@ TEXT ·gemm1x1AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -696,7 +705,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
 	JMP       l4
 l2:
@@ -709,37 +718,40 @@ l3:
 	ADDQ         $+4, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
-	MOVQ  64(AX), DX
-	MOVQ  112(AX), BX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  72(AX), DI
+	MOVQ  80(AX), DI
 l7:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), R8
-l10:
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l11
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+l12:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l10
+	JNE        l12
 	MOVQ       R9, local-96(SP)
-	CMPQ       BX, $0x00000010
-	JLT        l9
-	ADDQ       $-16, BX
-	MOVQ       $+16, R8
-l8:
 l11:
+	CMPQ BX, $0x00000010
+	JLT  l9
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l8:
+l13:
 	VMOVUPS          (SI), Z1
 	ADDQ             DI, SI
 	VFMADD231PS.BCST (CX), Z1, Z0
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l13
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -748,55 +760,55 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l14
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l15
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z1
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
-	JMP         l12
-l13:
+	JMP         l14
+l15:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-l12:
-	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
-	CMPQ    DX, $0x00000010
-	JEQ     l14
-	MOVQ    80(AX), DX
-	VMOVUPS Z0, K2, (CX)
-	JMP     l15
 l14:
-	MOVQ    80(AX), DX
+	MOVQ    local-120(SP), CX
+	MOVQ    136(AX), DX
+	CMPQ    DX, $0x00000010
+	JEQ     l16
+	MOVQ    88(AX), DX
+	VMOVUPS Z0, K2, (CX)
+	JMP     l17
+l16:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
-l15:
+l17:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l18
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l18:
 	VZEROUPPER
 	RET
 
@@ -814,16 +826,18 @@ TEXT ·gemm8x2AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -849,7 +863,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
@@ -914,7 +928,7 @@ l3:
 	ADDQ         $+32, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
@@ -922,12 +936,12 @@ l4:
 	MOVQ  BX, SI
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -964,22 +978,44 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l11:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+	MOVQ  local-80(SP), R14
+	TESTQ R14, R14
+	JEQ   l13
+l14:
+	PREFETCHT0 (R12)(R13*8)
+	PREFETCHT0 64(R12)(R13*8)
+	PREFETCHT0 124(R12)(R13*8)
+	VMOVUPS    (R12), Z16
+	VMOVUPS    64(R12), Z17
+	VMOVUPS    Z16, (R14)
+	VMOVUPS    Z17, 64(R14)
+	ADDQ       $+128, R14
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l14
+	MOVQ       R14, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R12)
 	PREFETCHT0 124(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l11
-	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	JNE        l15
+l11:
+	MOVQ R12, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l9:
+l16:
 	VMOVUPS          (R9), Z16
 	VMOVUPS          64(R9), Z17
 	ADDQ             R10, R9
@@ -1005,7 +1041,7 @@ l12:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l12
+	JNE              l16
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -1014,17 +1050,17 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z16
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -1080,8 +1116,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z16
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
 	VMOVUPS.Z   Z15, K1, Z15
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z0, Z16, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
@@ -1114,12 +1150,12 @@ l14:
 	VMAXPS       Z14, Z16, Z14
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z15, Z16, Z15
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -1143,9 +1179,9 @@ l13:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -1169,26 +1205,26 @@ l15:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -1206,16 +1242,18 @@ TEXT ·gemm4x2AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1233,7 +1271,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
@@ -1270,17 +1308,17 @@ l3:
 	ADDQ         $+16, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -1307,22 +1345,44 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), R10
-l11:
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
+	JEQ   l12
+	MOVQ  local-96(SP), R11
+	MOVQ  104(AX), R12
+	MOVQ  local-80(SP), R13
+	TESTQ R13, R13
+	JEQ   l13
+l14:
+	PREFETCHT0 (R11)(R12*8)
+	PREFETCHT0 64(R11)(R12*8)
+	PREFETCHT0 124(R11)(R12*8)
+	VMOVUPS    (R11), Z8
+	VMOVUPS    64(R11), Z9
+	VMOVUPS    Z8, (R13)
+	VMOVUPS    Z9, 64(R13)
+	ADDQ       $+128, R13
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l14
+	MOVQ       R13, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R11)
 	PREFETCHT0 124(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l11
-	MOVQ       R11, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
+	JNE        l15
+l11:
+	MOVQ R11, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, R10
+l9:
+l16:
 	VMOVUPS          (R8), Z8
 	VMOVUPS          64(R8), Z9
 	ADDQ             R9, R8
@@ -1338,7 +1398,7 @@ l12:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l12
+	JNE              l16
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -1347,17 +1407,17 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -1385,8 +1445,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -1403,12 +1463,12 @@ l14:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -1420,9 +1480,9 @@ l13:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -1434,26 +1494,26 @@ l15:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -1471,16 +1531,18 @@ TEXT ·gemm2x2AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1494,7 +1556,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
 	ADDQ      DX, CX
@@ -1517,14 +1579,14 @@ l3:
 	ADDQ         $+8, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -1545,22 +1607,44 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), R9
-l11:
+	MOVQ  112(AX), R9
+	TESTQ R9, R9
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+	MOVQ  local-80(SP), R12
+	TESTQ R12, R12
+	JEQ   l13
+l14:
+	PREFETCHT0 (R10)(R11*8)
+	PREFETCHT0 64(R10)(R11*8)
+	PREFETCHT0 124(R10)(R11*8)
+	VMOVUPS    (R10), Z4
+	VMOVUPS    64(R10), Z5
+	VMOVUPS    Z4, (R12)
+	VMOVUPS    Z5, 64(R12)
+	ADDQ       $+128, R12
+	ADDQ       R11, R10
+	DECQ       R9
+	JNE        l14
+	MOVQ       R12, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 124(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l11
-	MOVQ       R10, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, R9
-l9:
+	JNE        l15
+l11:
+	MOVQ R10, local-96(SP)
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, R9
+l9:
+l16:
 	VMOVUPS          (DI), Z4
 	VMOVUPS          64(DI), Z5
 	ADDQ             R8, DI
@@ -1570,7 +1654,7 @@ l12:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l12
+	JNE              l16
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -1579,17 +1663,17 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -1603,8 +1687,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -1613,45 +1697,45 @@ l14:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -1669,16 +1753,18 @@ TEXT ·gemm1x2AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1690,7 +1776,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
 	JMP       l4
@@ -1706,31 +1792,53 @@ l3:
 	ADDQ         $+4, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
-	MOVQ  64(AX), DX
-	MOVQ  112(AX), BX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  72(AX), DI
+	MOVQ  80(AX), DI
 l7:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), R8
-l10:
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l11
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+	MOVQ  local-80(SP), R11
+	TESTQ R11, R11
+	JEQ   l12
+l13:
+	PREFETCHT0 (R9)(R10*8)
+	PREFETCHT0 64(R9)(R10*8)
+	PREFETCHT0 124(R9)(R10*8)
+	VMOVUPS    (R9), Z2
+	VMOVUPS    64(R9), Z3
+	VMOVUPS    Z2, (R11)
+	VMOVUPS    Z3, 64(R11)
+	ADDQ       $+128, R11
+	ADDQ       R10, R9
+	DECQ       R8
+	JNE        l13
+	MOVQ       R11, local-80(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R9)
 	PREFETCHT0 124(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l10
-	MOVQ       R9, local-96(SP)
-	CMPQ       BX, $0x00000010
-	JLT        l9
-	ADDQ       $-16, BX
-	MOVQ       $+16, R8
-l8:
+	JNE        l14
+l10:
+	MOVQ R9, local-96(SP)
 l11:
+	CMPQ BX, $0x00000010
+	JLT  l9
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l8:
+l15:
 	VMOVUPS          (SI), Z2
 	VMOVUPS          64(SI), Z3
 	ADDQ             DI, SI
@@ -1738,7 +1846,7 @@ l11:
 	VFMADD231PS.BCST (CX), Z3, Z1
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l15
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -1747,62 +1855,62 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l17
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z0, K1, Z0
 	VMOVUPS.Z   64(CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l12
-l13:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l12:
+l16:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
-	MOVQ    80(AX), DX
+	JEQ     l18
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	JMP     l15
-l14:
-	MOVQ    80(AX), DX
+	JMP     l19
+l18:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-l15:
+l19:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l20
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l20:
 	VZEROUPPER
 	RET
 
@@ -1820,16 +1928,18 @@ TEXT ·gemm9x3AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -1866,7 +1976,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
@@ -1965,7 +2075,7 @@ l3:
 	ADDQ         $+36, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
@@ -1973,12 +2083,12 @@ l4:
 	MOVQ  BX, SI
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -2028,22 +2138,47 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l11:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+	MOVQ  local-80(SP), R14
+	TESTQ R14, R14
+	JEQ   l13
+l14:
+	PREFETCHT0 (R12)(R13*8)
+	PREFETCHT0 64(R12)(R13*8)
+	PREFETCHT0 128(R12)(R13*8)
+	PREFETCHT0 188(R12)(R13*8)
+	VMOVUPS    (R12), Z27
+	VMOVUPS    64(R12), Z28
+	VMOVUPS    128(R12), Z29
+	VMOVUPS    Z27, (R14)
+	VMOVUPS    Z28, 64(R14)
+	VMOVUPS    Z29, 128(R14)
+	ADDQ       $+192, R14
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l14
+	MOVQ       R14, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R12)
 	PREFETCHT0 188(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l11
-	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	JNE        l15
+l11:
+	MOVQ R12, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l9:
+l16:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS          128(R9), Z29
@@ -2081,7 +2216,7 @@ l12:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l12
+	JNE              l16
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -2090,17 +2225,17 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z27
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z27, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -2190,8 +2325,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z27
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z27, K1
 	VMOVUPS.Z   Z26, K1, Z26
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z0, Z27, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
@@ -2246,12 +2381,12 @@ l14:
 	VMAXPS       Z25, Z27, Z25
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z26, Z27, Z26
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
@@ -2287,9 +2422,9 @@ l13:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, K2, 128(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
@@ -2325,29 +2460,29 @@ l15:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, 128(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -2365,16 +2500,18 @@ TEXT ·gemm8x3AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -2408,7 +2545,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
@@ -2497,7 +2634,7 @@ l3:
 	ADDQ         $+32, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
@@ -2505,12 +2642,12 @@ l4:
 	MOVQ  BX, SI
 	LEAQ  (SI)(CX*2), SI
 	ADDQ  CX, SI
-	MOVQ  64(AX), DI
-	MOVQ  112(AX), R8
+	MOVQ  72(AX), DI
+	MOVQ  120(AX), R8
 	TESTQ R8, R8
 	JEQ   l5
 	MOVQ  8(AX), R9
-	MOVQ  72(AX), R10
+	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
@@ -2557,22 +2694,47 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R12
-	MOVQ 96(AX), R13
-	MOVQ 104(AX), R11
-l11:
+	MOVQ  112(AX), R11
+	TESTQ R11, R11
+	JEQ   l12
+	MOVQ  local-96(SP), R12
+	MOVQ  104(AX), R13
+	MOVQ  local-80(SP), R14
+	TESTQ R14, R14
+	JEQ   l13
+l14:
+	PREFETCHT0 (R12)(R13*8)
+	PREFETCHT0 64(R12)(R13*8)
+	PREFETCHT0 128(R12)(R13*8)
+	PREFETCHT0 188(R12)(R13*8)
+	VMOVUPS    (R12), Z24
+	VMOVUPS    64(R12), Z25
+	VMOVUPS    128(R12), Z26
+	VMOVUPS    Z24, (R14)
+	VMOVUPS    Z25, 64(R14)
+	VMOVUPS    Z26, 128(R14)
+	ADDQ       $+192, R14
+	ADDQ       R13, R12
+	DECQ       R11
+	JNE        l14
+	MOVQ       R14, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R12)
 	PREFETCHT0 188(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l11
-	MOVQ       R12, local-96(SP)
-	CMPQ       R8, $0x00000010
-	JLT        l10
-	ADDQ       $-16, R8
-	MOVQ       $+16, R11
-l9:
+	JNE        l15
+l11:
+	MOVQ R12, local-96(SP)
 l12:
+	CMPQ R8, $0x00000010
+	JLT  l10
+	ADDQ $-16, R8
+	MOVQ $+16, R11
+l9:
+l16:
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS          128(R9), Z26
@@ -2607,7 +2769,7 @@ l12:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l12
+	JNE              l16
 	TESTQ            R8, R8
 	JEQ              l5
 	JMP              l8
@@ -2616,17 +2778,17 @@ l10:
 	MOVQ $+0, R8
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z24
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -2706,8 +2868,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z24
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
 	VMOVUPS.Z   Z23, K1, Z23
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z0, Z24, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
@@ -2756,12 +2918,12 @@ l14:
 	VMAXPS       Z22, Z24, Z22
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z23, Z24, Z23
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
@@ -2793,9 +2955,9 @@ l13:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, K2, 128(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
@@ -2827,26 +2989,26 @@ l15:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, 128(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -2864,16 +3026,18 @@ TEXT ·gemm4x3AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -2895,7 +3059,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
@@ -2944,17 +3108,17 @@ l3:
 	ADDQ         $+16, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
 	LEAQ  (BX)(CX*2), BX
 	ADDQ  CX, BX
-	MOVQ  64(AX), SI
-	MOVQ  112(AX), DI
+	MOVQ  72(AX), SI
+	MOVQ  120(AX), DI
 	TESTQ DI, DI
 	JEQ   l5
 	MOVQ  8(AX), R8
-	MOVQ  72(AX), R9
+	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
 	JEQ   l6
@@ -2987,22 +3151,47 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R11
-	MOVQ 96(AX), R12
-	MOVQ 104(AX), R10
-l11:
+	MOVQ  112(AX), R10
+	TESTQ R10, R10
+	JEQ   l12
+	MOVQ  local-96(SP), R11
+	MOVQ  104(AX), R12
+	MOVQ  local-80(SP), R13
+	TESTQ R13, R13
+	JEQ   l13
+l14:
+	PREFETCHT0 (R11)(R12*8)
+	PREFETCHT0 64(R11)(R12*8)
+	PREFETCHT0 128(R11)(R12*8)
+	PREFETCHT0 188(R11)(R12*8)
+	VMOVUPS    (R11), Z12
+	VMOVUPS    64(R11), Z13
+	VMOVUPS    128(R11), Z14
+	VMOVUPS    Z12, (R13)
+	VMOVUPS    Z13, 64(R13)
+	VMOVUPS    Z14, 128(R13)
+	ADDQ       $+192, R13
+	ADDQ       R12, R11
+	DECQ       R10
+	JNE        l14
+	MOVQ       R13, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R11)
 	PREFETCHT0 188(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l11
-	MOVQ       R11, local-96(SP)
-	CMPQ       DI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, DI
-	MOVQ       $+16, R10
-l9:
+	JNE        l15
+l11:
+	MOVQ R11, local-96(SP)
 l12:
+	CMPQ DI, $0x00000010
+	JLT  l10
+	ADDQ $-16, DI
+	MOVQ $+16, R10
+l9:
+l16:
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS          128(R8), Z14
@@ -3023,7 +3212,7 @@ l12:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l12
+	JNE              l16
 	TESTQ            DI, DI
 	JEQ              l5
 	JMP              l8
@@ -3032,17 +3221,17 @@ l10:
 	MOVQ $+0, DI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z12
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -3082,8 +3271,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z12
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z   Z11, K1, Z11
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z0, Z12, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
@@ -3108,12 +3297,12 @@ l14:
 	VMAXPS       Z10, Z12, Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
@@ -3129,9 +3318,9 @@ l13:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, K2, 128(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
@@ -3147,26 +3336,26 @@ l15:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, 128(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -3184,16 +3373,18 @@ TEXT ·gemm2x3AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -3209,7 +3400,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
@@ -3238,14 +3429,14 @@ l3:
 	ADDQ         $+8, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
-	MOVQ  64(AX), BX
-	MOVQ  112(AX), SI
+	MOVQ  72(AX), BX
+	MOVQ  120(AX), SI
 	TESTQ SI, SI
 	JEQ   l5
 	MOVQ  8(AX), DI
-	MOVQ  72(AX), R8
+	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
 	JEQ   l6
@@ -3270,22 +3461,47 @@ l7:
 	JMP              l5
 l6:
 l8:
-	MOVQ local-96(SP), R10
-	MOVQ 96(AX), R11
-	MOVQ 104(AX), R9
-l11:
+	MOVQ  112(AX), R9
+	TESTQ R9, R9
+	JEQ   l12
+	MOVQ  local-96(SP), R10
+	MOVQ  104(AX), R11
+	MOVQ  local-80(SP), R12
+	TESTQ R12, R12
+	JEQ   l13
+l14:
+	PREFETCHT0 (R10)(R11*8)
+	PREFETCHT0 64(R10)(R11*8)
+	PREFETCHT0 128(R10)(R11*8)
+	PREFETCHT0 188(R10)(R11*8)
+	VMOVUPS    (R10), Z6
+	VMOVUPS    64(R10), Z7
+	VMOVUPS    128(R10), Z8
+	VMOVUPS    Z6, (R12)
+	VMOVUPS    Z7, 64(R12)
+	VMOVUPS    Z8, 128(R12)
+	ADDQ       $+192, R12
+	ADDQ       R11, R10
+	DECQ       R9
+	JNE        l14
+	MOVQ       R12, local-80(SP)
+	JMP        l11
+l13:
+l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 188(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l11
-	MOVQ       R10, local-96(SP)
-	CMPQ       SI, $0x00000010
-	JLT        l10
-	ADDQ       $-16, SI
-	MOVQ       $+16, R9
-l9:
+	JNE        l15
+l11:
+	MOVQ R10, local-96(SP)
 l12:
+	CMPQ SI, $0x00000010
+	JLT  l10
+	ADDQ $-16, SI
+	MOVQ $+16, R9
+l9:
+l16:
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS          128(DI), Z8
@@ -3298,7 +3514,7 @@ l12:
 	VFMADD231PS.BCST (DX)(CX*1), Z8, Z5
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l12
+	JNE              l16
 	TESTQ            SI, SI
 	JEQ              l5
 	JMP              l8
@@ -3307,17 +3523,17 @@ l10:
 	MOVQ $+0, SI
 	JMP  l9
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l13
+	JEQ         l17
 	CMPQ        CX, $0x00000001
-	JEQ         l14
+	JEQ         l18
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z6
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -3337,8 +3553,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z6
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z   Z5, K1, Z5
-	JMP         l13
-l14:
+	JMP         l17
+l18:
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z0, Z6, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
@@ -3351,12 +3567,12 @@ l14:
 	VMAXPS       Z4, Z6, Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z5, Z6, Z5
-l13:
+l17:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l15
-	MOVQ    80(AX), DX
+	JEQ     l19
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
@@ -3364,9 +3580,9 @@ l13:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, K2, 128(CX)
-	JMP     l16
-l15:
-	MOVQ    80(AX), DX
+	JMP     l20
+l19:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
@@ -3374,26 +3590,26 @@ l15:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, 128(CX)
-l16:
+l20:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l17
+	JEQ   l21
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l17:
+l21:
 	VZEROUPPER
 	RET
 
@@ -3411,16 +3627,18 @@ TEXT ·gemm1x3AVX512(SB), $128-8
 	MOVQ CX, local-112(SP)
 	MOVQ 32(AX), CX
 	MOVQ CX, local-104(SP)
-	MOVQ 48(AX), CX
+	MOVQ 56(AX), CX
 	MOVQ CX, local-96(SP)
-	MOVQ 120(AX), CX
+	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
+	MOVQ 48(AX), CX
+	MOVQ CX, local-80(SP)
 l0:
-	MOVQ   128(AX), CX
+	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
 	BZHIQ  CX, DX, DX
 	KMOVW  DX, K1
-	MOVQ   136(AX), CX
+	MOVQ   144(AX), CX
 	CMPQ   CX, $0x00000001
 	JEQ    l1
 	CMPQ   CX, $0x00000002
@@ -3433,7 +3651,7 @@ l0:
 	JMP    l4
 l1:
 	MOVQ      local-120(SP), CX
-	MOVQ      80(AX), DX
+	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
@@ -3452,31 +3670,56 @@ l3:
 	ADDQ         $+4, CX
 	MOVQ         CX, local-104(SP)
 l4:
-	MOVQ  56(AX), CX
+	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
-	MOVQ  64(AX), DX
-	MOVQ  112(AX), BX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
 	TESTQ BX, BX
 	JEQ   l5
 	MOVQ  8(AX), SI
-	MOVQ  72(AX), DI
+	MOVQ  80(AX), DI
 l7:
-	MOVQ local-96(SP), R9
-	MOVQ 96(AX), R10
-	MOVQ 104(AX), R8
-l10:
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l11
+	MOVQ  local-96(SP), R9
+	MOVQ  104(AX), R10
+	MOVQ  local-80(SP), R11
+	TESTQ R11, R11
+	JEQ   l12
+l13:
+	PREFETCHT0 (R9)(R10*8)
+	PREFETCHT0 64(R9)(R10*8)
+	PREFETCHT0 128(R9)(R10*8)
+	PREFETCHT0 188(R9)(R10*8)
+	VMOVUPS    (R9), Z3
+	VMOVUPS    64(R9), Z4
+	VMOVUPS    128(R9), Z5
+	VMOVUPS    Z3, (R11)
+	VMOVUPS    Z4, 64(R11)
+	VMOVUPS    Z5, 128(R11)
+	ADDQ       $+192, R11
+	ADDQ       R10, R9
+	DECQ       R8
+	JNE        l13
+	MOVQ       R11, local-80(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R9)
 	PREFETCHT0 188(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l10
-	MOVQ       R9, local-96(SP)
-	CMPQ       BX, $0x00000010
-	JLT        l9
-	ADDQ       $-16, BX
-	MOVQ       $+16, R8
-l8:
+	JNE        l14
+l10:
+	MOVQ R9, local-96(SP)
 l11:
+	CMPQ BX, $0x00000010
+	JLT  l9
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l8:
+l15:
 	VMOVUPS          (SI), Z3
 	VMOVUPS          64(SI), Z4
 	VMOVUPS          128(SI), Z5
@@ -3486,7 +3729,7 @@ l11:
 	VFMADD231PS.BCST (CX), Z5, Z2
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l11
+	JNE              l15
 	TESTQ            BX, BX
 	JEQ              l5
 	JMP              l7
@@ -3495,17 +3738,17 @@ l9:
 	MOVQ $+0, BX
 	JMP  l8
 l5:
-	MOVQ        128(AX), CX
+	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
-	MOVQ        144(AX), CX
+	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l12
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l13
+	JEQ         l17
 	MOVQ        local-112(SP), CX
-	MOVQ        88(AX), DX
+	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z0, K1, Z0
@@ -3515,49 +3758,49 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l12
-l13:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z1, Z3, Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-l12:
+l16:
 	MOVQ    local-120(SP), CX
-	MOVQ    128(AX), DX
+	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l14
-	MOVQ    80(AX), DX
+	JEQ     l18
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
-	JMP     l15
-l14:
-	MOVQ    80(AX), DX
+	JMP     l19
+l18:
+	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
-l15:
+l19:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l16
+	JEQ   l20
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
-	MOVQ  56(AX), DX
+	MOVQ  64(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-128(SP)
 	MOVQ  local-120(SP), CX
-	MOVQ  80(AX), DX
+	MOVQ  88(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-120(SP)
 	MOVQ  local-112(SP), CX
-	MOVQ  88(AX), DX
+	MOVQ  96(AX), DX
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l16:
+l20:
 	VZEROUPPER
 	RET
 
@@ -3571,11 +3814,11 @@ TEXT ·gemv8AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Z0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Z1
@@ -3594,7 +3837,7 @@ l0:
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -3614,7 +3857,7 @@ l0:
 	MOVQ         R12, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, R12
-	MOVQ         128(AX), R13
+	MOVQ         136(AX), R13
 	SHRQ         $0x04, R13
 	TESTQ        R13, R13
 	JEQ          l1
@@ -3633,7 +3876,7 @@ l3:
 	DECQ        R13
 	JNE         l3
 l1:
-	MOVQ        128(AX), R13
+	MOVQ        136(AX), R13
 	ANDQ        $+15, R13
 	TESTQ       R13, R13
 	JEQ         l2
@@ -3679,11 +3922,11 @@ TEXT ·gemv4AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Z0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Z1
@@ -3694,7 +3937,7 @@ l0:
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -3706,7 +3949,7 @@ l0:
 	MOVQ         R8, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, R8
-	MOVQ         128(AX), R9
+	MOVQ         136(AX), R9
 	SHRQ         $0x04, R9
 	TESTQ        R9, R9
 	JEQ          l1
@@ -3721,7 +3964,7 @@ l3:
 	DECQ        R9
 	JNE         l3
 l1:
-	MOVQ        128(AX), R9
+	MOVQ        136(AX), R9
 	ANDQ        $+15, R9
 	TESTQ       R9, R9
 	JEQ         l2
@@ -3759,18 +4002,18 @@ TEXT ·gemv2AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Z0
 	ADDQ         DX, CX
 	VBROADCASTSS (CX), Z1
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, SI
@@ -3778,7 +4021,7 @@ l0:
 	MOVQ         SI, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, SI
-	MOVQ         128(AX), DI
+	MOVQ         136(AX), DI
 	SHRQ         $0x04, DI
 	TESTQ        DI, DI
 	JEQ          l1
@@ -3791,7 +4034,7 @@ l3:
 	DECQ        DI
 	JNE         l3
 l1:
-	MOVQ        128(AX), DI
+	MOVQ        136(AX), DI
 	ANDQ        $+15, DI
 	TESTQ       DI, DI
 	JEQ         l2
@@ -3825,22 +4068,22 @@ TEXT ·gemv1AVX512(SB), $128-8
 	MOVQ CX, local-128(SP)
 	MOVQ 8(AX), CX
 	MOVQ CX, local-120(SP)
-	MOVQ 112(AX), CX
+	MOVQ 120(AX), CX
 	MOVQ CX, local-112(SP)
 l0:
 	MOVQ         local-128(SP), CX
-	MOVQ         64(AX), DX
+	MOVQ         72(AX), DX
 	VBROADCASTSS (CX), Z0
 	ADDQ         DX, CX
 	MOVQ         CX, local-128(SP)
 	MOVQ         local-120(SP), CX
-	MOVQ         72(AX), DX
+	MOVQ         80(AX), DX
 	MOVQ         CX, BX
 	ADDQ         DX, BX
 	MOVQ         BX, local-120(SP)
 	MOVQ         24(AX), DX
 	MOVQ         $+0, BX
-	MOVQ         128(AX), SI
+	MOVQ         136(AX), SI
 	SHRQ         $0x04, SI
 	TESTQ        SI, SI
 	JEQ          l1
@@ -3852,7 +4095,7 @@ l3:
 	DECQ        SI
 	JNE         l3
 l1:
-	MOVQ        128(AX), SI
+	MOVQ        136(AX), SI
 	ANDQ        $+15, SI
 	TESTQ       SI, SI
 	JEQ         l2
@@ -3880,8 +4123,8 @@ l4:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·gemvEndAVX512(SB), $128-8
 	MOVQ  args+0(FP), AX
-	MOVQ  144(AX), CX
-	MOVQ  128(AX), DX
+	MOVQ  152(AX), CX
+	MOVQ  136(AX), DX
 	MOVQ  24(AX), BX
 	MOVQ  40(AX), AX
 	CMPQ  CX, $0x00000001

@@ -17,13 +17,13 @@ TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -41,7 +41,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -197,13 +197,13 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -239,23 +239,25 @@ part29:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F8
 	ADD R8, R7
 	FMOVQ (R2), F9
@@ -270,7 +272,7 @@ l12:
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -278,13 +280,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part31
 	TBNZ $0x01, R1, part33
 	FMOVS (R2), F8
@@ -411,8 +413,8 @@ part50:
 part54:
 	FMOVD (R2), F8
 	TBZ $0x00, R1, part53
-	ADD $+8, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V8.S[2]
 	B part53
 part52:
 	FMOVQ (R2), F8
@@ -420,8 +422,8 @@ part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -446,127 +448,94 @@ l14:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F0, (R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	TBNZ $0x01, R2, part57
+	FMOVS F0, (R1)
 	B part56
 part57:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part56
-	ADD $+8, R2, R6
+	FMOVD F0, (R1)
+	TBZ $0x00, R2, part56
+	ADD $+8, R1, R6
 	VST1 V0.S[2], (R6)
-	B part56
-part55:
-	FMOVQ F0, (R2)
 part56:
-	ADD R3, R2
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS F1, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part60
+	FMOVS F1, (R1)
 	B part59
 part60:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part59
-	ADD $+8, R2, R6
+	FMOVD F1, (R1)
+	TBZ $0x00, R2, part59
+	ADD $+8, R1, R6
 	VST1 V1.S[2], (R6)
-	B part59
-part58:
-	FMOVQ F1, (R2)
 part59:
-	ADD R3, R2
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS F2, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part63
+	FMOVS F2, (R1)
 	B part62
 part63:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part62
-	ADD $+8, R2, R6
+	FMOVD F2, (R1)
+	TBZ $0x00, R2, part62
+	ADD $+8, R1, R6
 	VST1 V2.S[2], (R6)
-	B part62
-part61:
-	FMOVQ F2, (R2)
 part62:
-	ADD R3, R2
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F3, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part66
+	FMOVS F3, (R1)
 	B part65
 part66:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part65
-	ADD $+8, R2, R6
+	FMOVD F3, (R1)
+	TBZ $0x00, R2, part65
+	ADD $+8, R1, R6
 	VST1 V3.S[2], (R6)
-	B part65
-part64:
-	FMOVQ F3, (R2)
 part65:
-	ADD R3, R2
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F4, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part69
+	FMOVS F4, (R1)
 	B part68
 part69:
-	FMOVD F4, (R2)
-	TBZ $0x00, R1, part68
-	ADD $+8, R2, R6
+	FMOVD F4, (R1)
+	TBZ $0x00, R2, part68
+	ADD $+8, R1, R6
 	VST1 V4.S[2], (R6)
-	B part68
-part67:
-	FMOVQ F4, (R2)
 part68:
-	ADD R3, R2
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F5, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part72
+	FMOVS F5, (R1)
 	B part71
 part72:
-	FMOVD F5, (R2)
-	TBZ $0x00, R1, part71
-	ADD $+8, R2, R6
+	FMOVD F5, (R1)
+	TBZ $0x00, R2, part71
+	ADD $+8, R1, R6
 	VST1 V5.S[2], (R6)
-	B part71
-part70:
-	FMOVQ F5, (R2)
 part71:
-	ADD R3, R2
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F6, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part75
+	FMOVS F6, (R1)
 	B part74
 part75:
-	FMOVD F6, (R2)
-	TBZ $0x00, R1, part74
-	ADD $+8, R2, R6
+	FMOVD F6, (R1)
+	TBZ $0x00, R2, part74
+	ADD $+8, R1, R6
 	VST1 V6.S[2], (R6)
-	B part74
-part73:
-	FMOVQ F6, (R2)
 part74:
-	ADD R3, R2
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F7, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part78
+	FMOVS F7, (R1)
 	B part77
 part78:
-	FMOVD F7, (R2)
-	TBZ $0x00, R1, part77
-	ADD $+8, R2, R1
+	FMOVD F7, (R1)
+	TBZ $0x00, R2, part77
+	ADD $+8, R1, R1
 	VST1 V7.S[2], (R1)
-	B part77
-part76:
-	FMOVQ F7, (R2)
 part77:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
 	FMOVQ F1, (R1)
@@ -582,25 +551,25 @@ l15:
 	FMOVQ F6, (R1)
 	ADD R2, R1
 	FMOVQ F7, (R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -616,13 +585,13 @@ TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -636,7 +605,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -724,13 +693,13 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -761,23 +730,25 @@ part17:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F4
 	ADD R8, R7
 	FMOVQ (R2), F5
@@ -787,7 +758,7 @@ l12:
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -795,13 +766,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part19
 	TBNZ $0x01, R1, part21
 	FMOVS (R2), F4
@@ -860,8 +831,8 @@ part26:
 part30:
 	FMOVD (R2), F4
 	TBZ $0x00, R1, part29
-	ADD $+8, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V4.S[2]
 	B part29
 part28:
 	FMOVQ (R2), F4
@@ -869,8 +840,8 @@ part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -883,71 +854,54 @@ l14:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F0, (R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	TBNZ $0x01, R2, part33
+	FMOVS F0, (R1)
 	B part32
 part33:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part32
-	ADD $+8, R2, R6
+	FMOVD F0, (R1)
+	TBZ $0x00, R2, part32
+	ADD $+8, R1, R6
 	VST1 V0.S[2], (R6)
-	B part32
-part31:
-	FMOVQ F0, (R2)
 part32:
-	ADD R3, R2
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F1, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part36
+	FMOVS F1, (R1)
 	B part35
 part36:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part35
-	ADD $+8, R2, R6
+	FMOVD F1, (R1)
+	TBZ $0x00, R2, part35
+	ADD $+8, R1, R6
 	VST1 V1.S[2], (R6)
-	B part35
-part34:
-	FMOVQ F1, (R2)
 part35:
-	ADD R3, R2
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS F2, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part39
+	FMOVS F2, (R1)
 	B part38
 part39:
-	FMOVD F2, (R2)
-	TBZ $0x00, R1, part38
-	ADD $+8, R2, R6
+	FMOVD F2, (R1)
+	TBZ $0x00, R2, part38
+	ADD $+8, R1, R6
 	VST1 V2.S[2], (R6)
-	B part38
-part37:
-	FMOVQ F2, (R2)
 part38:
-	ADD R3, R2
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F3, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part42
+	FMOVS F3, (R1)
 	B part41
 part42:
-	FMOVD F3, (R2)
-	TBZ $0x00, R1, part41
-	ADD $+8, R2, R1
+	FMOVD F3, (R1)
+	TBZ $0x00, R2, part41
+	ADD $+8, R1, R1
 	VST1 V3.S[2], (R1)
-	B part41
-part40:
-	FMOVQ F3, (R2)
 part41:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
 	FMOVQ F1, (R1)
@@ -955,25 +909,25 @@ l15:
 	FMOVQ F2, (R1)
 	ADD R2, R1
 	FMOVQ F3, (R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -989,13 +943,13 @@ TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1007,7 +961,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -1061,13 +1015,13 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -1096,23 +1050,25 @@ part11:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F2
 	ADD R8, R7
 	FMOVD (R2), F3
@@ -1120,7 +1076,7 @@ l12:
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -1128,13 +1084,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part13
 	TBNZ $0x01, R1, part15
 	FMOVS (R2), F2
@@ -1159,8 +1115,8 @@ part14:
 part18:
 	FMOVD (R2), F2
 	TBZ $0x00, R1, part17
-	ADD $+8, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V2.S[2]
 	B part17
 part16:
 	FMOVQ (R2), F2
@@ -1168,73 +1124,64 @@ part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F0, (R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	TBNZ $0x01, R2, part21
+	FMOVS F0, (R1)
 	B part20
 part21:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part20
-	ADD $+8, R2, R6
+	FMOVD F0, (R1)
+	TBZ $0x00, R2, part20
+	ADD $+8, R1, R6
 	VST1 V0.S[2], (R6)
-	B part20
-part19:
-	FMOVQ F0, (R2)
 part20:
-	ADD R3, R2
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS F1, (R2)
+	ADD R3, R1
+	TBNZ $0x01, R2, part24
+	FMOVS F1, (R1)
 	B part23
 part24:
-	FMOVD F1, (R2)
-	TBZ $0x00, R1, part23
-	ADD $+8, R2, R1
+	FMOVD F1, (R1)
+	TBZ $0x00, R2, part23
+	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
-	B part23
-part22:
-	FMOVQ F1, (R2)
 part23:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
 	FMOVQ F1, (R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
@@ -1250,13 +1197,13 @@ TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1267,7 +1214,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
 	FMOVS (R2), F0
@@ -1304,13 +1251,13 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -1338,30 +1285,32 @@ part8:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F1
 	ADD R8, R7
 	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -1369,13 +1318,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R2), F1
@@ -1383,8 +1332,8 @@ l5:
 part12:
 	FMOVD (R2), F1
 	TBZ $0x00, R1, part11
-	ADD $+8, R2, R2
-	VLD1 (R2), V1.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V1.S[2]
 	B part11
 part10:
 	FMOVQ (R2), F1
@@ -1392,54 +1341,49 @@ part11:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS F0, (R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	TBNZ $0x01, R2, part15
+	FMOVS F0, (R1)
 	B part14
 part15:
-	FMOVD F0, (R2)
-	TBZ $0x00, R1, part14
-	ADD $+8, R2, R1
+	FMOVD F0, (R1)
+	TBZ $0x00, R2, part14
+	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-	B part14
-part13:
-	FMOVQ F0, (R2)
 part14:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -1455,13 +1399,13 @@ TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -1487,7 +1431,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -1667,13 +1611,13 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -1719,23 +1663,25 @@ part29:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F16
 	FMOVQ 16(R7), F17
 	ADD R8, R7
@@ -1759,7 +1705,7 @@ l12:
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -1767,13 +1713,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F16
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
@@ -1932,8 +1878,8 @@ part50:
 part54:
 	FMOVD 16(R2), F16
 	TBZ $0x00, R1, part53
-	ADD $+24, R2, R2
-	VLD1 (R2), V16.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V16.S[2]
 	B part53
 part52:
 	FMOVQ 16(R2), F16
@@ -1941,8 +1887,8 @@ part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -1991,135 +1937,102 @@ l14:
 	WORD $0x4ea0e9f0 // fcmlt v16.4s, v15.4s, #0.0
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F1, 16(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	TBNZ $0x01, R2, part57
+	FMOVS F1, 16(R1)
 	B part56
 part57:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part56
-	ADD $+24, R2, R6
+	FMOVD F1, 16(R1)
+	TBZ $0x00, R2, part56
+	ADD $+24, R1, R6
 	VST1 V1.S[2], (R6)
-	B part56
-part55:
-	FMOVQ F1, 16(R2)
 part56:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS F3, 16(R2)
+	ADD R3, R1
+	FMOVQ F2, (R1)
+	TBNZ $0x01, R2, part60
+	FMOVS F3, 16(R1)
 	B part59
 part60:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part59
-	ADD $+24, R2, R6
+	FMOVD F3, 16(R1)
+	TBZ $0x00, R2, part59
+	ADD $+24, R1, R6
 	VST1 V3.S[2], (R6)
-	B part59
-part58:
-	FMOVQ F3, 16(R2)
 part59:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS F5, 16(R2)
+	ADD R3, R1
+	FMOVQ F4, (R1)
+	TBNZ $0x01, R2, part63
+	FMOVS F5, 16(R1)
 	B part62
 part63:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part62
-	ADD $+24, R2, R6
+	FMOVD F5, 16(R1)
+	TBZ $0x00, R2, part62
+	ADD $+24, R1, R6
 	VST1 V5.S[2], (R6)
-	B part62
-part61:
-	FMOVQ F5, 16(R2)
 part62:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F7, 16(R2)
+	ADD R3, R1
+	FMOVQ F6, (R1)
+	TBNZ $0x01, R2, part66
+	FMOVS F7, 16(R1)
 	B part65
 part66:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part65
-	ADD $+24, R2, R6
+	FMOVD F7, 16(R1)
+	TBZ $0x00, R2, part65
+	ADD $+24, R1, R6
 	VST1 V7.S[2], (R6)
-	B part65
-part64:
-	FMOVQ F7, 16(R2)
 part65:
-	ADD R3, R2
-	FMOVQ F8, (R2)
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F9, 16(R2)
+	ADD R3, R1
+	FMOVQ F8, (R1)
+	TBNZ $0x01, R2, part69
+	FMOVS F9, 16(R1)
 	B part68
 part69:
-	FMOVD F9, 16(R2)
-	TBZ $0x00, R1, part68
-	ADD $+24, R2, R6
+	FMOVD F9, 16(R1)
+	TBZ $0x00, R2, part68
+	ADD $+24, R1, R6
 	VST1 V9.S[2], (R6)
-	B part68
-part67:
-	FMOVQ F9, 16(R2)
 part68:
-	ADD R3, R2
-	FMOVQ F10, (R2)
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F11, 16(R2)
+	ADD R3, R1
+	FMOVQ F10, (R1)
+	TBNZ $0x01, R2, part72
+	FMOVS F11, 16(R1)
 	B part71
 part72:
-	FMOVD F11, 16(R2)
-	TBZ $0x00, R1, part71
-	ADD $+24, R2, R6
+	FMOVD F11, 16(R1)
+	TBZ $0x00, R2, part71
+	ADD $+24, R1, R6
 	VST1 V11.S[2], (R6)
-	B part71
-part70:
-	FMOVQ F11, 16(R2)
 part71:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F13, 16(R2)
+	ADD R3, R1
+	FMOVQ F12, (R1)
+	TBNZ $0x01, R2, part75
+	FMOVS F13, 16(R1)
 	B part74
 part75:
-	FMOVD F13, 16(R2)
-	TBZ $0x00, R1, part74
-	ADD $+24, R2, R6
+	FMOVD F13, 16(R1)
+	TBZ $0x00, R2, part74
+	ADD $+24, R1, R6
 	VST1 V13.S[2], (R6)
-	B part74
-part73:
-	FMOVQ F13, 16(R2)
 part74:
-	ADD R3, R2
-	FMOVQ F14, (R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F15, 16(R2)
+	ADD R3, R1
+	FMOVQ F14, (R1)
+	TBNZ $0x01, R2, part78
+	FMOVS F15, 16(R1)
 	B part77
 part78:
-	FMOVD F15, 16(R2)
-	TBZ $0x00, R1, part77
-	ADD $+24, R2, R1
+	FMOVD F15, 16(R1)
+	TBZ $0x00, R2, part77
+	ADD $+24, R1, R1
 	VST1 V15.S[2], (R1)
-	B part77
-part76:
-	FMOVQ F15, 16(R2)
 part77:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	ADD R2, R1
@@ -2143,25 +2056,25 @@ l15:
 	ADD R2, R1
 	FMOVQ F14, (R1)
 	FMOVQ F15, 16(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -2177,13 +2090,13 @@ TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2201,7 +2114,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -2301,13 +2214,13 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -2344,23 +2257,25 @@ part17:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F8
 	FMOVQ 16(R7), F9
 	ADD R8, R7
@@ -2375,7 +2290,7 @@ l12:
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -2383,13 +2298,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F8
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
@@ -2464,8 +2379,8 @@ part26:
 part30:
 	FMOVD 16(R2), F8
 	TBZ $0x00, R1, part29
-	ADD $+24, R2, R2
-	VLD1 (R2), V8.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V8.S[2]
 	B part29
 part28:
 	FMOVQ 16(R2), F8
@@ -2473,8 +2388,8 @@ part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -2499,75 +2414,58 @@ l14:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F1, 16(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	TBNZ $0x01, R2, part33
+	FMOVS F1, 16(R1)
 	B part32
 part33:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part32
-	ADD $+24, R2, R6
+	FMOVD F1, 16(R1)
+	TBZ $0x00, R2, part32
+	ADD $+24, R1, R6
 	VST1 V1.S[2], (R6)
-	B part32
-part31:
-	FMOVQ F1, 16(R2)
 part32:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F3, 16(R2)
+	ADD R3, R1
+	FMOVQ F2, (R1)
+	TBNZ $0x01, R2, part36
+	FMOVS F3, 16(R1)
 	B part35
 part36:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part35
-	ADD $+24, R2, R6
+	FMOVD F3, 16(R1)
+	TBZ $0x00, R2, part35
+	ADD $+24, R1, R6
 	VST1 V3.S[2], (R6)
-	B part35
-part34:
-	FMOVQ F3, 16(R2)
 part35:
-	ADD R3, R2
-	FMOVQ F4, (R2)
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS F5, 16(R2)
+	ADD R3, R1
+	FMOVQ F4, (R1)
+	TBNZ $0x01, R2, part39
+	FMOVS F5, 16(R1)
 	B part38
 part39:
-	FMOVD F5, 16(R2)
-	TBZ $0x00, R1, part38
-	ADD $+24, R2, R6
+	FMOVD F5, 16(R1)
+	TBZ $0x00, R2, part38
+	ADD $+24, R1, R6
 	VST1 V5.S[2], (R6)
-	B part38
-part37:
-	FMOVQ F5, 16(R2)
 part38:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F7, 16(R2)
+	ADD R3, R1
+	FMOVQ F6, (R1)
+	TBNZ $0x01, R2, part42
+	FMOVS F7, 16(R1)
 	B part41
 part42:
-	FMOVD F7, 16(R2)
-	TBZ $0x00, R1, part41
-	ADD $+24, R2, R1
+	FMOVD F7, 16(R1)
+	TBZ $0x00, R2, part41
+	ADD $+24, R1, R1
 	VST1 V7.S[2], (R1)
-	B part41
-part40:
-	FMOVQ F7, 16(R2)
 part41:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	ADD R2, R1
@@ -2579,25 +2477,25 @@ l15:
 	ADD R2, R1
 	FMOVQ F6, (R1)
 	FMOVQ F7, 16(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -2613,13 +2511,13 @@ TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2633,7 +2531,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -2693,13 +2591,13 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -2732,23 +2630,25 @@ part11:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F4
 	FMOVQ 16(R7), F5
 	ADD R8, R7
@@ -2759,7 +2659,7 @@ l12:
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -2767,13 +2667,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F4
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
@@ -2806,8 +2706,8 @@ part14:
 part18:
 	FMOVD 16(R2), F4
 	TBZ $0x00, R1, part17
-	ADD $+24, R2, R2
-	VLD1 (R2), V4.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V4.S[2]
 	B part17
 part16:
 	FMOVQ 16(R2), F4
@@ -2815,8 +2715,8 @@ part17:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -2829,69 +2729,60 @@ l14:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F1, 16(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	TBNZ $0x01, R2, part21
+	FMOVS F1, 16(R1)
 	B part20
 part21:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part20
-	ADD $+24, R2, R6
+	FMOVD F1, 16(R1)
+	TBZ $0x00, R2, part20
+	ADD $+24, R1, R6
 	VST1 V1.S[2], (R6)
-	B part20
-part19:
-	FMOVQ F1, 16(R2)
 part20:
-	ADD R3, R2
-	FMOVQ F2, (R2)
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS F3, 16(R2)
+	ADD R3, R1
+	FMOVQ F2, (R1)
+	TBNZ $0x01, R2, part24
+	FMOVS F3, 16(R1)
 	B part23
 part24:
-	FMOVD F3, 16(R2)
-	TBZ $0x00, R1, part23
-	ADD $+24, R2, R1
+	FMOVD F3, 16(R1)
+	TBZ $0x00, R2, part23
+	ADD $+24, R1, R1
 	VST1 V3.S[2], (R1)
-	B part23
-part22:
-	FMOVQ F3, 16(R2)
 part23:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	ADD R2, R1
 	FMOVQ F2, (R1)
 	FMOVQ F3, 16(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -2907,13 +2798,13 @@ TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -2925,7 +2816,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	TBNZ $0x02, R1, part1
 	TBNZ $0x01, R1, part3
@@ -2965,13 +2856,13 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -3002,23 +2893,25 @@ part8:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F2
 	FMOVQ 16(R7), F3
 	ADD R8, R7
@@ -3027,7 +2920,7 @@ l12:
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -3035,13 +2928,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F2
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
@@ -3053,8 +2946,8 @@ l5:
 part12:
 	FMOVD 16(R2), F2
 	TBZ $0x00, R1, part11
-	ADD $+24, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V2.S[2]
 	B part11
 part10:
 	FMOVQ 16(R2), F2
@@ -3062,59 +2955,54 @@ part11:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS F1, 16(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	TBNZ $0x01, R2, part15
+	FMOVS F1, 16(R1)
 	B part14
 part15:
-	FMOVD F1, 16(R2)
-	TBZ $0x00, R1, part14
-	ADD $+24, R2, R1
+	FMOVD F1, 16(R1)
+	TBZ $0x00, R2, part14
+	ADD $+24, R1, R1
 	VST1 V1.S[2], (R1)
-	B part14
-part13:
-	FMOVQ F1, 16(R2)
 part14:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -3130,13 +3018,13 @@ TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -3170,7 +3058,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -3374,13 +3262,13 @@ l3:
 	ADD $+32, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -3436,23 +3324,25 @@ part29:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F24
 	FMOVQ 16(R7), F25
 	FMOVQ 32(R7), F26
@@ -3485,7 +3375,7 @@ l12:
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -3493,13 +3383,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F24
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
@@ -3690,8 +3580,8 @@ part50:
 part54:
 	FMOVD 32(R2), F24
 	TBZ $0x00, R1, part53
-	ADD $+40, R2, R2
-	VLD1 (R2), V24.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V24.S[2]
 	B part53
 part52:
 	FMOVQ 32(R2), F24
@@ -3699,8 +3589,8 @@ part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -3773,143 +3663,110 @@ l14:
 	WORD $0x4ea0eaf8 // fcmlt v24.4s, v23.4s, #0.0
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part55
-	TBNZ $0x01, R1, part57
-	FMOVS F2, 32(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	TBNZ $0x01, R2, part57
+	FMOVS F2, 32(R1)
 	B part56
 part57:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part56
-	ADD $+40, R2, R6
+	FMOVD F2, 32(R1)
+	TBZ $0x00, R2, part56
+	ADD $+40, R1, R6
 	VST1 V2.S[2], (R6)
-	B part56
-part55:
-	FMOVQ F2, 32(R2)
 part56:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part58
-	TBNZ $0x01, R1, part60
-	FMOVS F5, 32(R2)
+	ADD R3, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	TBNZ $0x01, R2, part60
+	FMOVS F5, 32(R1)
 	B part59
 part60:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part59
-	ADD $+40, R2, R6
+	FMOVD F5, 32(R1)
+	TBZ $0x00, R2, part59
+	ADD $+40, R1, R6
 	VST1 V5.S[2], (R6)
-	B part59
-part58:
-	FMOVQ F5, 32(R2)
 part59:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part61
-	TBNZ $0x01, R1, part63
-	FMOVS F8, 32(R2)
+	ADD R3, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
+	TBNZ $0x01, R2, part63
+	FMOVS F8, 32(R1)
 	B part62
 part63:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part62
-	ADD $+40, R2, R6
+	FMOVD F8, 32(R1)
+	TBZ $0x00, R2, part62
+	ADD $+40, R1, R6
 	VST1 V8.S[2], (R6)
-	B part62
-part61:
-	FMOVQ F8, 32(R2)
 part62:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part64
-	TBNZ $0x01, R1, part66
-	FMOVS F11, 32(R2)
+	ADD R3, R1
+	FMOVQ F9, (R1)
+	FMOVQ F10, 16(R1)
+	TBNZ $0x01, R2, part66
+	FMOVS F11, 32(R1)
 	B part65
 part66:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part65
-	ADD $+40, R2, R6
+	FMOVD F11, 32(R1)
+	TBZ $0x00, R2, part65
+	ADD $+40, R1, R6
 	VST1 V11.S[2], (R6)
-	B part65
-part64:
-	FMOVQ F11, 32(R2)
 part65:
-	ADD R3, R2
-	FMOVQ F12, (R2)
-	FMOVQ F13, 16(R2)
-	TBNZ $0x02, R1, part67
-	TBNZ $0x01, R1, part69
-	FMOVS F14, 32(R2)
+	ADD R3, R1
+	FMOVQ F12, (R1)
+	FMOVQ F13, 16(R1)
+	TBNZ $0x01, R2, part69
+	FMOVS F14, 32(R1)
 	B part68
 part69:
-	FMOVD F14, 32(R2)
-	TBZ $0x00, R1, part68
-	ADD $+40, R2, R6
+	FMOVD F14, 32(R1)
+	TBZ $0x00, R2, part68
+	ADD $+40, R1, R6
 	VST1 V14.S[2], (R6)
-	B part68
-part67:
-	FMOVQ F14, 32(R2)
 part68:
-	ADD R3, R2
-	FMOVQ F15, (R2)
-	FMOVQ F16, 16(R2)
-	TBNZ $0x02, R1, part70
-	TBNZ $0x01, R1, part72
-	FMOVS F17, 32(R2)
+	ADD R3, R1
+	FMOVQ F15, (R1)
+	FMOVQ F16, 16(R1)
+	TBNZ $0x01, R2, part72
+	FMOVS F17, 32(R1)
 	B part71
 part72:
-	FMOVD F17, 32(R2)
-	TBZ $0x00, R1, part71
-	ADD $+40, R2, R6
+	FMOVD F17, 32(R1)
+	TBZ $0x00, R2, part71
+	ADD $+40, R1, R6
 	VST1 V17.S[2], (R6)
-	B part71
-part70:
-	FMOVQ F17, 32(R2)
 part71:
-	ADD R3, R2
-	FMOVQ F18, (R2)
-	FMOVQ F19, 16(R2)
-	TBNZ $0x02, R1, part73
-	TBNZ $0x01, R1, part75
-	FMOVS F20, 32(R2)
+	ADD R3, R1
+	FMOVQ F18, (R1)
+	FMOVQ F19, 16(R1)
+	TBNZ $0x01, R2, part75
+	FMOVS F20, 32(R1)
 	B part74
 part75:
-	FMOVD F20, 32(R2)
-	TBZ $0x00, R1, part74
-	ADD $+40, R2, R6
+	FMOVD F20, 32(R1)
+	TBZ $0x00, R2, part74
+	ADD $+40, R1, R6
 	VST1 V20.S[2], (R6)
-	B part74
-part73:
-	FMOVQ F20, 32(R2)
 part74:
-	ADD R3, R2
-	FMOVQ F21, (R2)
-	FMOVQ F22, 16(R2)
-	TBNZ $0x02, R1, part76
-	TBNZ $0x01, R1, part78
-	FMOVS F23, 32(R2)
+	ADD R3, R1
+	FMOVQ F21, (R1)
+	FMOVQ F22, 16(R1)
+	TBNZ $0x01, R2, part78
+	FMOVS F23, 32(R1)
 	B part77
 part78:
-	FMOVD F23, 32(R2)
-	TBZ $0x00, R1, part77
-	ADD $+40, R2, R1
+	FMOVD F23, 32(R1)
+	TBZ $0x00, R2, part77
+	ADD $+40, R1, R1
 	VST1 V23.S[2], (R1)
-	B part77
-part76:
-	FMOVQ F23, 32(R2)
 part77:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -3941,25 +3798,25 @@ l15:
 	FMOVQ F21, (R1)
 	FMOVQ F22, 16(R1)
 	FMOVQ F23, 32(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -3975,13 +3832,13 @@ TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4003,7 +3860,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -4115,13 +3972,13 @@ l3:
 	ADD $+16, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -4164,23 +4021,25 @@ part17:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F12
 	FMOVQ 16(R7), F13
 	FMOVQ 32(R7), F14
@@ -4200,7 +4059,7 @@ l12:
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -4208,13 +4067,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F12
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
@@ -4305,8 +4164,8 @@ part26:
 part30:
 	FMOVD 32(R2), F12
 	TBZ $0x00, R1, part29
-	ADD $+40, R2, R2
-	VLD1 (R2), V12.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V12.S[2]
 	B part29
 part28:
 	FMOVQ 32(R2), F12
@@ -4314,8 +4173,8 @@ part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -4352,79 +4211,62 @@ l14:
 	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part31
-	TBNZ $0x01, R1, part33
-	FMOVS F2, 32(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	TBNZ $0x01, R2, part33
+	FMOVS F2, 32(R1)
 	B part32
 part33:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part32
-	ADD $+40, R2, R6
+	FMOVD F2, 32(R1)
+	TBZ $0x00, R2, part32
+	ADD $+40, R1, R6
 	VST1 V2.S[2], (R6)
-	B part32
-part31:
-	FMOVQ F2, 32(R2)
 part32:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part34
-	TBNZ $0x01, R1, part36
-	FMOVS F5, 32(R2)
+	ADD R3, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	TBNZ $0x01, R2, part36
+	FMOVS F5, 32(R1)
 	B part35
 part36:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part35
-	ADD $+40, R2, R6
+	FMOVD F5, 32(R1)
+	TBZ $0x00, R2, part35
+	ADD $+40, R1, R6
 	VST1 V5.S[2], (R6)
-	B part35
-part34:
-	FMOVQ F5, 32(R2)
 part35:
-	ADD R3, R2
-	FMOVQ F6, (R2)
-	FMOVQ F7, 16(R2)
-	TBNZ $0x02, R1, part37
-	TBNZ $0x01, R1, part39
-	FMOVS F8, 32(R2)
+	ADD R3, R1
+	FMOVQ F6, (R1)
+	FMOVQ F7, 16(R1)
+	TBNZ $0x01, R2, part39
+	FMOVS F8, 32(R1)
 	B part38
 part39:
-	FMOVD F8, 32(R2)
-	TBZ $0x00, R1, part38
-	ADD $+40, R2, R6
+	FMOVD F8, 32(R1)
+	TBZ $0x00, R2, part38
+	ADD $+40, R1, R6
 	VST1 V8.S[2], (R6)
-	B part38
-part37:
-	FMOVQ F8, 32(R2)
 part38:
-	ADD R3, R2
-	FMOVQ F9, (R2)
-	FMOVQ F10, 16(R2)
-	TBNZ $0x02, R1, part40
-	TBNZ $0x01, R1, part42
-	FMOVS F11, 32(R2)
+	ADD R3, R1
+	FMOVQ F9, (R1)
+	FMOVQ F10, 16(R1)
+	TBNZ $0x01, R2, part42
+	FMOVS F11, 32(R1)
 	B part41
 part42:
-	FMOVD F11, 32(R2)
-	TBZ $0x00, R1, part41
-	ADD $+40, R2, R1
+	FMOVD F11, 32(R1)
+	TBZ $0x00, R2, part41
+	ADD $+40, R1, R1
 	VST1 V11.S[2], (R1)
-	B part41
-part40:
-	FMOVQ F11, 32(R2)
 part41:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -4440,25 +4282,25 @@ l15:
 	FMOVQ F9, (R1)
 	FMOVQ F10, 16(R1)
 	FMOVQ F11, 32(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -4474,13 +4316,13 @@ TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4496,7 +4338,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -4562,13 +4404,13 @@ l3:
 	ADD $+8, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -4605,23 +4447,25 @@ part11:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F6
 	FMOVQ 16(R7), F7
 	FMOVQ 32(R7), F8
@@ -4635,7 +4479,7 @@ l12:
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -4643,13 +4487,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F6
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
@@ -4690,8 +4534,8 @@ part14:
 part18:
 	FMOVD 32(R2), F6
 	TBZ $0x00, R1, part17
-	ADD $+40, R2, R2
-	VLD1 (R2), V6.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V6.S[2]
 	B part17
 part16:
 	FMOVQ 32(R2), F6
@@ -4699,8 +4543,8 @@ part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -4719,47 +4563,38 @@ l14:
 	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part19
-	TBNZ $0x01, R1, part21
-	FMOVS F2, 32(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	TBNZ $0x01, R2, part21
+	FMOVS F2, 32(R1)
 	B part20
 part21:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part20
-	ADD $+40, R2, R6
+	FMOVD F2, 32(R1)
+	TBZ $0x00, R2, part20
+	ADD $+40, R1, R6
 	VST1 V2.S[2], (R6)
-	B part20
-part19:
-	FMOVQ F2, 32(R2)
 part20:
-	ADD R3, R2
-	FMOVQ F3, (R2)
-	FMOVQ F4, 16(R2)
-	TBNZ $0x02, R1, part22
-	TBNZ $0x01, R1, part24
-	FMOVS F5, 32(R2)
+	ADD R3, R1
+	FMOVQ F3, (R1)
+	FMOVQ F4, 16(R1)
+	TBNZ $0x01, R2, part24
+	FMOVS F5, 32(R1)
 	B part23
 part24:
-	FMOVD F5, 32(R2)
-	TBZ $0x00, R1, part23
-	ADD $+40, R2, R1
+	FMOVD F5, 32(R1)
+	TBZ $0x00, R2, part23
+	ADD $+40, R1, R1
 	VST1 V5.S[2], (R1)
-	B part23
-part22:
-	FMOVQ F5, 32(R2)
 part23:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -4767,25 +4602,25 @@ l15:
 	FMOVQ F3, (R1)
 	FMOVQ F4, 16(R1)
 	FMOVQ F5, 32(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -4801,13 +4636,13 @@ TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD R1, local-112(SP)
 	MOVD 32(R0), R1
 	MOVD R1, local-104(SP)
-	MOVD 48(R0), R1
+	MOVD 56(R0), R1
 	MOVD R1, local-96(SP)
-	MOVD 120(R0), R1
+	MOVD 128(R0), R1
 	MOVD R1, local-88(SP)
 l0:
-	MOVD 128(R0), R1
-	MOVD 136(R0), R2
+	MOVD 136(R0), R1
+	MOVD 144(R0), R2
 	CMP $+1, R2
 	BEQ l1
 	CMP $+2, R2
@@ -4820,7 +4655,7 @@ l0:
 	B l4
 l1:
 	MOVD local-120(SP), R2
-	MOVD 80(R0), R3
+	MOVD 88(R0), R3
 	FMOVQ (R2), F0
 	FMOVQ 16(R2), F1
 	TBNZ $0x02, R1, part1
@@ -4863,13 +4698,13 @@ l3:
 	ADD $+4, R2
 	MOVD R2, local-104(SP)
 l4:
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
-	MOVD 64(R0), R3
-	MOVD 112(R0), R6
+	MOVD 72(R0), R3
+	MOVD 120(R0), R6
 	CBZ R6, l5
 	MOVD 8(R0), R7
-	MOVD 72(R0), R8
+	MOVD 80(R0), R8
 	MOVD 16(R0), R9
 	CBZ R9, l6
 l7:
@@ -4903,23 +4738,25 @@ part8:
 	B l5
 l6:
 l8:
+	MOVD 112(R0), R1
+	CBZ R1, l12
 	MOVD local-96(SP), R9
-	MOVD 96(R0), R10
-	MOVD 104(R0), R1
-l11:
+	MOVD 104(R0), R10
+l13:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l11
+	CBNZ R1, l13
 	MOVD R9, local-96(SP)
+l12:
 	CMP $+16, R6
 	BLT l10
 	ADD $-16, R6
 	MOVD $+16, R1
 l9:
-l12:
+l14:
 	FMOVQ (R7), F3
 	FMOVQ 16(R7), F4
 	FMOVQ 32(R7), F5
@@ -4930,7 +4767,7 @@ l12:
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l12
+	CBNZ R1, l14
 	CBZ R6, l5
 	B l8
 l10:
@@ -4938,13 +4775,13 @@ l10:
 	MOVD $+0, R6
 	B l9
 l5:
-	MOVD 128(R0), R1
-	MOVD 144(R0), R2
-	CBZ R2, l13
+	MOVD 136(R0), R1
+	MOVD 152(R0), R2
+	CBZ R2, l15
 	CMP $+1, R2
-	BEQ l14
+	BEQ l16
 	MOVD local-112(SP), R2
-	MOVD 88(R0), R3
+	MOVD 96(R0), R3
 	FMOVQ (R2), F3
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
@@ -4960,8 +4797,8 @@ l5:
 part12:
 	FMOVD 32(R2), F3
 	TBZ $0x00, R1, part11
-	ADD $+40, R2, R2
-	VLD1 (R2), V3.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V3.S[2]
 	B part11
 part10:
 	FMOVQ 32(R2), F3
@@ -4969,8 +4806,8 @@ part11:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l13
-l14:
+	B l15
+l16:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -4980,53 +4817,48 @@ l14:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-l13:
-	MOVD local-120(SP), R2
-	MOVD 128(R0), R3
-	CMP $+4, R3
-	BEQ l15
-	MOVD 80(R0), R3
-	FMOVQ F0, (R2)
-	FMOVQ F1, 16(R2)
-	TBNZ $0x02, R1, part13
-	TBNZ $0x01, R1, part15
-	FMOVS F2, 32(R2)
+l15:
+	MOVD local-120(SP), R1
+	MOVD 136(R0), R2
+	CMP $+4, R2
+	BEQ l17
+	MOVD 88(R0), R3
+	FMOVQ F0, (R1)
+	FMOVQ F1, 16(R1)
+	TBNZ $0x01, R2, part15
+	FMOVS F2, 32(R1)
 	B part14
 part15:
-	FMOVD F2, 32(R2)
-	TBZ $0x00, R1, part14
-	ADD $+40, R2, R1
+	FMOVD F2, 32(R1)
+	TBZ $0x00, R2, part14
+	ADD $+40, R1, R1
 	VST1 V2.S[2], (R1)
-	B part14
-part13:
-	FMOVQ F2, 32(R2)
 part14:
-	B l16
-l15:
-	MOVD R2, R1
-	MOVD 80(R0), R2
+	B l18
+l17:
+	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
-l16:
+l18:
 	MOVD local-88(SP), R1
 	ADD $-1, R1
-	CBZ R1, l17
+	CBZ R1, l19
 	MOVD R1, local-88(SP)
 	MOVD local-128(SP), R1
-	MOVD 56(R0), R2
+	MOVD 64(R0), R2
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 80(R0), R2
+	MOVD 88(R0), R2
 	ADD R2, R1
 	MOVD R1, local-120(SP)
 	MOVD local-112(SP), R1
-	MOVD 88(R0), R2
+	MOVD 96(R0), R2
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l17:
+l19:
 	RET
 
 // gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.
@@ -5038,11 +4870,11 @@ TEXT ·gemv4NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 112(R0), R1
+	MOVD 120(R0), R1
 	MOVD R1, local-112(SP)
 l0:
 	MOVD local-128(SP), R1
-	MOVD 64(R0), R2
+	MOVD 72(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	VLD1R (R1), [V1.S4]
@@ -5053,7 +4885,7 @@ l0:
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
+	MOVD 80(R0), R2
 	MOVD R1, R3
 	ADD R2, R3
 	MOVD R3, R6
@@ -5064,7 +4896,7 @@ l0:
 	ADD R2, R8
 	MOVD R8, local-120(SP)
 	MOVD 24(R0), R2
-	MOVD 128(R0), R8
+	MOVD 136(R0), R8
 	LSR $0x02, R8
 	CBZ R8, l1
 l3:
@@ -5086,7 +4918,7 @@ l3:
 	SUB $+1, R8
 	CBNZ R8, l3
 l1:
-	MOVD 128(R0), R8
+	MOVD 136(R0), R8
 	AND $+3, R8
 	CBZ R8, l2
 	TBNZ $0x02, R8, part1
@@ -5189,25 +5021,25 @@ TEXT ·gemv2NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 112(R0), R1
+	MOVD 120(R0), R1
 	MOVD R1, local-112(SP)
 l0:
 	MOVD local-128(SP), R1
-	MOVD 64(R0), R2
+	MOVD 72(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	VLD1R (R1), [V1.S4]
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
+	MOVD 80(R0), R2
 	MOVD R1, R3
 	ADD R2, R3
 	MOVD R3, R6
 	ADD R2, R6
 	MOVD R6, local-120(SP)
 	MOVD 24(R0), R2
-	MOVD 128(R0), R6
+	MOVD 136(R0), R6
 	LSR $0x02, R6
 	CBZ R6, l1
 l3:
@@ -5223,7 +5055,7 @@ l3:
 	SUB $+1, R6
 	CBNZ R6, l3
 l1:
-	MOVD 128(R0), R6
+	MOVD 136(R0), R6
 	AND $+3, R6
 	CBZ R6, l2
 	TBNZ $0x02, R6, part1
@@ -5298,21 +5130,21 @@ TEXT ·gemv1NEON(SB), $128-8
 	MOVD R1, local-128(SP)
 	MOVD 8(R0), R1
 	MOVD R1, local-120(SP)
-	MOVD 112(R0), R1
+	MOVD 120(R0), R1
 	MOVD R1, local-112(SP)
 l0:
 	MOVD local-128(SP), R1
-	MOVD 64(R0), R2
+	MOVD 72(R0), R2
 	VLD1R (R1), [V0.S4]
 	ADD R2, R1
 	MOVD R1, local-128(SP)
 	MOVD local-120(SP), R1
-	MOVD 72(R0), R2
+	MOVD 80(R0), R2
 	MOVD R1, R3
 	ADD R2, R3
 	MOVD R3, local-120(SP)
 	MOVD 24(R0), R2
-	MOVD 128(R0), R3
+	MOVD 136(R0), R3
 	LSR $0x02, R3
 	CBZ R3, l1
 l3:
@@ -5325,7 +5157,7 @@ l3:
 	SUB $+1, R3
 	CBNZ R3, l3
 l1:
-	MOVD 128(R0), R3
+	MOVD 136(R0), R3
 	AND $+3, R3
 	CBZ R3, l2
 	TBNZ $0x02, R3, part1
@@ -5383,8 +5215,8 @@ l4:
 TEXT ·gemvEndNEON(SB), $128-8
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD args+0(FP), R0
-	MOVD 144(R0), R1
-	MOVD 128(R0), R2
+	MOVD 152(R0), R1
+	MOVD 136(R0), R2
 	MOVD 24(R0), R3
 	MOVD 40(R0), R0
 	CMP $+1, R1

@@ -593,6 +593,8 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 						if q.part > 0 {
 							g.pitch = 2 * p.Lanes
 						}
+					} else {
+						g.copy = q.copies(p.Target) && count%3 == 0
 					}
 					if !g.eval(t, p, count) {
 						return
@@ -640,7 +642,7 @@ type product struct {
 	pitch       int // of B where it is packed
 	k           int
 	pack        bool
-	ahead       bool // fetches ahead, if it does not pack
+	ahead, copy bool // fetches ahead, if it does not pack, and copies that
 	start, end  int
 }
 
@@ -723,12 +725,21 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	}
 
-	// What is fetched ahead has to be there: the ends of some rows in each stretch of k.
-	aheadRows := 1 + count/3%3
+	// What is fetched ahead has to be there, the lines of some rows in each stretch of k, or
+	// rows to be copied and what will be next.
+	aheadRows := count / 3 % 3
 	each := (g.k + aheadEvery - 1) / aheadEvery * aheadRows
 	aheadStep := g.panel + count%3
-	ahead := matrix(g.tiles*each, g.panel, aheadStep)
-	fields := map[string]any{"A": a, "B": b, "Pack": packed, "C": c, "Bias": bias, "Y": y, "Ahead": ahead, "AheadStep": 4 * aheadStep, "AheadRows": aheadRows,
+	ahead, later := matrix(g.tiles*each+copyAhead, g.panel, aheadStep), 0
+	var copied, wantCopied []float32
+	if g.copy {
+		later = copyAhead
+		copied, wantCopied = matrix(g.tiles*each, g.panel, g.panel), make([]float32, g.tiles*each*g.panel)
+		for row := range g.tiles * each {
+			copy(wantCopied[row*g.panel:], ahead[row*aheadStep:][:g.panel])
+		}
+	}
+	fields := map[string]any{"A": a, "B": b, "Pack": packed, "C": c, "Bias": bias, "Y": y, "Ahead": ahead, "Copy": copied, "AheadStep": 4 * aheadStep, "AheadRows": aheadRows,
 		"AStride": 4 * aStride, "AStep": 4 * aStep, "BStep": 4 * ldb, "CStride": 4 * ldc, "YStride": 4 * ldy,
 		"K": g.k, "Tiles": g.tiles, "Cols": g.cols, "Start": g.start, "End": g.end}
 	var args []any
@@ -738,7 +749,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	name := fmt.Sprintf("%s, %d×%d×%d, %s, %s", p.FuncName(), rows, g.width, g.k, start, end)
 	var fetched, wantFetched []int
 	err := p.Eval(vec.Args{"args": args}, func(from string, off int) {
-		if from != "args[6]" || gemmFields[6].name != "Ahead" {
+		if from != "args[7]" || gemmFields[7].name != "Ahead" {
 			off = -1 // elsewhere
 		}
 		fetched = append(fetched, off)
@@ -749,11 +760,21 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	}
 	if each > 0 && !g.pack && g.ahead {
 		for row := range g.tiles * each {
-			wantFetched = append(wantFetched, 4*row*aheadStep, 4*(row*aheadStep+g.panel-1))
+			first := 4 * (row + later) * aheadStep
+			last := first + 4*g.panel - 4
+			wantFetched = append(wantFetched, first)
+			for at := first + line; at < last && g.copy; at += line {
+				wantFetched = append(wantFetched, at)
+			}
+			wantFetched = append(wantFetched, last)
 		}
 	}
 	if !slices.Equal(fetched, wantFetched) {
 		t.Errorf("%s: fetched ahead at %d, want %d", name, fetched, wantFetched)
+		return false
+	}
+	if !same(copied, wantCopied) {
+		t.Errorf("%s: copied %v, want %v", name, copied, wantCopied)
 		return false
 	}
 	if !same(packed, wantPacked) {

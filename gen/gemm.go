@@ -71,6 +71,12 @@ func (t tile) unrolls(target *vec.Target) bool {
 	return target == vec.AVX2 && t.part == 0 && t.vecs > 1 && t.rows*t.vecs >= 8
 }
 
+// copies tells whether the tile copies rows that it has fetched. The ones that do are the
+// large ones of amd64: on other processors that has not been measured.
+func (t tile) copies(target *vec.Target) bool {
+	return target.GOARCH == "amd64" && t.part == 0 && t.vecs > 1
+}
+
 // tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
 	var list []tile
@@ -99,6 +105,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
+	{"Copy", "*float32", "if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on"},
 	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element"},
 	{"AStride", "int", "from one row of A to the next, in bytes; less than 0 where the rows go up"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
@@ -106,7 +113,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"CStride", "int", "from one row of C to the next, in bytes"},
 	{"YStride", "int", "from one row of Y to the next, in bytes"},
 	{"AheadStep", "int", "from one row at Ahead to the next, in bytes"},
-	{"AheadRows", "int", "how many of these in every AheadEvery steps of k, at least 1"},
+	{"AheadRows", "int", "how many of these in every AheadEvery steps of k"},
 	{"K", "int", "of GemmRow, a multiple of its steps and not 0"},
 	{"Tiles", "int", "how many tiles to do, of the rows after each other; at least 1"},
 	{"Cols", "int", "columns of the last vector, 1 to a whole one"},
@@ -119,6 +126,13 @@ var gemmFields = []struct{ name, typ, doc string }{
 // cycles and a core waits for no more than about 24 at a time: there is one in 21 cycles,
 // while 16 steps of the large tiles take 96. From L3, several rows come in that time.
 const aheadEvery = 16
+
+// line is the size of a cache line in bytes.
+const line = 64
+
+// copyAhead is how many rows before a row is copied its lines are fetched. In a stride of
+// many KiB, those of more rows would compete for few sets of the cache.
+const copyAhead = 8
 
 // The values of the fields Start and End.
 var (
@@ -194,8 +208,12 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	// The current tile's places in A, C and Y, in the frame: the registers are
 	// needed for k.
 	local := func(i int) vec.Mem { return p.Frame(128, 8*i) }
-	const atA, atC, atY, atBias, atAhead, left = 0, 1, 2, 3, 4, 5
-	for i, name := range []string{atA: "A", atC: "C", atY: "Y", atBias: "Bias", atAhead: "Ahead", left: "Tiles"} {
+	const atA, atC, atY, atBias, atAhead, left, atCopy = 0, 1, 2, 3, 4, 5, 6
+	places := []string{atA: "A", atC: "C", atY: "Y", atBias: "Bias", atAhead: "Ahead", left: "Tiles"}
+	if t.copies(target) {
+		places = append(places, "Copy")
+	}
+	for i, name := range places {
 		p.StoreR(local(i), p.LoadR(field(name)))
 	}
 
@@ -265,6 +283,14 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 		}
 		a.Advance(aStep)
 	}
+	if t.copies(target) {
+		s.atCopy = local(atCopy)
+		s.copy = func(to, from vec.R) {
+			for j, x := range s.load(from.At(0)) {
+				p.Store(to.At(j*width), x)
+			}
+		}
+	}
 	if t.unrolls(target) {
 		s.unroll = func() (rounds func(n, b, bStep vec.R), rest func()) {
 			apart := a.Apart(aStep)
@@ -310,7 +336,11 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.Here(store)
 	whole, stored := p.NewLabel(), p.NewLabel()
 	c, cStride := p.LoadR(local(atC)), field("CStride")
-	p.JumpEqual(p.LoadR(field("Cols")), p.Lanes, whole)
+	cols := p.LoadR(field("Cols"))
+	p.JumpEqual(cols, p.Lanes, whole)
+	if !target.Masks { // without one, a short tail takes less code
+		last = p.NewShortTail(cols)
+	}
 	rowsOf(c, cStride, func(i int, row vec.R) {
 		vectors(row, func(j int, m vec.Mem) { p.Store(m, acc[i][j]) })
 	})
@@ -346,9 +376,11 @@ type steps struct {
 	cols    int     // of the panel
 	pitch   int     // elements from a row of the packed panel to the next
 
-	pack func(b, pack vec.R) []vec.V // reads a row of B and packs it, if the tile can
-	load func(b vec.Mem) []vec.V     // reads a row that may be read as a whole
-	step func(row []vec.V)           // multiplies, adds, and goes on to the next step in A
+	atCopy vec.Mem                     // where the place stands where that is copied to, or nil
+	copy   func(to, from vec.R)        // copies a row, if the tile can
+	pack   func(b, pack vec.R) []vec.V // reads a row of B and packs it, if the tile can
+	load   func(b vec.Mem) []vec.V     // reads a row that may be read as a whole
+	step   func(row []vec.V)           // multiplies, adds, and goes on to the next step in A
 
 	// If not nil: prepares rounds of vec.Round steps, and returns what does n of them and
 	// what has to be done before the rest.
@@ -386,14 +418,36 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 	stretch, some, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	n := p.Reg()
 	p.Here(stretch)
-	ahead, aheadStep := p.LoadR(s.atAhead), p.LoadR(gemmField(g, "AheadStep"))
 	p.LoadRTo(n, gemmField(g, "AheadRows"))
+	fetched, none := p.NewLabel(), p.NewLabel()
+	p.JumpZero(n, none)
+	ahead, aheadStep := p.LoadR(s.atAhead), p.LoadR(gemmField(g, "AheadStep"))
+	fetch := func(row vec.Mem, every int) {
+		for at := 0; at < 4*s.cols-4; at += every {
+			p.Prefetch(row.Plus(at))
+		}
+		p.Prefetch(row.Plus(4*s.cols - 4))
+	}
+	if s.copy != nil {
+		only, to := p.NewLabel(), p.LoadR(s.atCopy)
+		p.JumpZero(to, only)
+		p.Loop(n, func() {
+			fetch(ahead.At(0).Times(aheadStep, copyAhead), line)
+			s.copy(to, ahead)
+			p.AddI(to, 4*s.pitch)
+			p.AddR(ahead, aheadStep)
+		})
+		p.StoreR(s.atCopy, to)
+		p.Jump(fetched)
+		p.Here(only)
+	}
 	p.Loop(n, func() {
-		p.Prefetch(ahead.At(0))
-		p.Prefetch(ahead.At(4*s.cols - 4))
+		fetch(ahead.At(0), 4*s.cols)
 		p.AddR(ahead, aheadStep)
 	})
+	p.Here(fetched)
 	p.StoreR(s.atAhead, ahead)
+	p.Here(none)
 	p.JumpLess(k, aheadEvery, short)
 	p.AddI(k, -aheadEvery)
 	if rounds != nil {
@@ -644,10 +698,12 @@ type GemmShape struct {
 	Heights  [4]int // the greatest number of rows for each width in vectors
 	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
 	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
+	Copies   bool   // tiles of more than one vector heed Gemm.Copy
 	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
 }
 `)
 	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
+	fmt.Fprintf(&b, "\n// CopyAhead is how many rows before a row is copied it is fetched.\nconst CopyAhead = %d\n", copyAhead)
 	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, ReLU, or the product with\n// its derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)
@@ -739,7 +795,7 @@ func GemmShapeOf(isa cpu.ISA) GemmShape {
 		for _, w := range widths(t.Target) {
 			fmt.Fprintf(&b, "%d: %d,", w, heights[t.Target][w])
 		}
-		fmt.Fprintf(&b, "}, Narrow: %d, Few: %#v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), few[t.Target], t.ColumnsTogether)
+		fmt.Fprintf(&b, "}, Narrow: %d, Few: %#v, Copies: %v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), few[t.Target], tile{1, 2, 0}.copies(t.Target), t.ColumnsTogether)
 	}
 	b.WriteString("}\nreturn GemmShape{}\n}\n")
 	return b.String()

@@ -27,7 +27,7 @@ import (
 // blocks of k were faster than panels that fit into L1: C is read and written less often,
 // and its rows are far apart.
 const (
-	gemmNC = 1024
+	gemmNC = 2048
 	gemmMC = 256
 	gemmKC = 1024
 	// Of A packed with its rows side by side: a longer row would have each step of k on
@@ -269,27 +269,33 @@ type gemmBlock struct {
 	isa       cpu.ISA
 	shape     asm.GemmShape
 	packB, up bool
-	rows      int // of the first block: for all, a panel has the shape that is best for these
+	rows      int // of the first block: for all, a panel has the form that is best for these
 	i0, mc    int // rows
 	p0, kc    int // k
 	j0, j1    int // columns, up to the end of the panel that reaches or passes j1
 	a         operand
 	scratch   *scratch
+	place     int  // in the scratch, of the panel in turn
+	packed    bool // it is there
 }
 
 // panels does a block, one panel after the other, and returns the column after its last.
 func (g *gemm) panels(b *gemmBlock) int {
 	p := new(panel)
-	j, packed := b.j0, 0 // where the panel begins in C and in the scratch
-	for j < b.j1 {
-		g.panel(p, b.isa, &b.shape, g.n-j, b.rows)
-		p.rows = b.mc
+	b.place, b.packed = 0, b.i0 > 0
+	form := g.form(b.isa, &b.shape, g.n-b.j0, b.rows)
+	for j := b.j0; ; {
+		p.form, p.rows = form, b.mc
 		p.args.A, p.args.AStride, p.args.AStep, p.args.K = b.a.at, b.a.stride, b.a.step, b.kc
-		p.args.C, p.args.CStride, p.args.Pack = &g.c[b.i0*g.ldc+j], 4*g.ldc, nil
+		p.args.C, p.args.CStride, p.args.Cols = &g.c[b.i0*g.ldc+j], 4*g.ldc, p.last
 		p.args.Start, p.args.End = asm.StartZero, asm.EndNone
 		p.args.Y, p.args.YStride = nil, 0 // of the panel before, and moving on would leave its slice
+		more := j+p.cols < b.j1
+		if more {
+			form = g.form(b.isa, &b.shape, g.n-j-p.cols, b.rows)
+		}
 		if b.kc > 0 {
-			g.takeB(b, p, j, packed)
+			g.takeB(b, p, j, more, &form)
 		}
 		switch {
 		case b.p0 > 0 || g.beta != 0:
@@ -307,43 +313,58 @@ func (g *gemm) panels(b *gemmBlock) int {
 		}
 		p.run()
 		j += p.cols
-		if b.rows < g.m { // then the other blocks of rows use it too
-			packed += p.width * b.kc
+		if !more {
+			return j
+		}
+		if b.packed = b.i0 > 0 || p.next.copied(); b.packed || b.rows < g.m {
+			b.place = b.after(g, p)
 		}
 	}
-	return j
 }
 
-// takeB says from where the panel of column j takes B, and packs it or says where to: at
-// the given place of the scratch.
-func (g *gemm) takeB(b *gemmBlock, p *panel, j, place int) {
-	args, size, more := &p.args, p.width*b.kc, j+p.cols < b.j1
-	p.next, p.fetched = fetch{}, 0
-	first, pack := b.i0 == 0, b.packB || p.padded // only when it packs, the kernel heeds the end of a row
+// after is the place of the panel after p in the scratch. If all are kept, for the other
+// blocks of rows, it is behind p's. Else there are two in turns, of which one can be copied
+// to while the other is read.
+func (b *gemmBlock) after(g *gemm, p *panel) int {
+	if b.rows < g.m {
+		return b.place + p.width*b.kc
+	}
+	return b.kc*3*b.shape.Lanes - b.place
+}
+
+// takeB says from where the panel of column j takes B, and packs it or says where to. If
+// there are more, it also says what the tiles fetch or copy of the next, of the given form.
+func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
+	args := &p.args
+	args.Pack, p.next, p.fetched = nil, fetch{}, 0
+	pack := b.packB || p.padded // only when it packs, the kernel heeds the end of a row
+	cols := 3 * b.shape.Lanes
+	if b.rows < g.m {
+		cols = min(g.n, gemmNC)
+	}
 	var packed []float32
 	if pack {
-		if b.rows < g.m {
-			packed = room(&b.scratch.b, b.kc*(min(g.n, gemmNC)+3*b.shape.Lanes))[place:]
-		} else {
-			packed = room(&b.scratch.b, size)
+		packed = room(&b.scratch.b, b.kc*(cols+3*b.shape.Lanes))
+	}
+	if bool(g.tB) && !b.packed {
+		asm.PackTrans(b.isa, &packed[b.place], 4*p.width, &g.b[g.atB(b.p0, j)], 4*g.ldb, p.cols, b.kc)
+	}
+	if pack && (b.packed || bool(g.tB)) {
+		args.B, args.BStep = &packed[b.place], 4*p.width
+	} else {
+		args.B, args.BStep = &g.b[g.atB(b.p0, j)], 4*g.ldb
+		if pack {
+			args.Pack = &packed[b.place]
 		}
 	}
 	switch {
-	case bool(g.tB) && first:
-		asm.PackTrans(b.isa, &packed[0], 4*p.width, &g.b[g.atB(b.p0, j)], 4*g.ldb, p.cols, b.kc)
-		args.B, args.BStep = &packed[0], 4*p.width
-	case pack && !first:
-		args.B, args.BStep = &packed[0], 4*p.width
-		if more {
-			p.next = fetch{uintptr(unsafe.Pointer(&packed[size])), 4 * p.width, b.kc, true}
-		}
-	default:
-		args.B, args.BStep = &g.b[g.atB(b.p0, j)], 4*g.ldb
-		if pack {
-			args.Pack = &packed[0]
-		}
-		if more {
-			p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), 4 * g.ldb, b.kc, pack}
+	case !more:
+	case pack && b.i0 > 0:
+		p.next = fetch{uintptr(unsafe.Pointer(&packed[b.after(g, p)])), 4 * p.width, b.kc, true, nil}
+	case !bool(g.tB):
+		p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), 4 * g.ldb, b.kc, pack, nil}
+		if pack && b.shape.Copies && b.mc > 2*p.height && p.vecs > 1 && !next.padded && next.isa == p.isa && next.vecs == p.vecs && next.part == p.part {
+			p.next.to = &packed[b.after(g, p)]
 		}
 	}
 }
@@ -517,11 +538,21 @@ func (g *gemm) packs(shape *asm.GemmShape) (a, b bool) {
 	return a, b
 }
 
-// panel shapes the next panel, of rows rows, where left columns are left: three vectors
+// form is the shape of a panel and of its tiles.
+type form struct {
+	isa                cpu.ISA
+	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
+	few                bool // as the instruction set's shape has it
+	cols, last         int  // of C, and those of its last vector or of a narrow tile's part
+	width              int  // from a row of packed B to the next, in elements
+	padded             bool // B has no elements for some lanes
+}
+
+// form gives the form of a panel of some rows, where left columns are left: three vectors
 // wide, two where a single one would be left over or where one or two higher tiles do all
 // rows, since each tile has to read B, and a narrow one at the end where that pays. A few
 // columns more than whole vectors of AVX-512 are left to AVX2's tiles.
-func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int) {
+func (g *gemm) form(isa cpu.ISA, shape *asm.GemmShape, left, rows int) form {
 	vecs := ceil(left, shape.Lanes)
 	if rest := left % shape.Lanes; isa == cpu.AVX512 && 0 < rest && rest <= fewColumns {
 		if vecs--; vecs == 0 {
@@ -532,12 +563,8 @@ func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int
 	}
 	lanes := shape.Lanes
 	part := g.part(shape, left, rows)
-	p.isa, p.rows = isa, rows
 	if part > 0 && vecs == 2 {
-		p.vecs, p.part, p.height, p.few = 1, part, shape.Narrow, true
-		p.cols, p.width, p.padded = left, 2*lanes, left < lanes+part
-		p.args.Cols = left - lanes
-		return
+		return form{isa, 1, part, shape.Narrow, true, left, left - lanes, 2 * lanes, left < lanes+part}
 	}
 	if part > 0 {
 		vecs -= 2 // what the narrow one will leave
@@ -549,11 +576,9 @@ func (g *gemm) panel(p *panel, isa cpu.ISA, shape *asm.GemmShape, left, rows int
 	case vecs > 4:
 		vecs = 3
 	}
-	p.vecs, p.part, p.height, p.few = vecs, 0, shape.Heights[vecs], shape.Few[vecs]
-	p.width = vecs * lanes
-	p.cols = min(left, p.width)
-	p.padded = p.cols < p.width
-	p.args.Cols = p.cols - (vecs-1)*lanes
+	width := vecs * lanes
+	cols := min(left, width)
+	return form{isa, vecs, 0, shape.Heights[vecs], shape.Few[vecs], cols, cols - (vecs-1)*lanes, width, cols < width}
 }
 
 // part is how many columns the narrow tile has besides a vector that is to do the last
@@ -588,23 +613,23 @@ func (g *gemm) end(args *asm.Gemm, i, j int) {
 
 // panel is a panel of C to be computed, and what is wanted afterwards.
 type panel struct {
-	isa                cpu.ISA
-	vecs, part, height int  // of a tile: vectors, columns more of a narrow one, rows
-	few                bool // as the shape has it
-	rows, cols         int  // of C, the rows in the order in which they are done
-	width              int  // from a row of packed B to the next, in elements
-	padded             bool // B has no elements for some lanes
-	args               asm.Gemm
-	next               fetch // the next panel of B
-	fetched            int   // rows of C
+	form
+	rows    int // of C, in the order in which they are done
+	args    asm.Gemm
+	next    fetch // the next panel of B
+	fetched int   // rows of C
 }
 
 // fetch is memory to be fetched ahead: rows, step bytes apart.
 type fetch struct {
 	at         uintptr
 	step, rows int
-	fast       bool // as many rows at a time as it takes to fetch all, since they are packed
+	fast       bool     // as many rows at a time as it takes to fetch all, since they are packed
+	to         *float32 // if not nil, they are copied to there, as a packed panel
 }
+
+// copied tells whether all is where it was to be copied to.
+func (f *fetch) copied() bool { return f.to != nil && f.rows <= 0 }
 
 // run does the tiles, one after the other, the rows split evenly over the fewest tiles
 // if there are all heights. The first one packs B, if it has to be.
@@ -679,16 +704,17 @@ func forward(p *float32, bytes int) *float32 {
 // with it: what is beyond may be another thread's.
 func (p *panel) ahead(done, height, t int) int {
 	args := &p.args
-	args.Ahead, args.AheadStep, args.AheadRows = uintptr(unsafe.Pointer(args.C)), 0, 1 // of no use, but of no harm
-	each := ceil(args.K, asm.AheadEvery)                                               // rows a tile
+	args.AheadRows, args.Copy = 0, nil
+	each := ceil(args.K, asm.AheadEvery) // rows a tile
 	from := max(p.fetched, done+height)
 	switch {
 	case each >= height && from < p.rows && done+height+each <= p.rows:
 		from = min(from, p.rows-each)
 		t = min(t, (p.rows-from)/each)
-		args.Ahead, args.AheadStep = args.Ahead+uintptr((from-done)*args.CStride), args.CStride
+		args.Ahead, args.AheadStep, args.AheadRows = uintptr(unsafe.Pointer(args.C))+uintptr((from-done)*args.CStride), args.CStride, 1
 		p.fetched = from + t*each
 	case each > 0 && p.next.rows > 0:
+		args.AheadRows = 1
 		if p.next.fast {
 			args.AheadRows = min(ceil(p.next.rows, each*t), 8)
 			each *= args.AheadRows
@@ -696,6 +722,9 @@ func (p *panel) ahead(done, height, t int) int {
 		back := max(0, each-p.next.rows)
 		t = min(t, max(1, p.next.rows/each))
 		args.Ahead, args.AheadStep = p.next.at-uintptr(back*p.next.step), p.next.step
+		if p.next.to != nil {
+			args.Copy = forward(p.next.to, 4*p.width*(args.K-p.next.rows-back))
+		}
 		p.next.at += uintptr(t * each * p.next.step)
 		p.next.rows -= t * each
 	}

@@ -166,8 +166,7 @@ func TestPanels(t *testing.T) {
 		var panels []int
 		part, left := 0, c.g.n
 		for left > 0 && len(panels) < c.g.n {
-			var p panel
-			c.g.panel(&p, cpu.AVX2, &shape, left, c.g.m)
+			p := c.g.form(cpu.AVX2, &shape, left, c.g.m)
 			if part != 0 {
 				t.Errorf("%s: a panel after the narrow one", c.what)
 			}
@@ -202,9 +201,9 @@ func TestPanels(t *testing.T) {
 	} {
 		g := gemm{m: 128, n: c.n, k: 100}
 		var panels []int
-		var p panel
+		var p form
 		for left := c.n; left > 0; left -= p.cols {
-			g.panel(&p, cpu.AVX512, &wide, left, g.m)
+			p = g.form(cpu.AVX512, &wide, left, g.m)
 			panels = append(panels, p.cols)
 		}
 		if !slices.Equal(panels, c.panels) || p.isa != c.last {
@@ -247,7 +246,8 @@ func TestCut(t *testing.T) {
 // it and not beyond the end, little of it twice, and all of it if there is time.
 func TestAhead(t *testing.T) {
 	const step, bStep, far = 400, 800, 1 << 30
-	for _, fast := range []bool{false, true} {
+	for _, how := range []string{"slow", "fast", "copied"} {
+		fast := how != "slow"
 		for _, height := range []int{1, 3, 4, 12} {
 			for _, k := range []int{0, 1, 10, 16, 17, 48, 64, 100, 784, 1024} {
 				for _, rows := range []int{1, 4, -4, 11, -11, 32, 100, -100, 1024, -1024} { // or up
@@ -257,9 +257,13 @@ func TestAhead(t *testing.T) {
 						first, cStep = rows-1, -step
 					}
 					c := make([]float32, rows*step/4)
-					p := panel{height: height, rows: rows, next: fetch{far, bStep, k, fast}}
+					p := panel{form: form{height: height, width: 16}, rows: rows, next: fetch{at: far, step: bStep, rows: k, fast: fast}}
+					packed := make([]float32, k*p.width+1)
+					if how == "copied" {
+						p.next.to = &packed[0]
+					}
 					p.args.K, p.args.CStride = k, cStep
-					tileRows := 0 // that a tile fetches
+					most := 0 // rows that a tile fetches
 					var rowsOfC, rowsOfB []int
 					for done := 0; done < rows; {
 						p.args.C = &c[(first*step+done*cStep)/4]
@@ -268,8 +272,9 @@ func TestAhead(t *testing.T) {
 						if tiles < 1 || tiles > left {
 							t.Fatalf("height %d, k %d, rows %d: %d tiles of %d", height, k, rows, tiles, left)
 						}
-						tileRows = ceil(k, asm.AheadEvery) * p.args.AheadRows
-						if p.args.AheadRows != 1 && (!fast || p.args.AheadStep != bStep || p.args.AheadRows > 8) {
+						tileRows := ceil(k, asm.AheadEvery) * p.args.AheadRows
+						most = max(most, tileRows)
+						if p.args.AheadRows > 1 && (!fast || p.args.AheadStep != bStep || p.args.AheadRows > 8) {
 							t.Fatalf("height %d, k %d, rows %d: %d rows at a time, %d bytes apart", height, k, rows, p.args.AheadRows, p.args.AheadStep)
 						}
 						for i := range tiles * tileRows {
@@ -282,11 +287,17 @@ func TestAhead(t *testing.T) {
 								}
 							case p.args.AheadStep == bStep:
 								rowsOfB = append(rowsOfB, int(at-far)/bStep)
-							case p.args.AheadStep != 0:
+								if how == "copied" && p.args.Copy != &packed[rowsOfB[len(rowsOfB)-1-i]*p.width] {
+									t.Fatalf("height %d, k %d, rows %d: row %d of B goes elsewhere", height, k, rows, rowsOfB[len(rowsOfB)-1-i])
+								}
+							default:
 								t.Fatalf("a step of %d", p.args.AheadStep)
 							}
 						}
 						done = min(rows, done+tiles*height)
+					}
+					if last := k - 1; p.next.copied() != (how == "copied" && (k == 0 || slices.Contains(rowsOfB, last))) {
+						t.Errorf("height %d, k %d, rows %d: copied: %v, of B the rows %v", height, k, rows, p.next.copied(), rowsOfB)
 					}
 					for what, list := range map[string][]int{"C": rowsOfC, "B": rowsOfB} {
 						limit := map[string]int{"C": rows, "B": k}[what]
@@ -299,7 +310,7 @@ func TestAhead(t *testing.T) {
 								twice += list[i-1] - row + 1
 							}
 						}
-						if twice >= max(1, tileRows) {
+						if twice >= max(1, most) {
 							t.Errorf("height %d, k %d, rows %d: %d rows of %s fetched twice: %v", height, k, rows, twice, what, list)
 						}
 					}

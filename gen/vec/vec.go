@@ -93,16 +93,17 @@ type Mem struct {
 	Base  R
 	Off   int
 	Index R
-	Scale int // 0 for none, or 1 or 2
+	Scale int // 0 for none, or 1, 2, 4 or 8
 	frame int // if not 0, Base is that many bytes below the top of the frame
 }
 
 // At is the address r + off.
 func (r R) At(off int) Mem { return Mem{Base: r, Off: off} }
 
-// Times is the address n times index further on, for n up to 2 and an address without one.
+// Times is the address n times index further on, for an address without one and n = 0, 1, 2,
+// 4 or 8.
 func (m Mem) Times(index R, n int) Mem {
-	if m.Scale != 0 || n > 2 {
+	if m.Scale != 0 || n > 8 || n&(n-1) != 0 {
 		panic(fmt.Sprintf("vec: an address with %d times an index and %d times another", m.Scale, n))
 	}
 	m.Index, m.Scale = index, n
