@@ -1438,9 +1438,9 @@ func GemmRowEnd(isa cpu.ISA, args *Gemm) {
 func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.AVX2:
-		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Few: [4]bool{false, true, false, false}, Copies: true, Together: false}
+		return GemmShape{Lanes: 8, Heights: [4]int{1: 12, 2: 6, 3: 4}, Narrow: 8, Few: [4]bool{false, true, false, false}, Copying: [4]int{0, 0, 4, 3}, Together: false}
 	case cpu.AVX512:
-		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 9}, Narrow: 0, Few: [4]bool{false, true, true, true}, Copies: true, Together: false}
+		return GemmShape{Lanes: 16, Heights: [4]int{1: 8, 2: 8, 3: 9}, Narrow: 0, Few: [4]bool{false, true, true, true}, Copying: [4]int{0, 0, 1, 1}, Together: false}
 	}
 	return GemmShape{}
 }

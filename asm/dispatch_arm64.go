@@ -1203,7 +1203,7 @@ func GemmRowEnd(isa cpu.ISA, args *Gemm) {
 func GemmShapeOf(isa cpu.ISA) GemmShape {
 	switch isa {
 	case cpu.NEON:
-		return GemmShape{Lanes: 4, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Few: [4]bool{false, true, true, true}, Copies: false, Together: true}
+		return GemmShape{Lanes: 4, Heights: [4]int{1: 8, 2: 8, 3: 8}, Narrow: 0, Few: [4]bool{false, true, true, true}, Copying: [4]int{0, 0, 0, 0}, Together: true}
 	}
 	return GemmShape{}
 }

@@ -32,7 +32,7 @@ type GemmShape struct {
 	Heights  [4]int  // the greatest number of rows for each width in vectors
 	Narrow   int     // that of the narrow tiles, and then there are its halves down to 1; or 0
 	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
-	Copies   bool    // tiles of more than one vector heed Gemm.Copy
+	Copying  [4]int  // for each width in vectors, the least number of rows of a tile that heeds Gemm.Copy, or 0
 	Together bool    // the rows of A have to lie side by side, AStride being the size of an element
 }
 

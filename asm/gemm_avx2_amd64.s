@@ -3321,8 +3321,6 @@ TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ CX, local-96(SP)
 	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
-	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3418,38 +3416,20 @@ l8:
 	JEQ   l12
 	MOVQ  local-96(SP), R10
 	MOVQ  104(AX), R11
-	MOVQ  local-80(SP), R12
-	TESTQ R12, R12
-	JEQ   l13
-l14:
-	PREFETCHT0 (R10)(R11*8)
-	PREFETCHT0 60(R10)(R11*8)
-	VMOVUPS    (R10), Y6
-	VMOVUPS    32(R10), Y7
-	VMOVUPS    Y6, (R12)
-	VMOVUPS    Y7, 32(R12)
-	ADDQ       $+64, R12
-	ADDQ       R11, R10
-	DECQ       CX
-	JNE        l14
-	MOVQ       R12, local-80(SP)
-	JMP        l11
 l13:
-l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l15
-l11:
-	MOVQ R10, local-96(SP)
+	JNE        l13
+	MOVQ       R10, local-96(SP)
 l12:
 	CMPQ DI, $0x00000010
 	JLT  l10
 	ADDQ $-16, DI
 	MOVQ $+16, CX
 l9:
-l16:
+l14:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	ADDQ         R9, R8
@@ -3464,7 +3444,7 @@ l16:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l16
+	JNE          l14
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -3480,9 +3460,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l17
+	JEQ        l15
 	CMPQ       DX, $0x00000001
-	JEQ        l18
+	JEQ        l16
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y6
@@ -3508,8 +3488,8 @@ l5:
 	VMASKMOVPS 32(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l17
-l18:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -3522,11 +3502,11 @@ l18:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l17:
+l15:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l19
+	JEQ          l17
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -3587,8 +3567,8 @@ part12:
 	JEQ    part9
 	VMOVSS X0, (CX)
 part9:
-	JMP l20
-l19:
+	JMP l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -3598,11 +3578,11 @@ l19:
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
-l20:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -3620,7 +3600,7 @@ l20:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l19:
 	VZEROUPPER
 	RET
 
@@ -3642,8 +3622,6 @@ TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ CX, local-96(SP)
 	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
-	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3726,38 +3704,20 @@ l8:
 	JEQ   l12
 	MOVQ  local-96(SP), R10
 	MOVQ  104(AX), R11
-	MOVQ  local-80(SP), R12
-	TESTQ R12, R12
-	JEQ   l13
-l14:
-	PREFETCHT0 (R10)(R11*8)
-	PREFETCHT0 60(R10)(R11*8)
-	VMOVUPS    (R10), Y4
-	VMOVUPS    32(R10), Y5
-	VMOVUPS    Y4, (R12)
-	VMOVUPS    Y5, 32(R12)
-	ADDQ       $+64, R12
-	ADDQ       R11, R10
-	DECQ       CX
-	JNE        l14
-	MOVQ       R12, local-80(SP)
-	JMP        l11
 l13:
-l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l15
-l11:
-	MOVQ R10, local-96(SP)
+	JNE        l13
+	MOVQ       R10, local-96(SP)
 l12:
 	CMPQ DI, $0x00000010
 	JLT  l10
 	ADDQ $-16, DI
 	MOVQ $+16, CX
 l9:
-l16:
+l14:
 	VMOVUPS      (R8), Y4
 	VMOVUPS      32(R8), Y5
 	ADDQ         R9, R8
@@ -3769,7 +3729,7 @@ l16:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l16
+	JNE          l14
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -3785,9 +3745,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l17
+	JEQ        l15
 	CMPQ       DX, $0x00000001
-	JEQ        l18
+	JEQ        l16
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y4
@@ -3805,8 +3765,8 @@ l5:
 	VMASKMOVPS 32(DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l17
-l18:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y0, Y4, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y4
@@ -3815,11 +3775,11 @@ l18:
 	VMAXPS  Y2, Y4, Y2
 	VMOVUPS c256_00000000<>+0(SB), Y4
 	VMAXPS  Y3, Y4, Y3
-l17:
+l15:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l19
+	JEQ          l17
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -3860,19 +3820,19 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	JMP l20
-l19:
+	JMP l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
-l20:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -3887,7 +3847,7 @@ l20:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l19:
 	VZEROUPPER
 	RET
 
@@ -3909,8 +3869,6 @@ TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ CX, local-96(SP)
 	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
-	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3980,38 +3938,20 @@ l8:
 	JEQ   l12
 	MOVQ  local-96(SP), R9
 	MOVQ  104(AX), R10
-	MOVQ  local-80(SP), R11
-	TESTQ R11, R11
-	JEQ   l13
-l14:
-	PREFETCHT0 (R9)(R10*8)
-	PREFETCHT0 60(R9)(R10*8)
-	VMOVUPS    (R9), Y2
-	VMOVUPS    32(R9), Y3
-	VMOVUPS    Y2, (R11)
-	VMOVUPS    Y3, 32(R11)
-	ADDQ       $+64, R11
-	ADDQ       R10, R9
-	DECQ       CX
-	JNE        l14
-	MOVQ       R11, local-80(SP)
-	JMP        l11
 l13:
-l15:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l15
-l11:
-	MOVQ R9, local-96(SP)
+	JNE        l13
+	MOVQ       R9, local-96(SP)
 l12:
 	CMPQ SI, $0x00000010
 	JLT  l10
 	ADDQ $-16, SI
 	MOVQ $+16, CX
 l9:
-l16:
+l14:
 	VMOVUPS      (DI), Y2
 	VMOVUPS      32(DI), Y3
 	ADDQ         R8, DI
@@ -4020,7 +3960,7 @@ l16:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l16
+	JNE          l14
 	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
@@ -4036,9 +3976,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l17
+	JEQ        l15
 	CMPQ       DX, $0x00000001
-	JEQ        l18
+	JEQ        l16
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y2
@@ -4048,17 +3988,17 @@ l5:
 	VMASKMOVPS 32(DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l17
-l18:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y0, Y2, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y2
 	VMAXPS  Y1, Y2, Y1
-l17:
+l15:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l19
+	JEQ          l17
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), CX
@@ -4079,16 +4019,16 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l20
-l19:
+	JMP l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-l20:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -4103,7 +4043,7 @@ l20:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l19:
 	VZEROUPPER
 	RET
 
@@ -5082,8 +5022,6 @@ TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ CX, local-96(SP)
 	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
-	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -5178,41 +5116,20 @@ l8:
 	JEQ   l12
 	MOVQ  local-96(SP), R10
 	MOVQ  104(AX), R11
-	MOVQ  local-80(SP), R12
-	TESTQ R12, R12
-	JEQ   l13
-l14:
-	PREFETCHT0 (R10)(R11*8)
-	PREFETCHT0 64(R10)(R11*8)
-	PREFETCHT0 92(R10)(R11*8)
-	VMOVUPS    (R10), Y6
-	VMOVUPS    32(R10), Y7
-	VMOVUPS    64(R10), Y8
-	VMOVUPS    Y6, (R12)
-	VMOVUPS    Y7, 32(R12)
-	VMOVUPS    Y8, 64(R12)
-	ADDQ       $+96, R12
-	ADDQ       R11, R10
-	DECQ       CX
-	JNE        l14
-	MOVQ       R12, local-80(SP)
-	JMP        l11
 l13:
-l15:
 	PREFETCHT0 (R10)
 	PREFETCHT0 92(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l15
-l11:
-	MOVQ R10, local-96(SP)
+	JNE        l13
+	MOVQ       R10, local-96(SP)
 l12:
 	CMPQ DI, $0x00000010
 	JLT  l10
 	ADDQ $-16, DI
 	MOVQ $+16, CX
 l9:
-l16:
+l14:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VMOVUPS      64(R8), Y8
@@ -5227,7 +5144,7 @@ l16:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l16
+	JNE          l14
 	TESTQ        DI, DI
 	JEQ          l5
 	JMP          l8
@@ -5243,9 +5160,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l17
+	JEQ        l15
 	CMPQ       DX, $0x00000001
-	JEQ        l18
+	JEQ        l16
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y6
@@ -5269,8 +5186,8 @@ l5:
 	VMASKMOVPS 64(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l17
-l18:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y0, Y6, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y6
@@ -5283,11 +5200,11 @@ l18:
 	VMAXPS  Y4, Y6, Y4
 	VMOVUPS c256_00000000<>+0(SB), Y6
 	VMAXPS  Y5, Y6, Y5
-l17:
+l15:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l19
+	JEQ          l17
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -5330,8 +5247,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	JMP l20
-l19:
+	JMP l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -5340,11 +5257,11 @@ l19:
 	VMOVUPS Y3, (CX)
 	VMOVUPS Y4, 32(CX)
 	VMOVUPS Y5, 64(CX)
-l20:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -5359,7 +5276,7 @@ l20:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l19:
 	VZEROUPPER
 	RET
 
@@ -5381,8 +5298,6 @@ TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ CX, local-96(SP)
 	MOVQ 128(AX), CX
 	MOVQ CX, local-88(SP)
-	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -5459,41 +5374,20 @@ l8:
 	JEQ   l12
 	MOVQ  local-96(SP), R9
 	MOVQ  104(AX), R10
-	MOVQ  local-80(SP), R11
-	TESTQ R11, R11
-	JEQ   l13
-l14:
-	PREFETCHT0 (R9)(R10*8)
-	PREFETCHT0 64(R9)(R10*8)
-	PREFETCHT0 92(R9)(R10*8)
-	VMOVUPS    (R9), Y3
-	VMOVUPS    32(R9), Y4
-	VMOVUPS    64(R9), Y5
-	VMOVUPS    Y3, (R11)
-	VMOVUPS    Y4, 32(R11)
-	VMOVUPS    Y5, 64(R11)
-	ADDQ       $+96, R11
-	ADDQ       R10, R9
-	DECQ       CX
-	JNE        l14
-	MOVQ       R11, local-80(SP)
-	JMP        l11
 l13:
-l15:
 	PREFETCHT0 (R9)
 	PREFETCHT0 92(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l15
-l11:
-	MOVQ R9, local-96(SP)
+	JNE        l13
+	MOVQ       R9, local-96(SP)
 l12:
 	CMPQ SI, $0x00000010
 	JLT  l10
 	ADDQ $-16, SI
 	MOVQ $+16, CX
 l9:
-l16:
+l14:
 	VMOVUPS      (DI), Y3
 	VMOVUPS      32(DI), Y4
 	VMOVUPS      64(DI), Y5
@@ -5504,7 +5398,7 @@ l16:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l16
+	JNE          l14
 	TESTQ        SI, SI
 	JEQ          l5
 	JMP          l8
@@ -5520,9 +5414,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l17
+	JEQ        l15
 	CMPQ       DX, $0x00000001
-	JEQ        l18
+	JEQ        l16
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y3
@@ -5535,19 +5429,19 @@ l5:
 	VMASKMOVPS 64(DX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l17
-l18:
+	JMP        l15
+l16:
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y0, Y3, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS c256_00000000<>+0(SB), Y3
 	VMAXPS  Y2, Y3, Y2
-l17:
+l15:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l19
+	JEQ          l17
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -5569,17 +5463,17 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l20
-l19:
+	JMP l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
-l20:
+l18:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l19
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -5594,7 +5488,7 @@ l20:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l19:
 	VZEROUPPER
 	RET
 

@@ -71,10 +71,18 @@ func (t tile) unrolls(target *vec.Target) bool {
 	return target == vec.AVX2 && t.part == 0 && t.vecs > 1 && t.rows*t.vecs >= 8
 }
 
-// copies tells whether the tile copies rows that it has fetched. The ones that do are the
-// large ones of amd64: on other processors that has not been measured.
+// copying are, for each width in vectors, the least numbers of rows of the tiles that heed
+// Copy. AVX2's lower ones do not occur where there are enough tiles for copying to pay. One
+// vector is the width of what is left over, and NEON has not been measured.
+var copying = map[*vec.Target][4]int{
+	vec.AVX2:   {2: 4, 3: 3},
+	vec.AVX512: {2: 1, 3: 1},
+}
+
+// copies tells whether the tile heeds Copy.
 func (t tile) copies(target *vec.Target) bool {
-	return target.GOARCH == "amd64" && t.part == 0 && t.vecs > 1
+	least := copying[target][t.vecs]
+	return t.part == 0 && least > 0 && t.rows >= least
 }
 
 // tiles lists the micro-kernels of a target.
@@ -698,7 +706,7 @@ type GemmShape struct {
 	Heights  [4]int // the greatest number of rows for each width in vectors
 	Narrow   int    // that of the narrow tiles, and then there are its halves down to 1; or 0
 	Few      [4]bool // for each width in vectors: there are the greatest height and the powers of two below it, not all heights
-	Copies   bool   // tiles of more than one vector heed Gemm.Copy
+	Copying  [4]int // for each width in vectors, the least number of rows of a tile that heeds Gemm.Copy, or 0
 	Together bool   // the rows of A have to lie side by side, AStride being the size of an element
 }
 `)
@@ -795,7 +803,7 @@ func GemmShapeOf(isa cpu.ISA) GemmShape {
 		for _, w := range widths(t.Target) {
 			fmt.Fprintf(&b, "%d: %d,", w, heights[t.Target][w])
 		}
-		fmt.Fprintf(&b, "}, Narrow: %d, Few: %#v, Copies: %v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), few[t.Target], tile{1, 2, 0}.copies(t.Target), t.ColumnsTogether)
+		fmt.Fprintf(&b, "}, Narrow: %d, Few: %#v, Copying: %#v, Together: %v}\n", slices.Max(append(narrowRows[t.Target], 0)), few[t.Target], copying[t.Target], t.ColumnsTogether)
 	}
 	b.WriteString("}\nreturn GemmShape{}\n}\n")
 	return b.String()

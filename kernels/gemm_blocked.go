@@ -363,7 +363,7 @@ func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 		p.next = fetch{uintptr(unsafe.Pointer(&packed[b.after(g, p)])), 4 * p.width, b.kc, true, nil}
 	case !bool(g.tB):
 		p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), 4 * g.ldb, b.kc, pack, nil}
-		if pack && b.shape.Copies && b.mc > 2*p.height && p.vecs > 1 && !next.padded && next.isa == p.isa && next.vecs == p.vecs && next.part == p.part {
+		if pack && p.copies(b, next) {
 			p.next.to = &packed[b.after(g, p)]
 		}
 	}
@@ -628,6 +628,20 @@ type fetch struct {
 	to         *float32 // if not nil, they are copied to there, as a packed panel
 }
 
+// copies tells whether the tiles can copy a next panel of the given form: if it is whole and
+// as wide as this one, and there are enough tiles for it, all of which heed Copy.
+func (p *panel) copies(b *gemmBlock, next *form) bool {
+	if p.rows <= 2*p.height || p.part > 0 || p.isa != b.isa ||
+		next.vecs != p.vecs || next.part > 0 || next.isa != p.isa || next.padded {
+		return false
+	}
+	lowest, least := 1, b.shape.Copying[p.vecs]
+	if !p.few {
+		lowest = p.rows / ceil(p.rows, p.height)
+	}
+	return least > 0 && lowest >= least
+}
+
 // copied tells whether all is where it was to be copied to.
 func (f *fetch) copied() bool { return f.to != nil && f.rows <= 0 }
 
@@ -701,7 +715,8 @@ func forward(p *float32, bytes int) *float32 {
 // shall fetch it: first the rows of C after them, if they do not overtake the
 // fetching, and then the next panel of B. Both are far apart in memory, so the
 // processor does not foresee them. The last of a kind begins early enough to end
-// with it: what is beyond may be another thread's.
+// with it: what is beyond may be another thread's. Only of B, while it is copied, some rows
+// beyond are fetched as well.
 func (p *panel) ahead(done, height, t int) int {
 	args := &p.args
 	args.AheadRows, args.Copy = 0, nil

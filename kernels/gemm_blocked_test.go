@@ -328,6 +328,40 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestCopies: what panel the tiles copy.
+func TestCopies(t *testing.T) {
+	b := &gemmBlock{isa: cpu.AVX2, shape: asm.GemmShape{Copying: [4]int{2: 4, 3: 3}}}
+	for _, c := range []struct {
+		what       string
+		this, next form
+		rows       int
+		want       bool
+	}{
+		{"three tiles", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX2, vecs: 3}, 9, true},
+		{"two tiles", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX2, vecs: 3}, 8, false},
+		{"three of six rows", form{isa: cpu.AVX2, vecs: 2, height: 6}, form{isa: cpu.AVX2, vecs: 2}, 13, true},
+		{"too low", form{isa: cpu.AVX2, vecs: 3, height: 3}, form{isa: cpu.AVX2, vecs: 3}, 8, false},
+		{"as low as one row", form{isa: cpu.AVX2, vecs: 3, height: 4, few: true}, form{isa: cpu.AVX2, vecs: 3}, 100, false},
+		{"one vector", form{isa: cpu.AVX2, vecs: 1, height: 4}, form{isa: cpu.AVX2, vecs: 1}, 100, false},
+		{"a narrower one", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX2, vecs: 2}, 100, false},
+		{"a padded one", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX2, vecs: 3, padded: true}, 100, false},
+		{"a narrow one", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX2, vecs: 3, part: 2}, 100, false},
+		{"others' tiles", form{isa: cpu.AVX512, vecs: 3, height: 4}, form{isa: cpu.AVX512, vecs: 3}, 100, false},
+		{"others' tiles next", form{isa: cpu.AVX2, vecs: 3, height: 4}, form{isa: cpu.AVX512, vecs: 3}, 100, false},
+	} {
+		p := panel{form: c.this, rows: c.rows}
+		if got := p.copies(b, &c.next); got != c.want {
+			t.Errorf("%s: %v, want %v", c.what, got, c.want)
+		}
+	}
+	// Of few heights, as AVX-512 has them, the lowest is one row.
+	b.shape.Copying[3] = 1
+	p := panel{form: form{isa: cpu.AVX2, vecs: 3, height: 9, few: true}, rows: 19}
+	if next := p.form; !p.copies(b, &next) {
+		t.Errorf("tiles of a single row heed Copy, but are not used")
+	}
+}
+
 // A place that leaves its slice is seen by the garbage collector while it marks, and
 // by checkptr, which the race detector's tests have. With several blocks both of rows
 // and of k, the tiles step over the rows of Y in the last block of k alone.

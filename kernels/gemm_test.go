@@ -237,6 +237,14 @@ func TestGemmBlocks(t *testing.T) {
 			compareAll(t, r, gemmMC+1, 9, gemmKC+1)
 			compareAll(t, r, gemmMC+1, gemmNC+50, gemmKC+1)
 		}
+		// Few tiles, the low ones of which copy the rest of the next panel.
+		for m := 17; m < 28; m++ {
+			for _, n := range []int{32, 64, 150} {
+				if !short || m == 18 || m == 19 || m == 22 {
+					compareAll(t, r, m, n, 40)
+				}
+			}
+		}
 		for _, n := range []int{63, 64, 65, 500} {
 			compareAll(t, r, 3, n, 4)
 			compareAll(t, r, 3, n, 4, 1024, 4096)

@@ -115,7 +115,8 @@ var faultsAVX512 = []fault{
 	{"gemm9x3", "operands of max swapped", 0},
 	{"gemm9x3", "stretch of k miscounted", 0},
 	{"gemm9x3", "round too few", 0},
-	{"gemm9x3", "round too few", 2},
+	{"gemm9x3", "round too few", 1},
+	{"gemm9x3", "round too few", -1},
 	{"gemm8x3", "another row of A", -1},
 	{"gemm4x2", "another mask", 2},
 	{"gemm2x3", "load's mask lost", -1},
@@ -138,6 +139,10 @@ var faultsAVX512 = []fault{
 // loop whose last round may be short, by a mask, is the counterpart of a loop and its
 // tail. Those of masks are its own.
 var kindsAVX512 = map[string]edit{
+	"copied vector lost":     copiedVectorLost,
+	"rows copied too close":  rowsCopiedTooClose,
+	"place of the copy lost": placeOfTheCopyLost,
+
 	"another register":            registers(`^(V(?:ADD|SUB|MUL|DIV|MIN|MAX|AND|OR)P[SD](?:\.BCST)? .*, [XYZ])(\d+)$`, 32),
 	"operands of sub swapped":     replace(`^(VSUBP[SD]) ([XYZ]\d+), ([XYZ]\d+),`, "$1 $3, $2,"),
 	"operands of div swapped":     replace(`^(VDIVP[SD]) ([XYZ]\d+), ([XYZ]\d+),`, "$1 $3, $2,"),

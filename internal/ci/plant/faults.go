@@ -255,11 +255,15 @@ var faults = []fault{
 	{"gemm6x2/gemm8x2", "multiply-add split", 0},
 	{"gemm4x3/gemm8x3", "another row of A", 0},
 	{"gemm4x3/gemm8x3", "round too few", 0},
-	{"gemm4x3/gemm8x3", "round too few", 2},
+	{"gemm5x2/gemm8x3", "round too few", -1},
 	{"gemm6x2/gemm8x2", "round too few", -1},
+	{"gemm4x3/gemm9x3", "copied vector lost", -1},
+	{"gemm6x2/gemm8x2", "rows copied too close", -1},
+	{"gemm3x3/gemm4x3", "place of the copy lost", -1},
+	{"gemm4x2/gemm2x2", "place of the copy lost", -1},
 	{"gemm4x3/gemm8x3", "multiple of a step too small", 0},
 	{"gemm4x3/gemm8x3", "multiple of a step too small", 1},
-	{"gemm4x3/gemm8x3", "multiple of a step too small", 2},
+	{"gemm4x3/gemm8x2", "multiple of a step too small", 2},
 	{"gemm3x3/gemm8x2", "multiple of a step too small", -1},
 	{"gemm3x3/gemm8x2", "multiple of a step too small", -2},
 	{"gemm3x3/gemm8x2", "multiple of a step too small", -3},
@@ -302,6 +306,13 @@ var faults = []fault{
 	{"gemvEnd", "step too short", 1},
 	{"gemvEnd", "tail dropped", -1},
 }
+
+// Mistakes in what copies rows ahead, which the tiles of amd64 do.
+var (
+	copiedVectorLost   = replace2(`^VMOVUPS [YZ]\d+, \d+\(\w+\)\n(ADDQ \$\+\d+, \w+)$`, "$1")
+	rowsCopiedTooClose = add(-4, `^ADDQ \$\+(64|96|128|192), `)
+	placeOfTheCopyLost = replace(`^MOVQ \w+, local-80\(SP\)$`, "")
+)
 
 // edit makes a mistake in line i of a function's code. It gives what takes the
 // place of how many lines, and what is added at the end of the file; ok is false
@@ -353,6 +364,10 @@ var kinds = map[string]map[string]edit{
 		"wrong interleaving":              replace(`^VUNPCKL`, "VUNPCKH"),
 		"constant off in its last bit":    constantAVX2(`3f800000`),
 		"coefficient off in its last bit": constantAVX2(`[0-9a-f]{13}([1-9a-f]..|.[1-9a-f].|..[1-9a-f])`),
+
+		"copied vector lost":     copiedVectorLost,
+		"rows copied too close":  rowsCopiedTooClose,
+		"place of the copy lost": placeOfTheCopyLost,
 
 		"lanes blended otherwise":  replace(`^VBLENDPS \$0x(.)(.)`, "VBLENDPS $$0x$2$1"),
 		"columns of the part lost": replace(`^VBROADCAST(SD|F128) .*`, ""),
