@@ -104,6 +104,8 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
+	PREFETCHT0       (R9)(R10*8)
+	PREFETCHT0       60(R9)(R10*8)
 	VMOVUPS.Z        (R9), K1, Z8
 	VMOVUPS          Z8, (R11)
 	ADDQ             $+64, R11
@@ -365,6 +367,8 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
+	PREFETCHT0       (R8)(R9*8)
+	PREFETCHT0       60(R8)(R9*8)
 	VMOVUPS.Z        (R8), K1, Z4
 	VMOVUPS          Z4, (R10)
 	ADDQ             $+64, R10
@@ -563,6 +567,8 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
+	PREFETCHT0       (DI)(R8*8)
+	PREFETCHT0       60(DI)(R8*8)
 	VMOVUPS.Z        (DI), K1, Z2
 	VMOVUPS          Z2, (R9)
 	ADDQ             $+64, R9
@@ -946,6 +952,9 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
+	PREFETCHT0       (R9)(R10*8)
+	PREFETCHT0       64(R9)(R10*8)
+	PREFETCHT0       124(R9)(R10*8)
 	VMOVUPS          (R9), Z16
 	VMOVUPS.Z        64(R9), K1, Z17
 	VMOVUPS          Z16, (R11)
@@ -1323,6 +1332,9 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
+	PREFETCHT0       (R8)(R9*8)
+	PREFETCHT0       64(R8)(R9*8)
+	PREFETCHT0       124(R8)(R9*8)
 	VMOVUPS          (R8), Z8
 	VMOVUPS.Z        64(R8), K1, Z9
 	VMOVUPS          Z8, (R10)
@@ -1591,6 +1603,9 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
+	PREFETCHT0       (DI)(R8*8)
+	PREFETCHT0       64(DI)(R8*8)
+	PREFETCHT0       124(DI)(R8*8)
 	VMOVUPS          (DI), Z4
 	VMOVUPS.Z        64(DI), K1, Z5
 	VMOVUPS          Z4, (R9)
@@ -2093,6 +2108,10 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
+	PREFETCHT0       (R9)(R10*8)
+	PREFETCHT0       64(R9)(R10*8)
+	PREFETCHT0       128(R9)(R10*8)
+	PREFETCHT0       188(R9)(R10*8)
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS.Z        128(R9), K1, Z29
@@ -2652,6 +2671,10 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
+	PREFETCHT0       (R9)(R10*8)
+	PREFETCHT0       64(R9)(R10*8)
+	PREFETCHT0       128(R9)(R10*8)
+	PREFETCHT0       188(R9)(R10*8)
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS.Z        128(R9), K1, Z26
@@ -3123,6 +3146,10 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
+	PREFETCHT0       (R8)(R9*8)
+	PREFETCHT0       64(R8)(R9*8)
+	PREFETCHT0       128(R8)(R9*8)
+	PREFETCHT0       188(R8)(R9*8)
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS.Z        128(R8), K1, Z14
@@ -3441,6 +3468,10 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
+	PREFETCHT0       (DI)(R8*8)
+	PREFETCHT0       64(DI)(R8*8)
+	PREFETCHT0       128(DI)(R8*8)
+	PREFETCHT0       188(DI)(R8*8)
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS.Z        128(DI), K1, Z8

@@ -673,7 +673,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	c := matrix(rows, g.width, ldc)
 	var b, packed, wantPacked []float32
 	if g.pack {
-		b, packed, wantPacked = matrix(g.k, g.width, ldb), matrix(g.k, g.pitch, g.pitch), make([]float32, g.k*g.pitch)
+		b, packed, wantPacked = matrix(g.k+copyAhead, g.panel, ldb), matrix(g.k, g.pitch, g.pitch), make([]float32, g.k*g.pitch)
 		for s := range g.k {
 			copy(wantPacked[s*g.pitch:], b[s*ldb:][:g.width])
 		}
@@ -747,30 +747,43 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		args = append(args, fields[f.name])
 	}
 	name := fmt.Sprintf("%s, %d×%d×%d, %s, %s", p.FuncName(), rows, g.width, g.k, start, end)
-	var fetched, wantFetched []int
+	type place struct {
+		field string
+		off   int
+	}
+	var fetched, wantFetched []place
 	err := p.Eval(vec.Args{"args": args}, func(from string, off int) {
-		if from != "args[7]" || gemmFields[7].name != "Ahead" {
-			off = -1 // elsewhere
+		var i int
+		if _, err := fmt.Sscanf(from, "args[%d]", &i); err != nil {
+			t.Fatal(name, from, err)
 		}
-		fetched = append(fetched, off)
+		fetched = append(fetched, place{gemmFields[i].name, off})
 	})
+	wantRow := func(field string, row, step int, whole bool) {
+		first := 4 * row * step
+		last := first + 4*g.panel - 4
+		wantFetched = append(wantFetched, place{field, first})
+		for at := first + line; at < last && whole; at += line {
+			wantFetched = append(wantFetched, place{field, at})
+		}
+		wantFetched = append(wantFetched, place{field, last})
+	}
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return false
 	}
-	if each > 0 && !g.pack && g.ahead {
+	switch {
+	case g.pack:
+		for row := 0; row < g.k && p.Target.GOARCH == "amd64"; row++ {
+			wantRow("B", row+copyAhead, ldb, true)
+		}
+	case g.ahead:
 		for row := range g.tiles * each {
-			first := 4 * (row + later) * aheadStep
-			last := first + 4*g.panel - 4
-			wantFetched = append(wantFetched, first)
-			for at := first + line; at < last && g.copy; at += line {
-				wantFetched = append(wantFetched, at)
-			}
-			wantFetched = append(wantFetched, last)
+			wantRow("Ahead", row+later, aheadStep, g.copy)
 		}
 	}
 	if !slices.Equal(fetched, wantFetched) {
-		t.Errorf("%s: fetched ahead at %d, want %d", name, fetched, wantFetched)
+		t.Errorf("%s: fetched ahead %v, want %v", name, fetched, wantFetched)
 		return false
 	}
 	if !same(copied, wantCopied) {

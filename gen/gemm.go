@@ -138,7 +138,7 @@ const aheadEvery = 16
 // line is the size of a cache line in bytes.
 const line = 64
 
-// copyAhead is how many rows before a row is copied its lines are fetched. In a stride of
+// copyAhead is how many rows before a row is packed or copied its lines are fetched. In a stride of
 // many KiB, those of more rows would compete for few sets of the cache.
 const copyAhead = 8
 
@@ -381,14 +381,14 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 // steps are what a tile does for the steps of k.
 type steps struct {
 	atAhead vec.Mem // where the place stands that is fetched ahead
+	atCopy  vec.Mem // where the place stands that it is copied to
 	cols    int     // of the panel
 	pitch   int     // elements from a row of the packed panel to the next
 
-	atCopy vec.Mem                     // where the place stands where that is copied to, or nil
-	copy   func(to, from vec.R)        // copies a row, if the tile can
-	pack   func(b, pack vec.R) []vec.V // reads a row of B and packs it, if the tile can
-	load   func(b vec.Mem) []vec.V     // reads a row that may be read as a whole
-	step   func(row []vec.V)           // multiplies, adds, and goes on to the next step in A
+	copy func(to, from vec.R)        // copies a row, if the tile can
+	pack func(b, pack vec.R) []vec.V // reads a row of B and packs it, if the tile can
+	load func(b vec.Mem) []vec.V     // reads a row that may be read as a whole
+	step func(row []vec.V)           // multiplies, adds, and goes on to the next step in A
 
 	// If not nil: prepares rounds of vec.Round steps, and returns what does n of them and
 	// what has to be done before the rest.
@@ -405,6 +405,9 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 		to := p.LoadR(gemmField(g, "Pack"))
 		p.JumpZero(to, packed)
 		p.Loop(k, func() {
+			if p.Target.GOARCH == "amd64" { // where it takes no register, and has been measured
+				s.fetch(p, b.At(0).Times(bStep, copyAhead), line)
+			}
 			row := s.pack(b, to)
 			p.AddI(to, 4*s.pitch)
 			p.AddR(b, bStep)
@@ -426,36 +429,7 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 	stretch, some, short := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	n := p.Reg()
 	p.Here(stretch)
-	p.LoadRTo(n, gemmField(g, "AheadRows"))
-	fetched, none := p.NewLabel(), p.NewLabel()
-	p.JumpZero(n, none)
-	ahead, aheadStep := p.LoadR(s.atAhead), p.LoadR(gemmField(g, "AheadStep"))
-	fetch := func(row vec.Mem, every int) {
-		for at := 0; at < 4*s.cols-4; at += every {
-			p.Prefetch(row.Plus(at))
-		}
-		p.Prefetch(row.Plus(4*s.cols - 4))
-	}
-	if s.copy != nil {
-		only, to := p.NewLabel(), p.LoadR(s.atCopy)
-		p.JumpZero(to, only)
-		p.Loop(n, func() {
-			fetch(ahead.At(0).Times(aheadStep, copyAhead), line)
-			s.copy(to, ahead)
-			p.AddI(to, 4*s.pitch)
-			p.AddR(ahead, aheadStep)
-		})
-		p.StoreR(s.atCopy, to)
-		p.Jump(fetched)
-		p.Here(only)
-	}
-	p.Loop(n, func() {
-		fetch(ahead.At(0), 4*s.cols)
-		p.AddR(ahead, aheadStep)
-	})
-	p.Here(fetched)
-	p.StoreR(s.atAhead, ahead)
-	p.Here(none)
+	s.lookAhead(p, g, n)
 	p.JumpLess(k, aheadEvery, short)
 	p.AddI(k, -aheadEvery)
 	if rounds != nil {
@@ -478,6 +452,43 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 		p.Jump(some)
 	}
 	p.Here(finish)
+}
+
+// fetch fetches a row as long as the panel's: a line in so many bytes, and the last element's.
+func (s *steps) fetch(p *vec.Program, row vec.Mem, every int) {
+	for at := 0; at < 4*s.cols-4; at += every {
+		p.Prefetch(row.Plus(at))
+	}
+	p.Prefetch(row.Plus(4*s.cols - 4))
+}
+
+// lookAhead describes what is done before each stretch of k for later: rows are fetched, or
+// copied. It uses n.
+func (s *steps) lookAhead(p *vec.Program, g, n vec.R) {
+	p.LoadRTo(n, gemmField(g, "AheadRows"))
+	fetched, none := p.NewLabel(), p.NewLabel()
+	p.JumpZero(n, none)
+	ahead, aheadStep := p.LoadR(s.atAhead), p.LoadR(gemmField(g, "AheadStep"))
+	if s.copy != nil {
+		only, to := p.NewLabel(), p.LoadR(s.atCopy)
+		p.JumpZero(to, only)
+		p.Loop(n, func() {
+			s.fetch(p, ahead.At(0).Times(aheadStep, copyAhead), line)
+			s.copy(to, ahead)
+			p.AddI(to, 4*s.pitch)
+			p.AddR(ahead, aheadStep)
+		})
+		p.StoreR(s.atCopy, to)
+		p.Jump(fetched)
+		p.Here(only)
+	}
+	p.Loop(n, func() {
+		s.fetch(p, ahead.At(0), 4*s.cols)
+		p.AddR(ahead, aheadStep)
+	})
+	p.Here(fetched)
+	p.StoreR(s.atAhead, ahead)
+	p.Here(none)
 }
 
 // gemvSteps are the numbers of steps of k that the row kernels do in one pass
