@@ -138,8 +138,8 @@ const aheadEvery = 16
 // line is the size of a cache line in bytes.
 const line = 64
 
-// copyAhead is how many rows before a row is packed or copied its lines are fetched. In a stride of
-// many KiB, those of more rows would compete for few sets of the cache.
+// copyAhead is how many rows before a row is packed or copied its lines are fetched. In a
+// stride of many KiB, those of more rows would compete for few sets of the cache.
 const copyAhead = 8
 
 // The values of the fields Start and End.
