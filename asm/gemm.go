@@ -11,7 +11,7 @@ type Gemm struct {
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for EndDeriveReLU: the results of the activation
 	Copy      *float32 // if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on
-	Ahead     uintptr  // what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element
+	Ahead     uintptr  // what to fetch for later, of rows as long as the panel's the first and the last element; with Pack set instead the rows of B CopyAhead further on, by the highest tile of three vectors
 	AStride   int      // from one row of A to the next, in bytes; less than 0 where the rows go up
 	AStep     int      // from one k to the next in A, in bytes
 	BStep     int      // from one k to the next in B, in bytes

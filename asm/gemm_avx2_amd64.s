@@ -141,8 +141,6 @@ l4:
 	TESTQ R13, R13
 	JEQ   l6
 l7:
-	PREFETCHT0   (R11)(R12*8)
-	PREFETCHT0   28(R11)(R12*8)
 	VMOVUPS      (CX), Y12
 	VMASKMOVPS   (R11), Y12, Y12
 	VMOVUPS      Y12, (R13)
@@ -732,8 +730,6 @@ l4:
 	TESTQ R12, R12
 	JEQ   l6
 l7:
-	PREFETCHT0   (R10)(R11*8)
-	PREFETCHT0   28(R10)(R11*8)
 	VMOVUPS      (CX), Y8
 	VMASKMOVPS   (R10), Y8, Y8
 	VMOVUPS      Y8, (R12)
@@ -1163,8 +1159,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0   (R9)(R10*8)
-	PREFETCHT0   28(R9)(R10*8)
 	VMOVUPS      (CX), Y4
 	VMASKMOVPS   (R9), Y4, Y4
 	VMOVUPS      Y4, (R11)
@@ -1449,8 +1443,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0   (R8)(R9*8)
-	PREFETCHT0   28(R8)(R9*8)
 	VMOVUPS      (CX), Y2
 	VMASKMOVPS   (R8), Y2, Y2
 	VMOVUPS      Y2, (R10)
@@ -1663,8 +1655,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0   (DI)(R8*8)
-	PREFETCHT0   28(DI)(R8*8)
 	VMOVUPS      (CX), Y1
 	VMASKMOVPS   (DI), Y1, Y1
 	VMOVUPS      Y1, (R9)
@@ -1904,8 +1894,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0   (R9)(R10*8)
-	PREFETCHT0   60(R9)(R10*8)
 	VMOVUPS      (R9), Y12
 	VMOVUPS      (CX), Y13
 	VMASKMOVPS   32(R9), Y13, Y13
@@ -2473,8 +2461,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0   (R9)(R10*8)
-	PREFETCHT0   60(R9)(R10*8)
 	VMOVUPS      (R9), Y10
 	VMOVUPS      (CX), Y11
 	VMASKMOVPS   32(R9), Y11, Y11
@@ -2976,8 +2962,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0   (R9)(R10*8)
-	PREFETCHT0   60(R9)(R10*8)
 	VMOVUPS      (R9), Y8
 	VMOVUPS      (CX), Y9
 	VMASKMOVPS   32(R9), Y9, Y9
@@ -3405,8 +3389,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0   (R8)(R9*8)
-	PREFETCHT0   60(R8)(R9*8)
 	VMOVUPS      (R8), Y6
 	VMOVUPS      (CX), Y7
 	VMASKMOVPS   32(R8), Y7, Y7
@@ -3698,8 +3680,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0   (R8)(R9*8)
-	PREFETCHT0   60(R8)(R9*8)
 	VMOVUPS      (R8), Y4
 	VMOVUPS      (CX), Y5
 	VMASKMOVPS   32(R8), Y5, Y5
@@ -3937,8 +3917,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0   (DI)(R8*8)
-	PREFETCHT0   60(DI)(R8*8)
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMASKMOVPS   32(DI), Y3, Y3
@@ -4185,7 +4163,10 @@ l4:
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
-l7:
+	MOVQ  112(AX), R12
+	TESTQ R12, R12
+	JEQ   l7
+l8:
 	PREFETCHT0   (R9)(R10*8)
 	PREFETCHT0   64(R9)(R10*8)
 	PREFETCHT0   92(R9)(R10*8)
@@ -4217,23 +4198,55 @@ l7:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l7
+	JNE          l8
+	JMP          l5
+l7:
+l9:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VMOVUPS      (CX), Y14
+	VMASKMOVPS   64(R9), Y14, Y14
+	VMOVUPS      Y12, (R11)
+	VMOVUPS      Y13, 32(R11)
+	VMOVUPS      Y14, 64(R11)
+	ADDQ         $+96, R11
+	ADDQ         R10, R9
+	VBROADCASTSS (BX), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (BX)(DX*1), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (BX)(DX*2), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (SI), Y15
+	VFMADD231PS  Y12, Y15, Y9
+	VFMADD231PS  Y13, Y15, Y10
+	VFMADD231PS  Y14, Y15, Y11
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNE          l9
 	JMP          l5
 l6:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R11
 	ADDQ DX, R11
-l8:
+l10:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l12
+	JEQ   l14
 	MOVQ  local-96(SP), R12
 	MOVQ  104(AX), R13
 	MOVQ  local-80(SP), R14
 	TESTQ R14, R14
-	JEQ   l13
-l14:
+	JEQ   l15
+l16:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 92(R12)(R13*8)
@@ -4246,26 +4259,26 @@ l14:
 	ADDQ       $+96, R14
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l14
+	JNE        l16
 	MOVQ       R14, local-80(SP)
-	JMP        l11
-l13:
+	JMP        l13
 l15:
+l17:
 	PREFETCHT0 (R12)
 	PREFETCHT0 92(R12)
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l15
-l11:
+	JNE        l17
+l13:
 	MOVQ R12, local-96(SP)
-l12:
+l14:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l12
 	ADDQ $-16, R8
 	MOVQ $+4, DX
 	MOVQ DI, R12
 	LEAQ (R12)(DI*2), R12
-l16:
+l18:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4349,13 +4362,13 @@ l16:
 	LEAQ         (R11)(DI*4), R11
 	LEAQ         (SI)(DI*4), SI
 	DECQ         DX
-	JNE          l16
+	JNE          l18
 	TESTQ        R8, R8
 	JEQ          l5
-	JMP          l8
-l10:
+	JMP          l10
+l12:
 	MOVQ 64(AX), DX
-l17:
+l19:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4379,7 +4392,7 @@ l17:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l17
+	JNE          l19
 l5:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
@@ -4388,9 +4401,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l18
+	JEQ        l20
 	CMPQ       DX, $0x00000001
-	JEQ        l19
+	JEQ        l21
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y12
@@ -4436,8 +4449,8 @@ l5:
 	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l18
-l19:
+	JMP        l20
+l21:
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y0, Y12, Y0
 	VMOVUPS c256_00000000<>+0(SB), Y12
@@ -4462,11 +4475,11 @@ l19:
 	VMAXPS  Y10, Y12, Y10
 	VMOVUPS c256_00000000<>+0(SB), Y12
 	VMAXPS  Y11, Y12, Y11
-l18:
+l20:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l20
+	JEQ          l22
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -4551,8 +4564,8 @@ part16:
 	JEQ    part13
 	VMOVSS X0, (CX)
 part13:
-	JMP l21
-l20:
+	JMP l23
+l22:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -4569,11 +4582,11 @@ l20:
 	VMOVUPS Y9, (CX)
 	VMOVUPS Y10, 32(CX)
 	VMOVUPS Y11, 64(CX)
-l21:
+l23:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l22
+	JEQ   l24
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -4588,7 +4601,7 @@ l21:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l22:
+l24:
 	VZEROUPPER
 	RET
 
@@ -4692,9 +4705,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0   (R8)(R9*8)
-	PREFETCHT0   64(R8)(R9*8)
-	PREFETCHT0   92(R8)(R9*8)
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      (CX), Y11
@@ -5116,9 +5126,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0   (R8)(R9*8)
-	PREFETCHT0   64(R8)(R9*8)
-	PREFETCHT0   92(R8)(R9*8)
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VMOVUPS      (CX), Y8
@@ -5381,9 +5388,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0   (DI)(R8*8)
-	PREFETCHT0   64(DI)(R8*8)
-	PREFETCHT0   92(DI)(R8*8)
 	VMOVUPS      (DI), Y3
 	VMOVUPS      32(DI), Y4
 	VMOVUPS      (CX), Y5
@@ -5642,8 +5646,6 @@ l3:
 	TESTQ R13, R13
 	JEQ   l5
 l6:
-	PREFETCHT0   (R11)(R12*8)
-	PREFETCHT0   36(R11)(R12*8)
 	VMOVUPS      (R11), Y10
 	VMOVUPS      (DX), Y11
 	VMASKMOVPS   32(R11), Y11, Y11
@@ -6811,8 +6813,6 @@ l3:
 	TESTQ R13, R13
 	JEQ   l5
 l6:
-	PREFETCHT0     (R11)(R12*8)
-	PREFETCHT0     44(R11)(R12*8)
 	VMOVUPS        (R11), Y12
 	VMOVUPS        (DX), Y13
 	VMASKMOVPS     32(R11), Y13, Y13

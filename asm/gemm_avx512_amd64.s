@@ -104,8 +104,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0       (R9)(R10*8)
-	PREFETCHT0       60(R9)(R10*8)
 	VMOVUPS.Z        (R9), K1, Z8
 	VMOVUPS          Z8, (R11)
 	ADDQ             $+64, R11
@@ -367,8 +365,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0       (R8)(R9*8)
-	PREFETCHT0       60(R8)(R9*8)
 	VMOVUPS.Z        (R8), K1, Z4
 	VMOVUPS          Z4, (R10)
 	ADDQ             $+64, R10
@@ -567,8 +563,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0       (DI)(R8*8)
-	PREFETCHT0       60(DI)(R8*8)
 	VMOVUPS.Z        (DI), K1, Z2
 	VMOVUPS          Z2, (R9)
 	ADDQ             $+64, R9
@@ -952,9 +946,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0       (R9)(R10*8)
-	PREFETCHT0       64(R9)(R10*8)
-	PREFETCHT0       124(R9)(R10*8)
 	VMOVUPS          (R9), Z16
 	VMOVUPS.Z        64(R9), K1, Z17
 	VMOVUPS          Z16, (R11)
@@ -1332,9 +1323,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0       (R8)(R9*8)
-	PREFETCHT0       64(R8)(R9*8)
-	PREFETCHT0       124(R8)(R9*8)
 	VMOVUPS          (R8), Z8
 	VMOVUPS.Z        64(R8), K1, Z9
 	VMOVUPS          Z8, (R10)
@@ -1603,9 +1591,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0       (DI)(R8*8)
-	PREFETCHT0       64(DI)(R8*8)
-	PREFETCHT0       124(DI)(R8*8)
 	VMOVUPS          (DI), Z4
 	VMOVUPS.Z        64(DI), K1, Z5
 	VMOVUPS          Z4, (R9)
@@ -2107,7 +2092,10 @@ l4:
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
 	JEQ   l6
-l7:
+	MOVQ  112(AX), R12
+	TESTQ R12, R12
+	JEQ   l7
+l8:
 	PREFETCHT0       (R9)(R10*8)
 	PREFETCHT0       64(R9)(R10*8)
 	PREFETCHT0       128(R9)(R10*8)
@@ -2153,19 +2141,64 @@ l7:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l7
+	JNE              l8
+	JMP              l5
+l7:
+l9:
+	VMOVUPS          (R9), Z27
+	VMOVUPS          64(R9), Z28
+	VMOVUPS.Z        128(R9), K1, Z29
+	VMOVUPS          Z27, (R11)
+	VMOVUPS          Z28, 64(R11)
+	VMOVUPS          Z29, 128(R11)
+	ADDQ             $+192, R11
+	ADDQ             R10, R9
+	VFMADD231PS.BCST (DX), Z27, Z0
+	VFMADD231PS.BCST (DX), Z28, Z1
+	VFMADD231PS.BCST (DX), Z29, Z2
+	VFMADD231PS.BCST (DX)(CX*1), Z27, Z3
+	VFMADD231PS.BCST (DX)(CX*1), Z28, Z4
+	VFMADD231PS.BCST (DX)(CX*1), Z29, Z5
+	VFMADD231PS.BCST (DX)(CX*2), Z27, Z6
+	VFMADD231PS.BCST (DX)(CX*2), Z28, Z7
+	VFMADD231PS.BCST (DX)(CX*2), Z29, Z8
+	VBROADCASTSS     (BX), Z30
+	VFMADD231PS      Z27, Z30, Z9
+	VFMADD231PS      Z28, Z30, Z10
+	VFMADD231PS      Z29, Z30, Z11
+	VFMADD231PS.BCST (BX)(CX*1), Z27, Z12
+	VFMADD231PS.BCST (BX)(CX*1), Z28, Z13
+	VFMADD231PS.BCST (BX)(CX*1), Z29, Z14
+	VFMADD231PS.BCST (BX)(CX*2), Z27, Z15
+	VFMADD231PS.BCST (BX)(CX*2), Z28, Z16
+	VFMADD231PS.BCST (BX)(CX*2), Z29, Z17
+	VFMADD231PS.BCST (SI), Z27, Z18
+	VFMADD231PS.BCST (SI), Z28, Z19
+	VFMADD231PS.BCST (SI), Z29, Z20
+	VBROADCASTSS     (SI)(CX*1), Z30
+	VFMADD231PS      Z27, Z30, Z21
+	VFMADD231PS      Z28, Z30, Z22
+	VFMADD231PS      Z29, Z30, Z23
+	VFMADD231PS.BCST (SI)(CX*2), Z27, Z24
+	VFMADD231PS.BCST (SI)(CX*2), Z28, Z25
+	VFMADD231PS.BCST (SI)(CX*2), Z29, Z26
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             DI, SI
+	DECQ             R8
+	JNE              l9
 	JMP              l5
 l6:
-l8:
+l10:
 	MOVQ  112(AX), R11
 	TESTQ R11, R11
-	JEQ   l12
+	JEQ   l14
 	MOVQ  local-96(SP), R12
 	MOVQ  104(AX), R13
 	MOVQ  local-80(SP), R14
 	TESTQ R14, R14
-	JEQ   l13
-l14:
+	JEQ   l15
+l16:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 128(R12)(R13*8)
@@ -2179,25 +2212,25 @@ l14:
 	ADDQ       $+192, R14
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l14
+	JNE        l16
 	MOVQ       R14, local-80(SP)
-	JMP        l11
-l13:
+	JMP        l13
 l15:
+l17:
 	PREFETCHT0 (R12)
 	PREFETCHT0 188(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l15
-l11:
+	JNE        l17
+l13:
 	MOVQ R12, local-96(SP)
-l12:
+l14:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l12
 	ADDQ $-16, R8
 	MOVQ $+16, R11
-l9:
-l16:
+l11:
+l18:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS          128(R9), Z29
@@ -2235,14 +2268,14 @@ l16:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l16
+	JNE              l18
 	TESTQ            R8, R8
 	JEQ              l5
-	JMP              l8
-l10:
+	JMP              l10
+l12:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l9
+	JMP  l11
 l5:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
@@ -2250,9 +2283,9 @@ l5:
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l19
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l20
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z27
@@ -2344,8 +2377,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z27
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z27, K1
 	VMOVUPS.Z   Z26, K1, Z26
-	JMP         l17
-l18:
+	JMP         l19
+l20:
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z0, Z27, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
@@ -2400,11 +2433,11 @@ l18:
 	VMAXPS       Z25, Z27, Z25
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z26, Z27, Z26
-l17:
+l19:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l21
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2441,8 +2474,8 @@ l17:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, K2, 128(CX)
-	JMP     l20
-l19:
+	JMP     l22
+l21:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2479,11 +2512,11 @@ l19:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, 128(CX)
-l20:
+l22:
 	MOVQ  local-88(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
+	JEQ   l23
 	MOVQ  CX, local-88(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -2501,7 +2534,7 @@ l20:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l23:
 	VZEROUPPER
 	RET
 
@@ -2671,10 +2704,6 @@ l4:
 	TESTQ R11, R11
 	JEQ   l6
 l7:
-	PREFETCHT0       (R9)(R10*8)
-	PREFETCHT0       64(R9)(R10*8)
-	PREFETCHT0       128(R9)(R10*8)
-	PREFETCHT0       188(R9)(R10*8)
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS.Z        128(R9), K1, Z26
@@ -3146,10 +3175,6 @@ l4:
 	TESTQ R10, R10
 	JEQ   l6
 l7:
-	PREFETCHT0       (R8)(R9*8)
-	PREFETCHT0       64(R8)(R9*8)
-	PREFETCHT0       128(R8)(R9*8)
-	PREFETCHT0       188(R8)(R9*8)
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS.Z        128(R8), K1, Z14
@@ -3468,10 +3493,6 @@ l4:
 	TESTQ R9, R9
 	JEQ   l6
 l7:
-	PREFETCHT0       (DI)(R8*8)
-	PREFETCHT0       64(DI)(R8*8)
-	PREFETCHT0       128(DI)(R8*8)
-	PREFETCHT0       188(DI)(R8*8)
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS.Z        128(DI), K1, Z8

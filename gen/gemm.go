@@ -85,6 +85,13 @@ func (t tile) copies(target *vec.Target) bool {
 	return t.part == 0 && least > 0 && t.rows >= least
 }
 
+// packsFar tells whether the tile can fetch what it packs: the one that packs the first
+// panel of most products. The panels after it have been copied or fetched by tiles of the
+// one before; to fetch these again took a twelfth of the time of 8×512×512 with odd strides.
+func (t tile) packsFar(target *vec.Target) bool {
+	return target.GOARCH == "amd64" && t.vecs == 3 && t.rows == heights[target][3]
+}
+
 // tiles lists the micro-kernels of a target.
 func tiles(t *vec.Target) []tile {
 	var list []tile
@@ -114,7 +121,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
 	{"Copy", "*float32", "if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on"},
-	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element"},
+	{"Ahead", "uintptr", "what to fetch for later, of rows as long as the panel's the first and the last element; with Pack set instead the rows of B CopyAhead further on, by the highest tile of three vectors"},
 	{"AStride", "int", "from one row of A to the next, in bytes; less than 0 where the rows go up"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
@@ -268,7 +275,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	aStride := p.LoadR(field("AStride"))
 	a := p.NewColumn(p.LoadR(local(atA)), aStride, t.rows)
 	aStep := p.LoadR(field("AStep"))
-	s := steps{atAhead: local(atAhead), pitch: t.vecs * p.Lanes, cols: t.vecs * p.Lanes}
+	s := steps{atAhead: local(atAhead), pitch: t.vecs * p.Lanes, cols: t.vecs * p.Lanes, packFar: t.packsFar(target)}
 	if t.packs(target) {
 		s.pack = func(b, pack vec.R) []vec.V {
 			row := make([]vec.V, t.vecs)
@@ -390,6 +397,8 @@ type steps struct {
 	load func(b vec.Mem) []vec.V     // reads a row that may be read as a whole
 	step func(row []vec.V)           // multiplies, adds, and goes on to the next step in A
 
+	packFar bool // whether rows of B that are packed are fetched before if AheadRows is not 0
+
 	// If not nil: prepares rounds of vec.Round steps, and returns what does n of them and
 	// what has to be done before the rest.
 	unroll func() (rounds func(n, b, bStep vec.R), rest func())
@@ -404,15 +413,23 @@ func (s *steps) describe(p *vec.Program, g vec.R) {
 	if s.pack != nil {
 		to := p.LoadR(gemmField(g, "Pack"))
 		p.JumpZero(to, packed)
-		p.Loop(k, func() {
-			if p.Target.GOARCH == "amd64" { // where it takes no register, and has been measured
-				s.fetch(p, b.At(0).Times(bStep, copyAhead), line)
-			}
+		pack := func() {
 			row := s.pack(b, to)
 			p.AddI(to, 4*s.pitch)
 			p.AddR(b, bStep)
 			s.step(row)
-		})
+		}
+		if s.packFar {
+			near := p.NewLabel()
+			p.JumpZero(p.LoadR(gemmField(g, "AheadRows")), near)
+			p.Loop(k, func() {
+				s.fetch(p, b.At(0).Times(bStep, copyAhead), line)
+				pack()
+			})
+			p.Jump(finish)
+			p.Here(near)
+		}
+		p.Loop(k, pack)
 		p.Jump(finish)
 		p.Here(packed)
 	}

@@ -354,7 +354,10 @@ func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 	} else {
 		args.B, args.BStep = &g.b[g.atB(b.p0, j)], 4*g.ldb
 		if pack {
-			args.Pack = &packed[b.place]
+			args.Pack, args.AheadRows = &packed[b.place], 0
+			if j == b.j0 { // no tile before could fetch it
+				args.AheadRows = 1
+			}
 		}
 	}
 	switch {
