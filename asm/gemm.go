@@ -10,15 +10,15 @@ type Gemm struct {
 	C         *float32
 	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
 	Y         *float32 // for EndDeriveReLU: the results of the activation
-	Copy      *float32 // if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on
-	Ahead     uintptr  // what to fetch for later, of rows as long as the panel's the first and the last element; with Pack set instead the rows of B CopyAhead further on, by the highest tile of three vectors
+	Copy      *float32 // if not nil, where to copy the rows at Ahead, one after the other; rows a little further on are fetched then, as a whole
+	Ahead     uintptr  // what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element
 	AStride   int      // from one row of A to the next, in bytes; less than 0 where the rows go up
 	AStep     int      // from one k to the next in A, in bytes
 	BStep     int      // from one k to the next in B, in bytes
 	CStride   int      // from one row of C to the next, in bytes
 	YStride   int      // from one row of Y to the next, in bytes
 	AheadStep int      // from one row at Ahead to the next, in bytes
-	AheadRows int      // how many of these in every AheadEvery steps of k
+	AheadRows int      // how many of these in every AheadEvery steps of k; with Pack set and if not 0, the highest tile of three vectors fetches what it packs
 	K         int      // of GemmRow, a multiple of its steps and not 0
 	Tiles     int      // how many tiles to do, of the rows after each other; at least 1
 	Cols      int      // columns of the last vector, 1 to a whole one
@@ -43,9 +43,6 @@ const (
 	StartBias
 	StartRowBias
 )
-
-// CopyAhead is how many rows before a row is copied it is fetched.
-const CopyAhead = 8
 
 // AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.
 const AheadEvery = 16

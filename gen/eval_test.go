@@ -594,7 +594,7 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 							g.pitch = 2 * p.Lanes
 						}
 					} else {
-						g.copy = q.copies(p.Target) && count%3 == 0
+						g.copy = q.copies(p.Target) && count/5%2 == 0
 					}
 					if !g.eval(t, p, count) {
 						return
@@ -670,11 +670,16 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		aStride, aStep = 1, rows+count%4
 		a = matrix(g.k, rows, aStep)
 	}
+	aheadRows := count / 3 % 3
 	ldb, ldc, ldy := g.panel+count%3, g.width+count%5, g.width+count%2
 	c := matrix(rows, g.width, ldc)
 	var b, packed, wantPacked []float32
+	fetchB := g.packFar && aheadRows > 0
 	if g.pack {
-		b, packed, wantPacked = matrix(g.k+copyAhead, g.panel, ldb), matrix(g.k, g.pitch, g.pitch), make([]float32, g.k*g.pitch)
+		b, packed, wantPacked = matrix(g.k, g.width, ldb), matrix(g.k, g.pitch, g.pitch), make([]float32, g.k*g.pitch)
+		if fetchB {
+			b = matrix(g.k+copyAhead, g.panel, ldb)
+		}
 		for s := range g.k {
 			copy(wantPacked[s*g.pitch:], b[s*ldb:][:g.width])
 		}
@@ -728,7 +733,6 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 
 	// What is fetched ahead has to be there, the lines of some rows in each stretch of k, or
 	// rows to be copied and what will be next.
-	aheadRows := count / 3 % 3
 	each := (g.k + aheadEvery - 1) / aheadEvery * aheadRows
 	aheadStep := g.panel + count%3
 	ahead, later := matrix(g.tiles*each+copyAhead, g.panel, aheadStep), 0
@@ -775,7 +779,7 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 	}
 	switch {
 	case g.pack:
-		for row := 0; row < g.k && g.packFar && aheadRows > 0; row++ {
+		for row := 0; row < g.k && fetchB; row++ {
 			wantRow("B", row+copyAhead, ldb, true)
 		}
 	case g.ahead:

@@ -120,15 +120,15 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"C", "*float32", ""},
 	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
-	{"Copy", "*float32", "if not nil, where to copy the rows at Ahead, one after the other; what is fetched then are whole rows, CopyAhead further on"},
-	{"Ahead", "uintptr", "what to fetch for later, of rows as long as the panel's the first and the last element; with Pack set instead the rows of B CopyAhead further on, by the highest tile of three vectors"},
+	{"Copy", "*float32", "if not nil, where to copy the rows at Ahead, one after the other; rows a little further on are fetched then, as a whole"},
+	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element"},
 	{"AStride", "int", "from one row of A to the next, in bytes; less than 0 where the rows go up"},
 	{"AStep", "int", "from one k to the next in A, in bytes"},
 	{"BStep", "int", "from one k to the next in B, in bytes"},
 	{"CStride", "int", "from one row of C to the next, in bytes"},
 	{"YStride", "int", "from one row of Y to the next, in bytes"},
 	{"AheadStep", "int", "from one row at Ahead to the next, in bytes"},
-	{"AheadRows", "int", "how many of these in every AheadEvery steps of k"},
+	{"AheadRows", "int", "how many of these in every AheadEvery steps of k; with Pack set and if not 0, the highest tile of three vectors fetches what it packs"},
 	{"K", "int", "of GemmRow, a multiple of its steps and not 0"},
 	{"Tiles", "int", "how many tiles to do, of the rows after each other; at least 1"},
 	{"Cols", "int", "columns of the last vector, 1 to a whole one"},
@@ -137,7 +137,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 }
 
 // aheadEvery is the number of steps of k before each of which some rows are fetched ahead,
-// by the lines of their first and their last element. A line from memory takes some 500
+// by the lines of their first and their last element, or copied. A line from memory takes some 500
 // cycles and a core waits for no more than about 24 at a time: there is one in 21 cycles,
 // while 16 steps of the large tiles take 96. From L3, several rows come in that time.
 const aheadEvery = 16
@@ -353,7 +353,7 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	c, cStride := p.LoadR(local(atC)), field("CStride")
 	cols := p.LoadR(field("Cols"))
 	p.JumpEqual(cols, p.Lanes, whole)
-	if !target.Masks { // without one, a short tail takes less code
+	if !target.Masks { // then a short tail takes less code
 		last = p.NewShortTail(cols)
 	}
 	rowsOf(c, cStride, func(i int, row vec.R) {
@@ -739,7 +739,6 @@ type GemmShape struct {
 }
 `)
 	b.WriteString("\n// Where the accumulators start: from zero, C, or the bias.\nconst (\n" + strings.Join(gemmStarts, "\n") + "\n)\n")
-	fmt.Fprintf(&b, "\n// CopyAhead is how many rows before a row is copied it is fetched.\nconst CopyAhead = %d\n", copyAhead)
 	fmt.Fprintf(&b, "\n// AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.\nconst AheadEvery = %d\n", aheadEvery)
 	b.WriteString("\n// What is done to the accumulators at the end: nothing, ReLU, or the product with\n// its derivative.\nconst (\n" + strings.Join(gemmEnds, "\n") + "\n)\n")
 	s := strings.Replace(b.String(), gemmStarts[0]+"\n", gemmStarts[0]+" = iota\n", 1)

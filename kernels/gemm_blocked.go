@@ -20,12 +20,13 @@ import (
 //  2. columns, panels as wide as a tile
 //  1. rows, tiles: in assembly
 //
-// A panel of B is packed by the first tile that needs it. It stays in L2, from where a tile
-// reads it as fast as it multiplies, as does most of a block of A, which is read for each
-// panel. Only of a product of several blocks of rows are all panels of a block of columns
-// kept, in L3, for the other blocks; else each takes the place of the one before. Longer
-// blocks of k were faster than panels that fit into L1: C is read and written less often,
-// and its rows are far apart.
+// A panel of B is packed by the tile that needs it first, or copied by tiles of the panel
+// before. It stays in L2, from where a tile reads it as fast as it multiplies, as does most
+// of a block of A, which is read for each panel. Where there are several blocks of rows, the
+// panels of a block of columns are kept, in L3, 8 MiB for each thread; else there are two in
+// turns. Longer blocks of k were faster than panels that fit into L1: C is read and written
+// less often, and its rows are far apart. Blocks of 128 to 512 rows made no difference;
+// narrower ones of columns were slower by a few thousandths.
 const (
 	gemmNC = 2048
 	gemmMC = 256
@@ -138,7 +139,8 @@ func (t *gemmTask) Range(lo, hi int) {
 }
 
 // up tells whether block b is done from its last row up: of strips of rows, every other
-// one is, so that two threads begin where their strips meet and end far from each other.
+// one is, so that two threads begin where their strips meet and end far from each other (of
+// strips of more than gemmMC rows, each block of rows is done up).
 // For some 12 KiB beyond the place where a thread ends a panel, the processor has fetched
 // C for it, and another thread that writes there has to get the lines back: of two threads
 // that both went down, the second took a fifth longer for 128×100×100, where the way from
@@ -239,8 +241,12 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 		kcMost = gemmKCDirect
 	}
 	b := &gemmBlock{isa: isa, shape: *shape, packB: packB, up: up, rows: piece(g.m, gemmMC), scratch: s}
+	b.keep = b.rows < g.m
 	for end := 0; end < g.n; {
-		b.j0, b.j1 = end, min(g.n, end+gemmNC)
+		b.j0, b.j1 = end, g.n
+		if b.keep {
+			b.j1 = min(g.n, end+gemmNC)
+		}
 		for b.p0 = 0; b.p0 == 0 || b.p0 < g.k; b.p0 += max(1, b.kc) {
 			b.kc = piece(g.k-b.p0, kcMost)
 			for b.i0 = 0; b.i0 < g.m; b.i0 += b.mc {
@@ -254,7 +260,7 @@ func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 				default:
 					b.a = operand{&g.a[g.atA(b.i0, b.p0)], 4 * g.lda, 4}
 				}
-				end = g.panels(b)
+				end = g.panels(b) // the same for all rows and k
 			}
 		}
 	}
@@ -275,6 +281,7 @@ type gemmBlock struct {
 	j0, j1    int // columns, up to the end of the panel that reaches or passes j1
 	a         operand
 	scratch   *scratch
+	keep      bool // all packed panels, for the other blocks of rows
 	place     int  // in the scratch, of the panel in turn
 	packed    bool // it is there
 }
@@ -283,19 +290,17 @@ type gemmBlock struct {
 func (g *gemm) panels(b *gemmBlock) int {
 	p := new(panel)
 	b.place, b.packed = 0, b.i0 > 0
-	form := g.form(b.isa, &b.shape, g.n-b.j0, b.rows)
+	next := g.form(b.isa, &b.shape, g.n-b.j0, b.rows)
 	for j := b.j0; ; {
-		p.form, p.rows = form, b.mc
+		p.form, p.rows = next, b.mc
 		p.args.A, p.args.AStride, p.args.AStep, p.args.K = b.a.at, b.a.stride, b.a.step, b.kc
 		p.args.C, p.args.CStride, p.args.Cols = &g.c[b.i0*g.ldc+j], 4*g.ldc, p.last
-		p.args.Start, p.args.End = asm.StartZero, asm.EndNone
-		p.args.Y, p.args.YStride = nil, 0 // of the panel before, and moving on would leave its slice
 		more := j+p.cols < b.j1
 		if more {
-			form = g.form(b.isa, &b.shape, g.n-j-p.cols, b.rows)
+			next = g.form(b.isa, &b.shape, g.n-j-p.cols, b.rows)
 		}
 		if b.kc > 0 {
-			g.takeB(b, p, j, more, &form)
+			g.takeB(b, p, j, more, &next)
 		}
 		switch {
 		case b.p0 > 0 || g.beta != 0:
@@ -316,35 +321,34 @@ func (g *gemm) panels(b *gemmBlock) int {
 		if !more {
 			return j
 		}
-		if b.packed = b.i0 > 0 || p.next.copied(); b.packed || b.rows < g.m {
-			b.place = b.after(g, p)
+		if b.packed = b.i0 > 0 || p.next.copied(); b.packed || b.keep {
+			b.place = b.after(p)
 		}
 	}
 }
 
-// after is the place of the panel after p in the scratch. If all are kept, for the other
-// blocks of rows, it is behind p's. Else there are two in turns, of which one can be copied
-// to while the other is read.
-func (b *gemmBlock) after(g *gemm, p *panel) int {
-	if b.rows < g.m {
+// after is the place of the panel after p in the scratch: behind p's if all are kept, else the
+// other of two, so that it can be copied to while p's is read.
+func (b *gemmBlock) after(p *panel) int {
+	if b.keep {
 		return b.place + p.width*b.kc
 	}
 	return b.kc*3*b.shape.Lanes - b.place
 }
 
 // takeB says from where the panel of column j takes B, and packs it or says where to. If
-// there are more, it also says what the tiles fetch or copy of the next, of the given form.
+// there are more panels, it also says what the tiles fetch or copy of the next one.
 func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 	args := &p.args
 	args.Pack, p.next, p.fetched = nil, fetch{}, 0
 	pack := b.packB || p.padded // only when it packs, the kernel heeds the end of a row
-	cols := 3 * b.shape.Lanes
-	if b.rows < g.m {
-		cols = min(g.n, gemmNC)
-	}
 	var packed []float32
 	if pack {
-		packed = room(&b.scratch.b, b.kc*(cols+3*b.shape.Lanes))
+		cols := 3 * b.shape.Lanes // of a panel
+		if b.keep {
+			cols = min(g.n, gemmNC)
+		}
+		packed = room(&b.scratch.b, b.kc*(cols+3*b.shape.Lanes)) // another one, or what the last has beyond
 	}
 	if bool(g.tB) && !b.packed {
 		asm.PackTrans(b.isa, &packed[b.place], 4*p.width, &g.b[g.atB(b.p0, j)], 4*g.ldb, p.cols, b.kc)
@@ -363,11 +367,11 @@ func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 	switch {
 	case !more:
 	case pack && b.i0 > 0:
-		p.next = fetch{uintptr(unsafe.Pointer(&packed[b.after(g, p)])), 4 * p.width, b.kc, true, nil}
+		p.next = fetch{at: uintptr(unsafe.Pointer(&packed[b.after(p)])), step: 4 * p.width, rows: b.kc, fast: true}
 	case !bool(g.tB):
-		p.next = fetch{uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), 4 * g.ldb, b.kc, pack, nil}
+		p.next = fetch{at: uintptr(unsafe.Pointer(&g.b[g.atB(b.p0, j+p.cols)])), step: 4 * g.ldb, rows: b.kc, fast: pack}
 		if pack && p.copies(b, next) {
-			p.next.to = &packed[b.after(g, p)]
+			p.next.to = &packed[b.after(p)]
 		}
 	}
 }
@@ -567,7 +571,10 @@ func (g *gemm) form(isa cpu.ISA, shape *asm.GemmShape, left, rows int) form {
 	lanes := shape.Lanes
 	part := g.part(shape, left, rows)
 	if part > 0 && vecs == 2 {
-		return form{isa, 1, part, shape.Narrow, true, left, left - lanes, 2 * lanes, left < lanes+part}
+		return form{
+			isa: isa, vecs: 1, part: part, height: shape.Narrow, few: true,
+			cols: left, last: left - lanes, width: 2 * lanes, padded: left < lanes+part,
+		}
 	}
 	if part > 0 {
 		vecs -= 2 // what the narrow one will leave
@@ -581,7 +588,10 @@ func (g *gemm) form(isa cpu.ISA, shape *asm.GemmShape, left, rows int) form {
 	}
 	width := vecs * lanes
 	cols := min(left, width)
-	return form{isa, vecs, 0, shape.Heights[vecs], shape.Few[vecs], cols, cols - (vecs-1)*lanes, width, cols < width}
+	return form{
+		isa: isa, vecs: vecs, height: shape.Heights[vecs], few: shape.Few[vecs],
+		cols: cols, last: cols - (vecs-1)*lanes, width: width, padded: cols < width,
+	}
 }
 
 // part is how many columns the narrow tile has besides a vector that is to do the last
@@ -623,7 +633,8 @@ type panel struct {
 	fetched int   // rows of C
 }
 
-// fetch is memory to be fetched ahead: rows, step bytes apart.
+// fetch is memory to be fetched ahead: rows, step bytes apart. Its address is a number, also of
+// what is copied: the product holds the array, and has it on the heap, since gemmTasks keep it.
 type fetch struct {
 	at         uintptr
 	step, rows int
@@ -634,8 +645,7 @@ type fetch struct {
 // copies tells whether the tiles can copy a next panel of the given form: if it is whole and
 // as wide as this one, and there are enough tiles for it, all of which heed Copy.
 func (p *panel) copies(b *gemmBlock, next *form) bool {
-	if p.rows <= 2*p.height || p.part > 0 || p.isa != b.isa ||
-		next.vecs != p.vecs || next.part > 0 || next.isa != p.isa || next.padded {
+	if p.rows <= 2*p.height || next.vecs != p.vecs || next.isa != p.isa || next.padded {
 		return false
 	}
 	lowest, least := 1, b.shape.Copying[p.vecs]
@@ -729,7 +739,8 @@ func (p *panel) ahead(done, height, t int) int {
 	case each >= height && from < p.rows && done+height+each <= p.rows:
 		from = min(from, p.rows-each)
 		t = min(t, (p.rows-from)/each)
-		args.Ahead, args.AheadStep, args.AheadRows = uintptr(unsafe.Pointer(args.C))+uintptr((from-done)*args.CStride), args.CStride, 1
+		args.Ahead = uintptr(unsafe.Pointer(args.C)) + uintptr((from-done)*args.CStride)
+		args.AheadStep, args.AheadRows = args.CStride, 1
 		p.fetched = from + t*each
 	case each > 0 && p.next.rows > 0:
 		args.AheadRows = 1

@@ -237,6 +237,8 @@ func TestGemmBlocks(t *testing.T) {
 			compareAll(t, r, gemmMC+1, 9, gemmKC+1)
 			compareAll(t, r, gemmMC+1, gemmNC+50, gemmKC+1)
 		}
+		// Several blocks of rows and panels that are not packed but for the last.
+		compareAll(t, r, gemmMC+2, 70, 3, 304, 72)
 		// Few tiles, the low ones of which copy the rest of the next panel, or are too few for it.
 		for m := 12; m < 28; m++ {
 			for _, n := range []int{32, 64, 150} {
