@@ -25,8 +25,8 @@ import (
 // of a block of A, which is read for each panel. Where there are several blocks of rows, the
 // panels of a block of columns are kept, in L3, 8 MiB for each thread; else there are two in
 // turns. Longer blocks of k were faster than panels that fit into L1: C is read and written
-// less often, and its rows are far apart. Blocks of 128 to 512 rows made no difference;
-// narrower ones of columns were slower by a few thousandths.
+// less often, and its rows are far apart. Blocks of 128 to 512 rows, and of 1024 columns, were
+// as fast within the noise of 1 to 2 %.
 const (
 	gemmNC = 2048
 	gemmMC = 256
