@@ -162,7 +162,7 @@ func (g *gemm) compute(isa cpu.ISA, up bool) {
 	switch {
 	case shape.Lanes == 0:
 		gemmPortable(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc, &g.ep)
-	case g.k > 0 && g.m == 1 && !bool(g.tB):
+	case g.k > 0 && g.m == 1:
 		g.row(isa)
 	case g.thin(&shape):
 		g.transposed(isa, &shape)
@@ -351,7 +351,9 @@ func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 		packed = room(&b.scratch.b, b.kc*(cols+3*b.shape.Lanes)) // another one, or what the last has beyond
 	}
 	if bool(g.tB) && !b.packed {
-		asm.PackTrans(b.isa, &packed[b.place], 4*p.width, &g.b[g.atB(b.p0, j)], 4*g.ldb, p.cols, b.kc)
+		for k := 0; k < b.kc; k += transKC {
+			asm.PackTrans(b.isa, &packed[b.place+k*p.width], 4*p.width, &g.b[g.atB(b.p0+k, j)], 4*g.ldb, p.cols, min(transKC, b.kc-k))
+		}
 	}
 	if pack && (b.packed || bool(g.tB)) {
 		args.B, args.BStep = &packed[b.place], 4*p.width
@@ -422,23 +424,39 @@ func (g *gemm) pass(act, deriv bool) {
 // derivesInTile tells whether the kernels do the derivative, in registers.
 func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
+// A transposed B is packed in pieces of transKC steps of k, which the strips that its lanes
+// make fill side by side while they are in L1: 2×512×784 took a fifth longer in one piece.
+// For one row they are transNC columns wide.
+const (
+	transKC = 128
+	transNC = 48
+)
+
 // row does a product of one row, some steps of k at a time over all columns: B
-// is read in the order in which it lies, and C is read and written for each of them.
+// is read in the order in which it lies, and C is read and written for each of them. If it is
+// transposed, it is packed for that, piece by piece.
 func (g *gemm) row(isa cpu.ISA) {
-	const cols = 2048 // these of C stay in L1
+	cols, kc := 2048, g.k // so many columns of C stay in L1
 	g.scale()
 	a, aStep := g.a, 1
 	if g.tA {
 		aStep = g.lda
 	}
-	if g.alpha != 1 {
-		s := getScratch()
+	var s *scratch
+	if g.alpha != 1 || bool(g.tB) {
+		s = getScratch()
 		defer gemmScratch.Put(s)
+	}
+	if g.alpha != 1 {
 		scaled := room(&s.a, g.k)
 		for p := range scaled {
 			scaled[p] = g.alpha * a[p*aStep]
 		}
 		a, aStep = scaled, 1
+	}
+	if g.tB {
+		cols, kc = transNC, transKC
+		room(&s.b, cols*kc)
 	}
 	for j := 0; j < g.n; j += cols {
 		c := g.c[j:min(j+cols, g.n)]
@@ -446,16 +464,32 @@ func (g *gemm) row(isa cpu.ISA) {
 		case g.beta != 0:
 		case g.ep.Bias != nil:
 			copy(c, g.ep.Bias[j:])
+		case g.rowBias != nil:
+			for i := range c {
+				c[i] = g.rowBias[0]
+			}
 		default:
 			clear(c)
 		}
 		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &c[0], Cols: len(c)}
-		for p := 0; p < g.k; {
-			args.A, args.B = &a[p*aStep], &g.b[p*g.ldb+j]
-			steps := asm.RowSteps(isa, g.k-p)
-			args.K = min(g.k-p, gemmCallRow/max(gemmCallCols, args.Cols)) / steps * steps
-			p += args.K
-			asm.GemmRow(isa, steps, args)
+		for p0 := 0; p0 < g.k; p0 += kc {
+			p1 := min(p0+kc, g.k)
+			if g.tB {
+				args.BStep = 4 * cols
+				asm.PackTrans(isa, &s.b[0], args.BStep, &g.b[g.atB(p0, j)], 4*g.ldb, len(c), p1-p0)
+			}
+			for p := p0; p < p1; {
+				args.A = &a[p*aStep]
+				if g.tB {
+					args.B = &s.b[(p-p0)*cols]
+				} else {
+					args.B = &g.b[g.atB(p, j)]
+				}
+				steps := asm.RowSteps(isa, p1-p)
+				args.K = min(p1-p, gemmCallRow/max(gemmCallCols, args.Cols)) / steps * steps
+				p += args.K
+				asm.GemmRow(isa, steps, args)
+			}
 		}
 		if g.end(args, 0, j); args.End != asm.EndNone {
 			asm.GemmRowEnd(isa, args)
@@ -465,14 +499,18 @@ func (g *gemm) row(isa cpu.ISA) {
 }
 
 // thin tells whether a product of few columns is faster as its transpose, since its vectors
-// would be half empty. It is not for a short k, nor, where A, along whose rows the lanes
-// would lie, has to be transposed just for that, for more columns than half a vector's or
-// where a panel of A would be too long for L1. Nor is it faster than a narrow tile without
-// an idle lane, as for ten columns, while A stays in L2 and if there are enough rows for
-// the transpose to have no advantage in its few tiles: 24.6 against 22.9 flop a cycle for
-// 100×10×128 with A transposed.
+// would be half empty. A single column is, since it becomes a single row, but for a few rows
+// of A that would have to be transposed. Several are not for a short k, nor, where A, along
+// whose rows the lanes would lie, has to be transposed just for that, for more columns than
+// half a vector's or where a panel of A would be too long for L1. Nor is it faster than a
+// narrow tile without an idle lane, as for ten columns, while A stays in L2 and if there are
+// enough rows for the transpose to have no advantage in its few tiles: 24.6 against 22.9 flop
+// a cycle for 100×10×128 with A transposed.
 func (g *gemm) thin(shape *asm.GemmShape) bool {
 	lanes := shape.Lanes
+	if g.n == 1 {
+		return g.k > 0 && g.alpha == 1 && (bool(g.tA) || g.m > lanes)
+	}
 	if g.n >= 2*lanes || g.n%lanes == 0 || g.m < min(4*lanes, 32) || g.k < max(16, 48*g.n/lanes) || g.alpha != 1 {
 		return false
 	}
@@ -498,11 +536,21 @@ func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 			beta: g.beta, c: c, ldc: pitch,
 			ep: Epilogue{Act: g.ep.Act}, rowBias: g.ep.Bias,
 		}
-		if g.beta != 0 {
+		inPlace := g.n == 1 && g.ldc == 1 // a column without gaps is a row
+		switch {
+		case inPlace:
+			t.c = part.c
+		case g.beta != 0:
 			asm.PackTrans(isa, &c[0], 4*pitch, &part.c[0], 4*g.ldc, m, g.n)
 		}
-		t.blocked(isa, shape, false)
-		asm.CopyTrans(isa, &part.c[0], 4*g.ldc, &c[0], 4*pitch, g.n, m)
+		if g.n == 1 {
+			t.row(isa)
+		} else {
+			t.blocked(isa, shape, false)
+		}
+		if !inPlace {
+			asm.CopyTrans(isa, &part.c[0], 4*g.ldc, &c[0], 4*pitch, g.n, m)
+		}
 		part.pass(false, g.ep.Deriv != Identity)
 	}
 	gemmScratch.Put(s)

@@ -70,6 +70,11 @@ func TestThin(t *testing.T) {
 		together bool
 		want     bool
 	}{
+		{"a column", gemm{m: 9, n: 1, k: 1, alpha: 1}, false, true},
+		{"such, and few rows", gemm{m: 8, n: 1, k: 100, alpha: 1}, false, false},
+		{"such, and alpha", gemm{m: 9, n: 1, k: 1, alpha: 2}, false, false},
+		{"such, and no k", gemm{m: 9, n: 1, k: 0, alpha: 1}, false, false},
+		{"such, and A transposed", gemm{tA: true, m: 2, n: 1, k: 1, alpha: 1}, false, true},
 		{"few columns", gemm{m: 32, n: 4, k: 48, alpha: 1}, false, true},
 		{"few rows", gemm{m: 31, n: 4, k: 48, alpha: 1}, false, false},
 		{"more than half a vector", gemm{m: 32, n: 5, k: 48, alpha: 1}, false, false},
@@ -79,9 +84,9 @@ func TestThin(t *testing.T) {
 		{"alpha", gemm{m: 32, n: 4, k: 48, alpha: 2}, false, false},
 		{"A transposed", gemm{tA: true, m: 32, n: 15, k: 90, alpha: 1}, false, true},
 		{"such, and a short k", gemm{tA: true, m: 32, n: 15, k: 89, alpha: 1}, false, false},
-		{"such, for a column", gemm{tA: true, m: 32, n: 1, k: 16, alpha: 1}, false, true},
-		{"such, and too short a k", gemm{tA: true, m: 32, n: 1, k: 15, alpha: 1}, false, false},
-		{"such, and a long k", gemm{tA: true, m: 32, n: 1, k: 1000, alpha: 1}, false, true},
+		{"such, for two columns", gemm{tA: true, m: 32, n: 2, k: 16, alpha: 1}, false, true},
+		{"such, and too short a k", gemm{tA: true, m: 32, n: 2, k: 15, alpha: 1}, false, false},
+		{"such, and a long k", gemm{tA: true, m: 32, n: 2, k: 1000, alpha: 1}, false, true},
 		{"such, and whole vectors", gemm{tA: true, m: 32, n: 8, k: 100, alpha: 1}, false, false},
 		{"such, and more than two", gemm{tA: true, m: 32, n: 17, k: 200, alpha: 1}, false, false},
 		{"rows together", gemm{m: 32, n: 15, k: 90, alpha: 1}, true, true},

@@ -322,6 +322,24 @@ func TestGemmRow(t *testing.T) {
 	})
 }
 
+// TestGemmTransposed cuts operands that are packed as they are transposed into all numbers
+// of pieces, for a row, for a column and for more.
+func TestGemmTransposed(t *testing.T) {
+	eachISA(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(5, 14))
+		for _, n := range []int{transNC - 1, transNC, transNC + 1, 2*transNC + 3} {
+			for _, k := range []int{transKC - 1, transKC, transKC + 1, 2*transKC + 9} {
+				if testing.Short() && n != transNC+1 && k != transKC+1 {
+					continue
+				}
+				compareStarts(t, r, 1, n, k)
+				compareStarts(t, r, n, 1, k)
+				compareStarts(t, r, 2, n, k)
+			}
+		}
+	})
+}
+
 // TestGemmSizes compares sizes of all magnitudes.
 func TestGemmSizes(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
