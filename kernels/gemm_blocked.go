@@ -351,8 +351,12 @@ func (g *gemm) takeB(b *gemmBlock, p *panel, j int, more bool, next *form) {
 		packed = room(&b.scratch.b, b.kc*(cols+3*b.shape.Lanes)) // another one, or what the last has beyond
 	}
 	if bool(g.tB) && !b.packed {
-		for k := 0; k < b.kc; k += transKC {
-			asm.PackTrans(b.isa, &packed[b.place+k*p.width], 4*p.width, &g.b[g.atB(b.p0+k, j)], 4*g.ldb, p.cols, min(transKC, b.kc-k))
+		kc := b.kc
+		if g.m <= 32 {
+			kc = transKC
+		}
+		for k := 0; k < b.kc; k += kc {
+			asm.PackTrans(b.isa, &packed[b.place+k*p.width], 4*p.width, &g.b[g.atB(b.p0+k, j)], 4*g.ldb, p.cols, min(kc, b.kc-k))
 		}
 	}
 	if pack && (b.packed || bool(g.tB)) {
@@ -426,7 +430,8 @@ func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // A transposed B is packed in pieces of transKC steps of k, which the strips that its lanes
 // make fill side by side while they are in L1: 2×512×784 took a fifth longer in one piece.
-// For one row they are transNC columns wide.
+// With many rows it did not matter, or took longer, since the processor foresees a short
+// piece less. For one row the pieces are transNC columns wide.
 const (
 	transKC = 128
 	transNC = 48
