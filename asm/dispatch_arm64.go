@@ -1124,6 +1124,19 @@ func CopyTrans(isa cpu.ISA, dst *float32, step int, src *float32, stride int, ro
 	return true
 }
 
+// GemvTrans does k steps of k for four groups of as many columns of one row of C as a
+// vector has lanes, at most 8: element q of group i at ci starts from C, and has the row
+// of B that is q times bStride bytes behind bi. Groups may overlap.
+func GemvTrans(isa cpu.ISA, k int, a *float32, b0 *float32, b1 *float32, b2 *float32, b3 *float32, bStride int, c0 *float32, c1 *float32, c2 *float32, c3 *float32) bool {
+	switch isa {
+	case cpu.NEON:
+		gemvTransNEON(k, a, b0, b1, b2, b3, bStride, c0, c1, c2, c3)
+	default:
+		return false
+	}
+	return true
+}
+
 // GemmTile runs the micro-kernel for tiles of the given number of rows, vectors and
 // columns more, which only a narrow one has: args.Cols is how many.
 func GemmTile(isa cpu.ISA, rows, vecs, part int, args *Gemm) {

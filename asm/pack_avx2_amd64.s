@@ -1136,6 +1136,257 @@ l1:
 	VZEROUPPER
 	RET
 
+// func gemvTransAVX2(k int, a *float32, b0 *float32, b1 *float32, b2 *float32, b3 *float32, bStride int, c0 *float32, c1 *float32, c2 *float32, c3 *float32)
+// Requires: AVX, FMA3
+TEXT ·gemvTransAVX2(SB), $192-88
+	LEAQ    local-192(SP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    bStride+48(FP), DX
+	MOVQ    c0+56(FP), BX
+	MOVQ    BX, 32(AX)
+	VMOVUPS (BX), Y0
+	MOVQ    b0+16(FP), BX
+	MOVQ    c1+64(FP), SI
+	MOVQ    SI, 80(AX)
+	VMOVUPS (SI), Y1
+	MOVQ    b1+24(FP), SI
+	MOVQ    c2+72(FP), DI
+	MOVQ    DI, 128(AX)
+	VMOVUPS (DI), Y2
+	MOVQ    b2+32(FP), DI
+	MOVQ    c3+80(FP), R8
+	MOVQ    R8, 176(AX)
+	VMOVUPS (R8), Y3
+	MOVQ    b3+40(FP), R8
+	MOVQ    DX, R9
+	LEAQ    (R9)(DX*2), R9
+	MOVQ    R9, R10
+	LEAQ    (R10)(DX*2), R10
+	MOVQ    R10, R11
+	LEAQ    (R11)(DX*2), R11
+	MOVQ    $+4, R12
+	MOVQ    $+16, R13
+	MOVQ    CX, R14
+	LEAQ    (R14)(R12*2), R14
+	ADDQ    R12, R14
+	MOVQ    k+0(FP), R15
+	SHRQ    $0x02, R15
+	TESTQ   R15, R15
+	JEQ     l0
+l1:
+	VMOVUPS        (BX), X13
+	VBROADCASTF128 (BX)(DX*4), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y5
+	VMOVUPS        (BX)(DX*1), X13
+	VBROADCASTF128 (BX)(R10*1), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y6
+	VMOVUPS        (BX)(DX*2), X13
+	VBROADCASTF128 (BX)(R9*2), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y7
+	VMOVUPS        (BX)(R9*1), X13
+	VBROADCASTF128 (BX)(R11*1), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y8
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y8, Y7, Y5
+	VUNPCKHPS      Y8, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y8
+	VBLENDPS       $0xcc, Y8, Y4, Y4
+	VBLENDPS       $0x33, Y8, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y8
+	VBLENDPS       $0xcc, Y8, Y6, Y6
+	VBLENDPS       $0x33, Y8, Y7, Y7
+	VMOVUPS        (SI), X13
+	VBROADCASTF128 (SI)(DX*4), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y9
+	VMOVUPS        (SI)(DX*1), X13
+	VBROADCASTF128 (SI)(R10*1), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y10
+	VMOVUPS        (SI)(DX*2), X13
+	VBROADCASTF128 (SI)(R9*2), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y11
+	VMOVUPS        (SI)(R9*1), X13
+	VBROADCASTF128 (SI)(R11*1), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y12
+	VUNPCKLPS      Y10, Y9, Y8
+	VUNPCKHPS      Y10, Y9, Y10
+	VUNPCKLPS      Y12, Y11, Y9
+	VUNPCKHPS      Y12, Y11, Y11
+	VSHUFPS        $0x4e, Y9, Y8, Y12
+	VBLENDPS       $0xcc, Y12, Y8, Y8
+	VBLENDPS       $0x33, Y12, Y9, Y9
+	VSHUFPS        $0x4e, Y11, Y10, Y12
+	VBLENDPS       $0xcc, Y12, Y10, Y10
+	VBLENDPS       $0x33, Y12, Y11, Y11
+	VBROADCASTSS   (CX), Y12
+	VFMADD231PS    Y4, Y12, Y0
+	VFMADD231PS    Y8, Y12, Y1
+	VBROADCASTSS   (CX)(R12*1), Y4
+	VFMADD231PS    Y5, Y4, Y0
+	VFMADD231PS    Y9, Y4, Y1
+	VBROADCASTSS   (CX)(R12*2), Y4
+	VFMADD231PS    Y6, Y4, Y0
+	VFMADD231PS    Y10, Y4, Y1
+	VBROADCASTSS   (R14), Y4
+	VFMADD231PS    Y7, Y4, Y0
+	VFMADD231PS    Y11, Y4, Y1
+	VMOVUPS        (DI), X13
+	VBROADCASTF128 (DI)(DX*4), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y5
+	VMOVUPS        (DI)(DX*1), X13
+	VBROADCASTF128 (DI)(R10*1), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y6
+	VMOVUPS        (DI)(DX*2), X13
+	VBROADCASTF128 (DI)(R9*2), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y7
+	VMOVUPS        (DI)(R9*1), X13
+	VBROADCASTF128 (DI)(R11*1), Y4
+	VBLENDPS       $0xf0, Y4, Y13, Y8
+	VUNPCKLPS      Y6, Y5, Y4
+	VUNPCKHPS      Y6, Y5, Y6
+	VUNPCKLPS      Y8, Y7, Y5
+	VUNPCKHPS      Y8, Y7, Y7
+	VSHUFPS        $0x4e, Y5, Y4, Y8
+	VBLENDPS       $0xcc, Y8, Y4, Y4
+	VBLENDPS       $0x33, Y8, Y5, Y5
+	VSHUFPS        $0x4e, Y7, Y6, Y8
+	VBLENDPS       $0xcc, Y8, Y6, Y6
+	VBLENDPS       $0x33, Y8, Y7, Y7
+	VMOVUPS        (R8), X13
+	VBROADCASTF128 (R8)(DX*4), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y9
+	VMOVUPS        (R8)(DX*1), X13
+	VBROADCASTF128 (R8)(R10*1), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y10
+	VMOVUPS        (R8)(DX*2), X13
+	VBROADCASTF128 (R8)(R9*2), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y11
+	VMOVUPS        (R8)(R9*1), X13
+	VBROADCASTF128 (R8)(R11*1), Y8
+	VBLENDPS       $0xf0, Y8, Y13, Y12
+	VUNPCKLPS      Y10, Y9, Y8
+	VUNPCKHPS      Y10, Y9, Y10
+	VUNPCKLPS      Y12, Y11, Y9
+	VUNPCKHPS      Y12, Y11, Y11
+	VSHUFPS        $0x4e, Y9, Y8, Y12
+	VBLENDPS       $0xcc, Y12, Y8, Y8
+	VBLENDPS       $0x33, Y12, Y9, Y9
+	VSHUFPS        $0x4e, Y11, Y10, Y12
+	VBLENDPS       $0xcc, Y12, Y10, Y10
+	VBLENDPS       $0x33, Y12, Y11, Y11
+	VBROADCASTSS   (CX), Y12
+	VFMADD231PS    Y4, Y12, Y2
+	VFMADD231PS    Y8, Y12, Y3
+	VBROADCASTSS   (CX)(R12*1), Y4
+	VFMADD231PS    Y5, Y4, Y2
+	VFMADD231PS    Y9, Y4, Y3
+	VBROADCASTSS   (CX)(R12*2), Y4
+	VFMADD231PS    Y6, Y4, Y2
+	VFMADD231PS    Y10, Y4, Y3
+	VBROADCASTSS   (R14), Y4
+	VFMADD231PS    Y7, Y4, Y2
+	VFMADD231PS    Y11, Y4, Y3
+	ADDQ           R13, CX
+	ADDQ           R13, R14
+	ADDQ           $+16, BX
+	ADDQ           $+16, SI
+	ADDQ           $+16, DI
+	ADDQ           $+16, R8
+	DECQ           R15
+	JNE            l1
+l0:
+	MOVQ    k+0(FP), R9
+	ANDQ    $+3, R9
+	TESTQ   R9, R9
+	JEQ     l2
+	VMOVUPS Y0, (AX)
+	MOVQ    BX, 40(AX)
+	VMOVUPS Y1, 48(AX)
+	MOVQ    SI, 88(AX)
+	VMOVUPS Y2, 96(AX)
+	MOVQ    DI, 136(AX)
+	VMOVUPS Y3, 144(AX)
+	MOVQ    R8, 184(AX)
+	MOVQ    R9, SI
+	SHLQ    $0x02, SI
+	LEAQ    tailmask<>+32(SB), BX
+	SUBQ    SI, BX
+	MOVQ    $+4, SI
+l4:
+	VMOVUPS      (AX), Y0
+	MOVQ         40(AX), DI
+	MOVQ         DX, R8
+	LEAQ         (R8)(DX*2), R8
+	MOVQ         R8, R10
+	LEAQ         (R10)(DX*2), R10
+	MOVQ         R10, R11
+	LEAQ         (R11)(DX*2), R11
+	VMOVUPS      (BX), Y2
+	VMASKMOVPS   (DI), Y2, Y1
+	VMASKMOVPS   (DI)(DX*4), Y2, Y3
+	VPERM2F128   $0x20, Y3, Y1, Y2
+	VPERM2F128   $0x31, Y3, Y1, Y1
+	VMOVUPS      (BX), Y3
+	VMASKMOVPS   (DI)(DX*1), Y3, Y1
+	VMASKMOVPS   (DI)(R10*1), Y3, Y4
+	VPERM2F128   $0x20, Y4, Y1, Y3
+	VPERM2F128   $0x31, Y4, Y1, Y1
+	VMOVUPS      (BX), Y4
+	VMASKMOVPS   (DI)(DX*2), Y4, Y1
+	VMASKMOVPS   (DI)(R8*2), Y4, Y5
+	VPERM2F128   $0x20, Y5, Y1, Y4
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VMOVUPS      (BX), Y5
+	VMASKMOVPS   (DI)(R8*1), Y5, Y1
+	VMASKMOVPS   (DI)(R11*1), Y5, Y6
+	VPERM2F128   $0x20, Y6, Y1, Y5
+	VPERM2F128   $0x31, Y6, Y1, Y1
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y3
+	VUNPCKLPS    Y5, Y4, Y2
+	VUNPCKHPS    Y5, Y4, Y4
+	VSHUFPS      $0x4e, Y2, Y1, Y5
+	VBLENDPS     $0xcc, Y5, Y1, Y1
+	VBLENDPS     $0x33, Y5, Y2, Y2
+	VSHUFPS      $0x4e, Y4, Y3, Y5
+	VBLENDPS     $0xcc, Y5, Y3, Y3
+	VBLENDPS     $0x33, Y5, Y4, Y4
+	MOVQ         R9, DI
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y1, Y4, Y0
+	ADDQ         $-1, DI
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS 4(CX), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $-1, DI
+	TESTQ        DI, DI
+	JEQ          l5
+	VBROADCASTSS 8(CX), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	ADDQ         $-1, DI
+	TESTQ        DI, DI
+	JEQ          l5
+l5:
+	MOVQ    32(AX), DI
+	VMOVUPS Y0, (DI)
+	ADDQ    $+48, AX
+	DECQ    SI
+	JNE     l4
+	JMP     l3
+l2:
+	MOVQ    32(AX), CX
+	VMOVUPS Y0, (CX)
+	MOVQ    80(AX), CX
+	VMOVUPS Y1, (CX)
+	MOVQ    128(AX), CX
+	VMOVUPS Y2, (CX)
+	MOVQ    176(AX), AX
+	VMOVUPS Y3, (AX)
+l3:
+	VZEROUPPER
+	RET
+
 DATA tailmask<>+0(SB)/8, $0xffffffffffffffff
 DATA tailmask<>+8(SB)/8, $0xffffffffffffffff
 DATA tailmask<>+16(SB)/8, $0xffffffffffffffff

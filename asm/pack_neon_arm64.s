@@ -617,3 +617,247 @@ part44:
 l13:
 l1:
 	RET
+
+// func gemvTransNEON(k int, a *float32, b0 *float32, b1 *float32, b2 *float32, b3 *float32, bStride int, c0 *float32, c1 *float32, c2 *float32, c3 *float32)
+TEXT ·gemvTransNEON(SB), $128-88
+	MOVD $local-128(SP), R0
+	MOVD a+8(FP), R1
+	MOVD bStride+48(FP), R2
+	MOVD c0+56(FP), R3
+	MOVD R3, 16(R0)
+	FMOVQ (R3), F0
+	MOVD b0+16(FP), R3
+	MOVD c1+64(FP), R6
+	MOVD R6, 48(R0)
+	FMOVQ (R6), F1
+	MOVD b1+24(FP), R6
+	MOVD c2+72(FP), R7
+	MOVD R7, 80(R0)
+	FMOVQ (R7), F2
+	MOVD b2+32(FP), R7
+	MOVD c3+80(FP), R8
+	MOVD R8, 112(R0)
+	FMOVQ (R8), F3
+	MOVD b3+40(FP), R8
+	MOVD $+4, R9
+	MOVD $+16, R9
+	MOVD k+0(FP), R10
+	LSR $0x02, R10
+	CBZ R10, l0
+l1:
+	FMOVQ (R1), F4
+	MOVD R3, R11
+	ADD R2, R11
+	MOVD R3, R12
+	ADD R2<<1, R12
+	MOVD R3, R13
+	ADD R2<<1, R13
+	ADD R2, R13
+	FMOVQ (R3), F7
+	FMOVQ (R11), F8
+	FMOVQ (R12), F5
+	FMOVQ (R13), F9
+	VTRN1 V8.S4, V7.S4, V6.S4
+	VTRN2 V8.S4, V7.S4, V8.S4
+	VTRN1 V9.S4, V5.S4, V7.S4
+	VTRN2 V9.S4, V5.S4, V9.S4
+	VTRN1 V7.D2, V6.D2, V5.D2
+	VTRN2 V7.D2, V6.D2, V7.D2
+	VTRN1 V9.D2, V8.D2, V6.D2
+	VTRN2 V9.D2, V8.D2, V8.D2
+	MOVD R6, R11
+	ADD R2, R11
+	MOVD R6, R12
+	ADD R2<<1, R12
+	MOVD R6, R13
+	ADD R2<<1, R13
+	ADD R2, R13
+	FMOVQ (R6), F11
+	FMOVQ (R11), F12
+	FMOVQ (R12), F9
+	FMOVQ (R13), F13
+	VTRN1 V12.S4, V11.S4, V10.S4
+	VTRN2 V12.S4, V11.S4, V12.S4
+	VTRN1 V13.S4, V9.S4, V11.S4
+	VTRN2 V13.S4, V9.S4, V13.S4
+	VTRN1 V11.D2, V10.D2, V9.D2
+	VTRN2 V11.D2, V10.D2, V11.D2
+	VTRN1 V13.D2, V12.D2, V10.D2
+	VTRN2 V13.D2, V12.D2, V12.D2
+	WORD $0x4f8410a0 // fmla v0.4s, v5.4s, v4.s[0]
+	WORD $0x4f841121 // fmla v1.4s, v9.4s, v4.s[0]
+	WORD $0x4fa410c0 // fmla v0.4s, v6.4s, v4.s[1]
+	WORD $0x4fa41141 // fmla v1.4s, v10.4s, v4.s[1]
+	WORD $0x4f8418e0 // fmla v0.4s, v7.4s, v4.s[2]
+	WORD $0x4f841961 // fmla v1.4s, v11.4s, v4.s[2]
+	WORD $0x4fa41900 // fmla v0.4s, v8.4s, v4.s[3]
+	WORD $0x4fa41981 // fmla v1.4s, v12.4s, v4.s[3]
+	MOVD R7, R11
+	ADD R2, R11
+	MOVD R7, R12
+	ADD R2<<1, R12
+	MOVD R7, R13
+	ADD R2<<1, R13
+	ADD R2, R13
+	FMOVQ (R7), F7
+	FMOVQ (R11), F8
+	FMOVQ (R12), F5
+	FMOVQ (R13), F9
+	VTRN1 V8.S4, V7.S4, V6.S4
+	VTRN2 V8.S4, V7.S4, V8.S4
+	VTRN1 V9.S4, V5.S4, V7.S4
+	VTRN2 V9.S4, V5.S4, V9.S4
+	VTRN1 V7.D2, V6.D2, V5.D2
+	VTRN2 V7.D2, V6.D2, V7.D2
+	VTRN1 V9.D2, V8.D2, V6.D2
+	VTRN2 V9.D2, V8.D2, V8.D2
+	MOVD R8, R11
+	ADD R2, R11
+	MOVD R8, R12
+	ADD R2<<1, R12
+	MOVD R8, R13
+	ADD R2<<1, R13
+	ADD R2, R13
+	FMOVQ (R8), F11
+	FMOVQ (R11), F12
+	FMOVQ (R12), F9
+	FMOVQ (R13), F13
+	VTRN1 V12.S4, V11.S4, V10.S4
+	VTRN2 V12.S4, V11.S4, V12.S4
+	VTRN1 V13.S4, V9.S4, V11.S4
+	VTRN2 V13.S4, V9.S4, V13.S4
+	VTRN1 V11.D2, V10.D2, V9.D2
+	VTRN2 V11.D2, V10.D2, V11.D2
+	VTRN1 V13.D2, V12.D2, V10.D2
+	VTRN2 V13.D2, V12.D2, V12.D2
+	WORD $0x4f8410a2 // fmla v2.4s, v5.4s, v4.s[0]
+	WORD $0x4f841123 // fmla v3.4s, v9.4s, v4.s[0]
+	WORD $0x4fa410c2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4fa41143 // fmla v3.4s, v10.4s, v4.s[1]
+	WORD $0x4f8418e2 // fmla v2.4s, v7.4s, v4.s[2]
+	WORD $0x4f841963 // fmla v3.4s, v11.4s, v4.s[2]
+	WORD $0x4fa41902 // fmla v2.4s, v8.4s, v4.s[3]
+	WORD $0x4fa41983 // fmla v3.4s, v12.4s, v4.s[3]
+	ADD R9, R1
+	ADD $+16, R3
+	ADD $+16, R6
+	ADD $+16, R7
+	ADD $+16, R8
+	SUB $+1, R10
+	CBNZ R10, l1
+l0:
+	MOVD k+0(FP), R9
+	AND $+3, R9
+	CBZ R9, l2
+	FMOVQ F0, (R0)
+	MOVD R3, 24(R0)
+	FMOVQ F1, 32(R0)
+	MOVD R6, 56(R0)
+	FMOVQ F2, 64(R0)
+	MOVD R7, 88(R0)
+	FMOVQ F3, 96(R0)
+	MOVD R8, 120(R0)
+	MOVD $+4, R3
+l4:
+	FMOVQ (R0), F0
+	MOVD 24(R0), R6
+	MOVD R6, R7
+	ADD R2, R7
+	MOVD R6, R8
+	ADD R2<<1, R8
+	MOVD R6, R10
+	ADD R2<<1, R10
+	ADD R2, R10
+	TBNZ $0x02, R9, part1
+	TBNZ $0x01, R9, part3
+	FMOVS (R6), F3
+	B part2
+part3:
+	FMOVD (R6), F3
+	TBZ $0x00, R9, part2
+	ADD $+8, R6, R6
+	VLD1 (R6), V3.S[2]
+	B part2
+part1:
+	FMOVQ (R6), F3
+part2:
+	TBNZ $0x02, R9, part4
+	TBNZ $0x01, R9, part6
+	FMOVS (R7), F4
+	B part5
+part6:
+	FMOVD (R7), F4
+	TBZ $0x00, R9, part5
+	ADD $+8, R7, R6
+	VLD1 (R6), V4.S[2]
+	B part5
+part4:
+	FMOVQ (R7), F4
+part5:
+	TBNZ $0x02, R9, part7
+	TBNZ $0x01, R9, part9
+	FMOVS (R8), F1
+	B part8
+part9:
+	FMOVD (R8), F1
+	TBZ $0x00, R9, part8
+	ADD $+8, R8, R6
+	VLD1 (R6), V1.S[2]
+	B part8
+part7:
+	FMOVQ (R8), F1
+part8:
+	TBNZ $0x02, R9, part10
+	TBNZ $0x01, R9, part12
+	FMOVS (R10), F5
+	B part11
+part12:
+	FMOVD (R10), F5
+	TBZ $0x00, R9, part11
+	ADD $+8, R10, R6
+	VLD1 (R6), V5.S[2]
+	B part11
+part10:
+	FMOVQ (R10), F5
+part11:
+	VTRN1 V4.S4, V3.S4, V2.S4
+	VTRN2 V4.S4, V3.S4, V4.S4
+	VTRN1 V5.S4, V1.S4, V3.S4
+	VTRN2 V5.S4, V1.S4, V5.S4
+	VTRN1 V3.D2, V2.D2, V1.D2
+	VTRN2 V3.D2, V2.D2, V3.D2
+	VTRN1 V5.D2, V4.D2, V2.D2
+	VTRN2 V5.D2, V4.D2, V4.D2
+	MOVD R9, R6
+	VLD1R (R1), [V4.S4]
+	VFMLA V1.S4, V4.S4, V0.S4
+	ADD $-1, R6
+	CBZ R6, l5
+	ADD $+4, R1, R7
+	VLD1R (R7), [V1.S4]
+	VFMLA V2.S4, V1.S4, V0.S4
+	ADD $-1, R6
+	CBZ R6, l5
+	ADD $+8, R1, R7
+	VLD1R (R7), [V1.S4]
+	VFMLA V3.S4, V1.S4, V0.S4
+	ADD $-1, R6
+	CBZ R6, l5
+l5:
+	MOVD 16(R0), R6
+	FMOVQ F0, (R6)
+	ADD $+32, R0
+	SUB $+1, R3
+	CBNZ R3, l4
+	B l3
+l2:
+	MOVD 16(R0), R1
+	FMOVQ F0, (R1)
+	MOVD 48(R0), R1
+	FMOVQ F1, (R1)
+	MOVD 80(R0), R1
+	FMOVQ F2, (R1)
+	MOVD 112(R0), R0
+	FMOVQ F3, (R0)
+l3:
+	RET

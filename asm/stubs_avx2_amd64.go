@@ -239,6 +239,9 @@ func packTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 func copyTransAVX2(dst *float32, step int, src *float32, stride, rows, k int)
 
 //go:noescape
+func gemvTransAVX2(k int, a, b0, b1, b2, b3 *float32, bStride int, c0, c1, c2, c3 *float32)
+
+//go:noescape
 func gemm12x1AVX2(args *Gemm)
 
 //go:noescape

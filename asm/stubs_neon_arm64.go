@@ -239,6 +239,9 @@ func packTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 func copyTransNEON(dst *float32, step int, src *float32, stride, rows, k int)
 
 //go:noescape
+func gemvTransNEON(k int, a, b0, b1, b2, b3 *float32, bStride int, c0, c1, c2, c3 *float32)
+
+//go:noescape
 func gemm8x1NEON(args *Gemm)
 
 //go:noescape

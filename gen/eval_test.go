@@ -349,6 +349,16 @@ var meanings = map[string]func(c call){
 
 	"PackTrans": func(c call) { transposed(c, (c.n("rows")+c.n("lanes")-1)/c.n("lanes")*c.n("lanes")) },
 	"CopyTrans": func(c call) { transposed(c, c.n("rows")) },
+	"GemvTrans": func(c call) {
+		for g := range 4 {
+			row, b := c.v(fmt.Sprintf("c%d", g)), c.v(fmt.Sprintf("b%d", g))
+			for q := range row {
+				for p := range c.n("k") {
+					row[q] = f32.FMA(c.v("a")[p], b[q*c.n("bStride")/4+p], row[q])
+				}
+			}
+		}
+	},
 }
 
 // transposed writes the given number of lanes; the last row stands in for those
@@ -414,7 +424,7 @@ func arguments(p *vec.Program, n, kind int) call {
 		width = rows
 	}
 	ld, stride, step := cols+r.IntN(3), n+r.IntN(3), width+r.IntN(3)
-	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "ldt": cols + r.IntN(3), "ldy": ld, "k": n, "stride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
+	ints := map[string]int{"n": n, "rows": rows, "cols": cols, "ldd": ld, "ldg": ld, "ldx": ld, "ldt": cols + r.IntN(3), "ldy": ld, "k": n, "stride": 4 * stride, "bStride": 4 * stride, "step": 4 * step, "options": r.IntN(2) * r.IntN(1<<len(options))}
 	sizes := map[string]int{"acc": accumulators, "loss": rows, "label": rows}
 	scalars := map[string]float32{}
 	switch p.Name {
@@ -439,6 +449,10 @@ func arguments(p *vec.Program, n, kind int) call {
 		sizes["words"], sizes["counter"] = rows*ints["groups"]*32, 8
 		for _, name := range []string{"key0", "key1", "row", "stream", "step"} {
 			ints[name] = int(r.Uint32())
+		}
+	case "gemvTrans":
+		for g := range 4 {
+			sizes[fmt.Sprintf("b%d", g)], sizes[fmt.Sprintf("c%d", g)] = (p.Lanes-1)*stride+n, p.Lanes
 		}
 	case "dropout":
 		ints["step"] = cols + r.IntN(3)

@@ -343,9 +343,10 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	})
 	p.Jump(store)
 	p.Here(relu)
+	zero := reluZero(p)
 	for i := range acc {
 		for j := range acc[i] {
-			p.Set(acc[i][j], p.Max(p.F32(0), acc[i][j]))
+			p.Set(acc[i][j], p.Max(zero, acc[i][j]))
 		}
 	}
 	p.Here(store)
@@ -383,6 +384,17 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.Here(done)
 	p.Return()
 	return p
+}
+
+// reluZero is the zero of many maxima: a constant, but on AVX2 a register, since VMAXPS would
+// have to load the constant each time.
+func reluZero(p *vec.Program) vec.V {
+	if p.Target != vec.AVX2 {
+		return p.F32(0)
+	}
+	zero := p.Vec(32)
+	p.Zero(zero)
+	return zero
 }
 
 // steps are what a tile does for the steps of k.
@@ -631,6 +643,89 @@ var packs = []kernel{
 		lanes:  8,
 		body:   func(p *vec.Program) { transpose(p, true) },
 	},
+	{
+		name: "GemvTrans",
+		doc: []string{
+			"GemvTrans does k steps of k for four groups of as many columns of one row of C as a",
+			"vector has lanes, at most 8: element q of group i at ci starts from C, and has the row",
+			"of B that is q times bStride bytes behind bi. Groups may overlap.",
+		},
+		params: vec.Params("k int, a, b0, b1, b2, b3 *float32, bStride int, c0, c1, c2, c3 *float32"),
+		lanes:  8,
+		body:   gemvTrans,
+	},
+}
+
+// gemvTrans describes a row of C by a transposed B, whose elements come together by their
+// columns as they are read. There are four groups, since each waits for its one sum; two of
+// them share what is read of A.
+func gemvTrans(p *vec.Program) {
+	const groups, steps = 4, 4
+	// In the frame, for each group: its sums, and the places in C and B.
+	atC, atB, record := 4*p.Lanes, 4*p.Lanes+8, 4*p.Lanes+16
+	frame := p.Local(max(128, groups*record))
+	a, stride := p.Param("a"), p.Param("bStride")
+	acc := make([]vec.V, groups)
+	first := make([]vec.R, groups)
+	for g := range groups {
+		c := p.Param(fmt.Sprintf("c%d", g))
+		p.StoreR(frame.At(g*record+atC), c)
+		acc[g] = p.Load(32, c.At(0))
+		first[g] = p.Param(fmt.Sprintf("b%d", g))
+	}
+	b := p.NewGroups(first, stride, p.Lanes)
+	columns := func(b *vec.Groups, g int) []vec.V {
+		rows := make([]vec.Mem, p.Lanes)
+		for i := range rows {
+			rows[i] = b.At(g, i)
+		}
+		return p.LoadColumns(steps, rows)
+	}
+	four, round := p.RegI(4), p.RegI(4*steps)
+	column := p.NewColumn(a, four, steps)
+	rounds, rest := p.Param("k"), p.NewLabel()
+	p.ShrI(rounds, bits.TrailingZeros(steps))
+	p.JumpZero(rounds, rest)
+	p.Loop(rounds, func() {
+		column.Load()
+		for g := 0; g < groups; g += 2 {
+			left, right := columns(b, g), columns(b, g+1)
+			for i := range steps {
+				column.FMA(i, acc[g:g+2], []vec.V{left[i], right[i]})
+			}
+		}
+		column.Advance(round)
+		b.Advance(4 * steps)
+	})
+	p.Here(rest)
+	k, whole, end := p.Param("k"), p.NewLabel(), p.NewLabel()
+	p.AndI(k, steps-1)
+	p.JumpZero(k, whole)
+	for g := range groups {
+		p.Store(frame.At(g*record), acc[g])
+		p.StoreR(frame.At(g*record+atB), first[g])
+	}
+	tail := p.NewTail(k)
+	p.Loop(p.RegI(groups), func() {
+		sum, last := p.Load(32, frame.At(0)), []vec.V{}
+		group := p.NewGroups([]vec.R{p.LoadR(frame.At(atB))}, stride, p.Lanes)
+		p.InTail(tail, func() { last = columns(group, 0) })
+		left, done := p.Copy(k), p.NewLabel()
+		for i, v := range last[:steps-1] {
+			p.FMA(sum, p.LoadSplat(32, a.At(4*i)), v)
+			p.AddI(left, -1)
+			p.JumpZero(left, done)
+		}
+		p.Here(done)
+		p.Store(p.LoadR(frame.At(atC)).At(0), sum)
+		p.AddI(frame, record)
+	})
+	p.Jump(end)
+	p.Here(whole)
+	for g := range groups {
+		p.Store(p.LoadR(frame.At(g*record+atC)).At(0), acc[g])
+	}
+	p.Here(end)
 }
 
 var transposeParams = vec.Params("dst *float32, step int, src *float32, stride, rows, k int")
@@ -696,7 +791,7 @@ func transposeStrip(p *vec.Program, dst, step vec.R, at []vec.Mem, pointers []ve
 	p.ShrI(whole, bits.TrailingZeros(uint(p.Lanes)))
 	p.JumpZero(whole, rest)
 	p.Loop(whole, func() {
-		for _, v := range p.LoadColumns(at) {
+		for _, v := range p.LoadColumns(p.Lanes, at) {
 			put(to.At(0), v)
 			p.AddR(to, step)
 		}
@@ -709,7 +804,7 @@ func transposeStrip(p *vec.Program, dst, step vec.R, at []vec.Mem, pointers []ve
 	p.AndI(k, p.Lanes-1)
 	p.JumpZero(k, end)
 	var last []vec.V
-	p.InTail(p.NewTail(k), func() { last = p.LoadColumns(at) })
+	p.InTail(p.NewTail(k), func() { last = p.LoadColumns(p.Lanes, at) })
 	for _, v := range last[:p.Lanes-1] {
 		put(to.At(0), v)
 		p.AddR(to, step)

@@ -136,8 +136,9 @@ func narrowProgram(target *vec.Target, t tile) *vec.Program {
 	store, whole, stored := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	end := p.LoadR(field("End"))
 	p.JumpZero(end, store)
+	zero := reluZero(p)
 	for _, v := range append(acc[:len(acc):len(acc)], rest...) {
-		p.Set(v, p.Max(p.F32(0), v))
+		p.Set(v, p.Max(zero, v))
 	}
 	p.Here(store)
 	for i, v := range rest {

@@ -439,32 +439,46 @@ const (
 
 // row does a product of one row, some steps of k at a time over all columns: B
 // is read in the order in which it lies, and C is read and written for each of them. If it is
-// transposed, it is packed for that, piece by piece.
+// transposed, the kernel goes along k with four groups of columns at once; if there are too
+// few columns for that, or if their stride maps them to few sets of L1, where the lines
+// would not stay for the next steps, it is packed piece by piece.
 func (g *gemm) row(isa cpu.ISA) {
+	lanes := min(asm.GemmShapeOf(isa).Lanes, 8) // of a group
+	grouped := bool(g.tB) && g.n >= lanes && g.ldb%256 != 0
 	cols, kc := 2048, g.k // so many columns of C stay in L1
+	switch {
+	case grouped:
+		cols, kc = 4*lanes, gemmCallRow/(4*lanes)
+	case bool(g.tB):
+		cols, kc = transNC, transKC
+	}
 	g.scale()
 	a, aStep := g.a, 1
 	if g.tA {
 		aStep = g.lda
 	}
 	var s *scratch
-	if g.alpha != 1 || bool(g.tB) {
+	if line := g.alpha != 1 || grouped && aStep != 1; line || bool(g.tB) && !grouped {
 		s = getScratch()
 		defer gemmScratch.Put(s)
-	}
-	if g.alpha != 1 {
-		scaled := room(&s.a, g.k)
-		for p := range scaled {
-			scaled[p] = g.alpha * a[p*aStep]
+		if line {
+			a = room(&s.a, g.k)
+			for p := range a {
+				a[p] = g.a[p*aStep]
+			}
+			if aStep = 1; g.alpha != 1 {
+				scaleRow(a, g.alpha)
+			}
 		}
-		a, aStep = scaled, 1
+		if bool(g.tB) && !grouped {
+			room(&s.b, cols*kc)
+		}
 	}
-	if g.tB {
-		cols, kc = transNC, transKC
-		room(&s.b, cols*kc)
-	}
-	for j := 0; j < g.n; j += cols {
+	for j := 0; j < g.n; {
 		c := g.c[j:min(j+cols, g.n)]
+		if left := g.n - j - len(c); grouped && left > 0 {
+			c = c[:len(c)-max(0, lanes-left)] // leaves a whole group
+		}
 		switch {
 		case g.beta != 0:
 		case g.ep.Bias != nil:
@@ -479,6 +493,10 @@ func (g *gemm) row(isa cpu.ISA) {
 		args := &asm.Gemm{AStep: 4 * aStep, BStep: 4 * g.ldb, C: &c[0], Cols: len(c)}
 		for p0 := 0; p0 < g.k; p0 += kc {
 			p1 := min(p0+kc, g.k)
+			if grouped {
+				g.rowGroups(isa, lanes, j, c, a[p0:p1], p0)
+				continue
+			}
 			if g.tB {
 				args.BStep = 4 * cols
 				asm.PackTrans(isa, &s.b[0], args.BStep, &g.b[g.atB(p0, j)], 4*g.ldb, len(c), p1-p0)
@@ -499,8 +517,23 @@ func (g *gemm) row(isa cpu.ISA) {
 		if g.end(args, 0, j); args.End != asm.EndNone {
 			asm.GemmRowEnd(isa, args)
 		}
+		j += len(c)
 	}
 	g.finish()
+}
+
+// rowGroups does some steps of k from p on for a row's columns from j on, at least as many as
+// a group has and no more than four do. The groups overlap where they have more.
+func (g *gemm) rowGroups(isa cpu.ISA, lanes, j int, c, a []float32, p int) {
+	group := func(i int) (b, to *float32) {
+		at := min(i*lanes, len(c)-lanes)
+		return &g.b[g.atB(p, j+at)], &c[at]
+	}
+	b0, c0 := group(0)
+	b1, c1 := group(1)
+	b2, c2 := group(2)
+	b3, c3 := group(3)
+	asm.GemvTrans(isa, len(a), &a[0], b0, b1, b2, b3, 4*g.ldb, c0, c1, c2, c3)
 }
 
 // thin tells whether a product of few columns is faster as its transpose, since its vectors

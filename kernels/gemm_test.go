@@ -147,7 +147,7 @@ func compareAll(t *testing.T, r *rand.Rand, m, n, k int, ld ...int) {
 // compareStarts compares, with all transposes and from all kinds of start values,
 // what needs no product with alpha: the ways for single rows and for few columns
 // do without.
-func compareStarts(t *testing.T, r *rand.Rand, m, n, k int) {
+func compareStarts(t *testing.T, r *rand.Rand, m, n, k int, ld ...int) {
 	t.Helper()
 	normal := kindNamed("normal")
 	for _, tr := range transposes {
@@ -156,6 +156,9 @@ func compareStarts(t *testing.T, r *rand.Rand, m, n, k int) {
 			g.alpha, g.beta, g.ep.Bias = 1, beta, nil
 			if start == 3 {
 				g.ep.Bias = []float32{}
+			}
+			if len(ld) > 0 {
+				g.lda, g.ldb = ld[0], ld[1]
 			}
 			g.operands(r, normal)
 			g.compare(t, "normal", g.portable(t), r.IntN(16), 1)
@@ -309,10 +312,10 @@ func TestGemmRow(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 13))
 		normal := kindNamed("normal")
-		for _, k := range []int{1, 2, 4, 8, 12, 24, 2*gemmCallRow/41 + 3} {
+		for _, k := range []int{1, 2, 4, 8, 12, 24, gemmCallRow/16 + 3} {
 			for _, ep := range []Epilogue{{}, {Act: ActReLU}, {Deriv: ActReLU}} {
-				for range 4 {
-					g := newProduct(r, normal, NoTrans, NoTrans, 1, 41, k)
+				for i := range 6 {
+					g := newProduct(r, normal, NoTrans, i%2 == 1, 1, 41, k)
 					g.ep.Act, g.ep.Deriv = ep.Act, ep.Deriv
 					g.operands(r, normal)
 					g.compare(t, "normal", g.portable(t), r.IntN(16), 1)
@@ -323,17 +326,18 @@ func TestGemmRow(t *testing.T) {
 }
 
 // TestGemmTransposed cuts operands that are packed as they are transposed into all numbers
-// of pieces, for a row, for a column and for more.
+// of pieces: for a row or a column those that are far apart, and for more.
 func TestGemmTransposed(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 14))
+		const apart = 512
 		for _, n := range []int{transNC - 1, transNC, transNC + 1, 2*transNC + 3} {
 			for _, k := range []int{transKC - 1, transKC, transKC + 1, 2*transKC + 9} {
 				if testing.Short() && n != transNC+1 && k != transKC+1 {
 					continue
 				}
-				compareStarts(t, r, 1, n, k)
-				compareStarts(t, r, n, 1, k)
+				compareStarts(t, r, 1, n, k, apart, apart)
+				compareStarts(t, r, n, 1, k, apart, apart)
 				compareStarts(t, r, 2, n, k)
 			}
 		}

@@ -178,7 +178,7 @@ func (l *avx2) columns(i inst) {
 		left, right := l.pool.YMM(), l.pool.YMM()
 		quarter[k], quarter[k+4] = left, right
 		if i.tail == nil {
-			for h, q := range []reg.VecVirtual{left, right} {
+			for h, q := range []reg.VecVirtual{left, right}[:len(i.outs)/4] {
 				half, twice := l.pool.YMM(), l.pool.YMM()
 				l.do(x86.VMOVUPS(l.mem(i.mems[k]).Offset(16*h), half.AsX()))
 				l.do(x86.VBROADCASTF128(l.mem(i.mems[k+4]).Offset(16*h), twice))
@@ -194,7 +194,7 @@ func (l *avx2) columns(i inst) {
 		l.do(x86.VPERM2F128(operand.U8(lowHalves), b, a, left))
 		l.do(x86.VPERM2F128(operand.U8(highHalves), b, a, right))
 	}
-	for k := 0; k < 8; k += 4 {
+	for k := 0; k < len(i.outs); k += 4 {
 		var pair [4]reg.VecVirtual
 		for h := range 2 {
 			pair[h], pair[h+2] = l.pool.YMM(), l.pool.YMM()

@@ -429,7 +429,7 @@ func (m *machine) move(i inst) {
 			d[k] = get(b, k, i.bits)
 		}
 	case opLoadColumns:
-		n := m.count(i.tail)
+		n := min(m.count(i.tail), len(i.outs))
 		for _, id := range i.outs {
 			clear(m.set(id))
 		}

@@ -380,13 +380,13 @@ func (p *Program) SplatInt(bits int, name string) V {
 	return d
 }
 
-// LoadColumns reads a square of 32-bit elements, a row of Lanes elements from
-// each address, and gives its columns. Inside of InTail, it reads the tail of
-// each row alone, and the other columns are zero.
-func (p *Program) LoadColumns(rows []Mem) []V {
+// LoadColumns reads n columns of 32-bit elements, as many as lanes or 4, from Lanes rows at
+// these addresses. Inside of InTail, it reads the tail of each row alone, and the other
+// columns are zero.
+func (p *Program) LoadColumns(n int, rows []Mem) []V {
 	i := inst{op: opLoadColumns, bits: 32, tail: p.tail, mems: slices.Clone(rows)}
 	var columns []V
-	for range rows {
+	for range n {
 		c := p.Vec(32)
 		i.outs = append(i.outs, c.id)
 		columns = append(columns, c)
@@ -579,6 +579,46 @@ func (r *Rows) Pointers() []R { return r.ptr }
 func (r *Rows) Advance(by R) {
 	for _, p := range r.ptr {
 		r.p.AddR(p, by)
+	}
+}
+
+// Groups are groups of rows, each from a base on and all as far apart. On amd64, the odd
+// multiples of the stride are kept for all groups.
+type Groups struct {
+	p     *Program
+	bases []R
+	odd   map[int]R
+}
+
+// NewGroups starts at the bases, with up to 8 rows each, stride bytes apart.
+func (p *Program) NewGroups(bases []R, stride R, rows int) *Groups {
+	g := &Groups{p: p, bases: bases, odd: map[int]R{1: stride}}
+	for odd := 3; odd < rows && p.Target.GOARCH == "amd64"; odd += 2 {
+		g.odd[odd] = p.Copy(g.odd[odd-2])
+		p.AddTimes(g.odd[odd], stride, 2)
+	}
+	return g
+}
+
+// At is where row i of a group stands.
+func (g *Groups) At(group, i int) Mem {
+	base := g.bases[group]
+	if i == 0 {
+		return base.At(0)
+	}
+	if g.p.Target.GOARCH != "amd64" {
+		row := g.p.Copy(base)
+		g.p.AddTimes(row, g.odd[1], i)
+		return row.At(0)
+	}
+	times := i & -i
+	return base.At(0).Times(g.odd[i/times], times)
+}
+
+// Advance moves all rows on by so many bytes.
+func (g *Groups) Advance(bytes int) {
+	for _, base := range g.bases {
+		g.p.AddI(base, bytes)
 	}
 }
 
