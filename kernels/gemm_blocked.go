@@ -445,11 +445,12 @@ const (
 func (g *gemm) row(isa cpu.ISA) {
 	lanes := min(asm.GemmShapeOf(isa).Lanes, 8) // of a group
 	grouped := bool(g.tB) && g.n >= lanes && g.ldb%256 != 0
+	packed := bool(g.tB) && !grouped
 	cols, kc := 2048, g.k // so many columns of C stay in L1
 	switch {
 	case grouped:
 		cols, kc = 4*lanes, gemmCallRow/(4*lanes)
-	case bool(g.tB):
+	case packed:
 		cols, kc = transNC, transKC
 	}
 	g.scale()
@@ -458,21 +459,22 @@ func (g *gemm) row(isa cpu.ISA) {
 		aStep = g.lda
 	}
 	var s *scratch
-	if line := g.alpha != 1 || grouped && aStep != 1; line || bool(g.tB) && !grouped {
+	line := g.alpha != 1 || grouped && aStep != 1
+	if line || packed {
 		s = getScratch()
 		defer gemmScratch.Put(s)
-		if line {
-			a = room(&s.a, g.k)
-			for p := range a {
-				a[p] = g.a[p*aStep]
-			}
-			if aStep = 1; g.alpha != 1 {
-				scaleRow(a, g.alpha)
-			}
+	}
+	if line {
+		a = room(&s.a, g.k)
+		for p := range a {
+			a[p] = g.a[p*aStep]
 		}
-		if bool(g.tB) && !grouped {
-			room(&s.b, cols*kc)
+		if aStep = 1; g.alpha != 1 {
+			scaleRow(a, g.alpha)
 		}
+	}
+	if packed {
+		room(&s.b, cols*kc)
 	}
 	for j := 0; j < g.n; {
 		c := g.c[j:min(j+cols, g.n)]
@@ -497,13 +499,13 @@ func (g *gemm) row(isa cpu.ISA) {
 				g.rowGroups(isa, lanes, j, c, a[p0:p1], p0)
 				continue
 			}
-			if g.tB {
+			if packed {
 				args.BStep = 4 * cols
 				asm.PackTrans(isa, &s.b[0], args.BStep, &g.b[g.atB(p0, j)], 4*g.ldb, len(c), p1-p0)
 			}
 			for p := p0; p < p1; {
 				args.A = &a[p*aStep]
-				if g.tB {
+				if packed {
 					args.B = &s.b[(p-p0)*cols]
 				} else {
 					args.B = &g.b[g.atB(p, j)]
@@ -522,8 +524,8 @@ func (g *gemm) row(isa cpu.ISA) {
 	g.finish()
 }
 
-// rowGroups does some steps of k from p on for a row's columns from j on, at least as many as
-// a group has and no more than four do. The groups overlap where they have more.
+// rowGroups does len(a) steps of k from p on for a row's columns c from j on, in four groups,
+// which overlap if there are fewer columns; but a group there is.
 func (g *gemm) rowGroups(isa cpu.ISA, lanes, j int, c, a []float32, p int) {
 	group := func(i int) (b, to *float32) {
 		at := min(i*lanes, len(c)-lanes)
