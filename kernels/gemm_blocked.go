@@ -444,7 +444,7 @@ const (
 // would not stay for the next steps, it is packed piece by piece.
 func (g *gemm) row(isa cpu.ISA) {
 	lanes := min(asm.GemmShapeOf(isa).Lanes, 8) // of a group
-	grouped := bool(g.tB) && g.n >= lanes && g.ldb%256 != 0
+	grouped := bool(g.tB) && g.n >= lanes && g.ldb%512 != 0
 	packed := bool(g.tB) && !grouped
 	cols, kc := 2048, g.k // so many columns of C stay in L1
 	switch {
