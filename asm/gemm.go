@@ -8,7 +8,7 @@ type Gemm struct {
 	B         *float32 // the panel; every row of it is whole vectors wide, unless Pack is set
 	Pack      *float32 // if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors
 	C         *float32
-	Bias      *float32 // for StartBias: one for each column; for StartRowBias: one for each row
+	Bias      *float32 // for StartBias: one for each column
 	Y         *float32 // for EndDeriveReLU: the results of the activation
 	Copy      *float32 // if not nil, where to copy the rows at Ahead, one after the other; rows a little further on are fetched then, as a whole
 	Ahead     uintptr  // what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element
@@ -41,7 +41,6 @@ const (
 	StartZero = iota
 	StartC
 	StartBias
-	StartRowBias
 )
 
 // AheadEvery is the number of steps of k before which AheadRows rows are fetched ahead.

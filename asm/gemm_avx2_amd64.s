@@ -16,12 +16,10 @@ TEXT ·gemm12x1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -33,8 +31,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -47,7 +43,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -86,7 +82,7 @@ l1:
 	ADDQ       BX, DX
 	VMOVUPS    (CX), Y11
 	VMASKMOVPS (DX), Y11, Y11
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (CX), Y0
@@ -102,24 +98,7 @@ l2:
 	VMOVUPS    Y0, Y9
 	VMOVUPS    Y0, Y10
 	VMOVUPS    Y0, Y11
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS 4(DX), Y1
-	VBROADCASTSS 8(DX), Y2
-	VBROADCASTSS 12(DX), Y3
-	VBROADCASTSS 16(DX), Y4
-	VBROADCASTSS 20(DX), Y5
-	VBROADCASTSS 24(DX), Y6
-	VBROADCASTSS 28(DX), Y7
-	VBROADCASTSS 32(DX), Y8
-	VBROADCASTSS 36(DX), Y9
-	VBROADCASTSS 40(DX), Y10
-	VBROADCASTSS 44(DX), Y11
-	ADDQ         $+48, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -134,13 +113,13 @@ l4:
 	MOVQ  72(AX), R9
 	MOVQ  120(AX), R10
 	TESTQ R10, R10
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R11
 	MOVQ  80(AX), R12
 	MOVQ  16(AX), R13
 	TESTQ R13, R13
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (CX), Y12
 	VMASKMOVPS   (R11), Y12, Y12
 	VMOVUPS      Y12, (R13)
@@ -175,29 +154,29 @@ l7:
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         R10
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R13
+	JEQ   l11
+	MOVQ  local-104(SP), R13
 	MOVQ  104(AX), R14
-l13:
+l12:
 	PREFETCHT0 (R13)
 	PREFETCHT0 28(R13)
 	ADDQ       R14, R13
 	DECQ       CX
-	JNE        l13
-	MOVQ       R13, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R13, local-104(SP)
+l11:
 	CMPQ R10, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R10
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R11), Y12
 	ADDQ         R12, R11
 	VBROADCASTSS (BX), Y13
@@ -229,15 +208,15 @@ l14:
 	ADDQ         R9, DI
 	ADDQ         R9, R8
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        R10, R10
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ R10, CX
 	MOVQ $+0, R10
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -245,9 +224,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y12
@@ -309,8 +288,8 @@ l5:
 	VMASKMOVPS (DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y12, Y12, Y12
 	VMAXPS Y0, Y12, Y0
 	VMAXPS Y1, Y12, Y1
@@ -324,11 +303,11 @@ l16:
 	VMAXPS Y9, Y12, Y9
 	VMAXPS Y10, Y12, Y10
 	VMAXPS Y11, Y12, Y11
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	LEAQ         (CX), SI
 	VMOVAPS      X0, X12
@@ -557,8 +536,8 @@ part48:
 	JEQ    part45
 	VMOVSS X0, (CX)
 part45:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
@@ -583,12 +562,12 @@ l17:
 	VMOVUPS Y10, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y11, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -605,7 +584,7 @@ l18:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -621,12 +600,10 @@ TEXT ·gemm8x1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -638,8 +615,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -648,7 +623,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -675,7 +650,7 @@ l1:
 	ADDQ       BX, DX
 	VMOVUPS    (CX), Y7
 	VMASKMOVPS (DX), Y7, Y7
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (CX), Y0
@@ -687,20 +662,7 @@ l2:
 	VMOVUPS    Y0, Y5
 	VMOVUPS    Y0, Y6
 	VMOVUPS    Y0, Y7
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS 4(DX), Y1
-	VBROADCASTSS 8(DX), Y2
-	VBROADCASTSS 12(DX), Y3
-	VBROADCASTSS 16(DX), Y4
-	VBROADCASTSS 20(DX), Y5
-	VBROADCASTSS 24(DX), Y6
-	VBROADCASTSS 28(DX), Y7
-	ADDQ         $+32, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -712,13 +674,13 @@ l4:
 	MOVQ  72(AX), R8
 	MOVQ  120(AX), R9
 	TESTQ R9, R9
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R10
 	MOVQ  80(AX), R11
 	MOVQ  16(AX), R12
 	TESTQ R12, R12
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (CX), Y8
 	VMASKMOVPS   (R10), Y8, Y8
 	VMOVUPS      Y8, (R12)
@@ -744,29 +706,29 @@ l7:
 	ADDQ         R8, SI
 	ADDQ         R8, DI
 	DECQ         R9
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R12
+	JEQ   l11
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-l13:
+l12:
 	PREFETCHT0 (R12)
 	PREFETCHT0 28(R12)
 	ADDQ       R13, R12
 	DECQ       CX
-	JNE        l13
-	MOVQ       R12, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R12, local-104(SP)
+l11:
 	CMPQ R9, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R9
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R10), Y8
 	ADDQ         R11, R10
 	VBROADCASTSS (BX), Y9
@@ -789,15 +751,15 @@ l14:
 	ADDQ         R8, SI
 	ADDQ         R8, DI
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        R9, R9
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ R9, CX
 	MOVQ $+0, R9
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -805,9 +767,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y8
@@ -849,8 +811,8 @@ l5:
 	VMASKMOVPS (DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y8, Y8, Y8
 	VMAXPS Y0, Y8, Y0
 	VMAXPS Y1, Y8, Y1
@@ -860,11 +822,11 @@ l16:
 	VMAXPS Y5, Y8, Y5
 	VMAXPS Y6, Y8, Y6
 	VMAXPS Y7, Y8, Y7
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	LEAQ         (CX), SI
 	VMOVAPS      X0, X8
@@ -1017,8 +979,8 @@ part32:
 	JEQ    part29
 	VMOVSS X0, (CX)
 part29:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
@@ -1035,12 +997,12 @@ l17:
 	VMOVUPS Y6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y7, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -1054,7 +1016,7 @@ l18:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -1070,12 +1032,10 @@ TEXT ·gemm4x1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -1087,13 +1047,11 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -1108,7 +1066,7 @@ l1:
 	ADDQ       BX, DX
 	VMOVUPS    (CX), Y3
 	VMASKMOVPS (DX), Y3, Y3
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (CX), Y0
@@ -1116,16 +1074,7 @@ l2:
 	VMOVUPS    Y0, Y1
 	VMOVUPS    Y0, Y2
 	VMOVUPS    Y0, Y3
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS 4(DX), Y1
-	VBROADCASTSS 8(DX), Y2
-	VBROADCASTSS 12(DX), Y3
-	ADDQ         $+16, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -1134,13 +1083,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (CX), Y4
 	VMASKMOVPS   (R9), Y4, Y4
 	VMOVUPS      Y4, (R11)
@@ -1157,29 +1106,29 @@ l7:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R11
+	JEQ   l11
+	MOVQ  local-104(SP), R11
 	MOVQ  104(AX), R12
-l13:
+l12:
 	PREFETCHT0 (R11)
 	PREFETCHT0 28(R11)
 	ADDQ       R12, R11
 	DECQ       CX
-	JNE        l13
-	MOVQ       R11, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R11, local-104(SP)
+l11:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R9), Y4
 	ADDQ         R10, R9
 	VBROADCASTSS (BX), Y5
@@ -1193,15 +1142,15 @@ l14:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ R8, CX
 	MOVQ $+0, R8
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -1209,9 +1158,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y4
@@ -1233,18 +1182,18 @@ l5:
 	VMASKMOVPS (DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y4, Y4, Y4
 	VMAXPS Y0, Y4, Y0
 	VMAXPS Y1, Y4, Y1
 	VMAXPS Y2, Y4, Y2
 	VMAXPS Y3, Y4, Y3
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	LEAQ         (CX), SI
 	VMOVAPS      X0, X4
@@ -1321,8 +1270,8 @@ part16:
 	JEQ    part13
 	VMOVSS X0, (CX)
 part13:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
@@ -1331,12 +1280,12 @@ l17:
 	VMOVUPS Y2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -1350,7 +1299,7 @@ l18:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -1366,12 +1315,10 @@ TEXT ·gemm2x1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -1383,11 +1330,9 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -1396,32 +1341,25 @@ l1:
 	ADDQ       BX, DX
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS (DX), Y1, Y1
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 	VMOVUPS    Y0, Y1
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS 4(DX), Y1
-	ADDQ         $+8, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (CX), Y2
 	VMASKMOVPS   (R8), Y2, Y2
 	VMOVUPS      Y2, (R10)
@@ -1433,29 +1371,29 @@ l7:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-l13:
+l12:
 	PREFETCHT0 (R10)
 	PREFETCHT0 28(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l13
-	MOVQ       R10, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R10, local-104(SP)
+l11:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R8), Y2
 	ADDQ         R9, R8
 	VBROADCASTSS (BX), Y3
@@ -1464,15 +1402,15 @@ l14:
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        DI, DI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ DI, CX
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -1480,9 +1418,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y2
@@ -1494,16 +1432,16 @@ l5:
 	VMASKMOVPS (DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y2, Y2, Y2
 	VMAXPS Y0, Y2, Y0
 	VMAXPS Y1, Y2, Y1
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	LEAQ         (CX), SI
 	VMOVAPS      X0, X2
@@ -1542,18 +1480,18 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -1567,7 +1505,7 @@ l18:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -1583,12 +1521,10 @@ TEXT ·gemm1x1AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -1600,39 +1536,31 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y0
-	ADDQ         $+4, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (CX), Y1
 	VMASKMOVPS   (DI), Y1, Y1
 	VMOVUPS      Y1, (R9)
@@ -1642,44 +1570,44 @@ l7:
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         BX, DX
 	DECQ         SI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R9
+	JEQ   l11
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l13:
+l12:
 	PREFETCHT0 (R9)
 	PREFETCHT0 28(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l13
-	MOVQ       R9, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R9, local-104(SP)
+l11:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (DI), Y1
 	ADDQ         R8, DI
 	VBROADCASTSS (DX), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        SI, SI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ SI, CX
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -1687,24 +1615,24 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS (DX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y1, Y1, Y1
 	VMAXPS Y0, Y1, Y0
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
@@ -1724,16 +1652,16 @@ part4:
 	JEQ    part1
 	VMOVSS X1, (CX)
 part1:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -1747,7 +1675,7 @@ l18:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -1763,14 +1691,12 @@ TEXT ·gemm6x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -1782,8 +1708,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1796,7 +1720,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -1823,7 +1747,7 @@ l1:
 	VMOVUPS    (DX), Y10
 	VMOVUPS    (CX), Y11
 	VMASKMOVPS 32(DX), Y11, Y11
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -1839,24 +1763,7 @@ l2:
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
 	VMOVUPS    Y1, Y11
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(DX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(DX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(DX), Y7
-	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(DX), Y9
-	VMOVUPS      Y9, Y8
-	VBROADCASTSS 20(DX), Y11
-	VMOVUPS      Y11, Y10
-	ADDQ         $+24, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -1865,13 +1772,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      (CX), Y13
 	VMASKMOVPS   32(R9), Y13, Y13
@@ -1900,9 +1807,9 @@ l7:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l7
-	JMP          l5
-l6:
+	JNE          l6
+	JMP          l4
+l5:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R11
@@ -1911,16 +1818,16 @@ l6:
 	ADDQ DX, R12
 	MOVQ R12, R13
 	ADDQ DX, R13
-l8:
+l7:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l12
-	MOVQ  local-96(SP), R14
+	JEQ   l11
+	MOVQ  local-104(SP), R14
 	MOVQ  104(AX), R15
-	MOVQ  local-80(SP), BP
+	MOVQ  local-88(SP), BP
 	TESTQ BP, BP
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R14)(R15*8)
 	PREFETCHT0 60(R14)(R15*8)
 	VMOVUPS    (R14), Y12
@@ -1930,26 +1837,26 @@ l14:
 	ADDQ       $+64, BP
 	ADDQ       R15, R14
 	DECQ       DX
-	JNE        l14
-	MOVQ       BP, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       BP, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R14)
 	PREFETCHT0 60(R14)
 	ADDQ       R15, R14
 	DECQ       DX
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R14, local-104(SP)
 l11:
-	MOVQ R14, local-96(SP)
-l12:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+4, DX
 	MOVQ DI, R14
 	LEAQ (R14)(DI*2), R14
-l16:
+l15:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (BX), Y14
@@ -2039,13 +1946,13 @@ l16:
 	LEAQ         (R12)(DI*4), R12
 	LEAQ         (R13)(DI*4), R13
 	DECQ         DX
-	JNE          l16
+	JNE          l15
 	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ 64(AX), DX
-l17:
+l16:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	ADDQ         R10, R9
@@ -2070,8 +1977,8 @@ l17:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l17
-l5:
+	JNE          l16
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -2079,9 +1986,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l18
+	JEQ        l17
 	CMPQ       DX, $0x00000001
-	JEQ        l19
+	JEQ        l18
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y12
@@ -2131,8 +2038,8 @@ l5:
 	VMASKMOVPS 32(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l18
-l19:
+	JMP        l17
+l18:
 	VXORPS Y12, Y12, Y12
 	VMAXPS Y0, Y12, Y0
 	VMAXPS Y1, Y12, Y1
@@ -2146,11 +2053,11 @@ l19:
 	VMAXPS Y9, Y12, Y9
 	VMAXPS Y10, Y12, Y10
 	VMAXPS Y11, Y12, Y11
-l18:
+l17:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l20
+	JEQ          l19
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -2271,8 +2178,8 @@ part24:
 	JEQ    part21
 	VMOVSS X0, (CX)
 part21:
-	JMP l21
-l20:
+	JMP l20
+l19:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -2291,12 +2198,12 @@ l20:
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
-l21:
-	MOVQ  local-88(SP), CX
+l20:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l22
-	MOVQ  CX, local-88(SP)
+	JEQ   l21
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -2313,7 +2220,7 @@ l21:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l22:
+l21:
 	VZEROUPPER
 	RET
 
@@ -2329,14 +2236,12 @@ TEXT ·gemm5x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -2348,8 +2253,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2360,7 +2263,7 @@ l0:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -2383,7 +2286,7 @@ l1:
 	VMOVUPS    (DX), Y8
 	VMOVUPS    (CX), Y9
 	VMASKMOVPS 32(DX), Y9, Y9
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -2397,22 +2300,7 @@ l2:
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
 	VMOVUPS    Y1, Y9
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(DX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(DX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(DX), Y7
-	VMOVUPS      Y7, Y6
-	VBROADCASTSS 16(DX), Y9
-	VMOVUPS      Y9, Y8
-	ADDQ         $+20, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -2421,13 +2309,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      (CX), Y11
 	VMASKMOVPS   32(R9), Y11, Y11
@@ -2453,25 +2341,25 @@ l7:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l7
-	JMP          l5
-l6:
+	JNE          l6
+	JMP          l4
+l5:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R11
 	ADDQ DX, R11
 	MOVQ SI, R12
 	ADDQ DX, R12
-l8:
+l7:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l12
-	MOVQ  local-96(SP), R13
+	JEQ   l11
+	MOVQ  local-104(SP), R13
 	MOVQ  104(AX), R14
-	MOVQ  local-80(SP), R15
+	MOVQ  local-88(SP), R15
 	TESTQ R15, R15
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R13)(R14*8)
 	PREFETCHT0 60(R13)(R14*8)
 	VMOVUPS    (R13), Y10
@@ -2481,26 +2369,26 @@ l14:
 	ADDQ       $+64, R15
 	ADDQ       R14, R13
 	DECQ       DX
-	JNE        l14
-	MOVQ       R15, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R15, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R13)
 	PREFETCHT0 60(R13)
 	ADDQ       R14, R13
 	DECQ       DX
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R13, local-104(SP)
 l11:
-	MOVQ R13, local-96(SP)
-l12:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+4, DX
 	MOVQ DI, R13
 	LEAQ (R13)(DI*2), R13
-l16:
+l15:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
 	VBROADCASTSS (BX), Y12
@@ -2577,13 +2465,13 @@ l16:
 	LEAQ         (SI)(DI*4), SI
 	LEAQ         (R12)(DI*4), R12
 	DECQ         DX
-	JNE          l16
+	JNE          l15
 	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ 64(AX), DX
-l17:
+l16:
 	VMOVUPS      (R9), Y10
 	VMOVUPS      32(R9), Y11
 	ADDQ         R10, R9
@@ -2605,8 +2493,8 @@ l17:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l17
-l5:
+	JNE          l16
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -2614,9 +2502,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l18
+	JEQ        l17
 	CMPQ       DX, $0x00000001
-	JEQ        l19
+	JEQ        l18
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y10
@@ -2658,8 +2546,8 @@ l5:
 	VMASKMOVPS 32(DX), Y10, Y10
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y10, Y10
 	VANDPS     Y9, Y10, Y9
-	JMP        l18
-l19:
+	JMP        l17
+l18:
 	VXORPS Y10, Y10, Y10
 	VMAXPS Y0, Y10, Y0
 	VMAXPS Y1, Y10, Y1
@@ -2671,11 +2559,11 @@ l19:
 	VMAXPS Y7, Y10, Y7
 	VMAXPS Y8, Y10, Y8
 	VMAXPS Y9, Y10, Y9
-l18:
+l17:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l20
+	JEQ          l19
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -2776,8 +2664,8 @@ part20:
 	JEQ    part17
 	VMOVSS X0, (CX)
 part17:
-	JMP l21
-l20:
+	JMP l20
+l19:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -2793,12 +2681,12 @@ l20:
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
-l21:
-	MOVQ  local-88(SP), CX
+l20:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l22
-	MOVQ  CX, local-88(SP)
+	JEQ   l21
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -2815,7 +2703,7 @@ l21:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l22:
+l21:
 	VZEROUPPER
 	RET
 
@@ -2831,14 +2719,12 @@ TEXT ·gemm4x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -2850,8 +2736,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2860,7 +2744,7 @@ l0:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -2879,7 +2763,7 @@ l1:
 	VMOVUPS    (DX), Y6
 	VMOVUPS    (CX), Y7
 	VMASKMOVPS 32(DX), Y7, Y7
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -2891,20 +2775,7 @@ l2:
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
 	VMOVUPS    Y1, Y7
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(DX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(DX), Y5
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 12(DX), Y7
-	VMOVUPS      Y7, Y6
-	ADDQ         $+16, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -2913,13 +2784,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      (CX), Y9
 	VMASKMOVPS   32(R9), Y9, Y9
@@ -2942,23 +2813,23 @@ l7:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l7
-	JMP          l5
-l6:
+	JNE          l6
+	JMP          l4
+l5:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R11
 	ADDQ DX, R11
-l8:
+l7:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l12
-	MOVQ  local-96(SP), R12
+	JEQ   l11
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-	MOVQ  local-80(SP), R14
+	MOVQ  local-88(SP), R14
 	TESTQ R14, R14
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 60(R12)(R13*8)
 	VMOVUPS    (R12), Y8
@@ -2968,26 +2839,26 @@ l14:
 	ADDQ       $+64, R14
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l14
-	MOVQ       R14, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R14, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R12)
 	PREFETCHT0 60(R12)
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R12, local-104(SP)
 l11:
-	MOVQ R12, local-96(SP)
-l12:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+4, DX
 	MOVQ DI, R12
 	LEAQ (R12)(DI*2), R12
-l16:
+l15:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	VBROADCASTSS (BX), Y10
@@ -3051,13 +2922,13 @@ l16:
 	LEAQ         (R11)(DI*4), R11
 	LEAQ         (SI)(DI*4), SI
 	DECQ         DX
-	JNE          l16
+	JNE          l15
 	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ 64(AX), DX
-l17:
+l16:
 	VMOVUPS      (R9), Y8
 	VMOVUPS      32(R9), Y9
 	ADDQ         R10, R9
@@ -3076,8 +2947,8 @@ l17:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l17
-l5:
+	JNE          l16
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -3085,9 +2956,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l18
+	JEQ        l17
 	CMPQ       DX, $0x00000001
-	JEQ        l19
+	JEQ        l18
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y8
@@ -3121,8 +2992,8 @@ l5:
 	VMASKMOVPS 32(DX), Y8, Y8
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y8, Y8
 	VANDPS     Y7, Y8, Y7
-	JMP        l18
-l19:
+	JMP        l17
+l18:
 	VXORPS Y8, Y8, Y8
 	VMAXPS Y0, Y8, Y0
 	VMAXPS Y1, Y8, Y1
@@ -3132,11 +3003,11 @@ l19:
 	VMAXPS Y5, Y8, Y5
 	VMAXPS Y6, Y8, Y6
 	VMAXPS Y7, Y8, Y7
-l18:
+l17:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l20
+	JEQ          l19
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -3217,8 +3088,8 @@ part16:
 	JEQ    part13
 	VMOVSS X0, (CX)
 part13:
-	JMP l21
-l20:
+	JMP l20
+l19:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -3231,12 +3102,12 @@ l20:
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
-l21:
-	MOVQ  local-88(SP), CX
+l20:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l22
-	MOVQ  CX, local-88(SP)
+	JEQ   l21
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -3250,7 +3121,7 @@ l21:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l22:
+l21:
 	VZEROUPPER
 	RET
 
@@ -3266,12 +3137,10 @@ TEXT ·gemm3x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3283,15 +3152,13 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -3306,7 +3173,7 @@ l1:
 	VMOVUPS    (DX), Y4
 	VMOVUPS    (CX), Y5
 	VMASKMOVPS 32(DX), Y5, Y5
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -3316,30 +3183,19 @@ l2:
 	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
 	VMOVUPS    Y1, Y5
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(DX), Y3
-	VMOVUPS      Y3, Y2
-	VBROADCASTSS 8(DX), Y5
-	VMOVUPS      Y5, Y4
-	ADDQ         $+12, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      (CX), Y7
 	VMASKMOVPS   32(R8), Y7, Y7
@@ -3358,29 +3214,29 @@ l7:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-l13:
+l12:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l13
-	MOVQ       R10, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R10, local-104(SP)
+l11:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	ADDQ         R9, R8
@@ -3395,15 +3251,15 @@ l14:
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        DI, DI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ DI, CX
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -3411,9 +3267,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y6
@@ -3439,8 +3295,8 @@ l5:
 	VMASKMOVPS 32(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y6, Y6, Y6
 	VMAXPS Y0, Y6, Y0
 	VMAXPS Y1, Y6, Y1
@@ -3448,11 +3304,11 @@ l16:
 	VMAXPS Y3, Y6, Y3
 	VMAXPS Y4, Y6, Y4
 	VMAXPS Y5, Y6, Y5
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -3513,8 +3369,8 @@ part12:
 	JEQ    part9
 	VMOVSS X0, (CX)
 part9:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -3524,12 +3380,12 @@ l17:
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -3546,7 +3402,7 @@ l18:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -3562,12 +3418,10 @@ TEXT ·gemm2x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3579,13 +3433,11 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -3596,7 +3448,7 @@ l1:
 	VMOVUPS    (DX), Y2
 	VMOVUPS    (CX), Y3
 	VMASKMOVPS 32(DX), Y3, Y3
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -3604,28 +3456,19 @@ l2:
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
 	VMOVUPS    Y1, Y3
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	VBROADCASTSS 4(DX), Y3
-	VMOVUPS      Y3, Y2
-	ADDQ         $+8, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R8), Y4
 	VMOVUPS      (CX), Y5
 	VMASKMOVPS   32(R8), Y5, Y5
@@ -3641,29 +3484,29 @@ l7:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-l13:
+l12:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l13
-	MOVQ       R10, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R10, local-104(SP)
+l11:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R8), Y4
 	VMOVUPS      32(R8), Y5
 	ADDQ         R9, R8
@@ -3675,15 +3518,15 @@ l14:
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        DI, DI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ DI, CX
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -3691,9 +3534,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y4
@@ -3711,18 +3554,18 @@ l5:
 	VMASKMOVPS 32(DX), Y4, Y4
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y4, Y4
 	VANDPS     Y3, Y4, Y3
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y4, Y4, Y4
 	VMAXPS Y0, Y4, Y0
 	VMAXPS Y1, Y4, Y1
 	VMAXPS Y2, Y4, Y2
 	VMAXPS Y3, Y4, Y3
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), SI
@@ -3763,20 +3606,20 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -3790,7 +3633,7 @@ l18:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -3806,12 +3649,10 @@ TEXT ·gemm1x2AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -3823,43 +3664,34 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y1
-	VMOVUPS      Y1, Y0
-	ADDQ         $+4, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMASKMOVPS   32(DI), Y3, Y3
@@ -3872,29 +3704,29 @@ l7:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         BX, DX
 	DECQ         SI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R9
+	JEQ   l11
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l13:
+l12:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l13
-	MOVQ       R9, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R9, local-104(SP)
+l11:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (DI), Y2
 	VMOVUPS      32(DI), Y3
 	ADDQ         R8, DI
@@ -3903,15 +3735,15 @@ l14:
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        SI, SI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ SI, CX
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -3919,9 +3751,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y2
@@ -3931,16 +3763,16 @@ l5:
 	VMASKMOVPS 32(DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y2, Y2, Y2
 	VMAXPS Y0, Y2, Y0
 	VMAXPS Y1, Y2, Y1
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), CX
@@ -3961,17 +3793,17 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -3985,7 +3817,7 @@ l18:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -4001,14 +3833,12 @@ TEXT ·gemm4x3AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -4020,8 +3850,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4034,7 +3862,7 @@ l0:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -4057,7 +3885,7 @@ l1:
 	VMOVUPS    32(DX), Y10
 	VMOVUPS    (CX), Y11
 	VMASKMOVPS 64(DX), Y11, Y11
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -4073,24 +3901,7 @@ l2:
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
 	VMOVUPS    Y2, Y11
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(DX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(DX), Y8
-	VMOVUPS      Y8, Y6
-	VMOVUPS      Y8, Y7
-	VBROADCASTSS 12(DX), Y11
-	VMOVUPS      Y11, Y9
-	VMOVUPS      Y11, Y10
-	ADDQ         $+16, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  BX, SI
@@ -4099,16 +3910,16 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
+	JEQ   l5
 	MOVQ  112(AX), R12
 	TESTQ R12, R12
-	JEQ   l7
-l8:
+	JEQ   l6
+l7:
 	PREFETCHT0   (R9)(R10*8)
 	PREFETCHT0   64(R9)(R10*8)
 	PREFETCHT0   92(R9)(R10*8)
@@ -4140,10 +3951,10 @@ l8:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l8
-	JMP          l5
-l7:
-l9:
+	JNE          l7
+	JMP          l4
+l6:
+l8:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      (CX), Y14
@@ -4172,23 +3983,23 @@ l9:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l9
-	JMP          l5
-l6:
+	JNE          l8
+	JMP          l4
+l5:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R11
 	ADDQ DX, R11
-l10:
+l9:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l14
-	MOVQ  local-96(SP), R12
+	JEQ   l13
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-	MOVQ  local-80(SP), R14
+	MOVQ  local-88(SP), R14
 	TESTQ R14, R14
-	JEQ   l15
-l16:
+	JEQ   l14
+l15:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 92(R12)(R13*8)
@@ -4201,26 +4012,26 @@ l16:
 	ADDQ       $+96, R14
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l16
-	MOVQ       R14, local-80(SP)
-	JMP        l13
-l15:
-l17:
+	JNE        l15
+	MOVQ       R14, local-88(SP)
+	JMP        l12
+l14:
+l16:
 	PREFETCHT0 (R12)
 	PREFETCHT0 92(R12)
 	ADDQ       R13, R12
 	DECQ       DX
-	JNE        l17
+	JNE        l16
+l12:
+	MOVQ R12, local-104(SP)
 l13:
-	MOVQ R12, local-96(SP)
-l14:
 	CMPQ R8, $0x00000010
-	JLT  l12
+	JLT  l11
 	ADDQ $-16, R8
 	MOVQ $+4, DX
 	MOVQ DI, R12
 	LEAQ (R12)(DI*2), R12
-l18:
+l17:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4304,13 +4115,13 @@ l18:
 	LEAQ         (R11)(DI*4), R11
 	LEAQ         (SI)(DI*4), SI
 	DECQ         DX
-	JNE          l18
+	JNE          l17
 	TESTQ        R8, R8
-	JEQ          l5
-	JMP          l10
-l12:
+	JEQ          l4
+	JMP          l9
+l11:
 	MOVQ 64(AX), DX
-l19:
+l18:
 	VMOVUPS      (R9), Y12
 	VMOVUPS      32(R9), Y13
 	VMOVUPS      64(R9), Y14
@@ -4334,8 +4145,8 @@ l19:
 	ADDQ         DI, BX
 	ADDQ         DI, SI
 	DECQ         R8
-	JNE          l19
-l5:
+	JNE          l18
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -4343,9 +4154,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l20
+	JEQ        l19
 	CMPQ       DX, $0x00000001
-	JEQ        l21
+	JEQ        l20
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y12
@@ -4391,8 +4202,8 @@ l5:
 	VMASKMOVPS 64(DX), Y12, Y12
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y12, Y12
 	VANDPS     Y11, Y12, Y11
-	JMP        l20
-l21:
+	JMP        l19
+l20:
 	VXORPS Y12, Y12, Y12
 	VMAXPS Y0, Y12, Y0
 	VMAXPS Y1, Y12, Y1
@@ -4406,11 +4217,11 @@ l21:
 	VMAXPS Y9, Y12, Y9
 	VMAXPS Y10, Y12, Y10
 	VMAXPS Y11, Y12, Y11
-l20:
+l19:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l22
+	JEQ          l21
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -4495,8 +4306,8 @@ part16:
 	JEQ    part13
 	VMOVSS X0, (CX)
 part13:
-	JMP l23
-l22:
+	JMP l22
+l21:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -4513,12 +4324,12 @@ l22:
 	VMOVUPS Y9, (CX)
 	VMOVUPS Y10, 32(CX)
 	VMOVUPS Y11, 64(CX)
-l23:
-	MOVQ  local-88(SP), CX
+l22:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l24
-	MOVQ  CX, local-88(SP)
+	JEQ   l23
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -4532,7 +4343,7 @@ l23:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l24:
+l23:
 	VZEROUPPER
 	RET
 
@@ -4548,14 +4359,12 @@ TEXT ·gemm3x3AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -4567,8 +4376,6 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -4578,7 +4385,7 @@ l0:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -4596,7 +4403,7 @@ l1:
 	VMOVUPS    32(DX), Y7
 	VMOVUPS    (CX), Y8
 	VMASKMOVPS 64(DX), Y8, Y8
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -4609,33 +4416,19 @@ l2:
 	VMASKMOVPS 64(DX), Y2, Y2
 	VMOVUPS    Y2, Y5
 	VMOVUPS    Y2, Y8
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(DX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	VBROADCASTSS 8(DX), Y8
-	VMOVUPS      Y8, Y6
-	VMOVUPS      Y8, Y7
-	ADDQ         $+12, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      (CX), Y11
@@ -4659,23 +4452,23 @@ l7:
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l7
-	JMP          l5
-l6:
+	JNE          l6
+	JMP          l4
+l5:
 	MOVQ BX, CX
 	ADDQ DX, CX
 	MOVQ CX, R10
 	ADDQ DX, R10
-l8:
+l7:
 	MOVQ  112(AX), DX
 	TESTQ DX, DX
-	JEQ   l12
-	MOVQ  local-96(SP), R11
+	JEQ   l11
+	MOVQ  local-104(SP), R11
 	MOVQ  104(AX), R12
-	MOVQ  local-80(SP), R13
+	MOVQ  local-88(SP), R13
 	TESTQ R13, R13
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R11)(R12*8)
 	PREFETCHT0 64(R11)(R12*8)
 	PREFETCHT0 92(R11)(R12*8)
@@ -4688,26 +4481,26 @@ l14:
 	ADDQ       $+96, R13
 	ADDQ       R12, R11
 	DECQ       DX
-	JNE        l14
-	MOVQ       R13, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R13, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R11)
 	PREFETCHT0 92(R11)
 	ADDQ       R12, R11
 	DECQ       DX
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R11, local-104(SP)
 l11:
-	MOVQ R11, local-96(SP)
-l12:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+4, DX
 	MOVQ SI, R11
 	LEAQ (R11)(SI*2), R11
-l16:
+l15:
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      64(R8), Y11
@@ -4774,13 +4567,13 @@ l16:
 	LEAQ         (CX)(SI*4), CX
 	LEAQ         (R10)(SI*4), R10
 	DECQ         DX
-	JNE          l16
+	JNE          l15
 	TESTQ        DI, DI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ 64(AX), DX
-l17:
+l16:
 	VMOVUPS      (R8), Y9
 	VMOVUPS      32(R8), Y10
 	VMOVUPS      64(R8), Y11
@@ -4799,8 +4592,8 @@ l17:
 	VFMADD231PS  Y11, Y12, Y8
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l17
-l5:
+	JNE          l16
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -4808,9 +4601,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l18
+	JEQ        l17
 	CMPQ       DX, $0x00000001
-	JEQ        l19
+	JEQ        l18
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y9
@@ -4845,8 +4638,8 @@ l5:
 	VMASKMOVPS 64(DX), Y9, Y9
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y9, Y9
 	VANDPS     Y8, Y9, Y8
-	JMP        l18
-l19:
+	JMP        l17
+l18:
 	VXORPS Y9, Y9, Y9
 	VMAXPS Y0, Y9, Y0
 	VMAXPS Y1, Y9, Y1
@@ -4857,11 +4650,11 @@ l19:
 	VMAXPS Y6, Y9, Y6
 	VMAXPS Y7, Y9, Y7
 	VMAXPS Y8, Y9, Y8
-l18:
+l17:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l20
+	JEQ          l19
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -4925,8 +4718,8 @@ part12:
 	JEQ    part9
 	VMOVSS X0, (CX)
 part9:
-	JMP l21
-l20:
+	JMP l20
+l19:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -4939,12 +4732,12 @@ l20:
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	VMOVUPS Y8, 64(CX)
-l21:
-	MOVQ  local-88(SP), CX
+l20:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l22
-	MOVQ  CX, local-88(SP)
+	JEQ   l21
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -4961,7 +4754,7 @@ l21:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l22:
+l21:
 	VZEROUPPER
 	RET
 
@@ -4977,12 +4770,10 @@ TEXT ·gemm2x3AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -4994,15 +4785,13 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -5015,7 +4804,7 @@ l1:
 	VMOVUPS    32(DX), Y4
 	VMOVUPS    (CX), Y5
 	VMASKMOVPS 64(DX), Y5, Y5
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
@@ -5025,30 +4814,19 @@ l2:
 	VMOVUPS    (CX), Y2
 	VMASKMOVPS 64(DX), Y2, Y2
 	VMOVUPS    Y2, Y5
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	VBROADCASTSS 4(DX), Y5
-	VMOVUPS      Y5, Y3
-	VMOVUPS      Y5, Y4
-	ADDQ         $+8, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), BX
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VMOVUPS      (CX), Y8
@@ -5068,29 +4846,29 @@ l7:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         SI, BX
 	DECQ         DI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-l13:
+l12:
 	PREFETCHT0 (R10)
 	PREFETCHT0 92(R10)
 	ADDQ       R11, R10
 	DECQ       CX
-	JNE        l13
-	MOVQ       R10, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R10, local-104(SP)
+l11:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (R8), Y6
 	VMOVUPS      32(R8), Y7
 	VMOVUPS      64(R8), Y8
@@ -5105,15 +4883,15 @@ l14:
 	VFMADD231PS  Y8, Y9, Y5
 	ADDQ         SI, BX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        DI, DI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ DI, CX
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -5121,9 +4899,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y6
@@ -5147,8 +4925,8 @@ l5:
 	VMASKMOVPS 64(DX), Y6, Y6
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y6, Y6
 	VANDPS     Y5, Y6, Y5
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y6, Y6, Y6
 	VMAXPS Y0, Y6, Y0
 	VMAXPS Y1, Y6, Y1
@@ -5156,11 +4934,11 @@ l16:
 	VMAXPS Y3, Y6, Y3
 	VMAXPS Y4, Y6, Y4
 	VMAXPS Y5, Y6, Y5
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -5203,8 +4981,8 @@ part8:
 	JEQ    part5
 	VMOVSS X0, (CX)
 part5:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
@@ -5213,12 +4991,12 @@ l17:
 	VMOVUPS Y3, (CX)
 	VMOVUPS Y4, 32(CX)
 	VMOVUPS Y5, 64(CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -5232,7 +5010,7 @@ l18:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -5248,12 +5026,10 @@ TEXT ·gemm1x3AVX2(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   CX, DX
@@ -5265,12 +5041,10 @@ l0:
 	JEQ    l1
 	CMPQ   DX, $0x00000002
 	JEQ    l2
-	CMPQ   DX, $0x00000003
-	JEQ    l3
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ       local-120(SP), DX
 	MOVQ       88(AX), BX
@@ -5278,34 +5052,26 @@ l1:
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
 	VMASKMOVPS 64(DX), Y2, Y2
-	JMP        l4
+	JMP        l3
 l2:
 	MOVQ       32(AX), DX
 	VMOVUPS    (DX), Y0
 	VMOVUPS    32(DX), Y1
 	VMOVUPS    (CX), Y2
 	VMASKMOVPS 64(DX), Y2, Y2
-	JMP        l4
 l3:
-	MOVQ         local-104(SP), DX
-	VBROADCASTSS (DX), Y2
-	VMOVUPS      Y2, Y0
-	VMOVUPS      Y2, Y1
-	ADDQ         $+4, DX
-	MOVQ         DX, local-104(SP)
-l4:
 	MOVQ  64(AX), DX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS      (DI), Y3
 	VMOVUPS      32(DI), Y4
 	VMOVUPS      (CX), Y5
@@ -5321,29 +5087,29 @@ l7:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         BX, DX
 	DECQ         SI
-	JNE          l7
-	JMP          l5
-l6:
-l8:
+	JNE          l6
+	JMP          l4
+l5:
+l7:
 	MOVQ  112(AX), CX
 	TESTQ CX, CX
-	JEQ   l12
-	MOVQ  local-96(SP), R9
+	JEQ   l11
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l13:
+l12:
 	PREFETCHT0 (R9)
 	PREFETCHT0 92(R9)
 	ADDQ       R10, R9
 	DECQ       CX
-	JNE        l13
-	MOVQ       R9, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R9, local-104(SP)
+l11:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, CX
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS      (DI), Y3
 	VMOVUPS      32(DI), Y4
 	VMOVUPS      64(DI), Y5
@@ -5354,15 +5120,15 @@ l14:
 	VFMADD231PS  Y5, Y6, Y2
 	ADDQ         BX, DX
 	DECQ         CX
-	JNE          l14
+	JNE          l13
 	TESTQ        SI, SI
-	JEQ          l5
-	JMP          l8
-l10:
+	JEQ          l4
+	JMP          l7
+l9:
 	MOVQ SI, CX
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
 	SHLQ       $0x02, DX
@@ -5370,9 +5136,9 @@ l5:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l15
+	JEQ        l14
 	CMPQ       DX, $0x00000001
-	JEQ        l16
+	JEQ        l15
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y3
@@ -5385,17 +5151,17 @@ l5:
 	VMASKMOVPS 64(DX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l15
-l16:
+	JMP        l14
+l15:
 	VXORPS Y3, Y3, Y3
 	VMAXPS Y0, Y3, Y0
 	VMAXPS Y1, Y3, Y1
 	VMAXPS Y2, Y3, Y2
-l15:
+l14:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l17
+	JEQ          l16
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -5417,18 +5183,18 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l18
-l17:
+	JMP l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -5442,7 +5208,7 @@ l18:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 

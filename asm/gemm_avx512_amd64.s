@@ -16,12 +16,10 @@ TEXT ·gemm8x1AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -32,8 +30,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -42,7 +38,7 @@ l0:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -61,7 +57,7 @@ l1:
 	VMOVUPS.Z (CX), K1, Z6
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z7
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K1, Z0
@@ -72,20 +68,7 @@ l2:
 	VMOVUPS   Z0, Z5
 	VMOVUPS   Z0, Z6
 	VMOVUPS   Z0, Z7
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z0
-	VBROADCASTSS 4(CX), Z1
-	VBROADCASTSS 8(CX), Z2
-	VBROADCASTSS 12(CX), Z3
-	VBROADCASTSS 16(CX), Z4
-	VBROADCASTSS 20(CX), Z5
-	VBROADCASTSS 24(CX), Z6
-	VBROADCASTSS 28(CX), Z7
-	ADDQ         $+32, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -97,13 +80,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS.Z        (R9), K1, Z8
 	VMOVUPS          Z8, (R11)
 	ADDQ             $+64, R11
@@ -120,29 +103,29 @@ l7:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R11
 	TESTQ R11, R11
-	JEQ   l12
-	MOVQ  local-96(SP), R12
+	JEQ   l11
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-l13:
+l12:
 	PREFETCHT0 (R12)
 	PREFETCHT0 60(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l13
-	MOVQ       R12, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R12, local-104(SP)
+l11:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+16, R11
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS          (R9), Z8
 	ADDQ             R10, R9
 	VFMADD231PS.BCST (DX), Z8, Z0
@@ -157,24 +140,24 @@ l14:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l14
+	JNE              l13
 	TESTQ            R8, R8
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l15
+	JEQ         l14
 	CMPQ        CX, $0x00000001
-	JEQ         l16
+	JEQ         l15
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z8
@@ -208,8 +191,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l15
-l16:
+	JMP         l14
+l15:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -226,11 +209,11 @@ l16:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l15:
+l14:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l17
+	JEQ     l16
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -247,8 +230,8 @@ l15:
 	VMOVUPS Z6, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, K2, (CX)
-	JMP     l18
-l17:
+	JMP     l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -265,12 +248,12 @@ l17:
 	VMOVUPS Z6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -284,7 +267,7 @@ l18:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -300,12 +283,10 @@ TEXT ·gemm4x1AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -316,13 +297,11 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -333,23 +312,14 @@ l1:
 	VMOVUPS.Z (CX), K1, Z2
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z3
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, Z1
 	VMOVUPS   Z0, Z2
 	VMOVUPS   Z0, Z3
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z0
-	VBROADCASTSS 4(CX), Z1
-	VBROADCASTSS 8(CX), Z2
-	VBROADCASTSS 12(CX), Z3
-	ADDQ         $+16, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -358,13 +328,13 @@ l4:
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS.Z        (R8), K1, Z4
 	VMOVUPS          Z4, (R10)
 	ADDQ             $+64, R10
@@ -376,29 +346,29 @@ l7:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             DI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R10
 	TESTQ R10, R10
-	JEQ   l12
-	MOVQ  local-96(SP), R11
+	JEQ   l11
+	MOVQ  local-104(SP), R11
 	MOVQ  104(AX), R12
-l13:
+l12:
 	PREFETCHT0 (R11)
 	PREFETCHT0 60(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l13
-	MOVQ       R11, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R11, local-104(SP)
+l11:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, R10
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS          (R8), Z4
 	ADDQ             R9, R8
 	VFMADD231PS.BCST (DX), Z4, Z0
@@ -408,24 +378,24 @@ l14:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l14
+	JNE              l13
 	TESTQ            DI, DI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ DI, R10
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l15
+	JEQ         l14
 	CMPQ        CX, $0x00000001
-	JEQ         l16
+	JEQ         l15
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z4
@@ -443,8 +413,8 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l15
-l16:
+	JMP         l14
+l15:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -453,11 +423,11 @@ l16:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l15:
+l14:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l17
+	JEQ     l16
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
@@ -466,8 +436,8 @@ l15:
 	VMOVUPS Z2, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, K2, (CX)
-	JMP     l18
-l17:
+	JMP     l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
@@ -476,12 +446,12 @@ l17:
 	VMOVUPS Z2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -495,7 +465,7 @@ l18:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -511,12 +481,10 @@ TEXT ·gemm2x1AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -527,42 +495,33 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z1
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, Z1
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z0
-	VBROADCASTSS 4(CX), Z1
-	ADDQ         $+8, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS.Z        (DI), K1, Z2
 	VMOVUPS          Z2, (R9)
 	ADDQ             $+64, R9
@@ -571,53 +530,53 @@ l7:
 	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
 	ADDQ             BX, DX
 	DECQ             SI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R9
 	TESTQ R9, R9
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-l13:
+l12:
 	PREFETCHT0 (R10)
 	PREFETCHT0 60(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l13
-	MOVQ       R10, local-96(SP)
-l12:
+	JNE        l12
+	MOVQ       R10, local-104(SP)
+l11:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, R9
-l9:
-l14:
+l8:
+l13:
 	VMOVUPS          (DI), Z2
 	ADDQ             R8, DI
 	VFMADD231PS.BCST (DX), Z2, Z0
 	VFMADD231PS.BCST (DX)(CX*1), Z2, Z1
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l14
+	JNE              l13
 	TESTQ            SI, SI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ SI, R9
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l15
+	JEQ         l14
 	CMPQ        CX, $0x00000001
-	JEQ         l16
+	JEQ         l15
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z2
@@ -627,33 +586,33 @@ l5:
 	VMOVUPS.Z   (CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l15
-l16:
+	JMP         l14
+l15:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l15:
+l14:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l17
+	JEQ     l16
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, K2, (CX)
-	JMP     l18
-l17:
+	JMP     l17
+l16:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
-l18:
-	MOVQ  local-88(SP), CX
+l17:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l19
-	MOVQ  CX, local-88(SP)
+	JEQ   l18
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -667,7 +626,7 @@ l18:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l19:
+l18:
 	VZEROUPPER
 	RET
 
@@ -683,12 +642,10 @@ TEXT ·gemm1x1AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -699,102 +656,94 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
 	VMOVUPS.Z (CX), K1, Z0
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS.Z (CX), K1, Z0
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z0
-	ADDQ         $+4, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  72(AX), DX
 	MOVQ  120(AX), BX
 	TESTQ BX, BX
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), SI
 	MOVQ  80(AX), DI
-l7:
+l6:
 	MOVQ  112(AX), R8
 	TESTQ R8, R8
-	JEQ   l11
-	MOVQ  local-96(SP), R9
+	JEQ   l10
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l12:
+l11:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l12
-	MOVQ       R9, local-96(SP)
-l11:
+	JNE        l11
+	MOVQ       R9, local-104(SP)
+l10:
 	CMPQ BX, $0x00000010
-	JLT  l9
+	JLT  l8
 	ADDQ $-16, BX
 	MOVQ $+16, R8
-l8:
-l13:
+l7:
+l12:
 	VMOVUPS          (SI), Z1
 	ADDQ             DI, SI
 	VFMADD231PS.BCST (CX), Z1, Z0
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l13
+	JNE              l12
 	TESTQ            BX, BX
-	JEQ              l5
-	JMP              l7
-l9:
+	JEQ              l4
+	JMP              l6
+l8:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l8
-l5:
+	JMP  l7
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l14
+	JEQ         l13
 	CMPQ        CX, $0x00000001
-	JEQ         l15
+	JEQ         l14
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS.Z   (CX), K2, Z1
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z1, K1
 	VMOVUPS.Z   Z0, K1, Z0
-	JMP         l14
-l15:
+	JMP         l13
+l14:
 	VBROADCASTSS c32_00000000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-l14:
+l13:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l16
+	JEQ     l15
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, K2, (CX)
-	JMP     l17
-l16:
+	JMP     l16
+l15:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
-l17:
-	MOVQ  local-88(SP), CX
+l16:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
-	MOVQ  CX, local-88(SP)
+	JEQ   l17
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -808,7 +757,7 @@ l17:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l17:
 	VZEROUPPER
 	RET
 
@@ -824,14 +773,12 @@ TEXT ·gemm8x2AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -842,8 +789,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -860,7 +805,7 @@ l0:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -887,7 +832,7 @@ l1:
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z14
 	VMOVUPS.Z 64(CX), K1, Z15
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -906,28 +851,7 @@ l2:
 	VMOVUPS   Z1, Z11
 	VMOVUPS   Z1, Z13
 	VMOVUPS   Z1, Z15
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z1
-	VMOVUPS      Z1, Z0
-	VBROADCASTSS 4(CX), Z3
-	VMOVUPS      Z3, Z2
-	VBROADCASTSS 8(CX), Z5
-	VMOVUPS      Z5, Z4
-	VBROADCASTSS 12(CX), Z7
-	VMOVUPS      Z7, Z6
-	VBROADCASTSS 16(CX), Z9
-	VMOVUPS      Z9, Z8
-	VBROADCASTSS 20(CX), Z11
-	VMOVUPS      Z11, Z10
-	VBROADCASTSS 24(CX), Z13
-	VMOVUPS      Z13, Z12
-	VBROADCASTSS 28(CX), Z15
-	VMOVUPS      Z15, Z14
-	ADDQ         $+32, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -939,13 +863,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (R9), Z16
 	VMOVUPS.Z        64(R9), K1, Z17
 	VMOVUPS          Z16, (R11)
@@ -974,19 +898,19 @@ l7:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R11
 	TESTQ R11, R11
-	JEQ   l12
-	MOVQ  local-96(SP), R12
+	JEQ   l11
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-	MOVQ  local-80(SP), R14
+	MOVQ  local-88(SP), R14
 	TESTQ R14, R14
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 124(R12)(R13*8)
@@ -997,25 +921,25 @@ l14:
 	ADDQ       $+128, R14
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l14
-	MOVQ       R14, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R14, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R12)
 	PREFETCHT0 124(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R12, local-104(SP)
 l11:
-	MOVQ R12, local-96(SP)
-l12:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+16, R11
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (R9), Z16
 	VMOVUPS          64(R9), Z17
 	ADDQ             R10, R9
@@ -1041,24 +965,24 @@ l16:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l16
+	JNE              l15
 	TESTQ            R8, R8
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z16
@@ -1116,8 +1040,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z16
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z16, K1
 	VMOVUPS.Z   Z15, K1, Z15
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z0, Z16, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
@@ -1150,11 +1074,11 @@ l18:
 	VMAXPS       Z14, Z16, Z14
 	VBROADCASTSS c32_00000000<>+0(SB), Z16
 	VMAXPS       Z15, Z16, Z15
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -1179,8 +1103,8 @@ l17:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -1205,12 +1129,12 @@ l19:
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -1224,7 +1148,7 @@ l20:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -1240,14 +1164,12 @@ TEXT ·gemm4x2AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -1258,8 +1180,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1268,7 +1188,7 @@ l0:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -1283,7 +1203,7 @@ l1:
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z6
 	VMOVUPS.Z 64(CX), K1, Z7
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -1294,20 +1214,7 @@ l2:
 	VMOVUPS   Z1, Z3
 	VMOVUPS   Z1, Z5
 	VMOVUPS   Z1, Z7
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z1
-	VMOVUPS      Z1, Z0
-	VBROADCASTSS 4(CX), Z3
-	VMOVUPS      Z3, Z2
-	VBROADCASTSS 8(CX), Z5
-	VMOVUPS      Z5, Z4
-	VBROADCASTSS 12(CX), Z7
-	VMOVUPS      Z7, Z6
-	ADDQ         $+16, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -1316,13 +1223,13 @@ l4:
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (R8), Z8
 	VMOVUPS.Z        64(R8), K1, Z9
 	VMOVUPS          Z8, (R10)
@@ -1341,19 +1248,19 @@ l7:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             DI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R10
 	TESTQ R10, R10
-	JEQ   l12
-	MOVQ  local-96(SP), R11
+	JEQ   l11
+	MOVQ  local-104(SP), R11
 	MOVQ  104(AX), R12
-	MOVQ  local-80(SP), R13
+	MOVQ  local-88(SP), R13
 	TESTQ R13, R13
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R11)(R12*8)
 	PREFETCHT0 64(R11)(R12*8)
 	PREFETCHT0 124(R11)(R12*8)
@@ -1364,25 +1271,25 @@ l14:
 	ADDQ       $+128, R13
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l14
-	MOVQ       R13, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R13, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R11)
 	PREFETCHT0 124(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R11, local-104(SP)
 l11:
-	MOVQ R11, local-96(SP)
-l12:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, R10
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (R8), Z8
 	VMOVUPS          64(R8), Z9
 	ADDQ             R9, R8
@@ -1398,24 +1305,24 @@ l16:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l16
+	JNE              l15
 	TESTQ            DI, DI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ DI, R10
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z8
@@ -1445,8 +1352,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z8
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z8, K1
 	VMOVUPS.Z   Z7, K1, Z7
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z0, Z8, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
@@ -1463,11 +1370,11 @@ l18:
 	VMAXPS       Z6, Z8, Z6
 	VBROADCASTSS c32_00000000<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
@@ -1480,8 +1387,8 @@ l17:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -1494,12 +1401,12 @@ l19:
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -1513,7 +1420,7 @@ l20:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -1529,14 +1436,12 @@ TEXT ·gemm2x2AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -1547,13 +1452,11 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -1562,35 +1465,26 @@ l1:
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z2
 	VMOVUPS.Z 64(CX), K1, Z3
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   Z0, Z2
 	VMOVUPS.Z 64(CX), K1, Z1
 	VMOVUPS   Z1, Z3
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z1
-	VMOVUPS      Z1, Z0
-	VBROADCASTSS 4(CX), Z3
-	VMOVUPS      Z3, Z2
-	ADDQ         $+8, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (DI), Z4
 	VMOVUPS.Z        64(DI), K1, Z5
 	VMOVUPS          Z4, (R9)
@@ -1603,19 +1497,19 @@ l7:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	ADDQ             BX, DX
 	DECQ             SI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R9
 	TESTQ R9, R9
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-	MOVQ  local-80(SP), R12
+	MOVQ  local-88(SP), R12
 	TESTQ R12, R12
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R10)(R11*8)
 	PREFETCHT0 64(R10)(R11*8)
 	PREFETCHT0 124(R10)(R11*8)
@@ -1626,25 +1520,25 @@ l14:
 	ADDQ       $+128, R12
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l14
-	MOVQ       R12, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R12, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R10)
 	PREFETCHT0 124(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R10, local-104(SP)
 l11:
-	MOVQ R10, local-96(SP)
-l12:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, R9
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (DI), Z4
 	VMOVUPS          64(DI), Z5
 	ADDQ             R8, DI
@@ -1654,24 +1548,24 @@ l16:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z3
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l16
+	JNE              l15
 	TESTQ            SI, SI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ SI, R9
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z4
@@ -1687,8 +1581,8 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z4
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z4, K1
 	VMOVUPS.Z   Z3, K1, Z3
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z0, Z4, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
@@ -1697,31 +1591,31 @@ l18:
 	VMAXPS       Z2, Z4, Z2
 	VBROADCASTSS c32_00000000<>+0(SB), Z4
 	VMAXPS       Z3, Z4, Z3
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -1735,7 +1629,7 @@ l20:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -1751,14 +1645,12 @@ TEXT ·gemm1x2AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -1769,47 +1661,38 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS.Z 64(CX), K1, Z1
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z1
-	VMOVUPS      Z1, Z0
-	ADDQ         $+4, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  72(AX), DX
 	MOVQ  120(AX), BX
 	TESTQ BX, BX
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), SI
 	MOVQ  80(AX), DI
-l7:
+l6:
 	MOVQ  112(AX), R8
 	TESTQ R8, R8
-	JEQ   l11
-	MOVQ  local-96(SP), R9
+	JEQ   l10
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-	MOVQ  local-80(SP), R11
+	MOVQ  local-88(SP), R11
 	TESTQ R11, R11
-	JEQ   l12
-l13:
+	JEQ   l11
+l12:
 	PREFETCHT0 (R9)(R10*8)
 	PREFETCHT0 64(R9)(R10*8)
 	PREFETCHT0 124(R9)(R10*8)
@@ -1820,25 +1703,25 @@ l13:
 	ADDQ       $+128, R11
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l13
-	MOVQ       R11, local-80(SP)
-	JMP        l10
-l12:
-l14:
+	JNE        l12
+	MOVQ       R11, local-88(SP)
+	JMP        l9
+l11:
+l13:
 	PREFETCHT0 (R9)
 	PREFETCHT0 124(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l14
+	JNE        l13
+l9:
+	MOVQ R9, local-104(SP)
 l10:
-	MOVQ R9, local-96(SP)
-l11:
 	CMPQ BX, $0x00000010
-	JLT  l9
+	JLT  l8
 	ADDQ $-16, BX
 	MOVQ $+16, R8
-l8:
-l15:
+l7:
+l14:
 	VMOVUPS          (SI), Z2
 	VMOVUPS          64(SI), Z3
 	ADDQ             DI, SI
@@ -1846,24 +1729,24 @@ l15:
 	VFMADD231PS.BCST (CX), Z3, Z1
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l15
+	JNE              l14
 	TESTQ            BX, BX
-	JEQ              l5
-	JMP              l7
-l9:
+	JEQ              l4
+	JMP              l6
+l8:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l8
-l5:
+	JMP  l7
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l16
+	JEQ         l15
 	CMPQ        CX, $0x00000001
-	JEQ         l17
+	JEQ         l16
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z2
@@ -1872,31 +1755,31 @@ l5:
 	VMOVUPS.Z   64(CX), K2, Z2
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z2, K1
 	VMOVUPS.Z   Z1, K1, Z1
-	JMP         l16
-l17:
+	JMP         l15
+l16:
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z0, Z2, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z2
 	VMAXPS       Z1, Z2, Z1
-l16:
+l15:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l18
+	JEQ     l17
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	JMP     l19
-l18:
+	JMP     l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-l19:
-	MOVQ  local-88(SP), CX
+l18:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l20
-	MOVQ  CX, local-88(SP)
+	JEQ   l19
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -1910,7 +1793,7 @@ l19:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l20:
+l19:
 	VZEROUPPER
 	RET
 
@@ -1926,14 +1809,12 @@ TEXT ·gemm9x3AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -1944,8 +1825,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1973,7 +1852,7 @@ l0:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -2012,7 +1891,7 @@ l1:
 	VMOVUPS   (CX), Z24
 	VMOVUPS   64(CX), Z25
 	VMOVUPS.Z 128(CX), K1, Z26
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -2042,39 +1921,7 @@ l2:
 	VMOVUPS   Z2, Z20
 	VMOVUPS   Z2, Z23
 	VMOVUPS   Z2, Z26
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z2, Z1
-	VBROADCASTSS 4(CX), Z5
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z5, Z4
-	VBROADCASTSS 8(CX), Z8
-	VMOVUPS      Z8, Z6
-	VMOVUPS      Z8, Z7
-	VBROADCASTSS 12(CX), Z11
-	VMOVUPS      Z11, Z9
-	VMOVUPS      Z11, Z10
-	VBROADCASTSS 16(CX), Z14
-	VMOVUPS      Z14, Z12
-	VMOVUPS      Z14, Z13
-	VBROADCASTSS 20(CX), Z17
-	VMOVUPS      Z17, Z15
-	VMOVUPS      Z17, Z16
-	VBROADCASTSS 24(CX), Z20
-	VMOVUPS      Z20, Z18
-	VMOVUPS      Z20, Z19
-	VBROADCASTSS 28(CX), Z23
-	VMOVUPS      Z23, Z21
-	VMOVUPS      Z23, Z22
-	VBROADCASTSS 32(CX), Z26
-	VMOVUPS      Z26, Z24
-	VMOVUPS      Z26, Z25
-	ADDQ         $+36, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -2086,16 +1933,16 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
+	JEQ   l5
 	MOVQ  112(AX), R12
 	TESTQ R12, R12
-	JEQ   l7
-l8:
+	JEQ   l6
+l7:
 	PREFETCHT0       (R9)(R10*8)
 	PREFETCHT0       64(R9)(R10*8)
 	PREFETCHT0       128(R9)(R10*8)
@@ -2141,10 +1988,10 @@ l8:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l8
-	JMP              l5
-l7:
-l9:
+	JNE              l7
+	JMP              l4
+l6:
+l8:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS.Z        128(R9), K1, Z29
@@ -2186,19 +2033,19 @@ l9:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l9
-	JMP              l5
-l6:
-l10:
+	JNE              l8
+	JMP              l4
+l5:
+l9:
 	MOVQ  112(AX), R11
 	TESTQ R11, R11
-	JEQ   l14
-	MOVQ  local-96(SP), R12
+	JEQ   l13
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-	MOVQ  local-80(SP), R14
+	MOVQ  local-88(SP), R14
 	TESTQ R14, R14
-	JEQ   l15
-l16:
+	JEQ   l14
+l15:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 128(R12)(R13*8)
@@ -2212,25 +2059,25 @@ l16:
 	ADDQ       $+192, R14
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l16
-	MOVQ       R14, local-80(SP)
-	JMP        l13
-l15:
-l17:
+	JNE        l15
+	MOVQ       R14, local-88(SP)
+	JMP        l12
+l14:
+l16:
 	PREFETCHT0 (R12)
 	PREFETCHT0 188(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l17
+	JNE        l16
+l12:
+	MOVQ R12, local-104(SP)
 l13:
-	MOVQ R12, local-96(SP)
-l14:
 	CMPQ R8, $0x00000010
-	JLT  l12
+	JLT  l11
 	ADDQ $-16, R8
 	MOVQ $+16, R11
-l11:
-l18:
+l10:
+l17:
 	VMOVUPS          (R9), Z27
 	VMOVUPS          64(R9), Z28
 	VMOVUPS          128(R9), Z29
@@ -2268,24 +2115,24 @@ l18:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l18
+	JNE              l17
 	TESTQ            R8, R8
-	JEQ              l5
-	JMP              l10
-l12:
+	JEQ              l4
+	JMP              l9
+l11:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l11
-l5:
+	JMP  l10
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l19
+	JEQ         l18
 	CMPQ        CX, $0x00000001
-	JEQ         l20
+	JEQ         l19
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z27
@@ -2377,8 +2224,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z27
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z27, K1
 	VMOVUPS.Z   Z26, K1, Z26
-	JMP         l19
-l20:
+	JMP         l18
+l19:
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z0, Z27, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
@@ -2433,11 +2280,11 @@ l20:
 	VMAXPS       Z25, Z27, Z25
 	VBROADCASTSS c32_00000000<>+0(SB), Z27
 	VMAXPS       Z26, Z27, Z26
-l19:
+l18:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l21
+	JEQ     l20
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2474,8 +2321,8 @@ l19:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, K2, 128(CX)
-	JMP     l22
-l21:
+	JMP     l21
+l20:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -2512,12 +2359,12 @@ l21:
 	VMOVUPS Z24, (CX)
 	VMOVUPS Z25, 64(CX)
 	VMOVUPS Z26, 128(CX)
-l22:
-	MOVQ  local-88(SP), CX
+l21:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l23
-	MOVQ  CX, local-88(SP)
+	JEQ   l22
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -2534,7 +2381,7 @@ l22:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l23:
+l22:
 	VZEROUPPER
 	RET
 
@@ -2550,14 +2397,12 @@ TEXT ·gemm8x3AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -2568,8 +2413,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2594,7 +2437,7 @@ l0:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -2629,7 +2472,7 @@ l1:
 	VMOVUPS   (CX), Z21
 	VMOVUPS   64(CX), Z22
 	VMOVUPS.Z 128(CX), K1, Z23
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -2656,36 +2499,7 @@ l2:
 	VMOVUPS   Z2, Z17
 	VMOVUPS   Z2, Z20
 	VMOVUPS   Z2, Z23
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z2, Z1
-	VBROADCASTSS 4(CX), Z5
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z5, Z4
-	VBROADCASTSS 8(CX), Z8
-	VMOVUPS      Z8, Z6
-	VMOVUPS      Z8, Z7
-	VBROADCASTSS 12(CX), Z11
-	VMOVUPS      Z11, Z9
-	VMOVUPS      Z11, Z10
-	VBROADCASTSS 16(CX), Z14
-	VMOVUPS      Z14, Z12
-	VMOVUPS      Z14, Z13
-	VBROADCASTSS 20(CX), Z17
-	VMOVUPS      Z17, Z15
-	VMOVUPS      Z17, Z16
-	VBROADCASTSS 24(CX), Z20
-	VMOVUPS      Z20, Z18
-	VMOVUPS      Z20, Z19
-	VBROADCASTSS 28(CX), Z23
-	VMOVUPS      Z23, Z21
-	VMOVUPS      Z23, Z22
-	ADDQ         $+32, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -2697,13 +2511,13 @@ l4:
 	MOVQ  72(AX), DI
 	MOVQ  120(AX), R8
 	TESTQ R8, R8
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R9
 	MOVQ  80(AX), R10
 	MOVQ  16(AX), R11
 	TESTQ R11, R11
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS.Z        128(R9), K1, Z26
@@ -2742,19 +2556,19 @@ l7:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R8
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R11
 	TESTQ R11, R11
-	JEQ   l12
-	MOVQ  local-96(SP), R12
+	JEQ   l11
+	MOVQ  local-104(SP), R12
 	MOVQ  104(AX), R13
-	MOVQ  local-80(SP), R14
+	MOVQ  local-88(SP), R14
 	TESTQ R14, R14
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R12)(R13*8)
 	PREFETCHT0 64(R12)(R13*8)
 	PREFETCHT0 128(R12)(R13*8)
@@ -2768,25 +2582,25 @@ l14:
 	ADDQ       $+192, R14
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l14
-	MOVQ       R14, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R14, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R12)
 	PREFETCHT0 188(R12)
 	ADDQ       R13, R12
 	DECQ       R11
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R12, local-104(SP)
 l11:
-	MOVQ R12, local-96(SP)
-l12:
 	CMPQ R8, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, R8
 	MOVQ $+16, R11
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (R9), Z24
 	VMOVUPS          64(R9), Z25
 	VMOVUPS          128(R9), Z26
@@ -2821,24 +2635,24 @@ l16:
 	ADDQ             DI, BX
 	ADDQ             DI, SI
 	DECQ             R11
-	JNE              l16
+	JNE              l15
 	TESTQ            R8, R8
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ R8, R11
 	MOVQ $+0, R8
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z24
@@ -2920,8 +2734,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z24
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z24, K1
 	VMOVUPS.Z   Z23, K1, Z23
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z0, Z24, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
@@ -2970,11 +2784,11 @@ l18:
 	VMAXPS       Z22, Z24, Z22
 	VBROADCASTSS c32_00000000<>+0(SB), Z24
 	VMAXPS       Z23, Z24, Z23
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3007,8 +2821,8 @@ l17:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, K2, 128(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3041,12 +2855,12 @@ l19:
 	VMOVUPS Z21, (CX)
 	VMOVUPS Z22, 64(CX)
 	VMOVUPS Z23, 128(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*8), CX
@@ -3060,7 +2874,7 @@ l20:
 	LEAQ  (CX)(DX*8), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -3076,14 +2890,12 @@ TEXT ·gemm4x3AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -3094,8 +2906,6 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3108,7 +2918,7 @@ l0:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -3127,7 +2937,7 @@ l1:
 	VMOVUPS   (CX), Z9
 	VMOVUPS   64(CX), Z10
 	VMOVUPS.Z 128(CX), K1, Z11
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -3142,24 +2952,7 @@ l2:
 	VMOVUPS   Z2, Z5
 	VMOVUPS   Z2, Z8
 	VMOVUPS   Z2, Z11
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z2, Z1
-	VBROADCASTSS 4(CX), Z5
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z5, Z4
-	VBROADCASTSS 8(CX), Z8
-	VMOVUPS      Z8, Z6
-	VMOVUPS      Z8, Z7
-	VBROADCASTSS 12(CX), Z11
-	VMOVUPS      Z11, Z9
-	VMOVUPS      Z11, Z10
-	ADDQ         $+16, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  DX, BX
@@ -3168,13 +2961,13 @@ l4:
 	MOVQ  72(AX), SI
 	MOVQ  120(AX), DI
 	TESTQ DI, DI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), R8
 	MOVQ  80(AX), R9
 	MOVQ  16(AX), R10
 	TESTQ R10, R10
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS.Z        128(R8), K1, Z14
@@ -3199,19 +2992,19 @@ l7:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             DI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R10
 	TESTQ R10, R10
-	JEQ   l12
-	MOVQ  local-96(SP), R11
+	JEQ   l11
+	MOVQ  local-104(SP), R11
 	MOVQ  104(AX), R12
-	MOVQ  local-80(SP), R13
+	MOVQ  local-88(SP), R13
 	TESTQ R13, R13
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R11)(R12*8)
 	PREFETCHT0 64(R11)(R12*8)
 	PREFETCHT0 128(R11)(R12*8)
@@ -3225,25 +3018,25 @@ l14:
 	ADDQ       $+192, R13
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l14
-	MOVQ       R13, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R13, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R11)
 	PREFETCHT0 188(R11)
 	ADDQ       R12, R11
 	DECQ       R10
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R11, local-104(SP)
 l11:
-	MOVQ R11, local-96(SP)
-l12:
 	CMPQ DI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, DI
 	MOVQ $+16, R10
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (R8), Z12
 	VMOVUPS          64(R8), Z13
 	VMOVUPS          128(R8), Z14
@@ -3264,24 +3057,24 @@ l16:
 	ADDQ             SI, DX
 	ADDQ             SI, BX
 	DECQ             R10
-	JNE              l16
+	JNE              l15
 	TESTQ            DI, DI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ DI, R10
 	MOVQ $+0, DI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z12
@@ -3323,8 +3116,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z12
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z12, K1
 	VMOVUPS.Z   Z11, K1, Z11
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z0, Z12, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
@@ -3349,11 +3142,11 @@ l18:
 	VMAXPS       Z10, Z12, Z10
 	VBROADCASTSS c32_00000000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3370,8 +3163,8 @@ l17:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, K2, 128(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3388,12 +3181,12 @@ l19:
 	VMOVUPS Z9, (CX)
 	VMOVUPS Z10, 64(CX)
 	VMOVUPS Z11, 128(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*4), CX
@@ -3407,7 +3200,7 @@ l20:
 	LEAQ  (CX)(DX*4), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -3423,14 +3216,12 @@ TEXT ·gemm2x3AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -3441,15 +3232,13 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
@@ -3460,7 +3249,7 @@ l1:
 	VMOVUPS   (CX), Z3
 	VMOVUPS   64(CX), Z4
 	VMOVUPS.Z 128(CX), K1, Z5
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
@@ -3469,30 +3258,19 @@ l2:
 	VMOVUPS   Z1, Z4
 	VMOVUPS.Z 128(CX), K1, Z2
 	VMOVUPS   Z2, Z5
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z2, Z1
-	VBROADCASTSS 4(CX), Z5
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z5, Z4
-	ADDQ         $+8, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), DX
 	MOVQ  72(AX), BX
 	MOVQ  120(AX), SI
 	TESTQ SI, SI
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), DI
 	MOVQ  80(AX), R8
 	MOVQ  16(AX), R9
 	TESTQ R9, R9
-	JEQ   l6
-l7:
+	JEQ   l5
+l6:
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS.Z        128(DI), K1, Z8
@@ -3509,19 +3287,19 @@ l7:
 	VFMADD231PS.BCST (DX)(CX*1), Z8, Z5
 	ADDQ             BX, DX
 	DECQ             SI
-	JNE              l7
-	JMP              l5
-l6:
-l8:
+	JNE              l6
+	JMP              l4
+l5:
+l7:
 	MOVQ  112(AX), R9
 	TESTQ R9, R9
-	JEQ   l12
-	MOVQ  local-96(SP), R10
+	JEQ   l11
+	MOVQ  local-104(SP), R10
 	MOVQ  104(AX), R11
-	MOVQ  local-80(SP), R12
+	MOVQ  local-88(SP), R12
 	TESTQ R12, R12
-	JEQ   l13
-l14:
+	JEQ   l12
+l13:
 	PREFETCHT0 (R10)(R11*8)
 	PREFETCHT0 64(R10)(R11*8)
 	PREFETCHT0 128(R10)(R11*8)
@@ -3535,25 +3313,25 @@ l14:
 	ADDQ       $+192, R12
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l14
-	MOVQ       R12, local-80(SP)
-	JMP        l11
-l13:
-l15:
+	JNE        l13
+	MOVQ       R12, local-88(SP)
+	JMP        l10
+l12:
+l14:
 	PREFETCHT0 (R10)
 	PREFETCHT0 188(R10)
 	ADDQ       R11, R10
 	DECQ       R9
-	JNE        l15
+	JNE        l14
+l10:
+	MOVQ R10, local-104(SP)
 l11:
-	MOVQ R10, local-96(SP)
-l12:
 	CMPQ SI, $0x00000010
-	JLT  l10
+	JLT  l9
 	ADDQ $-16, SI
 	MOVQ $+16, R9
-l9:
-l16:
+l8:
+l15:
 	VMOVUPS          (DI), Z6
 	VMOVUPS          64(DI), Z7
 	VMOVUPS          128(DI), Z8
@@ -3566,24 +3344,24 @@ l16:
 	VFMADD231PS.BCST (DX)(CX*1), Z8, Z5
 	ADDQ             BX, DX
 	DECQ             R9
-	JNE              l16
+	JNE              l15
 	TESTQ            SI, SI
-	JEQ              l5
-	JMP              l8
-l10:
+	JEQ              l4
+	JMP              l7
+l9:
 	MOVQ SI, R9
 	MOVQ $+0, SI
-	JMP  l9
-l5:
+	JMP  l8
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l17
+	JEQ         l16
 	CMPQ        CX, $0x00000001
-	JEQ         l18
+	JEQ         l17
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z6
@@ -3605,8 +3383,8 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z6
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z6, K1
 	VMOVUPS.Z   Z5, K1, Z5
-	JMP         l17
-l18:
+	JMP         l16
+l17:
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z0, Z6, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
@@ -3619,11 +3397,11 @@ l18:
 	VMAXPS       Z4, Z6, Z4
 	VBROADCASTSS c32_00000000<>+0(SB), Z6
 	VMAXPS       Z5, Z6, Z5
-l17:
+l16:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l19
+	JEQ     l18
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3632,8 +3410,8 @@ l17:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, K2, 128(CX)
-	JMP     l20
-l19:
+	JMP     l19
+l18:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
@@ -3642,12 +3420,12 @@ l19:
 	VMOVUPS Z3, (CX)
 	VMOVUPS Z4, 64(CX)
 	VMOVUPS Z5, 128(CX)
-l20:
-	MOVQ  local-88(SP), CX
+l19:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l21
-	MOVQ  CX, local-88(SP)
+	JEQ   l20
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	LEAQ  (CX)(DX*2), CX
@@ -3661,7 +3439,7 @@ l20:
 	LEAQ  (CX)(DX*2), CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l21:
+l20:
 	VZEROUPPER
 	RET
 
@@ -3677,14 +3455,12 @@ TEXT ·gemm1x3AVX512(SB), $128-8
 	MOVQ CX, local-120(SP)
 	MOVQ 40(AX), CX
 	MOVQ CX, local-112(SP)
-	MOVQ 32(AX), CX
-	MOVQ CX, local-104(SP)
 	MOVQ 56(AX), CX
-	MOVQ CX, local-96(SP)
+	MOVQ CX, local-104(SP)
 	MOVQ 128(AX), CX
-	MOVQ CX, local-88(SP)
+	MOVQ CX, local-96(SP)
 	MOVQ 48(AX), CX
-	MOVQ CX, local-80(SP)
+	MOVQ CX, local-88(SP)
 l0:
 	MOVQ   136(AX), CX
 	MOVQ   $-1, DX
@@ -3695,51 +3471,41 @@ l0:
 	JEQ    l1
 	CMPQ   CX, $0x00000002
 	JEQ    l2
-	CMPQ   CX, $0x00000003
-	JEQ    l3
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
-	JMP    l4
+	JMP    l3
 l1:
 	MOVQ      local-120(SP), CX
 	MOVQ      88(AX), DX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
-	JMP       l4
+	JMP       l3
 l2:
 	MOVQ      32(AX), CX
 	VMOVUPS   (CX), Z0
 	VMOVUPS   64(CX), Z1
 	VMOVUPS.Z 128(CX), K1, Z2
-	JMP       l4
 l3:
-	MOVQ         local-104(SP), CX
-	VBROADCASTSS (CX), Z2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z2, Z1
-	ADDQ         $+4, CX
-	MOVQ         CX, local-104(SP)
-l4:
 	MOVQ  64(AX), CX
 	MOVQ  local-128(SP), CX
 	MOVQ  72(AX), DX
 	MOVQ  120(AX), BX
 	TESTQ BX, BX
-	JEQ   l5
+	JEQ   l4
 	MOVQ  8(AX), SI
 	MOVQ  80(AX), DI
-l7:
+l6:
 	MOVQ  112(AX), R8
 	TESTQ R8, R8
-	JEQ   l11
-	MOVQ  local-96(SP), R9
+	JEQ   l10
+	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-	MOVQ  local-80(SP), R11
+	MOVQ  local-88(SP), R11
 	TESTQ R11, R11
-	JEQ   l12
-l13:
+	JEQ   l11
+l12:
 	PREFETCHT0 (R9)(R10*8)
 	PREFETCHT0 64(R9)(R10*8)
 	PREFETCHT0 128(R9)(R10*8)
@@ -3753,25 +3519,25 @@ l13:
 	ADDQ       $+192, R11
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l13
-	MOVQ       R11, local-80(SP)
-	JMP        l10
-l12:
-l14:
+	JNE        l12
+	MOVQ       R11, local-88(SP)
+	JMP        l9
+l11:
+l13:
 	PREFETCHT0 (R9)
 	PREFETCHT0 188(R9)
 	ADDQ       R10, R9
 	DECQ       R8
-	JNE        l14
+	JNE        l13
+l9:
+	MOVQ R9, local-104(SP)
 l10:
-	MOVQ R9, local-96(SP)
-l11:
 	CMPQ BX, $0x00000010
-	JLT  l9
+	JLT  l8
 	ADDQ $-16, BX
 	MOVQ $+16, R8
-l8:
-l15:
+l7:
+l14:
 	VMOVUPS          (SI), Z3
 	VMOVUPS          64(SI), Z4
 	VMOVUPS          128(SI), Z5
@@ -3781,24 +3547,24 @@ l15:
 	VFMADD231PS.BCST (CX), Z5, Z2
 	ADDQ             DX, CX
 	DECQ             R8
-	JNE              l15
+	JNE              l14
 	TESTQ            BX, BX
-	JEQ              l5
-	JMP              l7
-l9:
+	JEQ              l4
+	JMP              l6
+l8:
 	MOVQ BX, R8
 	MOVQ $+0, BX
-	JMP  l8
-l5:
+	JMP  l7
+l4:
 	MOVQ        136(AX), CX
 	MOVQ        $-1, DX
 	BZHIQ       CX, DX, DX
 	KMOVW       DX, K2
 	MOVQ        152(AX), CX
 	TESTQ       CX, CX
-	JEQ         l16
+	JEQ         l15
 	CMPQ        CX, $0x00000001
-	JEQ         l17
+	JEQ         l16
 	MOVQ        local-112(SP), CX
 	MOVQ        96(AX), DX
 	VMOVUPS     (CX), Z3
@@ -3810,35 +3576,35 @@ l5:
 	VMOVUPS.Z   128(CX), K2, Z3
 	VCMPPS.BCST $0x1e, c32_00000000<>+0(SB), Z3, K1
 	VMOVUPS.Z   Z2, K1, Z2
-	JMP         l16
-l17:
+	JMP         l15
+l16:
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z1, Z3, Z1
 	VBROADCASTSS c32_00000000<>+0(SB), Z3
 	VMAXPS       Z2, Z3, Z2
-l16:
+l15:
 	MOVQ    local-120(SP), CX
 	MOVQ    136(AX), DX
 	CMPQ    DX, $0x00000010
-	JEQ     l18
+	JEQ     l17
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, K2, 128(CX)
-	JMP     l19
-l18:
+	JMP     l18
+l17:
 	MOVQ    88(AX), DX
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	VMOVUPS Z2, 128(CX)
-l19:
-	MOVQ  local-88(SP), CX
+l18:
+	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l20
-	MOVQ  CX, local-88(SP)
+	JEQ   l19
+	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
 	ADDQ  DX, CX
@@ -3852,7 +3618,7 @@ l19:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l20:
+l19:
 	VZEROUPPER
 	RET
 

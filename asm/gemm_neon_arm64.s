@@ -15,12 +15,10 @@ TEXT ·gemm8x1NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -28,8 +26,6 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -38,7 +34,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -153,7 +149,7 @@ part24:
 part22:
 	FMOVQ (R2), F7
 part23:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part25
@@ -176,37 +172,17 @@ part26:
 	VMOV V0.B16, V5.B16
 	VMOV V0.B16, V6.B16
 	VMOV V0.B16, V7.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2, R3
-	VLD1R (R3), [V4.S4]
-	ADD $+20, R2, R3
-	VLD1R (R3), [V5.S4]
-	ADD $+24, R2, R3
-	VLD1R (R3), [V6.S4]
-	ADD $+28, R2, R3
-	VLD1R (R3), [V7.S4]
-	ADD $+32, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
 	FMOVS (R7), F8
@@ -235,29 +211,29 @@ part29:
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F8
 	ADD R8, R7
 	FMOVQ (R2), F9
@@ -272,19 +248,19 @@ l14:
 	WORD $0x4faa1907 // fmla v7.4s, v8.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part31
@@ -422,8 +398,8 @@ part53:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -448,11 +424,11 @@ l16:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	TBNZ $0x01, R2, part57
 	FMOVS F0, (R1)
@@ -533,8 +509,8 @@ part78:
 	ADD $+8, R1, R1
 	VST1 V7.S[2], (R1)
 part77:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
@@ -551,11 +527,11 @@ l17:
 	FMOVQ F6, (R1)
 	ADD R2, R1
 	FMOVQ F7, (R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<3, R1
@@ -569,7 +545,7 @@ l18:
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm4x1 is the micro-kernel for tiles of 4 rows and 1 vectors.
@@ -583,12 +559,10 @@ TEXT ·gemm4x1NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -596,13 +570,11 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -661,7 +633,7 @@ part12:
 part10:
 	FMOVQ (R2), F3
 part11:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part13
@@ -680,29 +652,17 @@ part14:
 	VMOV V0.B16, V1.B16
 	VMOV V0.B16, V2.B16
 	VMOV V0.B16, V3.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2, R3
-	VLD1R (R3), [V2.S4]
-	ADD $+12, R2, R3
-	VLD1R (R3), [V3.S4]
-	ADD $+16, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
 	FMOVS (R7), F4
@@ -726,29 +686,29 @@ part17:
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F4
 	ADD R8, R7
 	FMOVQ (R2), F5
@@ -758,19 +718,19 @@ l14:
 	WORD $0x4fa51883 // fmla v3.4s, v4.4s, v5.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part19
@@ -840,8 +800,8 @@ part29:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -854,11 +814,11 @@ l16:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	TBNZ $0x01, R2, part33
 	FMOVS F0, (R1)
@@ -899,8 +859,8 @@ part42:
 	ADD $+8, R1, R1
 	VST1 V3.S[2], (R1)
 part41:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
@@ -909,11 +869,11 @@ l17:
 	FMOVQ F2, (R1)
 	ADD R2, R1
 	FMOVQ F3, (R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<2, R1
@@ -927,7 +887,7 @@ l18:
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm2x1 is the micro-kernel for tiles of 2 rows and 1 vectors.
@@ -941,12 +901,10 @@ TEXT ·gemm2x1NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -954,11 +912,9 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -989,7 +945,7 @@ part6:
 part4:
 	FMOVQ (R2), F1
 part5:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part7
@@ -1006,25 +962,17 @@ part7:
 	FMOVQ (R2), F0
 part8:
 	VMOV V0.B16, V1.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2, R3
-	VLD1R (R3), [V1.S4]
-	ADD $+8, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
 	FMOVS (R7), F2
@@ -1046,29 +994,29 @@ part11:
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F2
 	ADD R8, R7
 	FMOVD (R2), F3
@@ -1076,19 +1024,19 @@ l14:
 	WORD $0x4fa31041 // fmla v1.4s, v2.4s, v3.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part13
@@ -1124,19 +1072,19 @@ part17:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	TBNZ $0x01, R2, part21
 	FMOVS F0, (R1)
@@ -1157,17 +1105,17 @@ part24:
 	ADD $+8, R1, R1
 	VST1 V1.S[2], (R1)
 part23:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	ADD R2, R1
 	FMOVQ F1, (R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<1, R1
@@ -1181,7 +1129,7 @@ l18:
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm1x1 is the micro-kernel for tiles of 1 rows and 1 vectors.
@@ -1195,12 +1143,10 @@ TEXT ·gemm1x1NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -1208,10 +1154,8 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -1228,7 +1172,7 @@ part3:
 part1:
 	FMOVQ (R2), F0
 part2:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	TBNZ $0x02, R1, part4
@@ -1244,23 +1188,17 @@ part6:
 part4:
 	FMOVQ (R2), F0
 part5:
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V0.S4]
-	ADD $+4, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
 	FMOVS (R7), F1
@@ -1281,48 +1219,48 @@ part8:
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F1
 	ADD R8, R7
 	FMOVS (R2), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	TBNZ $0x02, R1, part10
@@ -1341,16 +1279,16 @@ part11:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	TBNZ $0x01, R2, part15
 	FMOVS F0, (R1)
@@ -1361,15 +1299,15 @@ part15:
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
 part14:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2, R1
@@ -1383,7 +1321,7 @@ l18:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -1397,12 +1335,10 @@ TEXT ·gemm8x2NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -1410,8 +1346,6 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1428,7 +1362,7 @@ l0:
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -1551,7 +1485,7 @@ part24:
 part22:
 	FMOVQ 16(R2), F15
 part23:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -1582,45 +1516,17 @@ part26:
 	VMOV V1.B16, V11.B16
 	VMOV V1.B16, V13.B16
 	VMOV V1.B16, V15.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V9.S4]
-	VMOV V9.B16, V8.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V10.B16
-	ADD $+24, R2, R3
-	VLD1R (R3), [V13.S4]
-	VMOV V13.B16, V12.B16
-	ADD $+28, R2, R3
-	VLD1R (R3), [V15.S4]
-	VMOV V15.B16, V14.B16
-	ADD $+32, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F16
 	TBNZ $0x02, R1, part28
 	TBNZ $0x01, R1, part30
@@ -1659,29 +1565,29 @@ part29:
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F16
 	FMOVQ 16(R7), F17
 	ADD R8, R7
@@ -1705,19 +1611,19 @@ l14:
 	WORD $0x4fb31a2f // fmla v15.4s, v17.4s, v19.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F16
@@ -1887,8 +1793,8 @@ part53:
 	VEOR V17.B16, V17.B16, V17.B16
 	WORD $0x6eb1e610 // fcmgt v16.4s, v16.4s, v17.4s
 	VAND V15.B16, V16.B16, V15.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e810 // fcmlt v16.4s, v0.4s, #0.0
 	WORD $0x4e701c10 // bic v16.16b, v0.16b, v16.16b
 	VMOV V16.B16, V0.B16
@@ -1937,11 +1843,11 @@ l16:
 	WORD $0x4ea0e9f0 // fcmlt v16.4s, v15.4s, #0.0
 	WORD $0x4e701df0 // bic v16.16b, v15.16b, v16.16b
 	VMOV V16.B16, V15.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	TBNZ $0x01, R2, part57
@@ -2030,8 +1936,8 @@ part78:
 	ADD $+24, R1, R1
 	VST1 V15.S[2], (R1)
 part77:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -2056,11 +1962,11 @@ l17:
 	ADD R2, R1
 	FMOVQ F14, (R1)
 	FMOVQ F15, 16(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<3, R1
@@ -2074,7 +1980,7 @@ l18:
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm4x2 is the micro-kernel for tiles of 4 rows and 2 vectors.
@@ -2088,12 +1994,10 @@ TEXT ·gemm4x2NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -2101,8 +2005,6 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2111,7 +2013,7 @@ l0:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -2174,7 +2076,7 @@ part12:
 part10:
 	FMOVQ 16(R2), F7
 part11:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -2197,33 +2099,17 @@ part14:
 	VMOV V1.B16, V3.B16
 	VMOV V1.B16, V5.B16
 	VMOV V1.B16, V7.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V4.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V7.S4]
-	VMOV V7.B16, V6.B16
-	ADD $+16, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F8
 	TBNZ $0x02, R1, part16
 	TBNZ $0x01, R1, part18
@@ -2253,29 +2139,29 @@ part17:
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F8
 	FMOVQ 16(R7), F9
 	ADD R8, R7
@@ -2290,19 +2176,19 @@ l14:
 	WORD $0x4faa1927 // fmla v7.4s, v9.4s, v10.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F8
@@ -2388,8 +2274,8 @@ part29:
 	VEOR V9.B16, V9.B16, V9.B16
 	WORD $0x6ea9e508 // fcmgt v8.4s, v8.4s, v9.4s
 	VAND V7.B16, V8.B16, V7.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
 	WORD $0x4e681c08 // bic v8.16b, v0.16b, v8.16b
 	VMOV V8.B16, V0.B16
@@ -2414,11 +2300,11 @@ l16:
 	WORD $0x4ea0e8e8 // fcmlt v8.4s, v7.4s, #0.0
 	WORD $0x4e681ce8 // bic v8.16b, v7.16b, v8.16b
 	VMOV V8.B16, V7.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	TBNZ $0x01, R2, part33
@@ -2463,8 +2349,8 @@ part42:
 	ADD $+24, R1, R1
 	VST1 V7.S[2], (R1)
 part41:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -2477,11 +2363,11 @@ l17:
 	ADD R2, R1
 	FMOVQ F6, (R1)
 	FMOVQ F7, 16(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<2, R1
@@ -2495,7 +2381,7 @@ l18:
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm2x2 is the micro-kernel for tiles of 2 rows and 2 vectors.
@@ -2509,12 +2395,10 @@ TEXT ·gemm2x2NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -2522,13 +2406,11 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -2561,7 +2443,7 @@ part6:
 part4:
 	FMOVQ 16(R2), F3
 part5:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -2580,27 +2462,17 @@ part7:
 	FMOVQ 16(R2), F1
 part8:
 	VMOV V1.B16, V3.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V3.S4]
-	VMOV V3.B16, V2.B16
-	ADD $+8, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F4
 	TBNZ $0x02, R1, part10
 	TBNZ $0x01, R1, part12
@@ -2626,29 +2498,29 @@ part11:
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F4
 	FMOVQ 16(R7), F5
 	ADD R8, R7
@@ -2659,19 +2531,19 @@ l14:
 	WORD $0x4fa610a3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F4
@@ -2715,8 +2587,8 @@ part17:
 	VEOR V5.B16, V5.B16, V5.B16
 	WORD $0x6ea5e484 // fcmgt v4.4s, v4.4s, v5.4s
 	VAND V3.B16, V4.B16, V3.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
 	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
 	VMOV V4.B16, V0.B16
@@ -2729,11 +2601,11 @@ l16:
 	WORD $0x4ea0e864 // fcmlt v4.4s, v3.4s, #0.0
 	WORD $0x4e641c64 // bic v4.16b, v3.16b, v4.16b
 	VMOV V4.B16, V3.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	TBNZ $0x01, R2, part21
@@ -2756,19 +2628,19 @@ part24:
 	ADD $+24, R1, R1
 	VST1 V3.S[2], (R1)
 part23:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	ADD R2, R1
 	FMOVQ F2, (R1)
 	FMOVQ F3, 16(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<1, R1
@@ -2782,7 +2654,7 @@ l18:
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm1x2 is the micro-kernel for tiles of 1 rows and 2 vectors.
@@ -2796,12 +2668,10 @@ TEXT ·gemm1x2NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -2809,11 +2679,9 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -2831,7 +2699,7 @@ part3:
 part1:
 	FMOVQ 16(R2), F1
 part2:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -2848,24 +2716,17 @@ part6:
 part4:
 	FMOVQ 16(R2), F1
 part5:
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V1.S4]
-	VMOV V1.B16, V0.B16
-	ADD $+4, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F2
 	TBNZ $0x02, R1, part7
 	TBNZ $0x01, R1, part9
@@ -2889,29 +2750,29 @@ part8:
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F2
 	FMOVQ 16(R7), F3
 	ADD R8, R7
@@ -2920,19 +2781,19 @@ l14:
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F2
@@ -2955,19 +2816,19 @@ part11:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	TBNZ $0x01, R2, part15
@@ -2979,16 +2840,16 @@ part15:
 	ADD $+24, R1, R1
 	VST1 V1.S[2], (R1)
 part14:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2, R1
@@ -3002,7 +2863,7 @@ l18:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -3016,12 +2877,10 @@ TEXT ·gemm8x3NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -3029,8 +2888,6 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3055,7 +2912,7 @@ l0:
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -3186,7 +3043,7 @@ part24:
 part22:
 	FMOVQ 32(R2), F23
 part23:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -3225,53 +3082,17 @@ part26:
 	VMOV V2.B16, V17.B16
 	VMOV V2.B16, V20.B16
 	VMOV V2.B16, V23.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R2, R3
-	VLD1R (R3), [V14.S4]
-	VMOV V14.B16, V12.B16
-	VMOV V14.B16, V13.B16
-	ADD $+20, R2, R3
-	VLD1R (R3), [V17.S4]
-	VMOV V17.B16, V15.B16
-	VMOV V17.B16, V16.B16
-	ADD $+24, R2, R3
-	VLD1R (R3), [V20.S4]
-	VMOV V20.B16, V18.B16
-	VMOV V20.B16, V19.B16
-	ADD $+28, R2, R3
-	VLD1R (R3), [V23.S4]
-	VMOV V23.B16, V21.B16
-	VMOV V23.B16, V22.B16
-	ADD $+32, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F24
 	FMOVQ 16(R7), F25
 	TBNZ $0x02, R1, part28
@@ -3320,29 +3141,29 @@ part29:
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F24
 	FMOVQ 16(R7), F25
 	FMOVQ 32(R7), F26
@@ -3375,19 +3196,19 @@ l14:
 	WORD $0x4fbc1b57 // fmla v23.4s, v26.4s, v28.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F24
@@ -3589,8 +3410,8 @@ part53:
 	VEOR V25.B16, V25.B16, V25.B16
 	WORD $0x6eb9e718 // fcmgt v24.4s, v24.4s, v25.4s
 	VAND V23.B16, V24.B16, V23.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e818 // fcmlt v24.4s, v0.4s, #0.0
 	WORD $0x4e781c18 // bic v24.16b, v0.16b, v24.16b
 	VMOV V24.B16, V0.B16
@@ -3663,11 +3484,11 @@ l16:
 	WORD $0x4ea0eaf8 // fcmlt v24.4s, v23.4s, #0.0
 	WORD $0x4e781ef8 // bic v24.16b, v23.16b, v24.16b
 	VMOV V24.B16, V23.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -3764,8 +3585,8 @@ part78:
 	ADD $+40, R1, R1
 	VST1 V23.S[2], (R1)
 part77:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -3798,11 +3619,11 @@ l17:
 	FMOVQ F21, (R1)
 	FMOVQ F22, 16(R1)
 	FMOVQ F23, 32(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<3, R1
@@ -3816,7 +3637,7 @@ l18:
 	ADD R2<<3, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm4x3 is the micro-kernel for tiles of 4 rows and 3 vectors.
@@ -3830,12 +3651,10 @@ TEXT ·gemm4x3NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -3843,8 +3662,6 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3857,7 +3674,7 @@ l0:
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -3924,7 +3741,7 @@ part12:
 part10:
 	FMOVQ 32(R2), F11
 part11:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -3951,37 +3768,17 @@ part14:
 	VMOV V2.B16, V5.B16
 	VMOV V2.B16, V8.B16
 	VMOV V2.B16, V11.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2, R3
-	VLD1R (R3), [V8.S4]
-	VMOV V8.B16, V6.B16
-	VMOV V8.B16, V7.B16
-	ADD $+12, R2, R3
-	VLD1R (R3), [V11.S4]
-	VMOV V11.B16, V9.B16
-	VMOV V11.B16, V10.B16
-	ADD $+16, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F12
 	FMOVQ 16(R7), F13
 	TBNZ $0x02, R1, part16
@@ -4017,29 +3814,29 @@ part17:
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F12
 	FMOVQ 16(R7), F13
 	FMOVQ 32(R7), F14
@@ -4059,19 +3856,19 @@ l14:
 	WORD $0x4faf19cb // fmla v11.4s, v14.4s, v15.s[3]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F12
@@ -4173,8 +3970,8 @@ part29:
 	VEOR V13.B16, V13.B16, V13.B16
 	WORD $0x6eade58c // fcmgt v12.4s, v12.4s, v13.4s
 	VAND V11.B16, V12.B16, V11.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e80c // fcmlt v12.4s, v0.4s, #0.0
 	WORD $0x4e6c1c0c // bic v12.16b, v0.16b, v12.16b
 	VMOV V12.B16, V0.B16
@@ -4211,11 +4008,11 @@ l16:
 	WORD $0x4ea0e96c // fcmlt v12.4s, v11.4s, #0.0
 	WORD $0x4e6c1d6c // bic v12.16b, v11.16b, v12.16b
 	VMOV V12.B16, V11.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -4264,8 +4061,8 @@ part42:
 	ADD $+40, R1, R1
 	VST1 V11.S[2], (R1)
 part41:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -4282,11 +4079,11 @@ l17:
 	FMOVQ F9, (R1)
 	FMOVQ F10, 16(R1)
 	FMOVQ F11, 32(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<2, R1
@@ -4300,7 +4097,7 @@ l18:
 	ADD R2<<2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm2x3 is the micro-kernel for tiles of 2 rows and 3 vectors.
@@ -4314,12 +4111,10 @@ TEXT ·gemm2x3NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -4327,15 +4122,13 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -4370,7 +4163,7 @@ part6:
 part4:
 	FMOVQ 32(R2), F5
 part5:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -4391,29 +4184,17 @@ part7:
 	FMOVQ 32(R2), F2
 part8:
 	VMOV V2.B16, V5.B16
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2, R3
-	VLD1R (R3), [V5.S4]
-	VMOV V5.B16, V3.B16
-	VMOV V5.B16, V4.B16
-	ADD $+8, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F6
 	FMOVQ 16(R7), F7
 	TBNZ $0x02, R1, part10
@@ -4443,29 +4224,29 @@ part11:
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F6
 	FMOVQ 16(R7), F7
 	FMOVQ 32(R7), F8
@@ -4479,19 +4260,19 @@ l14:
 	WORD $0x4fa91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F6
@@ -4543,8 +4324,8 @@ part17:
 	VEOR V7.B16, V7.B16, V7.B16
 	WORD $0x6ea7e4c6 // fcmgt v6.4s, v6.4s, v7.4s
 	VAND V5.B16, V6.B16, V5.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e806 // fcmlt v6.4s, v0.4s, #0.0
 	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
 	VMOV V6.B16, V0.B16
@@ -4563,11 +4344,11 @@ l16:
 	WORD $0x4ea0e8a6 // fcmlt v6.4s, v5.4s, #0.0
 	WORD $0x4e661ca6 // bic v6.16b, v5.16b, v6.16b
 	VMOV V6.B16, V5.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -4592,8 +4373,8 @@ part24:
 	ADD $+40, R1, R1
 	VST1 V5.S[2], (R1)
 part23:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -4602,11 +4383,11 @@ l17:
 	FMOVQ F3, (R1)
 	FMOVQ F4, 16(R1)
 	FMOVQ F5, 32(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2<<1, R1
@@ -4620,7 +4401,7 @@ l18:
 	ADD R2<<1, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemm1x3 is the micro-kernel for tiles of 1 rows and 3 vectors.
@@ -4634,12 +4415,10 @@ TEXT ·gemm1x3NEON(SB), $128-8
 	MOVD R1, local-120(SP)
 	MOVD 40(R0), R1
 	MOVD R1, local-112(SP)
-	MOVD 32(R0), R1
-	MOVD R1, local-104(SP)
 	MOVD 56(R0), R1
-	MOVD R1, local-96(SP)
+	MOVD R1, local-104(SP)
 	MOVD 128(R0), R1
-	MOVD R1, local-88(SP)
+	MOVD R1, local-96(SP)
 l0:
 	MOVD 136(R0), R1
 	MOVD 144(R0), R2
@@ -4647,12 +4426,10 @@ l0:
 	BEQ l1
 	CMP $+2, R2
 	BEQ l2
-	CMP $+3, R2
-	BEQ l3
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B l4
+	B l3
 l1:
 	MOVD local-120(SP), R2
 	MOVD 88(R0), R3
@@ -4671,7 +4448,7 @@ part3:
 part1:
 	FMOVQ 32(R2), F2
 part2:
-	B l4
+	B l3
 l2:
 	MOVD 32(R0), R2
 	FMOVQ (R2), F0
@@ -4689,25 +4466,17 @@ part6:
 part4:
 	FMOVQ 32(R2), F2
 part5:
-	B l4
 l3:
-	MOVD local-104(SP), R2
-	VLD1R (R2), [V2.S4]
-	VMOV V2.B16, V0.B16
-	VMOV V2.B16, V1.B16
-	ADD $+4, R2
-	MOVD R2, local-104(SP)
-l4:
 	MOVD 64(R0), R2
 	MOVD local-128(SP), R2
 	MOVD 72(R0), R3
 	MOVD 120(R0), R6
-	CBZ R6, l5
+	CBZ R6, l4
 	MOVD 8(R0), R7
 	MOVD 80(R0), R8
 	MOVD 16(R0), R9
-	CBZ R9, l6
-l7:
+	CBZ R9, l5
+l6:
 	FMOVQ (R7), F3
 	FMOVQ 16(R7), F4
 	TBNZ $0x02, R1, part7
@@ -4734,29 +4503,29 @@ part8:
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
 	SUB $+1, R6
-	CBNZ R6, l7
-	B l5
-l6:
-l8:
+	CBNZ R6, l6
+	B l4
+l5:
+l7:
 	MOVD 112(R0), R1
-	CBZ R1, l12
-	MOVD local-96(SP), R9
+	CBZ R1, l11
+	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l13:
+l12:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
 	SUB $+1, R1
-	CBNZ R1, l13
-	MOVD R9, local-96(SP)
-l12:
+	CBNZ R1, l12
+	MOVD R9, local-104(SP)
+l11:
 	CMP $+16, R6
-	BLT l10
+	BLT l9
 	ADD $-16, R6
 	MOVD $+16, R1
-l9:
-l14:
+l8:
+l13:
 	FMOVQ (R7), F3
 	FMOVQ 16(R7), F4
 	FMOVQ 32(R7), F5
@@ -4767,19 +4536,19 @@ l14:
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
 	ADD R3, R2
 	SUB $+1, R1
-	CBNZ R1, l14
-	CBZ R6, l5
-	B l8
-l10:
+	CBNZ R1, l13
+	CBZ R6, l4
+	B l7
+l9:
 	MOVD R6, R1
 	MOVD $+0, R6
-	B l9
-l5:
+	B l8
+l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l15
+	CBZ R2, l14
 	CMP $+1, R2
-	BEQ l16
+	BEQ l15
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F3
@@ -4806,8 +4575,8 @@ part11:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l15
-l16:
+	B l14
+l15:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -4817,11 +4586,11 @@ l16:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-l15:
+l14:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l17
+	BEQ l16
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
@@ -4834,17 +4603,17 @@ part15:
 	ADD $+40, R1, R1
 	VST1 V2.S[2], (R1)
 part14:
-	B l18
-l17:
+	B l17
+l16:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
-l18:
-	MOVD local-88(SP), R1
+l17:
+	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l19
-	MOVD R1, local-88(SP)
+	CBZ R1, l18
+	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
 	ADD R2, R1
@@ -4858,7 +4627,7 @@ l18:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l19:
+l18:
 	RET
 
 // gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.

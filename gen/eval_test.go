@@ -593,9 +593,6 @@ func evalTile(t *testing.T, p *vec.Program, q tile) {
 	}
 	for cols := 1; cols <= lastCols; cols++ {
 		for start := range gemmStarts {
-			if q.part > 0 && gemmStarts[start] == "StartRowBias" {
-				continue
-			}
 			for end := range ends {
 				for _, k := range []int{0, 1, 2, 5, aheadEvery, 2*aheadEvery + 3} {
 					if k > 5 && end != 0 {
@@ -713,8 +710,6 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 		}
 	case "StartBias":
 		bias = matrix(1, g.width, g.width)
-	case "StartRowBias":
-		bias = matrix(1, rows, rows)
 	}
 	derivative := map[string]kernels.Activation{"EndDeriveReLU": kernels.ActReLU}[end]
 	if derivative != kernels.Identity {
@@ -730,8 +725,6 @@ func (g product) eval(t *testing.T, p *vec.Program, count int) bool {
 				row[j] = 0
 			case "StartBias":
 				row[j] = bias[j]
-			case "StartRowBias":
-				row[j] = bias[i]
 			}
 			for s := range g.k {
 				row[j] = f32.FMA(a[i*aStride+s*aStep], b[s*ldb+j], row[j])

@@ -118,7 +118,7 @@ var gemmFields = []struct{ name, typ, doc string }{
 	{"B", "*float32", "the panel; every row of it is whole vectors wide, unless Pack is set"},
 	{"Pack", "*float32", "if not nil, where to copy the panel: one row after the other, padded with zeros to whole vectors"},
 	{"C", "*float32", ""},
-	{"Bias", "*float32", "for StartBias: one for each column; for StartRowBias: one for each row"},
+	{"Bias", "*float32", "for StartBias: one for each column"},
 	{"Y", "*float32", "for EndDeriveReLU: the results of the activation"},
 	{"Copy", "*float32", "if not nil, where to copy the rows at Ahead, one after the other; rows a little further on are fetched then, as a whole"},
 	{"Ahead", "uintptr", "what to fetch for later, unless Pack is set: of rows as long as the panel's, the first and the last element"},
@@ -151,7 +151,7 @@ const copyAhead = 8
 
 // The values of the fields Start and End.
 var (
-	gemmStarts = []string{"StartZero", "StartC", "StartBias", "StartRowBias"}
+	gemmStarts = []string{"StartZero", "StartC", "StartBias"}
 	gemmEnds   = []string{"EndNone", "EndReLU", "EndDeriveReLU"}
 )
 
@@ -223,8 +223,8 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	// The current tile's places in A, C and Y, in the frame: the registers are
 	// needed for k.
 	local := func(i int) vec.Mem { return p.Frame(128, 8*i) }
-	const atA, atC, atY, atBias, atAhead, left, atCopy = 0, 1, 2, 3, 4, 5, 6
-	places := []string{atA: "A", atC: "C", atY: "Y", atBias: "Bias", atAhead: "Ahead", left: "Tiles"}
+	const atA, atC, atY, atAhead, left, atCopy = 0, 1, 2, 3, 4, 5
+	places := []string{atA: "A", atC: "C", atY: "Y", atAhead: "Ahead", left: "Tiles"}
 	if t.copies(target) {
 		places = append(places, "Copy")
 	}
@@ -236,11 +236,10 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 	p.Here(next)
 
 	tail()
-	fromC, fromBias, fromRowBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel(), p.NewLabel()
+	fromC, fromBias, started := p.NewLabel(), p.NewLabel(), p.NewLabel()
 	start := p.LoadR(field("Start"))
 	p.JumpEqual(start, indexOf(gemmStarts, "StartC"), fromC)
 	p.JumpEqual(start, indexOf(gemmStarts, "StartBias"), fromBias)
-	p.JumpEqual(start, indexOf(gemmStarts, "StartRowBias"), fromRowBias)
 	for i := range acc {
 		for j := range acc[i] {
 			p.Zero(acc[i][j])
@@ -259,17 +258,6 @@ func gemmProgram(target *vec.Target, t tile) *vec.Program {
 			p.Set(acc[i][j], acc[0][j])
 		}
 	})
-	p.Jump(started)
-	p.Here(fromRowBias)
-	bias := p.LoadR(local(atBias))
-	for i := range acc {
-		x := p.LoadSplat(32, bias.At(4*i))
-		for j := range acc[i] {
-			p.Set(acc[i][j], x)
-		}
-	}
-	p.AddI(bias, 4*t.rows)
-	p.StoreR(local(atBias), bias)
 	p.Here(started)
 
 	aStride := p.LoadR(field("AStride"))

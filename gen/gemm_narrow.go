@@ -24,8 +24,8 @@ func narrowTiles(t *vec.Target) []tile {
 }
 
 // narrowProgram describes a narrow micro-kernel: that of gemmProgram, without the
-// derivatives and the bias by row. Row i has a vector of C and, in lanes i·part to
-// (i+1)·part of the vectors in rest, 1 to part elements more.
+// derivatives. Row i has a vector of C and, in lanes i·part to (i+1)·part of the vectors in
+// rest, 1 to part elements more.
 func narrowProgram(target *vec.Target, t tile) *vec.Program {
 	p := vec.New(target, t.name(), false, []vec.Param{{Name: "args", Type: vec.PtrGemm}},
 		fmt.Sprintf("%s is the micro-kernel for tiles of %d rows, a vector and %d columns more.", t.name(), t.rows, t.part))

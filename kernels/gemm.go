@@ -51,7 +51,7 @@ type Epilogue struct {
 // Panics if a size is negative, a stride too small, a slice too short, or C
 // overlaps.
 func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, limit ...Threads) {
-	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, Epilogue{}}
 	g.check("Gemm")
 	g.run(threads("Gemm", limit))
 }
@@ -63,7 +63,7 @@ func Gemm(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b 
 // Shapes: those of Gemm; see [Epilogue]. Aliasing: C shares no element with any
 // other argument.
 func GemmFused(tA, tB Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int, ep Epilogue, limit ...Threads) {
-	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep, nil}
+	g := &gemm{tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ep}
 	g.check("GemmFused")
 	g.run(threads("GemmFused", limit))
 }
@@ -94,7 +94,7 @@ func sumRows(fn string, rows, cols int, beta float32, dst, x []float32, ldx int,
 	// makes the row from a single one.
 	matrixOf("x", x, rows, cols, ldx).reads()
 	writes(dst)
-	g := &gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}, nil}
+	g := &gemm{Trans, NoTrans, 1, cols, rows, 1, one[:], 0, x, ldx, beta, dst, max(1, cols), Epilogue{}}
 	g.run(threads(fn, limit))
 }
 
@@ -113,7 +113,6 @@ type gemm struct {
 	c       []float32
 	ldc     int
 	ep      Epilogue
-	rowBias []float32 // as ep.Bias, but one for each row; of a product done transposed
 }
 
 func (g *gemm) check(fn string) {

@@ -307,8 +307,6 @@ func (g *gemm) panels(b *gemmBlock) int {
 			p.args.Start = asm.StartC
 		case g.ep.Bias != nil:
 			p.args.Start, p.args.Bias = asm.StartBias, &g.ep.Bias[j]
-		case g.rowBias != nil:
-			p.args.Start, p.args.Bias = asm.StartRowBias, &g.rowBias[0] // a transposed product has few rows
 		}
 		if b.p0+b.kc == g.k {
 			g.end(&p.args, b.i0, j)
@@ -485,10 +483,6 @@ func (g *gemm) row(isa cpu.ISA) {
 		case g.beta != 0:
 		case g.ep.Bias != nil:
 			copy(c, g.ep.Bias[j:])
-		case g.rowBias != nil:
-			for i := range c {
-				c[i] = g.rowBias[0]
-			}
 		default:
 			clear(c)
 		}
@@ -574,7 +568,7 @@ func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 			tA: !g.tB, tB: !g.tA, m: g.n, n: m, k: g.k, alpha: 1,
 			a: g.b, lda: g.ldb, b: part.a, ldb: g.lda,
 			beta: g.beta, c: c, ldc: pitch,
-			ep: Epilogue{Act: g.ep.Act}, rowBias: g.ep.Bias,
+			ep: Epilogue{Act: g.ep.Act},
 		}
 		inPlace := g.n == 1 && g.ldc == 1 // a column without gaps is a row
 		switch {
@@ -582,6 +576,15 @@ func (g *gemm) transposed(isa cpu.ISA, shape *asm.GemmShape) {
 			t.c = part.c
 		case g.beta != 0:
 			asm.PackTrans(isa, &c[0], 4*pitch, &part.c[0], 4*g.ldc, m, g.n)
+		}
+		if g.ep.Bias != nil { // to start from
+			t.beta = 1
+			for i, x := range g.ep.Bias {
+				row := t.c[i*pitch:][:m]
+				for j := range row {
+					row[j] = x
+				}
+			}
 		}
 		if g.n == 1 {
 			t.row(isa)
@@ -689,7 +692,7 @@ func (g *gemm) form(isa cpu.ISA, shape *asm.GemmShape, left, rows int) form {
 // tiles take as long as some of twice their height.
 func (g *gemm) part(shape *asm.GemmShape, left, rows int) int {
 	lanes, narrow := shape.Lanes, shape.Narrow
-	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.derivesInTile() || g.rowBias != nil {
+	if narrow == 0 || left < lanes || g.k < 16 || rows%narrow != 0 && rows < 4*narrow || g.derivesInTile() {
 		return 0
 	}
 	switch rest := left % lanes; {
@@ -791,9 +794,6 @@ func (p *panel) run() {
 		args.A = forward(args.A, down*args.AStride)
 		args.C = forward(args.C, down*args.CStride)
 		args.Y = forward(args.Y, down*args.YStride)
-		if args.Start == asm.StartRowBias {
-			args.Bias = forward(args.Bias, down*4)
-		}
 	}
 }
 

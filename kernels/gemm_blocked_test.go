@@ -166,7 +166,6 @@ func TestPanels(t *testing.T) {
 		{"no fewer than low ones", gemm{m: 8, n: 64, k: 100}, []int{24, 24, 16}, 0},
 		{"three of them", gemm{m: 13, n: 64, k: 100}, []int{24, 24, 16}, 0},
 		{"a derivative", gemm{m: 128, n: 10, k: 100, ep: Epilogue{Deriv: ActReLU}}, []int{10}, 0},
-		{"a bias by row", gemm{m: 128, n: 10, k: 100, rowBias: one[:]}, []int{10}, 0},
 	} {
 		var panels []int
 		part, left := 0, c.g.n

@@ -324,7 +324,7 @@ var faults = []fault{
 var (
 	copiedVectorLost   = replace2(`^VMOVUPS [YZ]\d+, \d+\(\w+\)\n(ADDQ \$\+\d+, \w+)$`, "$1")
 	rowsCopiedTooClose = add(-4, `^ADDQ \$\+(64|96|128|192), `)
-	placeOfTheCopyLost = replace(`^MOVQ \w+, local-80\(SP\)$`, "")
+	placeOfTheCopyLost = replace(`^MOVQ \w+, local-88\(SP\)$`, "")
 )
 
 // edit makes a mistake in line i of a function's code. It gives what takes the
