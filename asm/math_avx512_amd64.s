@@ -11,7 +11,7 @@ TEXT ·expAVX512(SB), $128-24
 	MOVQ dst+8(FP), CX
 	MOVQ x+16(FP), DX
 	CMPQ AX, $0x00000020
-	JLT  l1
+	JLT  l2
 l0:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
@@ -140,16 +140,17 @@ l0:
 	JLT          l1
 	JMP          l0
 l1:
+l2:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l5
-l2:
+	JEQ   l6
+l3:
 	CMPQ AX, $0x00000008
-	JLT  l3
-l4:
+	JLT  l4
+l5:
 	VMOVUPS.Z    (DX), K1, Y0
 	VBROADCASTSS c32_42b20000<>+0(SB), Y1
 	VMINPS       Y0, Y1, Y0
@@ -184,15 +185,15 @@ l4:
 	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l5
-	JMP          l2
-l3:
+	JLT          l6
+	JMP          l3
+l4:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l4
-l5:
+	JMP   l5
+l6:
 	VZEROUPPER
 	RET
 
@@ -305,7 +306,7 @@ TEXT ·sigmoidAVX512(SB), $128-24
 	MOVQ dst+8(FP), CX
 	MOVQ x+16(FP), DX
 	CMPQ AX, $0x00000020
-	JLT  l1
+	JLT  l2
 l0:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
@@ -450,16 +451,17 @@ l0:
 	JLT          l1
 	JMP          l0
 l1:
+l2:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l5
-l2:
+	JEQ   l6
+l3:
 	CMPQ AX, $0x00000008
-	JLT  l3
-l4:
+	JLT  l4
+l5:
 	VMOVUPS.Z    (DX), K1, Y0
 	VXORPS.BCST  c32_80000000<>+0(SB), Y0, Y0
 	VBROADCASTSS c32_42d20000<>+0(SB), Y1
@@ -498,15 +500,15 @@ l4:
 	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l5
-	JMP          l2
-l3:
+	JLT          l6
+	JMP          l3
+l4:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l4
-l5:
+	JMP   l5
+l6:
 	VZEROUPPER
 	RET
 
@@ -517,7 +519,7 @@ TEXT ·tanhAVX512(SB), $128-24
 	MOVQ dst+8(FP), CX
 	MOVQ x+16(FP), DX
 	CMPQ AX, $0x00000020
-	JLT  l1
+	JLT  l2
 l0:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
@@ -674,16 +676,17 @@ l0:
 	JLT          l1
 	JMP          l0
 l1:
+l2:
 	MOVQ  $+8, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
 	TESTQ AX, AX
-	JEQ   l5
-l2:
+	JEQ   l6
+l3:
 	CMPQ AX, $0x00000008
-	JLT  l3
-l4:
+	JLT  l4
+l5:
 	VMOVUPS.Z    (DX), K1, Y0
 	VANDPS.BCST  c32_7fffffff<>+0(SB), Y0, Y0
 	VBROADCASTSS c32_41200000<>+0(SB), Y1
@@ -725,15 +728,15 @@ l4:
 	ADDQ         $+32, CX
 	ADDQ         $-8, AX
 	CMPQ         AX, $0x00000001
-	JLT          l5
-	JMP          l2
-l3:
+	JLT          l6
+	JMP          l3
+l4:
 	MOVQ  AX, BX
 	MOVQ  $-1, SI
 	BZHIQ BX, SI, SI
 	KMOVW SI, K1
-	JMP   l4
-l5:
+	JMP   l5
+l6:
 	VZEROUPPER
 	RET
 

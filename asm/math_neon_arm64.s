@@ -34,7 +34,7 @@ TEXT ·expNEON(SB), $128-24
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
 	CMP $+4, R0
-	BLT l1
+	BLT l2
 l0:
 	FMOVD (R2), F1
 	FMOVD 8(R2), F14
@@ -103,14 +103,15 @@ l0:
 	BLT l1
 	B l0
 l1:
+l2:
 	MOVD $local-128(SP), R3
 	MOVD $+0, R6
 	MOVD $+0, R7
 	MOVD R0, R8
 	LSR $0x01, R8
-	CBZ R8, l3
-l6:
-l2:
+	CBZ R8, l4
+l7:
+l3:
 	FMOVD (R2), F1
 	WORD $0x2ea0e422 // fcmgt v2.2s, v1.2s, v0.2s
 	VBSL V1.B8, V0.B8, V2.B8
@@ -144,9 +145,9 @@ l2:
 	ADD $+8, R2
 	ADD $+8, R1
 	SUB $+1, R8
-	CBNZ R8, l6
-l3:
-	CBZ R6, l4
+	CBNZ R8, l7
+l4:
+	CBZ R6, l5
 	// the tail is done
 	FMOVD (R3), F0
 	TBNZ $0x01, R6, part1
@@ -155,10 +156,10 @@ l3:
 part1:
 	FMOVD F0, (R7)
 part2:
-	B l5
-l4:
+	B l6
+l5:
 	AND $+1, R0
-	CBZ R0, l5
+	CBZ R0, l6
 	MOVD R0, R6
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
@@ -172,8 +173,8 @@ part4:
 	MOVD R1, R7
 	MOVD R3, R1
 	MOVD $+1, R8
-	B l2
-l5:
+	B l3
+l6:
 	RET
 
 // func logNEON(n int, dst *float32, x *float32)
@@ -376,7 +377,7 @@ TEXT ·sigmoidNEON(SB), $128-24
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
 	CMP $+4, R0
-	BLT l1
+	BLT l2
 l0:
 	FMOVD (R2), F1
 	FMOVD 8(R2), F14
@@ -451,14 +452,15 @@ l0:
 	BLT l1
 	B l0
 l1:
+l2:
 	MOVD $local-128(SP), R3
 	MOVD $+0, R6
 	MOVD $+0, R7
 	MOVD R0, R8
 	LSR $0x01, R8
-	CBZ R8, l3
-l6:
-l2:
+	CBZ R8, l4
+l7:
+l3:
 	FMOVD (R2), F1
 	VEOR V2.B8, V1.B8, V1.B8
 	WORD $0x2ea0e42e // fcmgt v14.2s, v1.2s, v0.2s
@@ -495,9 +497,9 @@ l2:
 	ADD $+8, R2
 	ADD $+8, R1
 	SUB $+1, R8
-	CBNZ R8, l6
-l3:
-	CBZ R6, l4
+	CBNZ R8, l7
+l4:
+	CBZ R6, l5
 	// the tail is done
 	FMOVD (R3), F0
 	TBNZ $0x01, R6, part1
@@ -506,10 +508,10 @@ l3:
 part1:
 	FMOVD F0, (R7)
 part2:
-	B l5
-l4:
+	B l6
+l5:
 	AND $+1, R0
-	CBZ R0, l5
+	CBZ R0, l6
 	MOVD R0, R6
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
@@ -523,8 +525,8 @@ part4:
 	MOVD R1, R7
 	MOVD R3, R1
 	MOVD $+1, R8
-	B l2
-l5:
+	B l3
+l6:
 	RET
 
 // func tanhNEON(n int, dst *float32, x *float32)
@@ -561,7 +563,7 @@ TEXT ·tanhNEON(SB), $128-24
 	MOVD dst+8(FP), R1
 	MOVD x+16(FP), R2
 	CMP $+4, R0
-	BLT l1
+	BLT l2
 l0:
 	FMOVD (R2), F1
 	FMOVD 8(R2), F15
@@ -644,14 +646,15 @@ l0:
 	BLT l1
 	B l0
 l1:
+l2:
 	MOVD $local-128(SP), R3
 	MOVD $+0, R6
 	MOVD $+0, R7
 	MOVD R0, R8
 	LSR $0x01, R8
-	CBZ R8, l3
-l6:
-l2:
+	CBZ R8, l4
+l7:
+l3:
 	FMOVD (R2), F1
 	VAND V2.B8, V1.B8, V1.B8
 	WORD $0x2ea0e42f // fcmgt v15.2s, v1.2s, v0.2s
@@ -692,9 +695,9 @@ l2:
 	ADD $+8, R2
 	ADD $+8, R1
 	SUB $+1, R8
-	CBNZ R8, l6
-l3:
-	CBZ R6, l4
+	CBNZ R8, l7
+l4:
+	CBZ R6, l5
 	// the tail is done
 	FMOVD (R3), F0
 	TBNZ $0x01, R6, part1
@@ -703,10 +706,10 @@ l3:
 part1:
 	FMOVD F0, (R7)
 part2:
-	B l5
-l4:
+	B l6
+l5:
 	AND $+1, R0
-	CBZ R0, l5
+	CBZ R0, l6
 	MOVD R0, R6
 	TBNZ $0x01, R0, part3
 	FMOVS (R2), F1
@@ -720,8 +723,8 @@ part4:
 	MOVD R1, R7
 	MOVD R3, R1
 	MOVD $+1, R8
-	B l2
-l5:
+	B l3
+l6:
 	RET
 
 // func leakyReLUNEON(n int, dst *float32, x *float32, slope float32)

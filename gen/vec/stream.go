@@ -105,13 +105,15 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 // EachInTurns is EachOnce for a body without branches whose instructions wait for each
 // other: while there are some vectors left, it does one instruction for each of them
 // before the next one. Of one vector after the other, so many instructions wait in the
-// processor's schedulers that it does not see far enough ahead. The body is in the code
-// once more for each of these vectors.
+// processor's schedulers that it does not see far enough ahead. Where the target has them
+// staggered, each vector is at another place of the body, and the round behind does the rest
+// of it: then fewer registers are in use at a time, so that there can be more vectors. The
+// body is in the code once more for each of them, or twice.
 func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
 	together := p.Target.inTurns
-	top, rest := p.NewLabel(), p.NewLabel()
-	p.JumpLess(n, together*p.Lanes, rest)
-	p.Here(top)
+	step := together * p.Lanes
+	top, last, rest := p.NewLabel(), p.NewLabel(), p.NewLabel()
+	p.JumpLess(n, step, rest)
 	streams := append(from[:len(from):len(from)], dst)
 	start := len(p.code)
 	var each [][]inst
@@ -123,23 +125,60 @@ func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
 		each = append(each, slices.Clone(p.code[start:]))
 		p.code = p.code[:start]
 	}
-	for at, i := range each[0] {
+	for _, s := range streams {
+		s.ahead = 0
+	}
+	length := len(each[0])
+	for _, i := range each[0] {
 		if i.op >= opLabel {
 			panic(fmt.Sprintf("vec: %s: %s in a body that is done in turns", p.Name, i.op))
 		}
-		for _, code := range each {
-			p.emit(code[at])
+	}
+	// round emits what a round does: the ends of vectors from the one before, and beginnings.
+	round := func(ends, begins bool) {
+		for at := range length {
+			for i, code := range each {
+				late := 0
+				if p.Target.staggered {
+					late = i * length / together
+				}
+				if q := at - late; q >= 0 && begins {
+					p.emit(code[q])
+				} else if q < 0 && ends {
+					p.emit(behind(code[q+length], streams, step))
+				}
+			}
+		}
+		if begins {
+			for _, s := range streams {
+				p.AddI(s.p, step*s.bits/8)
+			}
+			p.AddI(n, -step)
+			p.JumpLess(n, step, last)
 		}
 	}
-	for _, s := range streams {
-		s.ahead = 0
-		p.AddI(s.p, together*p.Lanes*s.bits/8)
+	if p.Target.staggered {
+		round(false, true)
 	}
-	p.AddI(n, -together*p.Lanes)
-	p.JumpLess(n, together*p.Lanes, rest)
+	p.Here(top)
+	round(true, true)
 	p.Jump(top)
+	p.Here(last)
+	round(true, false)
 	p.Here(rest)
 	p.EachOnce(n, dst, from, body)
+}
+
+// behind is an instruction for a place n elements behind where the streams stand.
+func behind(i inst, streams []*Stream, n int) inst {
+	if i.op == opLoad || i.op == opStore {
+		for _, s := range streams {
+			if i.mem.Base == s.p {
+				i.mem.Off -= n * s.bits / 8
+			}
+		}
+	}
+	return i
 }
 
 // EachMasked is Each where all loads and stores of body have a mask, for targets whose

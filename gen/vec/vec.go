@@ -28,14 +28,15 @@ type Target struct {
 	// Masks says that a tail is loaded and stored by one instruction, with a mask.
 	Masks bool
 
-	inTurns int // vectors that EachInTurns does together: as many as there are registers for in exp
+	inTurns   int  // vectors that EachInTurns does together: as many as there are registers for in exp
+	staggered bool // each of these is at another place of the body
 
 	lower func(*Program) (*assembly, error)
 }
 
 // The targets, by the name of their files.
 var (
-	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, inTurns: 3, lower: lowerAVX2}
+	AVX2   = &Target{Name: "AVX2", GOARCH: "amd64", Bytes: 32, inTurns: 4, staggered: true, lower: lowerAVX2}
 	AVX512 = &Target{Name: "AVX512", GOARCH: "amd64", Bytes: 64, Masks: true, inTurns: 4, lower: lowerAVX512}
 	NEON   = &Target{Name: "NEON", GOARCH: "arm64", Bytes: 16, ColumnsTogether: true, inTurns: 2, lower: lowerNEON}
 )
