@@ -1549,64 +1549,48 @@ l2:
 	VMOVUPS    (CX), Y0
 	VMASKMOVPS (DX), Y0, Y0
 l3:
-	MOVQ  64(AX), DX
-	MOVQ  local-128(SP), DX
-	MOVQ  72(AX), BX
-	MOVQ  120(AX), SI
-	TESTQ SI, SI
+	MOVQ  64(AX), CX
+	MOVQ  local-128(SP), CX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
+	TESTQ BX, BX
 	JEQ   l4
-	MOVQ  8(AX), DI
-	MOVQ  80(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
+	MOVQ  8(AX), SI
+	MOVQ  80(AX), DI
 l6:
-	VMOVUPS      (CX), Y1
-	VMASKMOVPS   (DI), Y1, Y1
-	VMOVUPS      Y1, (R9)
-	ADDQ         $+32, R9
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y2
-	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         BX, DX
-	DECQ         SI
-	JNE          l6
-	JMP          l4
-l5:
-l7:
-	MOVQ  112(AX), CX
-	TESTQ CX, CX
-	JEQ   l11
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l10
 	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l12:
+l11:
 	PREFETCHT0 (R9)
 	PREFETCHT0 28(R9)
 	ADDQ       R10, R9
-	DECQ       CX
-	JNE        l12
+	DECQ       R8
+	JNE        l11
 	MOVQ       R9, local-104(SP)
-l11:
-	CMPQ SI, $0x00000010
-	JLT  l9
-	ADDQ $-16, SI
-	MOVQ $+16, CX
-l8:
-l13:
-	VMOVUPS      (DI), Y1
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y2
+l10:
+	CMPQ BX, $0x00000010
+	JLT  l8
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l7:
+l12:
+	VMOVUPS      (SI), Y1
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         BX, DX
-	DECQ         CX
-	JNE          l13
-	TESTQ        SI, SI
+	ADDQ         DX, CX
+	DECQ         R8
+	JNE          l12
+	TESTQ        BX, BX
 	JEQ          l4
-	JMP          l7
-l9:
-	MOVQ SI, CX
-	MOVQ $+0, SI
-	JMP  l8
+	JMP          l6
+l8:
+	MOVQ BX, R8
+	MOVQ $+0, BX
+	JMP  l7
 l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
@@ -1615,24 +1599,24 @@ l4:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l14
+	JEQ        l13
 	CMPQ       DX, $0x00000001
-	JEQ        l15
+	JEQ        l14
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS (DX), Y1, Y1
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y1, Y1
 	VANDPS     Y0, Y1, Y0
-	JMP        l14
-l15:
+	JMP        l13
+l14:
 	VXORPS Y1, Y1, Y1
 	VMAXPS Y0, Y1, Y0
-l14:
+l13:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l16
+	JEQ          l15
 	MOVQ         88(AX), BX
 	LEAQ         (CX), CX
 	VMOVAPS      X0, X1
@@ -1652,15 +1636,15 @@ part4:
 	JEQ    part1
 	VMOVSS X1, (CX)
 part1:
-	JMP l17
-l16:
+	JMP l16
+l15:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
-l17:
+l16:
 	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l17
 	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -1675,7 +1659,7 @@ l17:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l17:
 	VZEROUPPER
 	RET
 
@@ -3680,69 +3664,50 @@ l2:
 	VMOVUPS    (CX), Y1
 	VMASKMOVPS 32(DX), Y1, Y1
 l3:
-	MOVQ  64(AX), DX
-	MOVQ  local-128(SP), DX
-	MOVQ  72(AX), BX
-	MOVQ  120(AX), SI
-	TESTQ SI, SI
+	MOVQ  64(AX), CX
+	MOVQ  local-128(SP), CX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
+	TESTQ BX, BX
 	JEQ   l4
-	MOVQ  8(AX), DI
-	MOVQ  80(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
+	MOVQ  8(AX), SI
+	MOVQ  80(AX), DI
 l6:
-	VMOVUPS      (DI), Y2
-	VMOVUPS      (CX), Y3
-	VMASKMOVPS   32(DI), Y3, Y3
-	VMOVUPS      Y2, (R9)
-	VMOVUPS      Y3, 32(R9)
-	ADDQ         $+64, R9
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         BX, DX
-	DECQ         SI
-	JNE          l6
-	JMP          l4
-l5:
-l7:
-	MOVQ  112(AX), CX
-	TESTQ CX, CX
-	JEQ   l11
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l10
 	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l12:
+l11:
 	PREFETCHT0 (R9)
 	PREFETCHT0 60(R9)
 	ADDQ       R10, R9
-	DECQ       CX
-	JNE        l12
+	DECQ       R8
+	JNE        l11
 	MOVQ       R9, local-104(SP)
-l11:
-	CMPQ SI, $0x00000010
-	JLT  l9
-	ADDQ $-16, SI
-	MOVQ $+16, CX
-l8:
-l13:
-	VMOVUPS      (DI), Y2
-	VMOVUPS      32(DI), Y3
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y4
+l10:
+	CMPQ BX, $0x00000010
+	JLT  l8
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l7:
+l12:
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         BX, DX
-	DECQ         CX
-	JNE          l13
-	TESTQ        SI, SI
+	ADDQ         DX, CX
+	DECQ         R8
+	JNE          l12
+	TESTQ        BX, BX
 	JEQ          l4
-	JMP          l7
-l9:
-	MOVQ SI, CX
-	MOVQ $+0, SI
-	JMP  l8
+	JMP          l6
+l8:
+	MOVQ BX, R8
+	MOVQ $+0, BX
+	JMP  l7
 l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
@@ -3751,9 +3716,9 @@ l4:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l14
+	JEQ        l13
 	CMPQ       DX, $0x00000001
-	JEQ        l15
+	JEQ        l14
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y2
@@ -3763,16 +3728,16 @@ l4:
 	VMASKMOVPS 32(DX), Y2, Y2
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y2, Y2
 	VANDPS     Y1, Y2, Y1
-	JMP        l14
-l15:
+	JMP        l13
+l14:
 	VXORPS Y2, Y2, Y2
 	VMAXPS Y0, Y2, Y0
 	VMAXPS Y1, Y2, Y1
-l14:
+l13:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l16
+	JEQ          l15
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	LEAQ         32(CX), CX
@@ -3793,16 +3758,16 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l17
-l16:
+	JMP l16
+l15:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-l17:
+l16:
 	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l17
 	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -3817,7 +3782,7 @@ l17:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l17:
 	VZEROUPPER
 	RET
 
@@ -5060,74 +5025,52 @@ l2:
 	VMOVUPS    (CX), Y2
 	VMASKMOVPS 64(DX), Y2, Y2
 l3:
-	MOVQ  64(AX), DX
-	MOVQ  local-128(SP), DX
-	MOVQ  72(AX), BX
-	MOVQ  120(AX), SI
-	TESTQ SI, SI
+	MOVQ  64(AX), CX
+	MOVQ  local-128(SP), CX
+	MOVQ  72(AX), DX
+	MOVQ  120(AX), BX
+	TESTQ BX, BX
 	JEQ   l4
-	MOVQ  8(AX), DI
-	MOVQ  80(AX), R8
-	MOVQ  16(AX), R9
-	TESTQ R9, R9
-	JEQ   l5
+	MOVQ  8(AX), SI
+	MOVQ  80(AX), DI
 l6:
-	VMOVUPS      (DI), Y3
-	VMOVUPS      32(DI), Y4
-	VMOVUPS      (CX), Y5
-	VMASKMOVPS   64(DI), Y5, Y5
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      Y4, 32(R9)
-	VMOVUPS      Y5, 64(R9)
-	ADDQ         $+96, R9
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y6
-	VFMADD231PS  Y3, Y6, Y0
-	VFMADD231PS  Y4, Y6, Y1
-	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         BX, DX
-	DECQ         SI
-	JNE          l6
-	JMP          l4
-l5:
-l7:
-	MOVQ  112(AX), CX
-	TESTQ CX, CX
-	JEQ   l11
+	MOVQ  112(AX), R8
+	TESTQ R8, R8
+	JEQ   l10
 	MOVQ  local-104(SP), R9
 	MOVQ  104(AX), R10
-l12:
+l11:
 	PREFETCHT0 (R9)
 	PREFETCHT0 92(R9)
 	ADDQ       R10, R9
-	DECQ       CX
-	JNE        l12
+	DECQ       R8
+	JNE        l11
 	MOVQ       R9, local-104(SP)
-l11:
-	CMPQ SI, $0x00000010
-	JLT  l9
-	ADDQ $-16, SI
-	MOVQ $+16, CX
-l8:
-l13:
-	VMOVUPS      (DI), Y3
-	VMOVUPS      32(DI), Y4
-	VMOVUPS      64(DI), Y5
-	ADDQ         R8, DI
-	VBROADCASTSS (DX), Y6
+l10:
+	CMPQ BX, $0x00000010
+	JLT  l8
+	ADDQ $-16, BX
+	MOVQ $+16, R8
+l7:
+l12:
+	VMOVUPS      (SI), Y3
+	VMOVUPS      32(SI), Y4
+	VMOVUPS      64(SI), Y5
+	ADDQ         DI, SI
+	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
-	ADDQ         BX, DX
-	DECQ         CX
-	JNE          l13
-	TESTQ        SI, SI
+	ADDQ         DX, CX
+	DECQ         R8
+	JNE          l12
+	TESTQ        BX, BX
 	JEQ          l4
-	JMP          l7
-l9:
-	MOVQ SI, CX
-	MOVQ $+0, SI
-	JMP  l8
+	JMP          l6
+l8:
+	MOVQ BX, R8
+	MOVQ $+0, BX
+	JMP  l7
 l4:
 	MOVQ       136(AX), CX
 	MOVQ       CX, DX
@@ -5136,9 +5079,9 @@ l4:
 	SUBQ       DX, CX
 	MOVQ       152(AX), DX
 	TESTQ      DX, DX
-	JEQ        l14
+	JEQ        l13
 	CMPQ       DX, $0x00000001
-	JEQ        l15
+	JEQ        l14
 	MOVQ       local-112(SP), DX
 	MOVQ       96(AX), BX
 	VMOVUPS    (DX), Y3
@@ -5151,17 +5094,17 @@ l4:
 	VMASKMOVPS 64(DX), Y3, Y3
 	VCMPPS     $0x1e, c256_00000000<>+0(SB), Y3, Y3
 	VANDPS     Y2, Y3, Y2
-	JMP        l14
-l15:
+	JMP        l13
+l14:
 	VXORPS Y3, Y3, Y3
 	VMAXPS Y0, Y3, Y0
 	VMAXPS Y1, Y3, Y1
 	VMAXPS Y2, Y3, Y2
-l14:
+l13:
 	MOVQ         local-120(SP), CX
 	MOVQ         136(AX), DX
 	CMPQ         DX, $0x00000008
-	JEQ          l16
+	JEQ          l15
 	MOVQ         88(AX), BX
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
@@ -5183,17 +5126,17 @@ part4:
 	JEQ    part1
 	VMOVSS X0, (CX)
 part1:
-	JMP l17
-l16:
+	JMP l16
+l15:
 	MOVQ    88(AX), DX
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	VMOVUPS Y2, 64(CX)
-l17:
+l16:
 	MOVQ  local-96(SP), CX
 	ADDQ  $-1, CX
 	TESTQ CX, CX
-	JEQ   l18
+	JEQ   l17
 	MOVQ  CX, local-96(SP)
 	MOVQ  local-128(SP), CX
 	MOVQ  64(AX), DX
@@ -5208,7 +5151,7 @@ l17:
 	ADDQ  DX, CX
 	MOVQ  CX, local-112(SP)
 	JMP   l0
-l18:
+l17:
 	VZEROUPPER
 	RET
 

@@ -1166,8 +1166,8 @@ l1:
 part3:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part2
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V0.S[2]
 	B part2
 part1:
 	FMOVQ (R2), F0
@@ -1182,131 +1182,105 @@ l2:
 part6:
 	FMOVD (R2), F0
 	TBZ $0x00, R1, part5
-	ADD $+8, R2, R2
-	VLD1 (R2), V0.S[2]
+	ADD $+8, R2, R1
+	VLD1 (R1), V0.S[2]
 	B part5
 part4:
 	FMOVQ (R2), F0
 part5:
 l3:
-	MOVD 64(R0), R2
-	MOVD local-128(SP), R2
-	MOVD 72(R0), R3
-	MOVD 120(R0), R6
-	CBZ R6, l4
-	MOVD 8(R0), R7
-	MOVD 80(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l5
+	MOVD 64(R0), R1
+	MOVD local-128(SP), R1
+	MOVD 72(R0), R2
+	MOVD 120(R0), R3
+	CBZ R3, l4
+	MOVD 8(R0), R6
+	MOVD 80(R0), R7
 l6:
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS (R7), F1
-	B part8
-part9:
-	FMOVD (R7), F1
-	TBZ $0x00, R1, part8
-	ADD $+8, R7, R10
-	VLD1 (R10), V1.S[2]
-	B part8
-part7:
-	FMOVQ (R7), F1
-part8:
-	FMOVQ F1, (R9)
-	ADD $+16, R9
-	ADD R8, R7
-	FMOVS (R2), F2
-	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R3, R2
-	SUB $+1, R6
-	CBNZ R6, l6
-	B l4
-l5:
-l7:
-	MOVD 112(R0), R1
-	CBZ R1, l11
+	MOVD 112(R0), R8
+	CBZ R8, l10
 	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l12:
+l11:
 	PRFM (R9), PLDL1KEEP
 	ADD $+12, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
-	SUB $+1, R1
-	CBNZ R1, l12
+	SUB $+1, R8
+	CBNZ R8, l11
 	MOVD R9, local-104(SP)
-l11:
-	CMP $+16, R6
-	BLT l9
-	ADD $-16, R6
-	MOVD $+16, R1
-l8:
-l13:
-	FMOVQ (R7), F1
-	ADD R8, R7
-	FMOVS (R2), F2
+l10:
+	CMP $+16, R3
+	BLT l8
+	ADD $-16, R3
+	MOVD $+16, R8
+l7:
+l12:
+	FMOVQ (R6), F1
+	ADD R7, R6
+	FMOVS (R1), F2
 	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD R3, R2
-	SUB $+1, R1
-	CBNZ R1, l13
-	CBZ R6, l4
+	ADD R2, R1
+	SUB $+1, R8
+	CBNZ R8, l12
+	CBZ R3, l4
+	B l6
+l8:
+	MOVD R3, R8
+	MOVD $+0, R3
 	B l7
-l9:
-	MOVD R6, R1
-	MOVD $+0, R6
-	B l8
 l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l14
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l15
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
 	FMOVS (R2), F1
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD (R2), F1
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part8
 	ADD $+8, R2, R1
 	VLD1 (R1), V1.S[2]
-	B part11
-part10:
+	B part8
+part7:
 	FMOVQ (R2), F1
-part11:
+part8:
 	VEOR V2.B16, V2.B16, V2.B16
 	WORD $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND V0.B16, V1.B16, V0.B16
-	B l14
-l15:
+	B l13
+l14:
 	WORD $0x4ea0e801 // fcmlt v1.4s, v0.4s, #0.0
 	WORD $0x4e611c01 // bic v1.16b, v0.16b, v1.16b
 	VMOV V1.B16, V0.B16
-l14:
+l13:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l16
+	BEQ l15
 	MOVD 88(R0), R3
-	TBNZ $0x01, R2, part15
+	TBNZ $0x01, R2, part12
 	FMOVS F0, (R1)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F0, (R1)
-	TBZ $0x00, R2, part14
+	TBZ $0x00, R2, part11
 	ADD $+8, R1, R1
 	VST1 V0.S[2], (R1)
-part14:
-	B l17
-l16:
+part11:
+	B l16
+l15:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
-l17:
+l16:
 	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l18
+	CBZ R1, l17
 	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
@@ -1321,7 +1295,7 @@ l17:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l18:
+l17:
 	RET
 
 // gemm8x2 is the micro-kernel for tiles of 8 rows and 2 vectors.
@@ -2693,8 +2667,8 @@ l1:
 part3:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part2
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V1.S[2]
 	B part2
 part1:
 	FMOVQ 16(R2), F1
@@ -2710,145 +2684,116 @@ l2:
 part6:
 	FMOVD 16(R2), F1
 	TBZ $0x00, R1, part5
-	ADD $+24, R2, R2
-	VLD1 (R2), V1.S[2]
+	ADD $+24, R2, R1
+	VLD1 (R1), V1.S[2]
 	B part5
 part4:
 	FMOVQ 16(R2), F1
 part5:
 l3:
-	MOVD 64(R0), R2
-	MOVD local-128(SP), R2
-	MOVD 72(R0), R3
-	MOVD 120(R0), R6
-	CBZ R6, l4
-	MOVD 8(R0), R7
-	MOVD 80(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l5
+	MOVD 64(R0), R1
+	MOVD local-128(SP), R1
+	MOVD 72(R0), R2
+	MOVD 120(R0), R3
+	CBZ R3, l4
+	MOVD 8(R0), R6
+	MOVD 80(R0), R7
 l6:
-	FMOVQ (R7), F2
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 16(R7), F3
-	B part8
-part9:
-	FMOVD 16(R7), F3
-	TBZ $0x00, R1, part8
-	ADD $+24, R7, R10
-	VLD1 (R10), V3.S[2]
-	B part8
-part7:
-	FMOVQ 16(R7), F3
-part8:
-	FMOVQ F2, (R9)
-	FMOVQ F3, 16(R9)
-	ADD $+32, R9
-	ADD R8, R7
-	FMOVS (R2), F4
-	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R3, R2
-	SUB $+1, R6
-	CBNZ R6, l6
-	B l4
-l5:
-l7:
-	MOVD 112(R0), R1
-	CBZ R1, l11
+	MOVD 112(R0), R8
+	CBZ R8, l10
 	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l12:
+l11:
 	PRFM (R9), PLDL1KEEP
 	ADD $+28, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
-	SUB $+1, R1
-	CBNZ R1, l12
+	SUB $+1, R8
+	CBNZ R8, l11
 	MOVD R9, local-104(SP)
-l11:
-	CMP $+16, R6
-	BLT l9
-	ADD $-16, R6
-	MOVD $+16, R1
-l8:
-l13:
-	FMOVQ (R7), F2
-	FMOVQ 16(R7), F3
-	ADD R8, R7
-	FMOVS (R2), F4
+l10:
+	CMP $+16, R3
+	BLT l8
+	ADD $-16, R3
+	MOVD $+16, R8
+l7:
+l12:
+	FMOVQ (R6), F2
+	FMOVQ 16(R6), F3
+	ADD R7, R6
+	FMOVS (R1), F4
 	WORD $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD R3, R2
-	SUB $+1, R1
-	CBNZ R1, l13
-	CBZ R6, l4
+	ADD R2, R1
+	SUB $+1, R8
+	CBNZ R8, l12
+	CBZ R3, l4
+	B l6
+l8:
+	MOVD R3, R8
+	MOVD $+0, R3
 	B l7
-l9:
-	MOVD R6, R1
-	MOVD $+0, R6
-	B l8
 l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l14
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l15
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F2
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V0.B16, V2.B16, V0.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
 	FMOVS 16(R2), F2
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD 16(R2), F2
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part8
 	ADD $+24, R2, R1
 	VLD1 (R1), V2.S[2]
-	B part11
-part10:
+	B part8
+part7:
 	FMOVQ 16(R2), F2
-part11:
+part8:
 	VEOR V3.B16, V3.B16, V3.B16
 	WORD $0x6ea3e442 // fcmgt v2.4s, v2.4s, v3.4s
 	VAND V1.B16, V2.B16, V1.B16
-	B l14
-l15:
+	B l13
+l14:
 	WORD $0x4ea0e802 // fcmlt v2.4s, v0.4s, #0.0
 	WORD $0x4e621c02 // bic v2.16b, v0.16b, v2.16b
 	VMOV V2.B16, V0.B16
 	WORD $0x4ea0e822 // fcmlt v2.4s, v1.4s, #0.0
 	WORD $0x4e621c22 // bic v2.16b, v1.16b, v2.16b
 	VMOV V2.B16, V1.B16
-l14:
+l13:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l16
+	BEQ l15
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
-	TBNZ $0x01, R2, part15
+	TBNZ $0x01, R2, part12
 	FMOVS F1, 16(R1)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F1, 16(R1)
-	TBZ $0x00, R2, part14
+	TBZ $0x00, R2, part11
 	ADD $+24, R1, R1
 	VST1 V1.S[2], (R1)
-part14:
-	B l17
-l16:
+part11:
+	B l16
+l15:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
-l17:
+l16:
 	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l18
+	CBZ R1, l17
 	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
@@ -2863,7 +2808,7 @@ l17:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l18:
+l17:
 	RET
 
 // gemm8x3 is the micro-kernel for tiles of 8 rows and 3 vectors.
@@ -4442,8 +4387,8 @@ l1:
 part3:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part2
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V2.S[2]
 	B part2
 part1:
 	FMOVQ 32(R2), F2
@@ -4460,95 +4405,63 @@ l2:
 part6:
 	FMOVD 32(R2), F2
 	TBZ $0x00, R1, part5
-	ADD $+40, R2, R2
-	VLD1 (R2), V2.S[2]
+	ADD $+40, R2, R1
+	VLD1 (R1), V2.S[2]
 	B part5
 part4:
 	FMOVQ 32(R2), F2
 part5:
 l3:
-	MOVD 64(R0), R2
-	MOVD local-128(SP), R2
-	MOVD 72(R0), R3
-	MOVD 120(R0), R6
-	CBZ R6, l4
-	MOVD 8(R0), R7
-	MOVD 80(R0), R8
-	MOVD 16(R0), R9
-	CBZ R9, l5
+	MOVD 64(R0), R1
+	MOVD local-128(SP), R1
+	MOVD 72(R0), R2
+	MOVD 120(R0), R3
+	CBZ R3, l4
+	MOVD 8(R0), R6
+	MOVD 80(R0), R7
 l6:
-	FMOVQ (R7), F3
-	FMOVQ 16(R7), F4
-	TBNZ $0x02, R1, part7
-	TBNZ $0x01, R1, part9
-	FMOVS 32(R7), F5
-	B part8
-part9:
-	FMOVD 32(R7), F5
-	TBZ $0x00, R1, part8
-	ADD $+40, R7, R10
-	VLD1 (R10), V5.S[2]
-	B part8
-part7:
-	FMOVQ 32(R7), F5
-part8:
-	FMOVQ F3, (R9)
-	FMOVQ F4, 16(R9)
-	FMOVQ F5, 32(R9)
-	ADD $+48, R9
-	ADD R8, R7
-	FMOVS (R2), F6
-	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R3, R2
-	SUB $+1, R6
-	CBNZ R6, l6
-	B l4
-l5:
-l7:
-	MOVD 112(R0), R1
-	CBZ R1, l11
+	MOVD 112(R0), R8
+	CBZ R8, l10
 	MOVD local-104(SP), R9
 	MOVD 104(R0), R10
-l12:
+l11:
 	PRFM (R9), PLDL1KEEP
 	ADD $+44, R9, R11
 	PRFM (R11), PLDL1KEEP
 	ADD R10, R9
-	SUB $+1, R1
-	CBNZ R1, l12
+	SUB $+1, R8
+	CBNZ R8, l11
 	MOVD R9, local-104(SP)
-l11:
-	CMP $+16, R6
-	BLT l9
-	ADD $-16, R6
-	MOVD $+16, R1
-l8:
-l13:
-	FMOVQ (R7), F3
-	FMOVQ 16(R7), F4
-	FMOVQ 32(R7), F5
-	ADD R8, R7
-	FMOVS (R2), F6
+l10:
+	CMP $+16, R3
+	BLT l8
+	ADD $-16, R3
+	MOVD $+16, R8
+l7:
+l12:
+	FMOVQ (R6), F3
+	FMOVQ 16(R6), F4
+	FMOVQ 32(R6), F5
+	ADD R7, R6
+	FMOVS (R1), F6
 	WORD $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
 	WORD $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
 	WORD $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD R3, R2
-	SUB $+1, R1
-	CBNZ R1, l13
-	CBZ R6, l4
+	ADD R2, R1
+	SUB $+1, R8
+	CBNZ R8, l12
+	CBZ R3, l4
+	B l6
+l8:
+	MOVD R3, R8
+	MOVD $+0, R3
 	B l7
-l9:
-	MOVD R6, R1
-	MOVD $+0, R6
-	B l8
 l4:
 	MOVD 136(R0), R1
 	MOVD 152(R0), R2
-	CBZ R2, l14
+	CBZ R2, l13
 	CMP $+1, R2
-	BEQ l15
+	BEQ l14
 	MOVD local-112(SP), R2
 	MOVD 96(R0), R3
 	FMOVQ (R2), F3
@@ -4559,24 +4472,24 @@ l4:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V1.B16, V3.B16, V1.B16
-	TBNZ $0x02, R1, part10
-	TBNZ $0x01, R1, part12
+	TBNZ $0x02, R1, part7
+	TBNZ $0x01, R1, part9
 	FMOVS 32(R2), F3
-	B part11
-part12:
+	B part8
+part9:
 	FMOVD 32(R2), F3
-	TBZ $0x00, R1, part11
+	TBZ $0x00, R1, part8
 	ADD $+40, R2, R1
 	VLD1 (R1), V3.S[2]
-	B part11
-part10:
+	B part8
+part7:
 	FMOVQ 32(R2), F3
-part11:
+part8:
 	VEOR V4.B16, V4.B16, V4.B16
 	WORD $0x6ea4e463 // fcmgt v3.4s, v3.4s, v4.4s
 	VAND V2.B16, V3.B16, V2.B16
-	B l14
-l15:
+	B l13
+l14:
 	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
 	WORD $0x4e631c03 // bic v3.16b, v0.16b, v3.16b
 	VMOV V3.B16, V0.B16
@@ -4586,33 +4499,33 @@ l15:
 	WORD $0x4ea0e843 // fcmlt v3.4s, v2.4s, #0.0
 	WORD $0x4e631c43 // bic v3.16b, v2.16b, v3.16b
 	VMOV V3.B16, V2.B16
-l14:
+l13:
 	MOVD local-120(SP), R1
 	MOVD 136(R0), R2
 	CMP $+4, R2
-	BEQ l16
+	BEQ l15
 	MOVD 88(R0), R3
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
-	TBNZ $0x01, R2, part15
+	TBNZ $0x01, R2, part12
 	FMOVS F2, 32(R1)
-	B part14
-part15:
+	B part11
+part12:
 	FMOVD F2, 32(R1)
-	TBZ $0x00, R2, part14
+	TBZ $0x00, R2, part11
 	ADD $+40, R1, R1
 	VST1 V2.S[2], (R1)
-part14:
-	B l17
-l16:
+part11:
+	B l16
+l15:
 	MOVD 88(R0), R2
 	FMOVQ F0, (R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
-l17:
+l16:
 	MOVD local-96(SP), R1
 	ADD $-1, R1
-	CBZ R1, l18
+	CBZ R1, l17
 	MOVD R1, local-96(SP)
 	MOVD local-128(SP), R1
 	MOVD 64(R0), R2
@@ -4627,7 +4540,7 @@ l17:
 	ADD R2, R1
 	MOVD R1, local-112(SP)
 	B l0
-l18:
+l17:
 	RET
 
 // gemv4 does args.K steps of k, 4 at a time, for args.Cols columns of one row of C.

@@ -1311,36 +1311,32 @@ l0:
 	SHLQ    $0x02, SI
 	LEAQ    tailmask<>+32(SB), BX
 	SUBQ    SI, BX
-	MOVQ    $+4, SI
+	MOVQ    DX, DI
+	LEAQ    (DI)(DX*2), DI
+	MOVQ    DI, R8
+	LEAQ    (R8)(DX*2), R8
+	MOVQ    R8, R10
+	LEAQ    (R10)(DX*2), R10
+	MOVQ    $+4, R11
 l4:
 	VMOVUPS      (AX), Y0
-	MOVQ         40(AX), DI
-	MOVQ         DX, R8
-	LEAQ         (R8)(DX*2), R8
-	MOVQ         R8, R10
-	LEAQ         (R10)(DX*2), R10
-	MOVQ         R10, R11
-	LEAQ         (R11)(DX*2), R11
-	VMOVUPS      (BX), Y2
-	VMASKMOVPS   (DI), Y2, Y1
-	VMASKMOVPS   (DI)(DX*4), Y2, Y3
-	VPERM2F128   $0x20, Y3, Y1, Y2
-	VPERM2F128   $0x31, Y3, Y1, Y1
-	VMOVUPS      (BX), Y3
-	VMASKMOVPS   (DI)(DX*1), Y3, Y1
-	VMASKMOVPS   (DI)(R10*1), Y3, Y4
-	VPERM2F128   $0x20, Y4, Y1, Y3
-	VPERM2F128   $0x31, Y4, Y1, Y1
-	VMOVUPS      (BX), Y4
-	VMASKMOVPS   (DI)(DX*2), Y4, Y1
-	VMASKMOVPS   (DI)(R8*2), Y4, Y5
-	VPERM2F128   $0x20, Y5, Y1, Y4
-	VPERM2F128   $0x31, Y5, Y1, Y1
-	VMOVUPS      (BX), Y5
-	VMASKMOVPS   (DI)(R8*1), Y5, Y1
-	VMASKMOVPS   (DI)(R11*1), Y5, Y6
-	VPERM2F128   $0x20, Y6, Y1, Y5
-	VPERM2F128   $0x31, Y6, Y1, Y1
+	MOVQ         40(AX), SI
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (SI), Y1, Y2
+	VMASKMOVPS   (SI)(DX*4), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y2, Y2
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (SI)(DX*1), Y1, Y3
+	VMASKMOVPS   (SI)(R8*1), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y3, Y3
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (SI)(DX*2), Y1, Y4
+	VMASKMOVPS   (SI)(DI*2), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y4, Y4
+	VMOVUPS      (BX), Y1
+	VMASKMOVPS   (SI)(DI*1), Y1, Y5
+	VMASKMOVPS   (SI)(R10*1), Y1, Y1
+	VPERM2F128   $0x20, Y1, Y5, Y5
 	VUNPCKLPS    Y3, Y2, Y1
 	VUNPCKHPS    Y3, Y2, Y3
 	VUNPCKLPS    Y5, Y4, Y2
@@ -1351,27 +1347,27 @@ l4:
 	VSHUFPS      $0x4e, Y4, Y3, Y5
 	VBLENDPS     $0xcc, Y5, Y3, Y3
 	VBLENDPS     $0x33, Y5, Y4, Y4
-	MOVQ         R9, DI
+	MOVQ         R9, SI
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y1, Y4, Y0
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
 	JEQ          l5
 	VBROADCASTSS 4(CX), Y1
 	VFMADD231PS  Y2, Y1, Y0
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
 	JEQ          l5
 	VBROADCASTSS 8(CX), Y1
 	VFMADD231PS  Y3, Y1, Y0
-	ADDQ         $-1, DI
-	TESTQ        DI, DI
+	ADDQ         $-1, SI
+	TESTQ        SI, SI
 	JEQ          l5
 l5:
-	MOVQ    32(AX), DI
-	VMOVUPS Y0, (DI)
+	MOVQ    32(AX), SI
+	VMOVUPS Y0, (SI)
 	ADDQ    $+48, AX
-	DECQ    SI
+	DECQ    R11
 	JNE     l4
 	JMP     l3
 l2:

@@ -757,29 +757,29 @@ l0:
 	MOVD R7, 88(R0)
 	FMOVQ F3, 96(R0)
 	MOVD R8, 120(R0)
-	MOVD $+4, R3
+	MOVD $+4, R6
 l4:
 	FMOVQ (R0), F0
-	MOVD 24(R0), R6
-	MOVD R6, R7
+	MOVD 24(R0), R3
+	MOVD R3, R7
 	ADD R2, R7
-	MOVD R6, R8
+	MOVD R3, R8
 	ADD R2<<1, R8
-	MOVD R6, R10
+	MOVD R3, R10
 	ADD R2<<1, R10
 	ADD R2, R10
 	TBNZ $0x02, R9, part1
 	TBNZ $0x01, R9, part3
-	FMOVS (R6), F3
+	FMOVS (R3), F3
 	B part2
 part3:
-	FMOVD (R6), F3
+	FMOVD (R3), F3
 	TBZ $0x00, R9, part2
-	ADD $+8, R6, R6
-	VLD1 (R6), V3.S[2]
+	ADD $+8, R3, R3
+	VLD1 (R3), V3.S[2]
 	B part2
 part1:
-	FMOVQ (R6), F3
+	FMOVQ (R3), F3
 part2:
 	TBNZ $0x02, R9, part4
 	TBNZ $0x01, R9, part6
@@ -788,8 +788,8 @@ part2:
 part6:
 	FMOVD (R7), F4
 	TBZ $0x00, R9, part5
-	ADD $+8, R7, R6
-	VLD1 (R6), V4.S[2]
+	ADD $+8, R7, R3
+	VLD1 (R3), V4.S[2]
 	B part5
 part4:
 	FMOVQ (R7), F4
@@ -801,8 +801,8 @@ part5:
 part9:
 	FMOVD (R8), F1
 	TBZ $0x00, R9, part8
-	ADD $+8, R8, R6
-	VLD1 (R6), V1.S[2]
+	ADD $+8, R8, R3
+	VLD1 (R3), V1.S[2]
 	B part8
 part7:
 	FMOVQ (R8), F1
@@ -814,8 +814,8 @@ part8:
 part12:
 	FMOVD (R10), F5
 	TBZ $0x00, R9, part11
-	ADD $+8, R10, R6
-	VLD1 (R6), V5.S[2]
+	ADD $+8, R10, R3
+	VLD1 (R3), V5.S[2]
 	B part11
 part10:
 	FMOVQ (R10), F5
@@ -828,27 +828,27 @@ part11:
 	VTRN2 V3.D2, V2.D2, V3.D2
 	VTRN1 V5.D2, V4.D2, V2.D2
 	VTRN2 V5.D2, V4.D2, V4.D2
-	MOVD R9, R6
+	MOVD R9, R3
 	VLD1R (R1), [V4.S4]
 	VFMLA V1.S4, V4.S4, V0.S4
-	ADD $-1, R6
-	CBZ R6, l5
+	ADD $-1, R3
+	CBZ R3, l5
 	ADD $+4, R1, R7
 	VLD1R (R7), [V1.S4]
 	VFMLA V2.S4, V1.S4, V0.S4
-	ADD $-1, R6
-	CBZ R6, l5
+	ADD $-1, R3
+	CBZ R3, l5
 	ADD $+8, R1, R7
 	VLD1R (R7), [V1.S4]
 	VFMLA V3.S4, V1.S4, V0.S4
-	ADD $-1, R6
-	CBZ R6, l5
+	ADD $-1, R3
+	CBZ R3, l5
 l5:
-	MOVD 16(R0), R6
-	FMOVQ F0, (R6)
+	MOVD 16(R0), R3
+	FMOVQ F0, (R3)
 	ADD $+32, R0
-	SUB $+1, R3
-	CBNZ R3, l4
+	SUB $+1, R6
+	CBNZ R6, l4
 	B l3
 l2:
 	MOVD 16(R0), R1

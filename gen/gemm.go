@@ -52,13 +52,13 @@ var few = map[*vec.Target][4]bool{
 }
 
 // packs tells whether the tile may be the first that does a panel, and so has to pack it.
-// Of the narrow ones the highest always is. AVX-512's single rows never are: one row of C
-// is done by the row kernels, and as the transpose of one column by AVX2's tiles.
+// Of the narrow ones the highest always is. Single rows never are: one row of C, and one
+// column as its transpose, is done by the row kernels.
 func (t tile) packs(target *vec.Target) bool {
 	if t.part > 0 {
 		return t.rows == narrowRows[target][0]
 	}
-	return target != vec.AVX512 || t.rows > 1
+	return t.rows > 1
 }
 
 // unrolls tells whether the tile's loop over k does some steps in a round. AVX2's large
@@ -516,9 +516,9 @@ var gemvSteps = map[*vec.Target][]int{
 	vec.NEON:   {4, 2, 1},
 }
 
-// gemvProgram describes the kernel for a single row of C, which is better done a
-// few steps of k at a time over all columns: B is read along its rows, and each
-// element once.
+// gemvProgram describes the kernel for a single row of C by a B whose rows lie along it,
+// which is better done a few steps of k at a time over all columns: B is read along its
+// rows, and each element once.
 //
 //	c = fma(A[p], B[p,j], c)  for p = 0 … K-1
 //
@@ -608,7 +608,8 @@ func gemvEndProgram(target *vec.Target) *vec.Program {
 	return p
 }
 
-// packs are the transposing copies, to a panel and from one.
+// packs are the transposing copies, to a panel and from one, and the row kernel that transposes
+// B as it reads it.
 var packs = []kernel{
 	{
 		name: "PackTrans",
@@ -694,9 +695,11 @@ func gemvTrans(p *vec.Program) {
 		p.StoreR(frame.At(g*record+atB), first[g])
 	}
 	tail := p.NewTail(k)
+	at := p.Reg()
+	group := p.NewGroups([]vec.R{at}, stride, p.Lanes)
 	p.Loop(p.RegI(groups), func() {
 		sum, last := p.Load(32, frame.At(0)), []vec.V{}
-		group := p.NewGroups([]vec.R{p.LoadR(frame.At(atB))}, stride, p.Lanes)
+		p.LoadRTo(at, frame.At(atB))
 		p.InTail(tail, func() { last = columns(group, 0) })
 		left, done := p.Copy(k), p.NewLabel()
 		for i, v := range last[:steps-1] {

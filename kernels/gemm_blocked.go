@@ -224,8 +224,7 @@ func room(x *[]float32, n int) []float32 {
 }
 
 // blocked does the product with the micro-kernels of isa, up if each block of rows is to
-// be done from its last row up. Rows that have to lie together cannot, nor those with a
-// bias of their own.
+// be done from its last row up. Rows that have to lie together cannot.
 func (g *gemm) blocked(isa cpu.ISA, shape *asm.GemmShape, up bool) {
 	g.scale()
 	packA, packB := g.packs(shape)
@@ -428,7 +427,7 @@ func (g *gemm) derivesInTile() bool { return g.ep.Deriv == ActReLU }
 
 // A transposed B is packed in pieces of transKC steps of k, which the strips that its lanes
 // make fill side by side while they are in L1: 2×512×784 took a fifth longer in one piece.
-// With many rows it did not matter, or took longer, since the processor foresees a short
+// With more than 32 rows it did not matter, or took longer, since the processor foresees a short
 // piece less. For one row the pieces are transNC columns wide.
 const (
 	transKC = 128
@@ -436,7 +435,7 @@ const (
 )
 
 // row does a product of one row, some steps of k at a time over all columns: B
-// is read in the order in which it lies, and C is read and written for each of them. If it is
+// is read in the order in which it lies, and C is read and written for each of them. If B is
 // transposed, the kernel goes along k with four groups of columns at once; if there are too
 // few columns for that, or if their stride maps them to few sets of L1, where the lines
 // would not stay for the next steps, it is packed piece by piece.
@@ -518,8 +517,8 @@ func (g *gemm) row(isa cpu.ISA) {
 	g.finish()
 }
 
-// rowGroups does len(a) steps of k from p on for a row's columns c from j on, in four groups,
-// which overlap if there are fewer columns; but a group there is.
+// rowGroups does len(a) steps of k from p on for a row's columns c from j on, at least as many
+// as a group has, in four groups: they overlap if there are fewer columns than four have.
 func (g *gemm) rowGroups(isa cpu.ISA, lanes, j int, c, a []float32, p int) {
 	group := func(i int) (b, to *float32) {
 		at := min(i*lanes, len(c)-lanes)

@@ -326,7 +326,7 @@ func TestGemmRow(t *testing.T) {
 }
 
 // TestGemmTransposed cuts operands that are packed as they are transposed into all numbers
-// of pieces: for a row or a column those that are far apart, and for more.
+// of pieces: for a row or a column those that are far apart, and for two rows.
 func TestGemmTransposed(t *testing.T) {
 	eachISA(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 14))

@@ -170,7 +170,8 @@ func (l *avx2) fold(i inst) {
 // register and the same of the other row in the upper half, and interleaves
 // neighbouring rows, then pairs of them. There are ports for two shuffles a cycle,
 // but for four blends, and a broadcast is no more than a load: so there are no more
-// than 12 shuffles, and the 16 loads are what it takes.
+// than 12 shuffles, and the 16 loads are what it takes. For four columns, the left ones, it
+// is half of that.
 func (l *avx2) columns(i inst) {
 	const upper = 0xf0
 	var quarter [8]reg.VecVirtual // k: the left of rows k and k+4; k+4: the right
@@ -192,7 +193,9 @@ func (l *avx2) columns(i inst) {
 		l.do(x86.VMASKMOVPS(l.mem(i.mems[k+4]), mask, b))
 		const lowHalves, highHalves = 0x20, 0x31
 		l.do(x86.VPERM2F128(operand.U8(lowHalves), b, a, left))
-		l.do(x86.VPERM2F128(operand.U8(highHalves), b, a, right))
+		if len(i.outs) > 4 {
+			l.do(x86.VPERM2F128(operand.U8(highHalves), b, a, right))
+		}
 	}
 	for k := 0; k < len(i.outs); k += 4 {
 		var pair [4]reg.VecVirtual

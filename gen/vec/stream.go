@@ -106,7 +106,7 @@ func (p *Program) EachOnce(n R, dst *Stream, from []*Stream, body func()) {
 // other: while there are some vectors left, it does one instruction for each of them
 // before the next one. Of one vector after the other, so many instructions wait in the
 // processor's schedulers that it does not see far enough ahead. Where the target has them
-// staggered, each vector is at another place of the body, and the round behind does the rest
+// staggered, each vector is at another place of the body, and the next round does the rest
 // of it: then fewer registers are in use at a time, so that there can be more vectors. The
 // body is in the code once more for each of them, or twice.
 func (p *Program) EachInTurns(n R, dst *Stream, from []*Stream, body func()) {
