@@ -112,7 +112,7 @@ var faults = []fault{
 	{"sigmoid", "operands of div swapped", 0},
 	{"sigmoid", "clamp lost", 1},
 	{"sigmoid", "turn miscounted", 0},
-	{"sigmoid", "turn miscounted", -1},
+	{"tanh", "turn miscounted", -1},
 	{"tanh", "another register", -4},
 	{"tanh", "clamp lost", 0},
 	{"tanh", "tail one element short", 0},
